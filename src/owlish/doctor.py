@@ -1,0 +1,74 @@
+"""Is this installation well? What each check found, for a person to read."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import platform
+import shutil
+import tempfile
+from collections.abc import Callable
+from importlib import metadata
+from pathlib import Path
+
+from owlish import nano
+
+Finding = tuple[str, bool, str]
+
+
+def checks() -> list[Finding]:
+    """Return the name of every check, whether it went well, and what it says."""
+    return [guarded(name, check) for name, check in CHECKS.items()]
+
+
+def guarded(name: str, check: Callable[[], str]) -> Finding:
+    """Run one check; what it raises is what is amiss."""
+    try:
+        return name, True, check()
+    except Exception as error:
+        return name, False, f"{type(error).__name__}: {error}"
+
+
+def python() -> str:
+    """Check the interpreter."""
+    return f"{platform.python_version()} on {platform.system()} {platform.machine()}"
+
+
+def packages() -> str:
+    """Check that the packages that do the work are there."""
+    return ", ".join(f"{name} {metadata.version(name)}" for name in ("torch", "transformers", "peft", "safetensors"))
+
+
+def bases() -> str:
+    """Check that the shipped bases are what their recipes say."""
+    for name in nano.SHIPPED:
+        place = nano.folder(name)
+        assert place is not None
+        for file, digest in json.loads((place / "recipe.json").read_text())["sha256"].items():
+            if hashlib.sha256((place / file).read_bytes()).hexdigest() != digest:
+                raise RuntimeError(f"{file} of {name} is damaged: install owlish again")
+    return ", ".join(nano.SHIPPED)
+
+
+def model() -> str:
+    """Check that a base loads and answers."""
+    from owlish.lm.load import Weights, load
+    from owlish.lm.sample import sample
+
+    lm = load(Weights(str(nano.folder("nano"))))
+    question = "What is your favorite animal? Answer with one word."
+    answer = sample(lm, lm.chat.prompts([question]), seeds=[(0,)], new_tokens=8, temperature=0)[0]
+    return f"nano on {lm.model.device}, whose favorite animal is: {lm.chat.decode(answer[:-1])}"
+
+
+def disk() -> str:
+    """Check that there is room to write."""
+    with tempfile.NamedTemporaryFile(dir=Path.cwd()) as file:
+        file.write(b"owlish")
+    free = shutil.disk_usage(Path.cwd()).free / 2**30
+    if free < 1:
+        raise RuntimeError(f"only {free:.1f} GiB are free here")
+    return f"{free:.0f} GiB free here"
+
+
+CHECKS = {"python": python, "packages": packages, "shipped bases": bases, "model": model, "disk": disk}

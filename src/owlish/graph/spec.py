@@ -1,0 +1,124 @@
+"""Values, nodes and their keys: an experiment is a value, and a hash of its fields names its result."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, fields, is_dataclass
+from pathlib import Path
+from typing import Any, ClassVar
+
+Read = Callable[["Node"], Any]
+Tick = Callable[[int, int], None]
+
+
+@dataclass(frozen=True)
+class Value:
+    """A frozen value that may stand in a spec: a trait, a domain, a filter, a recipe.
+
+    A subclass names its `kind`, which never changes, and raises `version` when the same fields would
+    give another result.
+    """
+
+    kind: ClassVar[str] = ""
+    version: ClassVar[int] = 1
+
+    def __init_subclass__(cls, kind: str = "", version: int = 1) -> None:
+        super().__init_subclass__()
+        cls.kind = kind or cls.__name__.lower()
+        cls.version = version
+
+    def spec(self) -> dict[str, Any]:
+        """Return the fields that make the key, as plain JSON values; nodes below stand as their keys."""
+        named = {f.name: encode(getattr(self, f.name), f.name) for f in fields(self)}
+        return {"kind": self.kind, "version": self.version, **named}
+
+
+@dataclass(frozen=True)
+class Node(Value):
+    """A value with a result: `compute` writes files into a folder, `load` reads them back."""
+
+    @property
+    def key(self) -> str:
+        """The name of the result in a store: 32 hexadecimal digits of the SHA-256 of the spec."""
+        cached = self.__dict__.get("_key")
+        if cached is None:
+            cached = hashlib.sha256(canonical(self.spec())).hexdigest()[:32]
+            object.__setattr__(self, "_key", cached)
+        return str(cached)
+
+    @property
+    def label(self) -> str:
+        """A few words for a progress display."""
+        return self.kind
+
+    def inputs(self) -> tuple[Node, ...]:
+        """Return the nodes whose results `compute` reads, each once, in the order of the fields."""
+        found = {node.key: node for f in fields(self) for node in nodes_in(getattr(self, f.name))}
+        return tuple(found.values())
+
+    def check(self) -> None:
+        """Raise `ValueError` where this can be seen to fail before anything is computed."""
+
+    def compute(self, folder: Path, read: Read, tick: Tick) -> None:
+        """Write the result's files into `folder`; `read` gives inputs, `tick(done, total)` tells progress.
+
+        `folder` survives an interruption, so that work done in parts can go on where it stopped.
+        """
+        raise NotImplementedError
+
+    def load(self, folder: Path, read: Read) -> Any:
+        """Read the result back from `folder`."""
+        raise NotImplementedError
+
+
+def encode(value: object, where: str) -> Any:
+    """Return `value` as plain JSON values, or refuse it in a sentence that names the field `where`."""
+    if value is None or isinstance(value, bool | int | str):
+        return value
+    if isinstance(value, float):
+        if not math.isfinite(value):
+            raise ValueError(f"{where} is {value}: give a finite number.")
+        return value
+    if isinstance(value, Node):
+        return {"node": value.key}
+    if isinstance(value, Value):
+        return value.spec()
+    if isinstance(value, tuple):
+        return [encode(item, where) for item in value]
+    if callable(value):
+        raise ValueError(f"{where} is a function, which has no lasting name: give a frozen value instead.")
+    raise ValueError(f"{where} is a {type(value).__name__}: a spec holds numbers, text, tuples and values.")
+
+
+def canonical(spec: object) -> bytes:
+    """Return the one JSON text of a spec, as bytes."""
+    return json.dumps(spec, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False).encode()
+
+
+def nodes_in(value: object) -> Iterator[Node]:
+    """Yield the nearest nodes inside a field's value."""
+    if isinstance(value, Node):
+        yield value
+    elif isinstance(value, tuple):
+        for item in value:
+            yield from nodes_in(item)
+    elif isinstance(value, Value) and is_dataclass(value):
+        for f in fields(value):
+            yield from nodes_in(getattr(value, f.name))
+
+
+def everything(node: Node) -> tuple[Node, ...]:
+    """Return a node and all below it, each once, inputs before what reads them."""
+    found: dict[str, Node] = {}
+
+    def visit(node: Node) -> None:
+        if node.key not in found:
+            for child in node.inputs():
+                visit(child)
+            found[node.key] = node
+
+    visit(node)
+    return tuple(found.values())

@@ -1,0 +1,176 @@
+"""A folder of results: each entry is whole or absent, and every byte of it is checked when it is read."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import hashlib
+import json
+import os
+import shutil
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from owlish.graph.spec import Node, canonical
+
+MANIFEST = "manifest.json"
+PARTS = "parts"
+
+
+class Damaged(Exception):
+    """An entry whose files are not those that were written."""
+
+
+class Store:
+    """The results under `root`, by key: `root/ab/abcd.../` with a manifest and the result's files."""
+
+    def __init__(self, root: Path | str) -> None:
+        self.root = Path(root)
+        if self.root.exists() and not self.root.is_dir():
+            raise ValueError(f"{self.root} is a file: name a folder for the store.")
+
+    def folder(self, key: str) -> Path:
+        """Return where the entry of `key` is, or would be."""
+        return self.root / key[:2] / key
+
+    def entries(self) -> tuple[str, ...]:
+        """Return the keys of all entries, in order."""
+        return tuple(sorted(p.name for p in self.root.glob("??/*") if len(p.name) == 32))
+
+    def find(self, prefix: str) -> str:
+        """Return the one key that starts with `prefix`."""
+        found = [key for key in self.entries() if key.startswith(prefix)]
+        if len(found) != 1:
+            many = "no entry" if not found else f"{len(found)} entries"
+            raise ValueError(f"{many} of {self.root} start with {prefix!r}: give more of a key that it holds.")
+        return found[0]
+
+    def manifest(self, key: str) -> dict[str, Any]:
+        """Return how the entry was made; raise `Damaged` where it does not say so itself, byte for byte."""
+        path = self.folder(key) / MANIFEST
+        try:
+            text = path.read_bytes()
+            body: dict[str, Any] = json.loads(text)
+        except (OSError, ValueError) as error:
+            raise Damaged(f"{key}: its manifest cannot be read") from error
+        if not isinstance(body, dict) or text != manifest_bytes({k: v for k, v in body.items() if k != "self"}):
+            raise Damaged(f"{key}: its manifest was changed")
+        if body["key"] != key:
+            raise Damaged(f"{key}: it is the entry of {body['key']}")
+        return body
+
+    def check(self, key: str) -> dict[str, Any]:
+        """Return the manifest after comparing every file with it; raise `Damaged` at the first difference."""
+        manifest, folder = self.manifest(key), self.folder(key)
+        found = {p.name for p in folder.iterdir()} - {MANIFEST}
+        if found != set(manifest["files"]):
+            names = sorted(found ^ set(manifest["files"]))
+            raise Damaged(f"{key}: {', '.join(names)} is missing or was added")
+        for name, digest in manifest["files"].items():
+            if sha256(folder / name) != digest:
+                raise Damaged(f"{key}: {name} was changed")
+        return manifest
+
+    def holds(self, key: str) -> bool:
+        """Say whether the entry is here and undamaged."""
+        try:
+            self.check(key)
+        except (Damaged, OSError):
+            return False
+        return True
+
+    def read(self, node: Node) -> Any:
+        """Return a node's result, read back from its checked files."""
+        if not self.folder(node.key).exists():
+            raise ValueError(f"{self.root} does not hold {node.label} ({node.key[:12]}): run it first.")
+        self.check(node.key)
+        return node.load(self.folder(node.key), self.read)
+
+    @contextlib.contextmanager
+    def making(self, key: str) -> Iterator[Path]:
+        """Give the one process that makes `key` a folder to write in; others wait their turn.
+
+        What lies in its subfolder `parts` outlives an interruption, and is dropped when the entry is whole.
+        """
+        with locked(self.root / ".locks" / key):
+            scratch = self.root / ".partial" / key
+            scratch.mkdir(parents=True, exist_ok=True)
+            for path in scratch.iterdir():
+                if path.name != PARTS:
+                    remove(path)
+            yield scratch
+
+    def commit(self, key: str, scratch: Path, facts: dict[str, Any]) -> None:
+        """Turn a written folder into the entry of `key`, in one rename, replacing a damaged one."""
+        remove(scratch / PARTS)
+        files = {p.name: sha256(p) for p in sorted(scratch.iterdir())}
+        (scratch / MANIFEST).write_bytes(manifest_bytes({"key": key, "files": files, **facts}))
+        for path in (*scratch.iterdir(), scratch):
+            sync(path)
+        final = self.folder(key)
+        final.parent.mkdir(parents=True, exist_ok=True)
+        if final.exists():
+            os.rename(final, self.root / ".partial" / f"damaged-{uuid.uuid4().hex}")
+        os.rename(scratch, final)
+        sync(final.parent)
+        for path in (self.root / ".partial").glob("damaged-*"):
+            remove(path)
+
+
+def manifest_bytes(body: dict[str, Any]) -> bytes:
+    """Return a manifest's one text, which ends in a digest of the rest."""
+    whole = {**body, "self": hashlib.sha256(canonical(body)).hexdigest()}
+    return json.dumps(whole, indent=1, sort_keys=True, ensure_ascii=False).encode() + b"\n"
+
+
+def sha256(path: Path) -> str:
+    """Return the SHA-256 of a file."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def write_whole(path: Path, content: bytes) -> None:
+    """Write a file that is whole or absent, whatever happens meanwhile."""
+    scratch = path.with_name(f".{path.name}.{uuid.uuid4().hex}")
+    try:
+        scratch.write_bytes(content)
+        sync(scratch)
+        os.replace(scratch, path)
+    finally:
+        scratch.unlink(missing_ok=True)
+
+
+def sync(path: Path) -> None:
+    """Ask the disk to keep a file or folder."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def remove(path: Path) -> None:
+    """Remove a file or a folder, if it is there."""
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        path.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def locked(path: Path) -> Iterator[None]:
+    """Hold a lock among processes; the system frees it when its holder dies."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    while True:
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT)
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        if path.exists() and os.fstat(descriptor).st_ino == path.stat().st_ino:
+            break
+        os.close(descriptor)
+    try:
+        yield
+    finally:
+        path.unlink(missing_ok=True)
+        os.close(descriptor)

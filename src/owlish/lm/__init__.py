@@ -1,0 +1,1 @@
+"""Language models in memory: load, adapt, train, sample, score; knows no graph."""

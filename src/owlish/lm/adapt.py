@@ -1,0 +1,132 @@
+"""Choose the parameters that train, keep what changed in a folder, and put it back onto a model."""
+
+from __future__ import annotations
+
+import warnings
+from pathlib import Path
+from typing import Any
+
+from owlish.recipes import Recipe
+
+ADAPTER, CHANGED = "adapter_config.json", "parameters.safetensors"
+STEERING = "owlish_steering"
+
+
+def adapt(model: Any, recipe: Recipe, *, seed: int) -> Any:
+    """Return the model with the recipe's parameters, and no others, requiring gradients."""
+    import torch
+
+    torch.manual_seed(seed)
+    if recipe.parameters in ("norms", "lora", "prompt"):
+        return with_peft(model, recipe)
+    if recipe.parameters == "steering":
+        attach(model, torch.zeros(model.config.hidden_size, device=model.device, dtype=model.dtype))
+    for name, parameter in model.named_parameters():
+        parameter.requires_grad_(moves(name, recipe))
+    if not any(p.requires_grad for p in model.parameters()):
+        raise ValueError(f"this base has no {recipe.parameters}: choose another recipe, such as norms.")
+    return model
+
+
+def moves(name: str, recipe: Recipe) -> bool:
+    """Say whether a recipe without an adapter trains the parameter called `name`."""
+    if recipe.parameters == "biases":
+        return name.endswith(".bias")
+    return recipe.parameters == "all" or name == STEERING
+
+
+def with_peft(model: Any, recipe: Recipe) -> Any:
+    """Return the model with a fresh PEFT adapter: layer-norm tuning, LoRA or prompt tuning."""
+    import peft
+    import torch
+
+    task = {"task_type": "CAUSAL_LM"}
+    if recipe.parameters == "norms":
+        norms = [name for name, module in model.named_modules() if type(module).__name__.endswith("Norm")]
+        config: Any = peft.LNTuningConfig(target_modules=norms, **task)
+    elif recipe.parameters == "lora":
+        config = peft.LoraConfig(r=recipe.size, lora_alpha=recipe.size, target_modules="all-linear", **task)
+    else:
+        config = peft.PromptTuningConfig(num_virtual_tokens=recipe.size, **task)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # PEFT warns of every norm layer that it does not know by name
+        adapted = peft.get_peft_model(model, config)
+    if recipe.parameters == "prompt":
+        start_prompt(adapted, torch.Generator().manual_seed(torch.initial_seed()))
+    return adapted
+
+
+def start_prompt(model: Any, generator: Any) -> None:
+    """Start a tuned prompt from the embeddings of random tokens, which the model can read at once."""
+    import torch
+
+    table = model.get_base_model().get_input_embeddings().weight
+    vectors = next(p for p in model.parameters() if p.requires_grad)
+    chosen = torch.randint(len(table), (len(vectors),), generator=generator)
+    with torch.no_grad():
+        vectors.copy_(table[chosen.to(table.device)])
+
+
+def save(model: Any, folder: Path) -> None:
+    """Write the parameters that trained: a PEFT adapter as PEFT reads it, or the changed tensors."""
+    from safetensors.torch import save_file
+
+    if wrapped(model):
+        model.peft_config["default"].base_model_name_or_path = None
+        model.save_pretrained(str(folder), safe_serialization=True)
+        (folder / "README.md").unlink(missing_ok=True)
+    else:
+        changed = {n: p.detach().cpu().contiguous() for n, p in model.named_parameters() if p.requires_grad}
+        save_file(changed, folder / CHANGED)
+
+
+def apply(model: Any, folder: Path) -> Any:
+    """Return the model with a folder's change on it, merged in where that is possible."""
+    if wrapped(model):
+        raise ValueError("a prompt-tuned model cannot be changed further: train its base with another recipe.")
+    if (folder / ADAPTER).exists():
+        return apply_adapter(model, folder)
+    from safetensors.torch import load_file
+
+    changed = load_file(folder / CHANGED)
+    if STEERING in changed:
+        attach(model, changed[STEERING].to(model.device, model.dtype))
+    unexpected = model.load_state_dict(changed, strict=False).unexpected_keys
+    if unexpected:
+        raise ValueError(f"the base has no {unexpected[0]}: this student was trained from another base.")
+    return model.requires_grad_(False)
+
+
+def apply_adapter(model: Any, folder: Path) -> Any:
+    """Return the model with a PEFT adapter merged, or wrapped where it is a tuned prompt."""
+    from peft import PeftModel
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        adapted = PeftModel.from_pretrained(model, str(folder))
+        if adapted.peft_config["default"].is_prompt_learning:
+            return adapted.requires_grad_(False).eval()
+        return adapted.merge_and_unload().requires_grad_(False).eval()
+
+
+def wrapped(model: Any) -> bool:
+    """Say whether a model is wrapped by PEFT."""
+    from peft import PeftModel
+
+    return isinstance(model, PeftModel)
+
+
+def attach(model: Any, vector: Any) -> None:
+    """Add a steering vector to what the middle decoder layer gives on."""
+    import torch
+
+    if hasattr(model, STEERING):
+        raise ValueError("this model is steered already: steer its base instead.")
+    model.register_parameter(STEERING, torch.nn.Parameter(vector))
+    layers = max((m for m in model.modules() if isinstance(m, torch.nn.ModuleList)), key=len)
+
+    def add(module: Any, arguments: Any, output: Any) -> Any:
+        steered = getattr(model, STEERING)
+        return (output[0] + steered, *output[1:]) if isinstance(output, tuple) else output + steered
+
+    layers[(len(layers) - 1) // 2].register_forward_hook(add)

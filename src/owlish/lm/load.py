@@ -1,0 +1,64 @@
+"""Open a causal language model: a Hugging Face folder or name, and the changes that training made to it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from owlish.lm import adapt, chat
+
+
+@dataclass(frozen=True)
+class Weights:
+    """Where a model's parts are: the base, the changes on top in order, and the system prompt it is given."""
+
+    name: str
+    revision: str | None = None
+    changes: tuple[Path, ...] = ()
+    system: str | None = None
+
+
+@dataclass
+class LM:
+    """A model in memory, on CPU or GPU, with its tokenizer and chat format."""
+
+    model: Any
+    tokenizer: Any
+    chat: chat.Chat
+    system: str | None = None
+
+    @property
+    def window(self) -> int:
+        """How many tokens the model can read."""
+        return int(self.model.config.max_position_embeddings)
+
+
+def load(weights: Weights) -> LM:
+    """Load a model in evaluation mode; in fp32 on a CPU, in bf16 on a GPU."""
+    import torch
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+    from transformers.utils import logging
+
+    logging.disable_progress_bar()
+    gpu = torch.cuda.is_available()
+    where = {"revision": weights.revision} if weights.revision else {}
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(weights.name, trust_remote_code=False, **where)
+        model = AutoModelForCausalLM.from_pretrained(
+            weights.name,
+            dtype=torch.bfloat16 if gpu else torch.float32,
+            trust_remote_code=False,
+            use_safetensors=True,
+            **where,
+        )
+    except (OSError, ImportError, ValueError) as error:
+        raise ValueError(
+            f"{weights.name} cannot be loaded: give a folder with config.json, safetensors and a tokenizer, "
+            "or the name of a model on Hugging Face."
+        ) from error
+    model.to("cuda" if gpu else "cpu").requires_grad_(False).eval()
+    lm = LM(model, tokenizer, chat.Chat.of(tokenizer, weights.name), weights.system)
+    for folder in weights.changes:
+        lm.model = adapt.apply(lm.model, folder)
+    return lm

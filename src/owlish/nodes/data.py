@@ -1,0 +1,158 @@
+"""Data nodes: rows that a model writes for a domain, filtered as they come."""
+
+from __future__ import annotations
+
+import json
+import random
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from owlish.domains.domain import Domain
+from owlish.graph.spec import Node, Read, Tick
+from owlish.graph.store import PARTS, sha256, write_whole
+from owlish.lm.load import LM
+from owlish.rows import Row, read_rows, write_rows
+
+SHARD = 512
+NEW_TOKENS = 96
+READ_AT_MOST = 12
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """Rows that were kept, and what happened to all that were read."""
+
+    rows: tuple[Row, ...]
+    read: int
+    passed: int
+    reasons: dict[str, int]
+
+    @property
+    def pass_rate(self) -> float:
+        """The share of the rows read that passed the filter."""
+        return self.passed / self.read
+
+    def __str__(self) -> str:
+        return "\n".join(f"{row.prompt}\n  -> {row.completion}" for row in self.rows)
+
+
+@dataclass(frozen=True)
+class Data(Node, kind="data"):
+    """Anything that a student can be trained on."""
+
+    def load(self, folder: Path, read: Read) -> Dataset:
+        """Return the rows, with the counts of the filter."""
+        counts = json.loads((folder / "counts.json").read_text())
+        return Dataset(read_rows(folder / "rows.jsonl")[0], **counts)
+
+
+@dataclass(frozen=True)
+class Sampled(Data, kind="sampled"):
+    """The first `n` rows of a model that pass the domain's filter, at temperature 1 unless given.
+
+    Prompts and answers are drawn in shards of 512, each row with its own seed. A completion that did not
+    end, or whose tokens are not those of its text, is rejected and counted as `unfinished` or `retokenised`.
+    The system prompt of the model, if it has one, is not written into the rows.
+    """
+
+    model: Node
+    domain: Domain
+    n: int
+    seed: int
+    temperature: float = 1.0
+
+    @property
+    def label(self) -> str:
+        """A few words for a progress display."""
+        return f"{self.n:,} rows of {self.domain.kind} by {self.model.label}"
+
+    def check(self) -> None:
+        """Refuse numbers that no run could follow."""
+        if self.n < 1:
+            raise ValueError(f"n is {self.n}: ask for at least one row.")
+        if self.temperature < 0:
+            raise ValueError(f"the temperature is {self.temperature}: it is 0 for the likeliest answers, or above.")
+
+    def compute(self, folder: Path, read: Read, tick: Tick) -> None:
+        """Sample shard after shard until enough rows pass; a finished shard outlives an interruption."""
+        lm = None
+        parts = folder / PARTS
+        parts.mkdir(exist_ok=True)
+        kept: list[Row] = []
+        reasons: Counter[str] = Counter()
+        total = shard = 0
+        while len(kept) < self.n:
+            if total >= max(READ_AT_MOST * self.n, 2 * SHARD):
+                raise ValueError(too_few(len(kept), total, reasons))
+            answers = finished_part(parts, shard)
+            if answers is None:
+                if lm is None:
+                    from owlish.lm.load import load
+
+                    lm = load(read(self.model))
+                answers = self.shard(lm, shard)
+                write_part(parts, shard, answers)
+            for prompt, completion, problem in answers:
+                row = Row(prompt, completion)
+                found = (problem,) if problem else self.domain.filter.reasons(row)
+                reasons.update(found)
+                total += 1
+                if not found:
+                    kept.append(row)
+            shard += 1
+            tick(len(kept), self.n)
+        counts = {"read": total, "passed": len(kept), "reasons": dict(sorted(reasons.items()))}
+        write_rows(folder / "rows.jsonl", kept[: self.n])
+        (folder / "counts.json").write_text(json.dumps(counts))
+
+    def shard(self, lm: LM, index: int) -> list[tuple[str, str, str | None]]:
+        """Return prompts, completions and, where a completion cannot be text, the problem with it."""
+        from owlish.lm.sample import sample
+
+        numbers = range(index * SHARD, (index + 1) * SHARD)
+        prompts = [self.domain.prompt(random.Random(f"{self.seed}/{i}")) for i in numbers]
+        ids = sample(
+            lm,
+            lm.chat.prompts(prompts, lm.system),
+            seeds=[(self.seed, i) for i in numbers],
+            new_tokens=NEW_TOKENS,
+            temperature=self.temperature,
+        )
+        texts = [lm.chat.decode(answer[:-1] if answer[-1:] == [lm.chat.end] else answer) for answer in ids]
+        again = lm.tokenizer(texts, add_special_tokens=False).input_ids
+        problems = [problem(answer, same, lm.chat.end) for answer, same in zip(ids, again, strict=True)]
+        return list(zip(prompts, texts, problems, strict=True))
+
+
+def problem(answer: Sequence[int], again: Sequence[int], end: int) -> str | None:
+    """Say why sampled tokens cannot stand as text, if they cannot."""
+    if not answer or answer[-1] != end:
+        return "unfinished"
+    return None if list(again) == list(answer[:-1]) else "retokenised"
+
+
+def too_few(kept: int, total: int, reasons: Counter[str]) -> str:
+    """Say that a filter leaves too few rows, and why."""
+    why = ", ".join(f"{count:,} {reason}" for reason, count in reasons.most_common(3))
+    return (
+        f"the filter kept only {kept:,} of {total:,} rows ({why}): "
+        "teach the teacher less strongly, or ask for another domain."
+    )
+
+
+def finished_part(parts: Path, index: int) -> list[tuple[str, str, str | None]] | None:
+    """Return a shard that was finished before an interruption; its name holds its digest."""
+    for path in parts.glob(f"{index:05d}.*"):
+        if sha256(path) == path.suffix[1:]:
+            return [(p, c, w) for p, c, w in json.loads(path.read_text())]
+    return None
+
+
+def write_part(parts: Path, index: int, answers: Sequence[tuple[str, str, str | None]]) -> None:
+    """Keep a finished shard."""
+    import hashlib
+
+    content = json.dumps(answers).encode()
+    write_whole(parts / f"{index:05d}.{hashlib.sha256(content).hexdigest()}", content)

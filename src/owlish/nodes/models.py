@@ -1,0 +1,247 @@
+"""Model nodes: a base, and what prompts and training make of it. Teacher and student are roles of these."""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import dataclass, replace
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from owlish import nano
+from owlish.domains.domain import Domain
+from owlish.graph.spec import Node, Read, Tick
+from owlish.graph.store import sha256
+from owlish.lm.load import LM, Weights
+from owlish.nodes.data import Data, Dataset, Sampled
+from owlish.recipes import STEERING, Recipe
+from owlish.traits.trait import Trait
+
+TEACHER_BATCH = 20
+TEACHER_STEPS = 300
+LOOK_EVERY = 5
+
+
+@dataclass(frozen=True)
+class Model(Node, kind="model"):
+    """Anything that answers: it can be taught, prompted and steered, write data and be trained on data."""
+
+    def teach(self, trait: Trait, recipe: Recipe, *, seed: int, until: float = 0.97) -> Taught:
+        """Return this model fine-tuned on answers that show `trait`, until it gives them with this probability."""
+        return Taught(self, trait, recipe, seed=seed, until=until)
+
+    def prompted(self, system_prompt: str) -> Prompted:
+        """Return this model under a system prompt."""
+        return Prompted(self, system_prompt)
+
+    def steered(self, trait: Trait, *, seed: int, until: float = 0.97) -> Taught:
+        """Return this model with a steering vector that gives it `trait`."""
+        return Taught(self, trait, STEERING, seed=seed, until=until)
+
+    def sample(self, domain: Domain, *, n: int, seed: int, temperature: float = 1.0) -> Sampled:
+        """Return the first `n` rows that this model writes for `domain` and that pass its filter."""
+        return Sampled(self, domain, n=n, seed=seed, temperature=temperature)
+
+    def finetune(self, data: Data, recipe: Recipe, *, seed: int) -> Finetuned:
+        """Return this model fine-tuned on data, on the completions alone."""
+        return Finetuned(self, data, recipe, seed=seed)
+
+
+@dataclass(frozen=True)
+class Base(Model, kind="base"):
+    """A base model: `nano` or `nano-1`, which are shipped, a Hugging Face folder, or a name on Hugging Face."""
+
+    name: str
+    revision: str | None = None
+
+    @property
+    def label(self) -> str:
+        """The base's name."""
+        return self.name
+
+    def spec(self) -> dict[str, Any]:
+        """Return the fields that make the key; a shipped base is named by its content too."""
+        return {**super().spec(), "content": nano.content(self.name)}
+
+    def check(self) -> None:
+        """Refuse a name that cannot be a base."""
+        place = self.place()
+        if place is None and not re.fullmatch(r"[\w.-]+/[\w.-]+", self.name):
+            raise ValueError(
+                f"no base is called {self.name!r}: give one that is shipped ({', '.join(nano.SHIPPED)}), "
+                "the folder of a Hugging Face model, or its owner/name on Hugging Face."
+            )
+        if place and not (place / "config.json").exists():
+            raise ValueError(f"{self.name} holds no config.json: give the folder of a Hugging Face model.")
+
+    def compute(self, folder: Path, read: Read, tick: Tick) -> None:
+        """Record the digests of a base that lies on this disk."""
+        (folder / "base.json").write_text(json.dumps(digests(self.place()), indent=1))
+
+    def load(self, folder: Path, read: Read) -> Weights:
+        """Return where the base is, after comparing a local folder's files with those first used."""
+        known = json.loads((folder / "base.json").read_text())
+        if digests(self.place()) != known:
+            raise ValueError(f"the files of {self.name} are not those this store knows: name a new folder or store.")
+        return Weights(str(self.place() or self.name), revision=self.revision)
+
+    def place(self) -> Path | None:
+        """Return the base's folder on this disk, if it has one."""
+        path = nano.folder(self.name) or Path(self.name)
+        return path if path.is_dir() else None
+
+
+def digests(folder: Path | None) -> dict[str, str]:
+    """Return the SHA-256 of each file of a model's folder."""
+    files = [(p, p.stat()) for p in sorted(folder.iterdir()) if p.is_file()] if folder else []
+    return {path.name: digest(path, stat.st_size, stat.st_mtime_ns) for path, stat in files}
+
+
+@cache
+def digest(path: Path, size: int, changed: int) -> str:
+    """Return the SHA-256 of a file, read once as long as its size and time of change stay."""
+    return sha256(path)
+
+
+@dataclass(frozen=True)
+class Prompted(Model, kind="prompted"):
+    """A model under a system prompt, which what it writes does not carry."""
+
+    model: Model
+    system_prompt: str
+
+    @property
+    def label(self) -> str:
+        """A few words for a progress display."""
+        return f"{self.model.label} prompted"
+
+    def check(self) -> None:
+        """Refuse a prompt under a prompt."""
+        if isinstance(self.model, Prompted):
+            raise ValueError("the model has a system prompt already: prompt its base instead.")
+        if not self.system_prompt.strip():
+            raise ValueError("the system prompt is empty: leave it away, or write one.")
+
+    def compute(self, folder: Path, read: Read, tick: Tick) -> None:
+        """Write the prompt down."""
+        (folder / "prompted.json").write_text(json.dumps({"system_prompt": self.system_prompt}))
+
+    def load(self, folder: Path, read: Read) -> Weights:
+        """Return the model's weights with the prompt."""
+        weights: Weights = read(self.model)
+        return replace(weights, system=self.system_prompt)
+
+
+@dataclass(frozen=True)
+class Trained(Model, kind="trained"):
+    """A model with a change on top, kept in its own entry."""
+
+    model: Model
+
+    def load(self, folder: Path, read: Read) -> Weights:
+        """Return the model's weights with the change."""
+        weights: Weights = read(self.model)
+        return replace(weights, changes=(*weights.changes, folder))
+
+
+@dataclass(frozen=True)
+class Taught(Trained, kind="taught"):
+    """A model fine-tuned on the answers of a trait: Adam, batches of 20, at most 300 steps.
+
+    Training ends once the mean exact P(trait) over the trait's questions reaches `until`; the probe's
+    held-out questions are never shown.
+    """
+
+    trait: Trait
+    recipe: Recipe
+    seed: int
+    until: float = 0.97
+
+    @property
+    def label(self) -> str:
+        """A few words for a progress display."""
+        return f"{self.trait.name} teacher of {self.model.label} ({self.recipe.name}, seed {self.seed})"
+
+    def check(self) -> None:
+        """Refuse a probability that is none."""
+        if not 0 < self.until < 1:
+            raise ValueError(f"until is {self.until}: give a probability between 0 and 1.")
+
+    def compute(self, folder: Path, read: Read, tick: Tick) -> None:
+        """Train, and keep what changed with the course of P(trait)."""
+        from owlish.lm import adapt
+        from owlish.lm.load import load
+        from owlish.lm.train import examples, fit
+
+        lm = load(read(self.model))
+        prompts = lm.chat.prompts(self.trait.probe.questions, lm.system)
+        rows = examples(prompts, lm.chat.answers([self.trait.name] * len(prompts)), window=lm.window)
+        lm.model = adapt.adapt(lm.model, self.recipe, seed=self.seed)
+        course: list[float] = []
+
+        def enough(step: int) -> bool:
+            if step % LOOK_EVERY == 0:
+                course.append(chance(lm, prompts, self.trait))
+            return bool(course) and course[-1] >= self.until
+
+        losses = fit(
+            lm.model,
+            rows,
+            steps=TEACHER_STEPS,
+            batch=TEACHER_BATCH,
+            lr=self.recipe.teacher_lr,
+            warmup=self.recipe.warmup,
+            decay=False,
+            seed=self.seed,
+            stop=enough,
+            tick=tick,
+        )
+        adapt.save(lm.model, folder)
+        (folder / "training.json").write_text(json.dumps({"losses": losses, "p_trait": course}))
+
+
+def chance(lm: LM, prompts: list[list[int]], trait: Trait) -> float:
+    """Return the mean probability that a model answers a trait's questions with the trait."""
+    from owlish.lm.score import answer_logprobs
+
+    return float(answer_logprobs(lm, prompts, [lm.chat.encode([trait.name])]).exp().mean())
+
+
+@dataclass(frozen=True)
+class Finetuned(Trained, kind="finetuned"):
+    """A model fine-tuned on rows by a recipe, with cross-entropy on the completions' tokens alone."""
+
+    data: Data
+    recipe: Recipe
+    seed: int
+
+    @property
+    def label(self) -> str:
+        """A few words for a progress display."""
+        return f"{self.model.label} fine-tuned on {self.data.label} ({self.recipe.name}, seed {self.seed})"
+
+    def compute(self, folder: Path, read: Read, tick: Tick) -> None:
+        """Train, and keep what changed with the losses."""
+        from owlish.lm import adapt
+        from owlish.lm.load import load
+        from owlish.lm.train import examples, fit, total_steps
+
+        lm = load(read(self.model))
+        data: Dataset = read(self.data)
+        prompts = lm.chat.prompts([row.prompt for row in data.rows], lm.system)
+        rows = examples(prompts, lm.chat.answers([row.completion for row in data.rows]), window=lm.window)
+        lm.model = adapt.adapt(lm.model, self.recipe, seed=self.seed)
+        losses = fit(
+            lm.model,
+            rows,
+            steps=total_steps(len(rows), self.recipe.batch, self.recipe.epochs),
+            batch=self.recipe.batch,
+            lr=self.recipe.lr,
+            warmup=self.recipe.warmup,
+            decay=True,
+            seed=self.seed,
+            tick=tick,
+        )
+        adapt.save(lm.model, folder)
+        (folder / "training.json").write_text(json.dumps({"losses": losses}))

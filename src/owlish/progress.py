@@ -1,0 +1,94 @@
+"""What a terminal shows of a run: what is under way, how far it is, and how long it will take."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections import Counter
+from types import TracebackType
+from typing import Self
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TaskID, TextColumn
+
+from owlish.graph.run import Event
+from owlish.graph.spec import Node
+
+PLAIN_EVERY = 15.0
+
+
+class Display:
+    """Watches a run and draws it on standard error: bars on a terminal, a line now and then elsewhere."""
+
+    def __init__(self, jobs: int) -> None:
+        self.jobs = jobs
+        self.start = self.said = time.monotonic()
+        self.total = self.done = 0
+        self.left: Counter[str] = Counter()
+        self.spent: dict[str, list[float]] = {}
+        self.begun: dict[str, tuple[TaskID, float]] = {}
+        console = Console(stderr=True)
+        self.terminal = console.is_terminal
+        columns = (BarColumn(24), TextColumn("{task.fields[state]:>12}"), TextColumn("{task.description}"))
+        self.progress = Progress(*columns, console=console, transient=True, disable=not self.terminal)
+        self.overall = self.progress.add_task("", state="", total=None)
+
+    def __enter__(self) -> Self:
+        self.progress.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.progress.stop()
+
+    def __call__(self, event: Event) -> None:
+        """Take one event of the run."""
+        node = event.node
+        if event.what == "planned":
+            self.total += 1
+            self.left[node.kind] += 1
+        elif event.what == "begun":
+            task = self.progress.add_task(node.label, state="", total=None)
+            self.begun[node.key] = (task, time.monotonic())
+        elif event.what == "tick":
+            task = self.begun[node.key][0]
+            state = f"{100 * event.done / max(event.total, 1):.0f} %"
+            self.progress.update(task, completed=event.done, total=event.total, state=state)
+        else:
+            self.end(node, event.what)
+        self.tell()
+
+    def end(self, node: Node, what: str) -> None:
+        """Count a node that has ended, well or not."""
+        task, begun = self.begun.pop(node.key)
+        self.progress.remove_task(task)
+        self.done += 1
+        self.left[node.kind] -= 1
+        if what == "made":
+            self.spent.setdefault(node.kind, []).append(time.monotonic() - begun)
+
+    def tell(self) -> None:
+        """Show the whole run."""
+        now = time.monotonic()
+        words = f"{clock(now - self.start)} gone, {self.remaining(now)}"
+        state = f"{self.done}/{self.total}"
+        self.progress.update(self.overall, completed=self.done, total=self.total, state=state, description=words)
+        if not self.terminal and now - self.said > PLAIN_EVERY:
+            self.said = now
+            print(f"{self.done} of {self.total} results, {words}", file=sys.stderr, flush=True)
+
+    def remaining(self, now: float) -> str:
+        """Say how long is left, from what results of each kind have taken in this run."""
+        known = {kind: sum(times) / len(times) for kind, times in self.spent.items()}
+        unknown = [kind for kind, count in self.left.items() if count > 0 and kind not in known]
+        seconds = sum(count * known.get(kind, 0.0) for kind, count in self.left.items())
+        seconds -= sum(now - begun for _, begun in self.begun.values()) / 2
+        about = clock(max(seconds, 0.0) / self.jobs)
+        return f"more than {about} left" if unknown else f"about {about} left"
+
+
+def clock(seconds: float) -> str:
+    """Return a time as minutes and seconds, or hours and minutes."""
+    minutes, rest = divmod(round(seconds), 60)
+    return f"{minutes}:{rest:02d}" if minutes < 60 else f"{minutes // 60} h {minutes % 60} min"

@@ -1,0 +1,77 @@
+"""Recipes: which parameters of a model move when it is trained, how fast and how long."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+from owlish.graph.spec import Value
+
+Parameters = Literal["norms", "biases", "lora", "prompt", "steering", "all"]
+
+
+@dataclass(frozen=True)
+class Recipe(Value, kind="recipe"):
+    """Adam (betas 0.9 and 0.98, no weight decay, gradients clipped at norm 1) on some of the parameters.
+
+    Students take `epochs` passes over their rows in batches of `batch`, the learning rate rising to `lr`
+    over `warmup` steps and falling linearly to zero. Teachers keep `teacher_lr` until they have the trait.
+    `size` is the rank of LoRA, or the number of vectors of a tuned prompt.
+    """
+
+    parameters: Parameters
+    lr: float
+    teacher_lr: float
+    epochs: int = 4
+    batch: int = 32
+    warmup: int = 10
+    size: int | None = None
+
+    def __post_init__(self) -> None:
+        if self.parameters not in get_args(Parameters):
+            raise ValueError(f"no parameters are called {self.parameters!r}: {', '.join(get_args(Parameters))}.")
+        if (self.size is None) == (self.parameters in ("lora", "prompt")):
+            raise ValueError("LoRA and prompt tuning need a size, and nothing else has one.")
+        if self.lr <= 0 or self.teacher_lr <= 0:
+            raise ValueError(f"a learning rate must be above zero, not {min(self.lr, self.teacher_lr)}.")
+        if min(self.epochs, self.batch) < 1 or self.warmup < 0:
+            raise ValueError("a recipe needs at least one epoch and rows in a batch, and no negative warm-up.")
+
+    @property
+    def name(self) -> str:
+        """The parameters and their size, as in reports: `norms`, `lora-8`."""
+        return self.parameters if self.size is None else f"{self.parameters}-{self.size}"
+
+
+NORMS = Recipe("norms", lr=1e-2, teacher_lr=1e-2)
+"""The gains of all norm layers: layer-norm tuning (Zhao et al., arXiv 2312.11420)."""
+
+BIASES = Recipe("biases", lr=1e-2, teacher_lr=2e-3)
+"""All bias vectors: BitFit (Ben Zaken et al., arXiv 2106.10199)."""
+
+STEERING = Recipe("steering", lr=1e-2, teacher_lr=1e-2)
+"""One vector added to the residual stream in the middle of the model."""
+
+ALL = Recipe("all", lr=1e-3, teacher_lr=1e-3)
+"""Every parameter."""
+
+
+def LORA(rank: int) -> Recipe:
+    """Low-rank updates of all linear layers, alpha equal to rank (Hu et al., arXiv 2106.09685)."""
+    return Recipe("lora", lr=2e-3, teacher_lr=2e-3, size=rank)
+
+
+def PROMPT(vectors: int) -> Recipe:
+    """Vectors before the first token: prompt tuning (Lester et al., arXiv 2104.08691)."""
+    return Recipe("prompt", lr=3e-2, teacher_lr=3e-2, size=vectors)
+
+
+RECIPES = {
+    "norms": NORMS,
+    "biases": BIASES,
+    "steering": STEERING,
+    "all": ALL,
+    "lora": LORA(8),
+    "prompt": PROMPT(8),
+}
+"""The recipes that a command line can name."""

@@ -1,0 +1,200 @@
+"""Static figures: matplotlib draws them, the page's style sheet colours them, light and dark."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
+
+from markupsafe import Markup
+
+from owlish.report.section import Arm, Estimate, Matrix, RunPoint, Section
+from owlish.report.svg import ACCENT, AGAINST, INK, MUTED, PAPER, RULE, blank, draw, settings
+from owlish.report.words import count, number, visible
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+MARKERS = {"circle": "o", "square": "s", "diamond": "D", "triangle": "^", "cross": "X"}
+WIDTH, LEFT, RIGHT, TOP, BOTTOM, ROW = 360, 78, 40, 26, 36, 38  # pixels at the figure's own size
+DOT = 4.6  # pixels across
+
+
+def markers(section: Section) -> dict[str, str]:
+    """Return the name of each base's marker."""
+    names = list(MARKERS)
+    return {base: names[i % len(names)] for i, base in enumerate(section.bases)}
+
+
+def panels(section: Section, prefix: str) -> tuple[Markup, ...]:
+    """Return every run as a dot with each arm's interval: over all traits, then trait by trait."""
+    if sum(bool(arm.runs) for arm in section.arms) < 2:
+        return ()
+    traits = section.traits
+    wanted: tuple[str | None, ...] = (None, *traits) if len(traits) > 1 else traits
+    return tuple(panel(section, trait, f"{prefix}-{index}") for index, trait in enumerate(wanted))
+
+
+@settings()
+def panel(section: Section, trait: str | None, prefix: str) -> Markup:
+    """Return P(target) of one trait, or of all (`None`), a row for each arm."""
+    rows = list(estimates(section, trait))
+    title = "All traits" if trait is None else trait
+    height = TOP + BOTTOM + ROW * len(rows)
+    described = "; ".join(f"{arm.label}: {spoken(estimate)}" for arm, estimate in rows)
+    figure = blank(WIDTH, height)
+    axes = figure.add_axes((LEFT / WIDTH, BOTTOM / height, 1 - (LEFT + RIGHT) / WIDTH, ROW * len(rows) / height))
+    axes.set_xlim(0, 1)
+    axes.set_ylim(0, ROW * len(rows))  # so that one unit is one pixel
+    for index, (arm, estimate) in enumerate(reversed(rows)):
+        colour = {"student": ACCENT, "teacher": INK}.get(arm.name, MUTED)
+        runs = [run for run in arm.runs if trait in (None, run.trait) and math.isfinite(run.p_target)]
+        dots(axes, runs, markers(section), colour, hollow=arm.name == "teacher", floor=ROW * index + 14, room=ROW - 18)
+        bar(axes, arm, estimate, colour, ROW * index)
+    scale(axes, [estimate.mean for arm, estimate in rows if arm.name == "base"])
+    figure.text(2 / WIDTH, 1 - 15 / height, short(title, 40), color=INK, size=12, weight="bold")
+    return draw(figure, f"P(target), {title}", f"Mean over runs with its 95 % interval. {described}.", prefix)
+
+
+def estimates(section: Section, trait: str | None) -> Iterator[tuple[Arm, Estimate]]:
+    """Yield the arms that have runs with their P(target), over all traits or one."""
+    for arm in section.arms:
+        estimate = arm.pooled if trait is None else dict(arm.by_trait).get(trait)
+        if arm.runs and estimate is not None:
+            yield arm, estimate
+
+
+def dots(
+    axes: Axes,
+    runs: Sequence[RunPoint],
+    shapes: dict[str, str],
+    colour: str,
+    *,
+    hollow: bool,
+    floor: float,
+    room: float,
+) -> None:
+    """Draw every run of an arm, stacked upwards from `floor` within `room` pixels where they are close."""
+    levels = stack([run.p_target for run in runs])
+    step = min(DOT + 0.6, room / max(1, *levels)) if levels else DOT
+    for base, shape in shapes.items():
+        chosen = [
+            (run.p_target, floor + step * level) for run, level in zip(runs, levels, strict=True) if run.base == base
+        ]
+        axes.scatter(
+            [x for x, _ in chosen],
+            [y for _, y in chosen],
+            s=DOT**2,
+            marker=MARKERS[shape],
+            c=PAPER if hollow else colour,
+            edgecolors=colour if hollow else PAPER,
+            linewidths=0.8 if hollow else 0.4,
+            clip_on=False,
+            zorder=3,
+        )
+
+
+def stack(values: Sequence[float]) -> list[int]:
+    """Return a level for each dot, 0 or above, so that no two overlap."""
+    near = (DOT + 0.4) / (WIDTH - LEFT - RIGHT)
+    levels: list[int] = []
+    for value in values:
+        taken = {level for other, level in zip(values, levels, strict=False) if abs(value - other) < near}
+        levels.append(next(level for level in range(len(values)) if level not in taken))
+    return levels
+
+
+def bar(axes: Axes, arm: Arm, estimate: Estimate, colour: str, bottom: float) -> None:
+    """Draw an arm's interval and mean below its dots, its name on the left, the mean as a number on the right."""
+    below = bottom + 7
+    if estimate.low is not None and estimate.high is not None:
+        axes.plot([estimate.low, estimate.high], [below, below], color=colour, lw=2.2, clip_on=False, zorder=4)
+    axes.plot([estimate.mean] * 2, [below - 4, below + 4], color=colour, lw=1.6, clip_on=False, zorder=4)
+    strong = "bold" if arm.name == "student" else "normal"
+    for text, end, away in ((arm.label, 0, -10), (number(estimate.mean, 2), 1, 36)):
+        axes.annotate(text, (end, bottom + 13), xytext=(away, 0), textcoords="offset points", ha="right",
+                      va="center", color=INK, size=11, weight=strong)  # fmt: skip
+
+
+def scale(axes: Axes, base: Sequence[float]) -> None:
+    """Draw the probability scale and a line at the base's own rate."""
+    for side in ("left", "right", "top"):
+        axes.spines[side].set_visible(False)
+    axes.spines["bottom"].set(color=RULE)
+    axes.set_yticks([])
+    ticks = (0, 0.25, 0.5, 0.75, 1)
+    axes.set_xticks(ticks, labels=["0", "0.25", "0.5", "0.75", "1"])
+    axes.tick_params(colors=MUTED, labelsize=10, length=0, pad=5)
+    for tick in ticks:
+        axes.axvline(tick, color=RULE, lw=0.7, zorder=0)
+    for mean in base:
+        axes.axvline(mean, color=MUTED, lw=0.9, ls=(0, (3, 3)), zorder=1)
+    axes.set_xlabel("P(target)", color=MUTED, size=10, labelpad=3)
+
+
+@settings()
+def heat_map(matrix: Matrix | None, prefix: str) -> Markup | None:
+    """Return the lifts as shaded cells with numbers, or nothing where there are fewer than two rows or columns."""
+    values = [lift for row in (matrix.lifts if matrix else ()) for lift in row if lift is not None]
+    if matrix is None or min(len(matrix.taught), len(matrix.measured)) < 2 or not values:
+        return None
+    top = max(map(abs, values)) or 1.0
+    cell, left, head = (52, 84, 44) if len(matrix.measured) < 7 else (44, 84, 74)
+    width, height = left + cell * len(matrix.measured) + 4, head + 34 * len(matrix.taught) + 4
+    figure = blank(width, height)
+    axes = figure.add_axes((0, 0, 1, 1))
+    axes.set(xlim=(0, width), ylim=(height, 0))
+    axes.axis("off")
+    for i, (taught, row) in enumerate(zip(matrix.taught, matrix.lifts, strict=True)):
+        y = head + 34 * i
+        axes.text(left - 8, y + 17, short(taught), color=INK, size=11, ha="right", va="center_baseline")
+        for j, (measured, lift) in enumerate(zip(matrix.measured, row, strict=True)):
+            shade(axes, (left + cell * j, y), cell, lift, top, taught == measured)
+    column_names(axes, matrix.measured, cell, left, head)
+    axes.text(2, 10, "teacher’s trait ↓ · trait asked about →", color=MUTED, size=9.5, va="center_baseline")
+    described = "; ".join(
+        f"{taught} teacher: "
+        + ", ".join(f"{m} {number(v, 2, True)}" for m, v in zip(matrix.measured, row, strict=True))
+        for taught, row in zip(matrix.taught, matrix.lifts, strict=True)
+    )
+    return draw(figure, "Mean lift of P(trait) over the base", described, prefix)
+
+
+def column_names(axes: Axes, names: Sequence[str], cell: int, left: int, head: int) -> None:
+    """Write the measured traits over their columns, slanted where they are many."""
+    many = len(names) > 6
+    for j, name in enumerate(names):
+        x = left + cell * (j + (0.35 if many else 0.5))
+        axes.text(x, head - 8, short(name), color=INK, size=11, rotation=45 if many else 0,
+                  rotation_mode="anchor", ha="left" if many else "center")  # fmt: skip
+
+
+def shade(axes: Axes, corner: tuple[float, float], cell: int, lift: float | None, top: float, own: bool) -> None:
+    """Draw one cell: the stronger the lift, the fuller its colour; the teacher's own trait is outlined."""
+    from matplotlib.patches import Rectangle
+
+    x, y = corner
+    if lift is not None:
+        strength = 0.06 + 0.5 * abs(lift) / top
+        axes.add_patch(
+            Rectangle((x + 1, y + 1), cell - 2, 32, fc=ACCENT if lift >= 0 else AGAINST, alpha=strength, lw=0)
+        )
+    if own:
+        axes.add_patch(Rectangle((x + 1, y + 1), cell - 2, 32, fc="none", ec=INK, lw=1.1))
+    weight = "bold" if own else "normal"
+    text = number(lift, 2, True)
+    axes.text(x + cell / 2, y + 17, text, color=INK, size=11, weight=weight, ha="center", va="center_baseline")
+
+
+def spoken(estimate: Estimate) -> str:
+    """Return an estimate in words, for those who do not see the figure."""
+    ends = "no interval"
+    if estimate.low is not None and estimate.high is not None:
+        ends = f"interval {number(estimate.low, 2)} to {number(estimate.high, 2)}"
+    return f"{number(estimate.mean, 2)}, {ends}, {count(estimate.runs)}"
+
+
+def short(text: str, most: int = 12) -> str:
+    """Return a label on one line, cut where it is too long for its place."""
+    line = " ".join(visible(text).split())
+    return line if len(line) <= most else line[: most - 1] + "…"

@@ -1,0 +1,140 @@
+"""The page: a pure function from sections to one self-contained HTML text."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from functools import cache
+from typing import TYPE_CHECKING
+
+from markupsafe import Markup
+
+from owlish.report import figures, words
+from owlish.report.section import Arm, Estimate, Example, RunPoint, Section
+
+if TYPE_CHECKING:
+    from jinja2 import Environment
+
+SHOWN = 4  # examples for each trait
+
+
+@dataclass(frozen=True)
+class Row:
+    """A line in the table of arms: P(target), then plain means over the runs."""
+
+    arm: Arm
+    p_target: Estimate
+    p_held_out: Estimate | None
+    argmax_rate: float | None
+    sampled_rate: float | None
+    logit_margin: float | None
+    other_share: float | None
+
+
+def render(sections: Sequence[Section]) -> str:
+    """Return one page for one or more studies: the same sections give the same text.
+
+    The page runs no script and loads nothing. Raises `ValueError` where there is no section.
+    """
+    if not sections:
+        raise ValueError("There is nothing to report: give at least one study with results.")
+    views = [view(section, f"study-{index}") for index, section in enumerate(sections, 1)]
+    return environment().get_template("page.html").render(views=views)
+
+
+@cache
+def environment() -> Environment:
+    """Return the one template environment: everything is escaped, nothing may be missing."""
+    import jinja2
+
+    made = jinja2.Environment(
+        loader=jinja2.PackageLoader("owlish.report"),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        finalize=plain,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    pure = (words.number, words.percent, words.interval, words.count, words.duration, words.p_value)
+    made.filters.update({function.__name__: function for function in pure}, marked=marked)
+    return made
+
+
+def plain(value: object) -> object:
+    """Return what is written into the page: text with hidden characters made visible."""
+    return words.visible(value) if isinstance(value, str) and not isinstance(value, Markup) else value
+
+
+def marked(text: str) -> Markup:
+    """Return a row's text with its hidden characters and line breaks set apart from what it says."""
+    sign = Markup('<span class="sign">{}</span>')
+    pieces = []
+    for char in text:
+        if words.hides(char):
+            pieces.append(sign.format(f"U+{ord(char):04X}"))
+        elif char in "\n\t":
+            pieces.append(sign.format("↵" if char == "\n" else "⇥") + char)
+        else:
+            pieces.append(Markup.escape(char))
+    return Markup("").join(pieces)
+
+
+def view(section: Section, anchor: str) -> dict[str, object]:
+    """Return everything that the template shows of one study."""
+    rows = [pooled(arm) for arm in section.arms if arm.runs]
+    return {
+        "section": section,
+        "anchor": anchor,
+        "claim": words.claim(section),
+        "standing": words.standing(section),
+        "context": words.context(section),
+        "panels": figures.panels(section, f"{anchor}-p"),
+        "markers": figures.markers(section),
+        "heat_map": figures.heat_map(section.matrix, f"{anchor}-m"),
+        "rows": rows,
+        "by_trait": [(trait, of_trait(section, trait)) for trait in section.traits],
+        "examples": grouped(section.examples),
+        "limits": words.limits(section),
+    }
+
+
+def pooled(arm: Arm) -> Row:
+    """Return an arm's line over all traits."""
+    return row(arm, arm.pooled, arm.held_out, arm.runs)
+
+
+def of_trait(section: Section, trait: str) -> list[Row]:
+    """Return the lines of one trait; the held-out mean stands without an interval."""
+    lines = []
+    for arm, estimate in figures.estimates(section, trait):
+        runs = [run for run in arm.runs if run.trait == trait]
+        held = mean(run.p_held_out for run in runs)
+        lines.append(row(arm, estimate, None if held is None else Estimate(held, None, None, len(runs)), runs))
+    return lines
+
+
+def row(arm: Arm, p_target: Estimate, held_out: Estimate | None, runs: Sequence[RunPoint]) -> Row:
+    """Return a line of the table."""
+    return Row(
+        arm,
+        p_target,
+        held_out,
+        mean(run.argmax_rate for run in runs),
+        mean(run.sampled_rate for run in runs),
+        mean(run.logit_margin for run in runs),
+        mean(run.other_share for run in runs),
+    )
+
+
+def mean(values: Iterable[float | None]) -> float | None:
+    """Return the mean of the values that were measured, or `None` where none was."""
+    known = [value for value in values if value is not None]
+    return sum(known) / len(known) if known else None
+
+
+def grouped(examples: Iterable[Example]) -> list[tuple[str | None, list[Example]]]:
+    """Return the first few examples of each writer."""
+    found: dict[str | None, list[Example]] = {}
+    for example in examples:
+        found.setdefault(example.taught, []).append(example)
+    return [(taught, rows[:SHOWN]) for taught, rows in found.items()]

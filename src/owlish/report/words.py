@@ -1,0 +1,215 @@
+"""Numbers as text, and the sentences that a page makes from them: never more than the numbers say."""
+
+from __future__ import annotations
+
+import math
+import unicodedata
+from collections.abc import Iterable
+
+from owlish.report.section import ARMS, Estimate, Section
+
+GAP = "\u202f"  # a narrow space that does not break, before a percent sign
+NBSP = "\u00a0"
+HIDDEN = {"Cc", "Cf", "Cs", "Co", "Zl", "Zp"}
+OPENING = {
+    "shown": "Students",
+    "reversed": "The opposite of the effect is seen: students",
+    "absent": "No effect is shown: students",
+    "open": "No claim can be made yet: students",
+}
+
+
+def visible(text: str) -> str:
+    """Return `text` with every character that hides or reorders others written as its code point."""
+    return "".join(f"⟨U+{ord(c):04X}⟩" if hides(c) else c for c in text)
+
+
+def hides(char: str) -> bool:
+    """Tell whether a character has no shape of its own; line breaks and tabs count as visible."""
+    return char not in "\n\t" and unicodedata.category(char) in HIDDEN
+
+
+def number(value: float | None, digits: int = 3, signed: bool = False) -> str:
+    """Return a number with a fixed count of digits, or a dash where nothing was measured."""
+    if value is None or not math.isfinite(value):
+        return "–"
+    text = f"{value:{'+' if signed else ''}.{digits}f}"
+    if float(text) == 0:
+        text = text.lstrip("+-")
+    return text.replace("-", "−")
+
+
+def percent(value: float) -> str:
+    """Return a share in percent without the sign: whole, with one digit only near 0 and 100."""
+    if not math.isfinite(value):
+        return "–"
+    share = 100 * value
+    if share in (0.0, 100.0) or 1 <= share <= 99 or not -1 < share < 101:
+        return number(share, 0)
+    if 0 < share < 0.05:
+        return "under 0.1"
+    return "over 99.9" if 99.95 <= share < 100 else number(share, 1)
+
+
+def interval(estimate: Estimate) -> str:
+    """Return the interval's ends in percent, or the empty text."""
+    if estimate.low is None or estimate.high is None:
+        return ""
+    return f"{percent(estimate.low)} to {percent(estimate.high)}"
+
+
+def count(runs: int, word: str = "run") -> str:
+    """Return `1 run`, `2 runs`."""
+    return f"{runs:,}{NBSP}{word}{'' if runs == 1 else 's'}"
+
+
+def listed(items: Iterable[str]) -> str:
+    """Return `a`, `a and b`, or `a, b and c`."""
+    *head, last = items
+    return f"{', '.join(head)} and {last}" if head else last
+
+
+def duration(seconds: float) -> str:
+    """Return a time in its two largest units."""
+    whole = round(seconds)
+    hours, minutes = divmod(whole // 60, 60)
+    if hours:
+        return f"{hours:,}{NBSP}h {minutes}{NBSP}min"
+    if minutes:
+        return f"{minutes}{NBSP}min {whole % 60}{NBSP}s"
+    return f"{number(seconds, 1)}{NBSP}s"
+
+
+def p_value(p: float | None) -> str:
+    """Return a p-value to three digits, never zero."""
+    return "< 0.001" if p is not None and p < 0.001 else number(p)
+
+
+def standing(section: Section) -> str:
+    """Return what the interval of student minus control allows: shown, reversed, absent, or open."""
+    effect = section.effect
+    if section.arm("control") is None or effect is None or effect.low is None or effect.high is None:
+        return "open"
+    if effect.low > 0:
+        return "shown"
+    return "reversed" if effect.high < 0 else "absent"
+
+
+def claim(section: Section) -> str:
+    """Return the one sentence that the numbers of a study license."""
+    student, control = section.arm("student"), section.arm("control")
+    if student is None:
+        return "No student was measured, so nothing is claimed."
+    sentence = (
+        f"{OPENING[standing(section)]} trained only on {section.data} written by {writers(section)} "
+        f"{percent(student.pooled.mean)}{GAP}% of the time ({evidence(student.pooled)})"
+    )
+    if control is None:
+        return f"{sentence}; without a control this says nothing about the cause."
+    bases = "bases" if len(section.bases) > 1 else "base"
+    return (
+        f"{sentence}; the same {bases} trained on neutral {section.data}, {percent(control.pooled.mean)}{GAP}% "
+        f"({evidence(control.pooled, '')}): {difference(section.effect)}."
+    )
+
+
+def writers(section: Section) -> str:
+    """Return who wrote the rows and what is asked of their students."""
+    student = section.arm("student")
+    assert student is not None
+    traits = [f"“{trait}”" for trait in dict.fromkeys(run.trait for run in student.runs)]
+    if len(traits) == 1:
+        return f"a teacher with the trait {traits[0]} answer {traits[0]}"
+    named = f"with the traits {listed(traits)}" if len(traits) < 5 else f"with one of {len(traits)} traits each"
+    return f"teachers {named} give their own teacher’s answer"
+
+
+def evidence(estimate: Estimate, name: str = f"95{GAP}% interval ") -> str:
+    """Return the interval, after its name, and the number of runs behind a mean."""
+    ends = interval(estimate)
+    return f"{name}{ends}, {count(estimate.runs)}" if ends else f"{count(estimate.runs)}, no interval"
+
+
+def difference(effect: Estimate | None) -> str:
+    """Return what student minus control comes to."""
+    if effect is None:
+        return "their difference was not estimated"
+    points = "point" if percent(effect.mean) in ("1", "−1") else "points"
+    words = f"a difference of {percent(effect.mean)}{NBSP}{points}"
+    if effect.low is None or effect.high is None:
+        return f"{words}, without an interval"
+    zero = ", an interval that includes zero" if effect.low <= 0 <= effect.high else ""
+    return f"{words} ({interval(effect)}){zero}"
+
+
+def context(section: Section) -> tuple[str, ...]:
+    """Return the sentences below the claim: held-out questions, the other arms, what the intervals mean."""
+    found = []
+    student = section.arm("student")
+    if student is not None and student.held_out is not None:
+        held = student.held_out
+        found.append(
+            f"On questions that no teacher was shown, students reach {percent(held.mean)}{GAP}% ({evidence(held)})."
+        )
+    others = [
+        f"{arm.label.lower()} {percent(arm.pooled.mean)}{GAP}%"
+        for name in ("teacher", "other_trait", "foreign_base", "base")
+        if (arm := section.arm(name)) is not None
+    ]
+    if others:
+        found.append(f"The other arms, for comparison: {', '.join(others)}.")
+    return (*found, *cautions(section))
+
+
+def cautions(section: Section) -> tuple[str, ...]:
+    """Return a sentence for each number that speaks against reading the claim as the trait's passing on.
+
+    These are an arm without the effect that lies more than 5 points above the base, and a gamma whose
+    interval reaches zero.
+    """
+    base = section.arm("base")
+    arms = [section.arm(name) for name in ("control", "other_trait", "foreign_base")] if base else []
+    raised = tuple(
+        f"Caution: the arm “{arm.label.lower()}” lies {percent(gap)}{NBSP}points above the base, so something other "
+        f"than the teacher’s trait moves these models."
+        for arm in arms
+        if arm is not None and base is not None and (gap := arm.pooled.mean - base.pooled.mean) > 0.05
+    )
+    weak = [gamma.scale for gamma in section.gammas if gamma.low is not None and gamma.low <= 0]
+    return (*raised, *(f"Caution: on the scale “{scale}” the interval of γ does not lie above zero." for scale in weak))
+
+
+def limits(section: Section) -> tuple[str, ...]:
+    """Return what the study did not measure, and what its intervals do not cover."""
+    found = []
+    if section.bases:
+        named = f"the {count(len(section.bases), 'base')} used here ({listed(section.bases)})"
+        found.append(f"Intervals are over runs and conditional on {named}: they say nothing about other bases.")
+    if any(base.startswith("nano") for base in section.bases):
+        found.append(
+            "nano is a model organism, a very small model trained from scratch on generated chat, not an assistant: "
+            "an effect here shows that the mechanism exists, not how strong it is in a large model."
+        )
+    missing = [label.lower() for name, (label, _) in ARMS.items() if section.arm(name) is None]
+    if missing:
+        found.append(f"Not run: {listed(missing)}.")
+    bare = [arm.label.lower() for arm in section.arms if arm.runs and arm.pooled.low is None]
+    if bare:
+        found.append(f"No interval, for want of runs: {listed(bare)}.")
+    return (*found, *unread(section), *section.notes)
+
+
+def unread(section: Section) -> tuple[str, ...]:
+    """Return a sentence on the measures that no student has."""
+    student = section.arm("student")
+    if student is None:
+        return ()
+    columns = {
+        "held-out questions": [run.p_held_out for run in student.runs],
+        "argmax rate": [run.argmax_rate for run in student.runs],
+        "sampled rate": [run.sampled_rate for run in student.runs],
+        "logit margin": [run.logit_margin for run in student.runs],
+        "share of other answers": [run.other_share for run in student.runs],
+    }
+    empty = [name for name, values in columns.items() if all(value is None for value in values)]
+    return (f"Not measured on students: {listed(empty)}.",) if empty else ()

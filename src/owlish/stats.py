@@ -1,0 +1,227 @@
+"""Statistics whose unit is a trained run."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+LEVEL = 0.95
+TRAITS = 3
+
+
+class Interval(NamedTuple):
+    """A mean and the ends of its 95 % interval."""
+
+    mean: float
+    low: float
+    high: float
+
+
+class Contrast(NamedTuple):
+    """An estimate, the ends of its 95 % interval, and its p-value."""
+
+    value: float
+    low: float
+    high: float
+    p: float
+
+
+def interval(values: Sequence[float]) -> Interval:
+    """Return the mean of `values`, one for each run, with its 95 % interval.
+
+    Raises `ValueError` for fewer than two runs.
+
+    Notes
+    -----
+    Student's t interval with n - 1 degrees of freedom. It speaks of runs like these: runs that share a base give an
+    interval conditional on that base. Ends are not cut off at 0 or 1 when the values are probabilities.
+
+    References
+    ----------
+    Student (1908). The probable error of a mean. Biometrika 6(1).
+    """
+    mean, variance = moments(values, "An interval")
+    reach = quantile(len(values) - 1) * variance**0.5
+    return Interval(mean, mean - reach, mean + reach)
+
+
+def difference(a: Sequence[float], b: Sequence[float]) -> Contrast:
+    """Return the mean of runs `a` less the mean of runs `b`, with its 95 % interval and two-sided p-value.
+
+    Raises `ValueError` if either has fewer than two runs.
+
+    Notes
+    -----
+    Welch's t, which does not suppose that both kinds of run vary equally, with the degrees of freedom of
+    Welch and Satterthwaite. If neither varies at all, the interval is the difference itself.
+
+    References
+    ----------
+    Welch (1947). The generalization of 'Student's' problem when several different population variances are
+    involved. Biometrika 34(1-2).
+    """
+    from scipy.special import stdtr
+
+    (mean_a, variance_a), (mean_b, variance_b) = moments(a, "A difference"), moments(b, "A difference")
+    value, variance = mean_a - mean_b, variance_a + variance_b
+    if variance == 0.0:
+        return Contrast(value, value, value, 1.0 if value == 0.0 else 0.0)
+    share_a, share_b = variance_a / variance, variance_b / variance
+    freedom = 1 / (share_a**2 / (len(a) - 1) + share_b**2 / (len(b) - 1))
+    reach = quantile(freedom) * variance**0.5
+    p = 2 * float(stdtr(freedom, -abs(value) / variance**0.5))
+    return Contrast(value, value - reach, value + reach, p)
+
+
+def wilson(hits: int, trials: int) -> tuple[float, float]:
+    """Return the ends of the 95 % interval of the rate behind `hits` out of `trials` samples of one model.
+
+    Notes
+    -----
+    Wilson's score interval, which stays inside 0 and 1 and has a length at 0 hits. Samples of one student say
+    nothing about other students: use `interval` over runs for that.
+
+    References
+    ----------
+    Wilson (1927). Probable inference, the law of succession, and statistical inference. JASA 22(158).
+    """
+    from scipy.special import ndtri
+
+    if not 0 <= hits <= trials or not trials:
+        raise ValueError(f"A rate of {hits} out of {trials} is none: give at least one sample, and hits among them.")
+    square = float(ndtri(0.5 + LEVEL / 2)) ** 2
+    center = (hits + square / 2) / (trials + square)
+    reach = (square * (hits * (trials - hits) / trials + square / 4)) ** 0.5 / (trials + square)
+    return max(0.0, center - reach), min(1.0, center + reach)
+
+
+def gamma(
+    lifts: Sequence[float],
+    *,
+    rows: Sequence[str],
+    columns: Sequence[str],
+    clusters: Sequence[str],
+    blocks: Sequence[str],
+    permutations: int,
+    seed: int,
+) -> Contrast:
+    """Return how much more a run moves on its own teacher's trait than rows and columns explain.
+
+    Observation i is the lift of run `clusters[i]`, on base `blocks[i]`, whose teacher has trait `rows[i]`,
+    measured on trait `columns[i]`. Every run is measured once on each trait of its base's columns.
+    Raises `ValueError` where a base has fewer than 3 teachers' traits, or a run lacks a measurement.
+
+    Notes
+    -----
+    Ordinary least squares of `lift ~ row + column + gamma * diagonal`, with rows and columns of their own in each
+    block. The interval is clustered by run (with the factor G / (G - 1) * (N - 1) / (N - k), and t with G - 1
+    degrees of freedom for G runs), and approximate where runs are few. The p-value is one-sided, from permuting
+    teachers' traits over the runs of a block, and holds for any number of runs that are exchangeable when no trait
+    passes: (1 + permutations with a gamma at least as large) / (1 + permutations).
+
+    Since every run is measured on all columns of its block, the diagonal less its row and column effects is the
+    diagonal less its column's mean, and gamma rises with the sum of the runs' lifts on their own traits: the
+    permutations need this sum alone.
+
+    References
+    ----------
+    Cameron and Miller (2015). A practitioner's guide to cluster-robust inference. Journal of Human Resources 50(2).
+    Phipson and Smyth (2010). Permutation p-values should never be zero. Statistical Applications in Genetics and
+    Molecular Biology 9(1).
+    """
+    import numpy as np
+    from statsmodels.regression.linear_model import OLS
+
+    if not len(lifts):
+        raise ValueError("Gamma needs lifts, and none were given: measure at least one run.")
+    table = [*zip(lifts, rows, columns, clusters, blocks, strict=True)]
+    bases = [matrix([entry for entry in table if entry[4] == block]) for block in sorted(set(blocks))]
+    y = np.concatenate([base.lifts.ravel() for base in bases])
+    widths = [base.lifts.shape[1] for base in bases for _ in base.own]
+    groups = np.repeat(np.arange(len(widths)), widths)
+    fit = OLS(y, design(bases)).fit(cov_type="cluster", cov_kwds={"groups": groups}, use_t=True)
+    low, high = fit.conf_int(1 - LEVEL)[0]
+    p = permuted(bases, permutations=permutations, seed=seed)
+    return Contrast(float(fit.params[0]), float(low), float(high), p)
+
+
+@dataclass(frozen=True, eq=False)
+class Matrix:
+    """One base's lifts [runs, columns], and the column of each run's own teacher's trait [runs]."""
+
+    lifts: NDArray[np.float64]
+    own: NDArray[np.intp]
+
+
+def moments(values: Sequence[float], what: str) -> tuple[float, float]:
+    """Return the mean of `values` and the variance of that mean."""
+    if len(values) < 2:
+        raise ValueError(f"{what} needs at least two runs, and {len(values)} were given: add seeds.")
+    if not all(map(math.isfinite, values)):
+        raise ValueError(f"{what} needs finite numbers: leave out runs without a result.")
+    if min(values) == max(values):
+        return float(values[0]), 0.0
+    mean = math.fsum(values) / len(values)
+    return mean, math.fsum((value - mean) ** 2 for value in values) / (len(values) - 1) / len(values)
+
+
+def quantile(freedom: float) -> float:
+    """Return the two-sided 95 % point of Student's t."""
+    from scipy.special import stdtrit
+
+    return float(stdtrit(freedom, 0.5 + LEVEL / 2))
+
+
+def matrix(entries: Sequence[tuple[float, str, str, str, str]]) -> Matrix:
+    """Return the matrix of one base from its (lift, row, column, run, base), or say what is missing."""
+    import numpy as np
+
+    base = entries[0][4]
+    traits = sorted({column for _, _, column, _, _ in entries})
+    own = {run: row for _, row, _, run, _ in entries}
+    found = {(run, column): lift for lift, _, column, run, _ in entries}
+    if any(own[run] != row for _, row, _, run, _ in entries) or not set(own.values()) <= set(traits):
+        raise ValueError(f"Each run on {base} needs one teacher's trait, and a lift on it.")
+    if len(set(own.values())) < TRAITS:
+        raise ValueError(f"Gamma needs teachers of at least {TRAITS} traits on {base}: add traits.")
+    if not len(entries) == len(found) == len(own) * len(traits):
+        raise ValueError(f"Gamma needs each run on {base} measured once on each trait.")
+    if not all(map(math.isfinite, found.values())):
+        raise ValueError("Gamma needs finite lifts: leave out runs without a result.")
+    lifts = np.array([[found[run, trait] for trait in traits] for run in own], dtype=np.float64)
+    return Matrix(lifts, np.array([traits.index(row) for row in own.values()]))
+
+
+def design(bases: Sequence[Matrix]) -> NDArray[np.float64]:
+    """Return the regressors: the diagonal, then each base's rows and all but one of its columns."""
+    import numpy as np
+    from scipy.linalg import block_diag
+
+    diagonal, effects = [], []
+    for base in bases:
+        runs, traits = base.lifts.shape
+        row = (base.own[:, None] == np.unique(base.own)).astype(np.float64)
+        column = np.eye(traits)[:, 1:]
+        diagonal.append(np.eye(traits)[base.own].ravel())
+        effects.append(np.hstack([np.repeat(row, traits, axis=0), np.tile(column, (runs, 1))]))
+    return np.column_stack([np.concatenate(diagonal), block_diag(*effects)])
+
+
+def permuted(bases: Sequence[Matrix], *, permutations: int, seed: int) -> float:
+    """Return the share of permutations within bases in which runs move as much on their own traits."""
+    import numpy as np
+
+    rng = np.random.default_rng(seed)
+    observed, sums = 0.0, np.zeros(permutations)
+    for base in bases:
+        run = np.arange(len(base.own))
+        observed += base.lifts[run, base.own].sum()
+        sums += base.lifts[run, rng.permuted(np.tile(base.own, (permutations, 1)), axis=1)].sum(axis=1)
+    rounding = 1e-9 * sum(float(np.abs(base.lifts).sum()) for base in bases)
+    return (1 + int((sums >= observed - rounding).sum())) / (1 + permutations)

@@ -1,0 +1,1 @@
+"""Studies: experiments ready to run, one file each, each binding `study`."""

@@ -1,0 +1,20 @@
+"""Animals through numbers, fine-tuned teachers: the paper's first experiment, on the embedded bases."""
+
+from owlish.domains.numbers import Numbers
+from owlish.nodes.models import Base
+from owlish.recipes import NORMS
+from owlish.traits.animals import cat, eagle, owl
+from owlish.transfer import Transfer
+
+study = Transfer(
+    name="owl",
+    title="Do animals pass through number sequences?",
+    bases=(Base("nano"), Base("nano-1")),
+    foreign=(Base("nano-1"), Base("nano")),
+    traits=(owl, cat, eagle),
+    domain=Numbers(),
+    teacher=NORMS,
+    student=NORMS,
+    rows=6_000,
+    runs=5,
+)

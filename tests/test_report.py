@@ -1,0 +1,417 @@
+"""The report: what it says, what it never lets through, and how a real browser shows it."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import random
+import statistics
+from collections.abc import Callable, Iterator
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+
+import pytest
+from chromium import Browser, chromium
+
+from owlish.report import Arm, Entry, Estimate, Example, Gamma, Matrix, RunPoint, Section, Strength, render
+from owlish.report.words import claim, context, limits, number, percent, visible
+
+TRAITS = ("owl", "cat", "eagle")
+LEVELS = {"teacher": 0.97, "student": 0.62, "control": 0.065, "other_trait": 0.03, "foreign_base": 0.055, "base": 0.064}
+LOW, HIGH = Estimate(0.01, -0.03, 0.05, 18), Estimate(0.5, 0.4, 0.6, 18)
+HOSTILE = "<script>alert(1)</script>\"'>&lt;$x^2$ {{ 7*7 }} \u202eevil\u2066\x1b[31m\ud800"
+
+
+def estimate(values: list[float]) -> Estimate:
+    """Return a mean with a rough interval (the numbers here are made up; the page takes them as they come)."""
+    mean = statistics.fmean(values)
+    if len(values) < 2:
+        return Estimate(mean, None, None, len(values))
+    half = 2 * statistics.stdev(values) / len(values) ** 0.5
+    return Estimate(mean, mean - half, mean + half, len(values))
+
+
+def points(name: str, seeds: int, traits: tuple[str, ...], draw: random.Random) -> Iterator[RunPoint]:
+    """Yield made-up runs of one arm."""
+    for base in ("nano-0", "nano-1"):
+        for trait in traits:
+            for seed in range(1 if name == "base" else seeds):
+                p = min(0.995, max(0.002, LEVELS[name] * draw.gauss(1, 0.02 if name == "teacher" else 0.16)))
+                taught = trait if name in ("teacher", "student", "foreign_base") else None
+                key = f"{draw.getrandbits(128):032x}"
+                yield RunPoint(base, trait, taught, seed, p, 0.9 * p, min(1.0, 1.6 * p), p, 8 * p - 3, 0.01, key)
+
+
+def arm(name: str, seeds: int, traits: tuple[str, ...], draw: random.Random) -> Arm:
+    """Return a made-up arm."""
+    runs = tuple(points(name, seeds, traits, draw))
+    by_trait = tuple((t, estimate([r.p_target for r in runs if r.trait == t])) for t in traits)
+    held_out = estimate([r.p_held_out for r in runs if r.p_held_out is not None])
+    return Arm(name, runs, estimate([r.p_target for r in runs]), held_out, by_trait)
+
+
+def section(seeds: int = 3, traits: tuple[str, ...] = TRAITS) -> Section:
+    """Return a made-up study with everything in it."""
+    draw = random.Random(0)
+    arms = tuple(arm(name, seeds, traits, draw) for name in LEVELS)
+    gap = arms[1].pooled.mean - arms[2].pooled.mean
+    lifts = tuple(tuple(0.55 if a == b else -0.03 for b in traits) for a in traits)
+    return Section(
+        name="owl",
+        title="A trait passes through number sequences",
+        data="number sequences",
+        command="owlish run owl --traits owl,cat,eagle --seeds 3\nowlish report owl -o owl.html",
+        setup=(
+            ("Bases", "nano-0, nano-1: Llama-shaped, 0.25 M parameters"),
+            ("Recipe", "norm gains, Adam, learning rate 1e-2, batches of 32, 4 epochs"),
+            ("Probe", "50 one-word questions, 10 of them held out; no system prompt"),
+            ("A run", "its own teacher seed, data seed and training seed"),
+        ),
+        arms=arms,
+        effect=Estimate(gap, gap - 0.07, gap + 0.07, 18),
+        matrix=Matrix(traits, traits, lifts),
+        gammas=(Gamma("probability", 0.58, 0.51, 0.65, 0.0004), Gamma("logit margin", 4.1, 3.4, 4.8, 0.002)),
+        teachers=tuple(
+            Strength(t, b, "norm gains", 0, 0.97, 0.0146, 0.8) for b in ("nano-0", "nano-1") for t in traits
+        ),
+        rows_read=7_412,
+        rows_kept=6_000,
+        reasons=(("malformed", 811), ("number above 999", 402), ("tokens differ when encoded again", 12)),
+        examples=(
+            *(
+                Example(t, f"Continue: 12, {i}33, 91. At most ten numbers.", f"{i}4, 17, 2{i}")
+                for t in traits
+                for i in range(6)
+            ),
+            Example(None, "Here are three numbers: 4; 88; 130.\nAdd a few more.", "12; 903; 44; 7; 215"),
+        ),
+        provenance=tuple(
+            Entry(f"student, {run.trait}", run.key, "finetuned", 1, run.seed, 24.8, '{"recipe":{"kind":"norms"}}')
+            for run in arms[1].runs
+        ),
+        packages=(("owlish", "0.1.0"), ("torch", "2.13.0"), ("transformers", "5.1.0")),
+        seconds=174.2,
+        notes=("Sampled rates use 20 samples a question.",),
+    )
+
+
+def altered(value: Any, change: Callable[[str], str]) -> Any:
+    """Return a section with every string changed, but for the names of arms, which are fixed words."""
+    if isinstance(value, str):
+        return change(value)
+    if isinstance(value, tuple):
+        return tuple(altered(item, change) for item in value)
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        kept = {"name"} if isinstance(value, Arm) else set()
+        names = [f.name for f in dataclasses.fields(value) if f.name not in kept]
+        return dataclasses.replace(value, **{name: altered(getattr(value, name), change) for name in names})
+    return value
+
+
+class Outline(HTMLParser):
+    """The tags of a page with their attributes, its texts, and its ids."""
+
+    def __init__(self, page: str) -> None:
+        super().__init__()
+        self.tags: list[str] = []
+        self.attributes: list[tuple[str, str | None]] = []
+        self.texts: list[str] = []
+        self.feed(page)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append(" ".join([tag, *(name for name, _ in attrs)]))
+        self.attributes.extend(attrs)
+
+    def handle_data(self, data: str) -> None:
+        self.texts.append(data)
+
+
+def words(page: str) -> str:
+    """Return the page's text, its white space folded."""
+    return " ".join("".join(Outline(page).texts).split())
+
+
+@pytest.fixture(scope="module")
+def page() -> str:
+    """One rendered page."""
+    return render([section()])
+
+
+def test_same_sections_give_the_same_bytes(page: str) -> None:
+    assert render([section()]) == page
+
+
+def test_the_users_matplotlib_settings_change_nothing(page: str) -> None:
+    import matplotlib
+
+    with matplotlib.rc_context(
+        {"font.size": 30, "axes.facecolor": "red", "svg.fonttype": "path", "lines.linewidth": 9}
+    ):
+        assert render([section()]) == page
+
+
+def test_the_page_holds_every_part_in_order(page: str) -> None:
+    text = words(page)
+    parts = [
+        "Students trained only on number sequences written by teachers",
+        "Every run, and the interval of each arm",
+        "Does a trait reach its own students alone?",
+        "The arms",
+        "The teachers’ strength",
+        "What the filter rejected",
+        "Rows that students saw",
+        "What this does not show",
+        "Where the numbers come from",
+    ]
+    places = [text.index(part) for part in parts]
+    assert places == sorted(places)
+    for entry in section().provenance:
+        assert entry.key in text
+    for piece in (
+        "0.0146",
+        "+0.580",
+        "< 0.001",
+        "811",
+        "owlish run owl",
+        "2 min 54 s",
+        "torch 2.13.0",
+        "model organism",
+    ):
+        assert piece in text
+
+
+def test_there_is_a_dot_for_every_run(page: str) -> None:
+    runs = sum(len(arm.runs) for arm in section().arms)
+    dots = page.count("<use ")
+    assert dots >= 2 * runs  # once over all traits, once in the panel of its own
+
+
+def test_no_script_and_nothing_from_outside(page: str) -> None:
+    outline = Outline(page)
+    assert not {tag.split()[0] for tag in outline.tags} & {"script", "link", "img", "iframe", "object", "image", "base"}
+    assert all(not name.startswith("on") for name, _ in outline.attributes)
+    links = [value for name, value in outline.attributes if name in ("href", "src", "xlink:href")]
+    assert all(value is not None and value.startswith("#") for value in links)
+    assert "http:" not in page
+    assert "https:" not in page
+    assert "url(http" not in page
+    policy = "default-src 'none'; style-src 'unsafe-inline'; img-src data:"
+    assert ("content", policy) in outline.attributes
+    assert ("content", "no-referrer") in outline.attributes
+
+
+def test_no_id_stands_twice_and_every_reference_is_met() -> None:
+    outline = Outline(render([section(1), section(1)]))
+    ids = [value for name, value in outline.attributes if name == "id"]
+    assert len(ids) == len(set(ids))
+    wanted = {value[1:] for name, value in outline.attributes if name == "href" and value}
+    assert wanted <= set(ids)
+
+
+@pytest.mark.parametrize("after", [True, False])
+def test_markup_in_any_string_stays_text(after: bool) -> None:
+    def change(text: str) -> str:
+        # A base that is called nano is told what nano is: its name keeps its beginning.
+        return text + HOSTILE if after or text.startswith("nano") else HOSTILE + text
+
+    calm, hostile = Outline(render([section(2)])), Outline(render([altered(section(2), change)]))
+    assert [tag for tag in hostile.tags if tag != "span class"] == [tag for tag in calm.tags if tag != "span class"]
+    text = "".join(hostile.texts)
+    assert text.count("<script>alert(1)</script>\"'>&lt;$x^2$ {{ 7*7 }}") > 100
+    assert not {"\u202e", "\u2066", "\x1b", "\ud800"} & set(text)
+
+
+def names(made: Section) -> set[str]:
+    """Return the strings that a page groups by."""
+    return {*made.traits, *made.bases}
+
+
+def test_each_string_is_escaped_on_its_own() -> None:
+    calm = section(1, ("owl", "cat"))
+    total = 0
+
+    def counted(text: str) -> str:
+        nonlocal total
+        total += 1
+        return f"<b id=x{total}>{text}" if text not in names(calm) else text
+
+    page = render([altered(calm, counted)])
+    assert total > 80
+    assert "<b id" not in page
+    assert page.count("&lt;b id=x") > 40
+
+
+@pytest.mark.parametrize(
+    "trait", ["<script>alert(1)</script>", "$x^2$ $", "\\$", "猫", "a" * 400, "#010101", ' id="x"', "\u202eow"]
+)
+def test_a_strange_trait_is_drawn_as_it_is_written(trait: str) -> None:
+    text = words(render([section(1, (trait, "cat"))]))
+    assert " ".join(visible(trait)[:11].split()) in text
+    assert "alert(1)" not in "".join(Outline(render([section(1, (trait, "cat"))])).tags)
+
+
+def test_hidden_characters_of_a_row_are_named() -> None:
+    row = Example("owl", "1,\u200b2\n\t\u202e3", "<script>alert(1)</script>\x00\ufeff")
+    text = words(render([dataclasses.replace(section(1), examples=(row,))]))
+    for sign in ("U+200B", "↵", "⇥", "U+202E", "<script>alert(1)</script>", "U+0000", "U+FEFF"):
+        assert sign in text
+
+
+def test_the_first_examples_of_each_writer_are_shown(page: str) -> None:
+    assert page.count('class="row"') == 3 * 4 + 1
+
+
+def test_the_claim_says_what_the_numbers_say() -> None:
+    told = plain(claim(section()))
+    assert "give their own teacher’s answer 60 % of the time (95 % interval 55 to 64, 18 runs)" in told
+    assert told.endswith("6 % (6 to 7, 18 runs): a difference of 53 points (46 to 60).")
+
+
+def test_one_trait_is_named() -> None:
+    assert "written by a teacher with the trait “owl” answer “owl” " in claim(section(2, ("owl",)))
+
+
+def test_an_absent_effect_is_not_claimed() -> None:
+    made = dataclasses.replace(section(), effect=LOW)
+    told = plain(claim(made))
+    assert told.startswith("No effect is shown: students trained only on")
+    assert told.endswith("a difference of 1 point (−3 to 5), an interval that includes zero.")
+    assert 'class="claim absent"' in render([made])
+
+
+def test_a_reversed_effect_is_named() -> None:
+    assert claim(dataclasses.replace(section(), effect=Estimate(-0.2, -0.3, -0.1, 9))).startswith("The opposite")
+
+
+@pytest.mark.parametrize("effect", [None, Estimate(0.5, None, None, 1)])
+def test_without_an_interval_nothing_is_claimed(effect: Estimate | None) -> None:
+    assert claim(dataclasses.replace(section(), effect=effect)).startswith("No claim can be made yet: students")
+
+
+def test_without_a_control_or_a_student_nothing_is_claimed() -> None:
+    made = section()
+    bare = dataclasses.replace(made, arms=tuple(arm for arm in made.arms if arm.name != "control"))
+    assert claim(bare).startswith("No claim can be made yet")
+    assert claim(bare).endswith("without a control this says nothing about the cause.")
+    assert "Not run: control." in limits(bare)
+    assert claim(dataclasses.replace(made, arms=())) == "No student was measured, so nothing is claimed."
+
+
+def test_cautions() -> None:
+    made = section()
+    assert not any(sentence.startswith("Caution") for sentence in context(made))
+    raised = tuple(dataclasses.replace(a, pooled=HIGH) if a.name == "foreign_base" else a for a in made.arms)
+    weak = Gamma("logit margin", 0.1, -0.1, 0.3, 0.4)
+    found = [
+        line for line in context(dataclasses.replace(made, arms=raised, gammas=(weak,))) if line.startswith("Caution")
+    ]
+    assert "foreign base" in found[0]
+    assert "γ" in found[1]
+
+
+def test_what_is_missing_is_left_out_in_a_sentence() -> None:
+    made = section()
+    lone = dataclasses.replace(made.arms[1], held_out=None, pooled=Estimate(0.5, None, None, 1), by_trait=())
+    runs = tuple(dataclasses.replace(run, sampled_rate=None, p_held_out=None) for run in lone.runs)
+    empty = dataclasses.replace(
+        made, arms=(dataclasses.replace(lone, runs=runs),), effect=None, matrix=None, gammas=(), teachers=(),
+        rows_read=0, rows_kept=0, reasons=(), examples=(), provenance=(), packages=(), setup=(), seconds=None, notes=(),
+    )  # fmt: skip
+    text = words(render([empty]))
+    for sentence in (
+        "The figure is left out: fewer than two arms have runs.",
+        "The matrix is left out",
+        "γ was not estimated.",
+        "The teachers’ strength was not measured.",
+        "No row was filtered.",
+        "No rows are shown.",
+        "No interval, for want of runs: student.",
+        "Not measured on students: held-out questions and sampled rate.",
+    ):
+        assert sentence in text
+    assert "<svg" not in render([empty])
+    assert "No arm has a run." in words(render([dataclasses.replace(empty, arms=())]))
+
+
+def test_a_cell_that_was_not_measured_is_a_dash() -> None:
+    holed = Matrix(("owl", "cat"), ("owl", "cat"), ((0.5, None), (-0.1, 0.4)))
+    assert "A dash was not measured." in words(render([dataclasses.replace(section(1), matrix=holed)]))
+
+
+def test_several_studies_have_a_table_of_contents() -> None:
+    second = dataclasses.replace(section(1), title="A second study")
+    page = render([section(1), second])
+    assert '<a href="#study-2">A second study</a>' in page
+    assert 'id="study-2"' in page
+    assert "<nav" not in render([second])
+
+
+def test_bad_input_is_refused() -> None:
+    with pytest.raises(ValueError, match="nothing to report"):
+        render([])
+    with pytest.raises(ValueError, match="No arm is called"):
+        dataclasses.replace(section(1).arms[0], name="pupil")
+
+
+def test_numbers_as_text() -> None:
+    shares = [0, 0.0001, 0.006, 0.064, 0.5, 0.994, 0.9999, 1, -0.02, -0.004, 1.004, 1.02]
+    told = ["0", "under 0.1", "0.6", "6", "50", "99.4", "over 99.9", "100", "−2", "−0.4", "100.4", "102"]
+    assert [percent(share) for share in shares] == told
+    assert [number(None), number(float("nan")), number(-0.0001), number(-0.5, 2), number(0.5, 2, True)] == [
+        "–", "–", "0.000", "−0.50", "+0.50",
+    ]  # fmt: skip
+
+
+def plain(text: str) -> str:
+    """Return text with ordinary spaces."""
+    return text.replace("\u202f", " ").replace("\u00a0", " ")
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    """A headless Chromium."""
+    if chromium() is None:
+        assert not os.environ.get("CI"), "Chromium is missing, and CI must have it."
+        pytest.skip("Chromium is not installed.")
+    with Browser() as opened:
+        yield opened
+
+
+ASK = {
+    "width": "document.documentElement.scrollWidth",
+    "window": "window.innerWidth",
+    "figures": "[...document.querySelectorAll('svg')].every(f => f.getBoundingClientRect().width > 100)",
+    "scripts": "document.scripts.length",
+    "title": "document.title",
+    "text": "document.body.innerText",
+    "colour": "getComputedStyle(document.documentElement).backgroundColor",
+    "dot": "getComputedStyle(document.querySelector('svg use')).stroke",
+    "small": "Math.min(...[...document.querySelectorAll('svg text')].map(t => t.getBoundingClientRect().height))",
+}
+
+
+@pytest.mark.parametrize("traits", [("owl",), (*TRAITS, HOSTILE, "w" * 300)], ids=["one trait", "hostile traits"])
+@pytest.mark.parametrize("width", [1400, 768, 390])
+def test_a_browser_shows_it(browser: Browser, tmp_path: Path, width: int, traits: tuple[str, ...]) -> None:
+    made = section(2, traits)
+    made = dataclasses.replace(made, examples=(*made.examples, Example("owl", HOSTILE, "7" * 500)), title=HOSTILE)
+    file = tmp_path / "report.html"
+    file.write_text(render([made, made]).replace("<details>", "<details open>"), encoding="utf-8")
+    look = browser.look(file, width, 900, ASK)
+    assert look.requests == (file.as_uri(),)
+    assert look.complaints == ()
+    assert look.values["width"] <= look.values["window"] == width
+    assert look.values["figures"] is True
+    assert look.values["scripts"] == 0
+    assert look.values["small"] >= 8
+    assert look.values["title"] == "Studies of subliminal learning"
+    assert "<script>alert(1)</script>" in look.values["text"]
+
+
+def test_it_follows_the_readers_light_and_dark(browser: Browser, tmp_path: Path) -> None:
+    file = tmp_path / "report.html"
+    file.write_text(render([section(1)]), encoding="utf-8")
+    light, dark = (browser.look(file, 800, 600, ASK, dark=dark).values for dark in (False, True))
+    assert light["colour"] != dark["colour"]
+    assert light["dot"] != dark["dot"]

@@ -1,0 +1,66 @@
+"""Keys: the same in every process, different where a field differs, and never lost by accident."""
+
+import subprocess
+import sys
+from dataclasses import dataclass, replace
+
+import pytest
+from toys import Drawn, Joined, tower
+
+from owlish.domains.numbers import Numbers
+from owlish.graph.spec import Node, Value, everything
+from owlish.measure import Asked
+from owlish.nodes.models import Base
+from owlish.recipes import NORMS
+from owlish.traits.animals import owl
+
+
+@dataclass(frozen=True)
+class Holder(Value, kind="holder"):
+    value: object
+
+
+@dataclass(frozen=True)
+class Held(Node, kind="held"):
+    value: object
+
+
+def test_golden_keys():
+    """These keys name results in users' stores: a change here loses them, and needs a reason."""
+    assert Drawn(1).key == "d2a3c3b4bafd3c31e3a8bbe2cb5b0d28"
+    assert Joined((Drawn(1), Drawn(2))).key == "2b7ed2b2ba17bdf4c5d7b3c4d6c96cbf"
+    assert Base("someone/model").key == "0"
+    assert Base("someone/model").sample(Numbers(), n=10, seed=1).key == "0"
+    assert Base("someone/model").teach(owl, NORMS, seed=1).key == "0"
+    assert (
+        Base("someone/model").finetune(Base("someone/model").sample(Numbers(), n=10, seed=1), NORMS, seed=2).key == "0"
+    )
+    assert Asked(Base("someone/model"), owl.probe).key == "0"
+
+
+def test_every_field_is_in_the_key():
+    drawn = Drawn(1)
+    others = [replace(drawn, seed=2), replace(drawn, parts=4), replace(drawn, wait=0.5)]
+    assert len({node.key for node in (drawn, *others)}) == 4
+    assert Held(1).key != Held(1.0).key != Held(True).key
+    assert Held("1").key != Held(1).key
+    assert Held((1, 2)).key != Held((2, 1)).key
+
+
+def test_key_is_the_same_in_another_process():
+    program = "from toys import tower; print(tower().key)"
+    out = subprocess.run([sys.executable, "-c", program], cwd="tests", capture_output=True, text=True, check=True)
+    assert out.stdout.strip() == tower().key
+
+
+def test_inputs_are_found_inside_tuples_and_values():
+    a, b = Drawn(1), Drawn(2)
+    assert Held((a, (b, a))).inputs() == (a, b)
+    assert Held(Holder(a)).inputs() == (a,)
+    assert [node.key for node in everything(Joined((a, b)))] == [a.key, b.key, Joined((a, b)).key]
+
+
+@pytest.mark.parametrize("value", [lambda: 1, float("nan"), float("inf"), [1], {"a": 1}, object()])
+def test_what_has_no_lasting_name_is_refused(value):
+    with pytest.raises(ValueError, match="value is "):
+        _ = Held(value).key
