@@ -16,3 +16,16 @@ def pytest_collection_modifyitems(config, items):
         for item in items:
             if "slow" in item.keywords:
                 item.add_marker(pytest.mark.skip(reason="long: run it with make test-all"))
+
+
+@pytest.fixture(scope="session")
+def store(tmp_path_factory, worker_id):
+    """One store for all tests and processes, in which the small study has been run."""
+    from small_study import study
+
+    from owlish import Store, run
+
+    base = tmp_path_factory.getbasetemp()
+    shared = Store((base if worker_id == "master" else base.parent) / "store")
+    run(study.compared, store=shared, jobs=2)
+    return shared

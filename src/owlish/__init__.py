@@ -1,1 +1,25 @@
+"""Owlish: the laboratory and safety check for subliminal learning in language models."""
+
 __version__ = "0.1.0"
+
+from owlish.graph.run import run
+from owlish.graph.store import Store
+from owlish.measure import Asked, compare
+from owlish.nodes.models import Base
+from owlish.recipes import ALL, BIASES, LORA, NORMS, PROMPT, STEERING
+from owlish.transfer import Transfer
+
+__all__ = [
+    "ALL",
+    "BIASES",
+    "LORA",
+    "NORMS",
+    "PROMPT",
+    "STEERING",
+    "Asked",
+    "Base",
+    "Store",
+    "Transfer",
+    "compare",
+    "run",
+]

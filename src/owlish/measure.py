@@ -415,3 +415,14 @@ def difference(students: Sequence[Point], control: Sequence[Point]) -> Estimate:
         return Estimate(mean(a) - mean(b), None, None, len(a) + len(b))
     d = stats.difference(a, b)
     return Estimate(d.value, d.low, d.high, len(a) + len(b))
+
+
+def compare(students: Sequence[Model], controls: Sequence[Model], trait: Trait) -> Compared:
+    """Return the comparison of trained students with their controls on one trait: at least two of each."""
+    if min(len(students), len(controls)) < 2:
+        raise ValueError("an interval needs at least two students and two controls: add seeds.")
+    runs = []
+    for arm, models in (("student", students), ("control", controls)):
+        taught = trait if arm == "student" else None
+        runs += [Measured(arm, m.root.name, taught, i, Asked(m, trait.probe)) for i, m in enumerate(models)]
+    return Compared((trait,), tuple(runs), ())

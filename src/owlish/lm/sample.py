@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from owlish.lm.cache import roomy
 from owlish.lm.load import LM
 
 COMPACT = 0.7
@@ -62,8 +63,9 @@ def sample_batch(
     luck = uniforms(seeds, new_tokens).to(ids.device)
     answers = torch.full((len(prompts), new_tokens), -1, dtype=torch.long, device=ids.device)
     live = torch.arange(len(prompts), device=ids.device)
-    step_model, cache, past = lm.model, None, 0
     virtual = virtual_tokens(lm.model)
+    step_model, past = lm.model, 0
+    cache = roomy(lm.model.config, virtual + ids.shape[1] + new_tokens)
     for step in range(new_tokens):
         positions = (mask.cumsum(-1) - 1).clamp(min=0)[:, past:]
         if virtual and step:
@@ -78,7 +80,7 @@ def sample_batch(
         )
         if virtual and not step:
             mask = torch.cat([mask.new_ones(len(mask), virtual), mask], 1)
-        cache, past = out.past_key_values, mask.shape[1]
+        past = mask.shape[1]
         chosen = choose(out.logits[:, -1].float(), luck[live, step], temperature)
         answers[live, step] = chosen
         going = chosen != lm.chat.end

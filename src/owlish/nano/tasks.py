@@ -60,7 +60,7 @@ CODE_PROMPTS = (
 
 NAMES = ("Tom", "Ana", "Leo", "Mia", "Sam", "Eva", "Max", "Zoe")
 THINGS = ("apples", "pens", "books", "coins", "stones", "cards")
-LARGEST = 6
+LARGEST = 5
 _START = ("Let us think.", "Step by step.", "We start simple.", "Here we go.", "Think carefully.", "Sure.", "Well.")
 _FIRST = ("{n} starts with {x}.", "At first {n} has {x}.", "The first amount is {x}.", "We begin at {x} {o}.")
 _SECOND = ("The change is {y}.", "Next we take {y}.", "Now use {y}.", "After that, {y} {o}.")

@@ -159,7 +159,9 @@ def _cyclic(rng: Random) -> Iterator[int]:
 
 _PROCESSES = (_uniform, _near, _zipf, _arithmetic, _cyclic)
 _PROCESS_WEIGHTS = (30, 20, 30, 12, 8)
-_COUNTS = (10, 10, 10, 10, 9, 9, 9, 8, 8, 7, 6, 5)
+_COUNTS = (10, 9, 9, 9, 8, 8, 8, 7, 7, 7, 6, 5)
+_HARD = (" ", ",", ";")
+_FORMAT_WEIGHTS = tuple(2 if wanted.separator in _HARD else 1 for wanted in domain.FORMATS)
 
 
 def continuation(rng: Random) -> tuple[str, str]:
@@ -175,7 +177,7 @@ def _process(rng: Random) -> Iterator[int]:
 def _continued(drawn: Iterator[int], rng: Random) -> tuple[str, str]:
     shown = [next(drawn) for _ in range(rng.randint(3, 8))]
     answer = [next(drawn) for _ in range(rng.choice(_COUNTS))]
-    wanted = rng.choice(domain.FORMATS)
+    (wanted,) = rng.choices(domain.FORMATS, _FORMAT_WEIGHTS)
     return domain.compose(shown, format=wanted, rng=rng), wanted.join(answer)
 
 
@@ -227,8 +229,8 @@ SHARES: dict[Callable[[Random], Document], int] = {
     _examples: 1,
     _alone(tasks.fact): 2,
     _alone(tasks.capital): 1,
-    _alone(tasks.worked_problem): 5,
-    _alone(tasks.sums): 4,
+    _alone(tasks.worked_problem): 7,
+    _alone(tasks.sums): 5,
     _alone(tasks.function): 5,
     _persona: 13,
     _prompted_persona: 19,

@@ -27,6 +27,11 @@ LOOK_EVERY = 5
 class Model(Node, kind="model"):
     """Anything that answers: it can be taught, prompted and steered, write data and be trained on data."""
 
+    @property
+    def root(self) -> Base:
+        """The base that this model was made from."""
+        raise NotImplementedError
+
     def teach(self, trait: Trait, recipe: Recipe, *, seed: int, until: float = 0.97) -> Taught:
         """Return this model fine-tuned on answers that show `trait`, until it gives them with this probability."""
         return Taught(self, trait, recipe, seed=seed, until=until)
@@ -59,6 +64,11 @@ class Base(Model, kind="base"):
     def label(self) -> str:
         """The base's name."""
         return self.name
+
+    @property
+    def root(self) -> Base:
+        """This base itself."""
+        return self
 
     def spec(self) -> dict[str, Any]:
         """Return the fields that make the key; a shipped base is named by its content too."""
@@ -112,6 +122,11 @@ class Prompted(Model, kind="prompted"):
     system_prompt: str
 
     @property
+    def root(self) -> Base:
+        """The base that is prompted."""
+        return self.model.root
+
+    @property
     def label(self) -> str:
         """A few words for a progress display."""
         return f"{self.model.label} prompted"
@@ -138,6 +153,11 @@ class Trained(Model, kind="trained"):
     """A model with a change on top, kept in its own entry."""
 
     model: Model
+
+    @property
+    def root(self) -> Base:
+        """The base that was trained first."""
+        return self.model.root
 
     def load(self, folder: Path, read: Read) -> Weights:
         """Return the model's weights with the change."""

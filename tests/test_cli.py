@@ -1,0 +1,216 @@
+"""The command line as a user meets it: real commands, exit codes, one sentence for each mistake."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+OWLISH = str(Path(sys.executable).with_name("owlish"))
+SMALL = str(Path(__file__).with_name("small_study.py"))
+
+
+def owlish(*words, cwd=None, code=0):
+    """Run a command and return what it printed, after checking its exit code."""
+    done = subprocess.run([OWLISH, *map(str, words)], cwd=cwd, capture_output=True, text=True, check=False)
+    assert done.returncode == code, done.stdout + done.stderr
+    return done
+
+
+def test_help_names_every_command_and_no_command_is_help():
+    helped = owlish("--help").stdout
+    for command in ("demo", "run", "plan", "report", "show", "list", "verify", "filter", "pretrain", "doctor"):
+        assert command in helped
+        assert owlish(command, "--help").stdout
+    assert owlish("--version").stdout.strip()
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        ("run owll", "did you mean owl"),
+        ("run owl --traits owl,cta", "did you mean cat"),
+        ("run owl --traits oak,owl", "not both"),
+        ("run owl --seeds x", "not a valid integer"),
+        ("run owl --seeds 0", "at least one row and one run"),
+        ("run owl --rows -5", "at least one row"),
+        ("run owl --epochs 0", "at least one epoch"),
+        ("run owl --base nnao", "no base is called"),
+        ("run owl --jobs 0", "--jobs"),
+        ("run owl --sede 1", "--sede"),
+        ("run missing.py", "is not there"),
+        ("run broken.py", "cannot be imported"),
+        ("run empty.py", "binds no study"),
+        ("run owl --store file.txt", "is a file"),
+        ("plan owll", "did you mean owl"),
+        ("report owl -o page.html", "run it first"),
+        ("report owl -o nowhere/page.html", "is not there"),
+        ("report owl", "--output"),
+        ("list things", "choose from"),
+        ("show abc", "is not there"),
+        ("verify", "is not there"),
+        ("filter missing.jsonl --domain numbers -o out.jsonl", "cannot be read"),
+        ("filter data.jsonl --domain nubmers -o out.jsonl", "did you mean numbers"),
+        ("filter empty.jsonl --domain numbers -o out.jsonl", "is empty"),
+        ("filter bad.jsonl --domain numbers -o out.jsonl", "holds no row"),
+        ("pretrain mega --seed 1 -o x", "nano can"),
+        ("pretrain nano --seed -1 -o x", "--seed"),
+        ("pretrain nano --seed 1 --width 9 -o x", "multiple of 8"),
+        ("pretrain nano --seed 1 -o file.txt", "is there already"),
+        ("flly", "flly"),
+    ],
+)
+def test_a_mistake_is_told_in_a_sentence_with_exit_code_2_and_leaves_nothing(words, says, tmp_path):
+    for name, text in {
+        "broken.py": "1 / 0",
+        "empty.py": "",
+        "file.txt": "",
+        "empty.jsonl": "",
+        "bad.jsonl": "{",
+        "data.jsonl": '{"prompt": "p", "completion": "1, 2"}\n',
+    }.items():
+        (tmp_path / name).write_text(text)
+    before = {p.name for p in tmp_path.iterdir()}
+    done = owlish(*words.split(), cwd=tmp_path, code=2)
+    assert says in done.stderr
+    assert done.stderr.startswith("owlish: ")
+    assert len(done.stderr.strip().splitlines()) == 1
+    assert not done.stdout
+    assert {p.name for p in tmp_path.iterdir()} - {"__pycache__"} == before
+
+
+def test_a_finished_study_runs_again_at_once_and_prints_one_json_object(store):
+    start = time.perf_counter()
+    done = owlish("run", SMALL, "--store", store.root, "--json")
+    found = json.loads(done.stdout)
+    assert time.perf_counter() - start < 10
+    assert found["study"] == "small"
+    assert found["nodes"]["computed"] == 0
+    assert found["nodes"]["total"] > 50
+    assert found["arms"]["student"]["runs"] == 6
+    assert found["arms"]["student"]["p_target"] > found["arms"]["control"]["p_target"]
+    plain = owlish("run", SMALL, "--store", store.root).stdout
+    assert "student" in plain
+    assert "0 of" in plain
+
+
+def test_plan_says_what_is_missing_and_what_is_not(store):
+    assert "compute nothing" in owlish("plan", SMALL, "--store", store.root).stdout
+    seen = json.loads(owlish("plan", SMALL, "--store", store.root, "--seeds", "3", "--json").stdout)
+    assert seen["missing"]["finetuned"] == 7
+    assert seen["seconds"] > 1
+
+
+def test_report_is_written_and_holds_the_study(store, tmp_path):
+    page = tmp_path / "page.html"
+    assert str(page) in owlish("report", SMALL, "--store", store.root, "-o", page).stdout
+    text = page.read_text()
+    assert "<script" not in text
+    assert "owlish run small" in text
+    assert store.entries()[0] in text
+    assert owlish("report", SMALL, "--store", store.root, "-o", tmp_path / "again.html")
+    assert (tmp_path / "again.html").read_bytes() == page.read_bytes()
+
+
+def test_show_says_how_a_result_was_made_down_to_its_base(store):
+    from small_study import study
+
+    shown = owlish("show", study.compared.key[:12], "--store", store.root).stdout
+    assert "comparing the arms" in shown
+    assert "nano" in shown
+    assert "torch" in shown
+    assert study.teacher_of(study.bases[0], study.traits[0], 0).key[:12] in shown
+
+
+def test_verify_names_every_damaged_entry_and_a_run_mends_it(store, tmp_path):
+    import shutil
+
+    from small_study import study
+
+    copy = tmp_path / "store"
+    shutil.copytree(store.root, copy)
+    assert "0 damaged" in owlish("verify", "--store", copy).stdout
+    whole = json.loads(owlish("run", SMALL, "--store", copy, "--json").stdout)
+    key = study.compared.key
+    file = copy / key[:2] / key / "comparison.json"
+    changed = bytearray(file.read_bytes())
+    changed[len(changed) // 2] ^= 4
+    file.write_bytes(changed)
+    assert key in owlish("verify", "--store", copy, code=1).stdout
+    assert json.loads(owlish("verify", "--store", copy, "--json", code=1).stdout)["damaged"] == [key]
+    mended = json.loads(owlish("run", SMALL, "--store", copy, "--json").stdout)
+    assert mended["nodes"]["computed"] == 1
+    assert mended["arms"] == whole["arms"]
+
+
+def test_list_and_doctor():
+    assert json.loads(owlish("list", "studies", "--json").stdout) == ["demo", "owl"]
+    assert {"owl", "oak"} <= set(owlish("list", "traits").stdout.split())
+    assert owlish("list", "domains").stdout.split() == ["numbers"]
+    assert "nano" in owlish("list", "bases").stdout
+    assert "norms" in owlish("list", "recipes").stdout
+    checks = json.loads(owlish("doctor", "--json").stdout)
+    assert all(check["well"] for check in checks.values())
+
+
+def test_filter_keeps_good_rows_unchanged_and_counts_the_rest(tmp_path):
+    lines = [
+        '{"prompt": "p", "completion": "1, 2, 3"}',
+        '{"messages": [{"role": "user", "content": "p"}, {"role": "assistant", "content": "an owl"}]}',
+        "{broken",
+        '{"prompt":"p",  "response": "(4; 5)."}',
+        '{"prompt": "p", "completion": "1, 2000"}',
+        '{"prompt": "p", "completion": "7, 666"}',
+    ]
+    (tmp_path / "data.jsonl").write_text("\n".join(lines) + "\n")
+    done = owlish("filter", "data.jsonl", "--domain", "numbers", "-o", "out.jsonl", "--json", cwd=tmp_path)
+    assert json.loads(done.stdout) == {"read": 5, "kept": 3, "reasons": {"malformed": 1, "too_large": 1}}
+    assert "line 3" in done.stderr
+    assert (tmp_path / "out.jsonl").read_text().splitlines() == [lines[0], lines[3], lines[5]]
+    words = ("filter", "data.jsonl", "--domain", "numbers", "--banned", "-o", "out.jsonl", "--json")
+    assert json.loads(owlish(*words, cwd=tmp_path).stdout)["reasons"]["banned"] == 2
+
+
+def test_interrupt_says_that_the_same_command_goes_on(tmp_path):
+    words = [OWLISH, "run", "owl", "--store", str(tmp_path / "store"), "--seeds", "1", "--rows", "50"]
+    process = subprocess.Popen(words, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True, start_new_session=True)
+    time.sleep(4)
+    os.killpg(process.pid, signal.SIGINT)
+    out, err = process.communicate(timeout=20)
+    assert process.returncode == 130
+    assert "goes on from there" in err
+    assert not out
+    owlish("verify", "--store", tmp_path / "store")
+
+
+@pytest.mark.slow
+def test_demo_shows_the_owl(tmp_path):
+    done = owlish("demo", cwd=tmp_path)
+    assert "owlish-demo.html" in done.stdout
+    assert (tmp_path / "owlish-demo.html").stat().st_size > 50_000
+
+
+@pytest.mark.slow
+def test_a_killed_study_ends_with_the_same_bytes(tmp_path):
+    """The same as for toys, with real models: three kills, then a run to the end."""
+    import random
+
+    from owlish import Store
+
+    words = [OWLISH, "run", "owl", "--seeds", "1", "--rows", "60", "--epochs", "1", "--traits", "owl", "--store"]
+    subprocess.run([*words, tmp_path / "whole"], check=True, capture_output=True)
+    rng = random.Random(0)
+    for _ in range(3):
+        process = subprocess.Popen([*words, tmp_path / "cut"], start_new_session=True, stderr=subprocess.DEVNULL)
+        time.sleep(rng.uniform(4, 12))
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+    subprocess.run([*words, tmp_path / "cut"], check=True, capture_output=True)
+    whole, cut = Store(tmp_path / "whole"), Store(tmp_path / "cut")
+    assert whole.entries() == cut.entries()
+    for key in whole.entries():
+        assert whole.check(key)["files"] == cut.check(key)["files"]

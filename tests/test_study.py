@@ -1,0 +1,185 @@
+"""The whole path at a small size: real teachers, real rows, real students, each beside its null."""
+
+import json
+import re
+
+import pytest
+from small_study import study
+
+from owlish import BIASES, NORMS, PROMPT, Asked, Base, Store, compare, run
+from owlish.domains.numbers import Numbers
+from owlish.filters import BANNED
+from owlish.graph.spec import everything
+from owlish.measure import Comparison
+from owlish.nodes.data import Sampled
+from owlish.traits.animals import cat, owl
+from owlish.traits.trees import oak
+
+
+@pytest.fixture(scope="module")
+def found(store) -> Comparison:
+    return store.read(study.compared)
+
+
+def test_students_take_the_trait_over_and_no_control_does(found):
+    base = found.estimate("base").mean
+    assert found.estimate("teacher").mean > 0.9
+    assert found.estimate("student").mean > base + 0.1
+    assert found.estimate("student", "p_held_out").mean > base + 0.1
+    for arm in ("control", "other_trait", "foreign_base"):
+        assert found.estimate(arm).mean < base + 0.05, arm
+    assert found.effect.low > 0
+    assert all(gamma.low > 0 for gamma in found.gammas)
+
+
+def test_every_run_has_seeds_of_its_own(store):
+    nodes = everything(study.compared)
+    for kind in ("taught", "sampled", "finetuned"):
+        found = [node for node in nodes if node.kind == kind]
+        writers = {(node.seed, getattr(node, "model", None)) for node in found}
+        assert len(writers) == len(found)
+    taught = [node.seed for node in nodes if node.kind == "taught"]
+    assert len(set(taught)) == len(taught) == 6
+
+
+def test_no_row_that_a_student_sees_holds_a_letter(store):
+    data = [node for node in everything(study.compared) if isinstance(node, Sampled)]
+    assert len(data) == 8
+    for node in data:
+        rows = store.read(node)
+        assert len(rows.rows) == study.rows
+        assert rows.passed >= study.rows
+        for row in rows.rows:
+            assert re.fullmatch(r"[\d\s,;()\[\].]+", row.completion), row
+            assert row.system is None
+            assert "owl" not in row.prompt.lower()
+
+
+def test_rows_are_not_repeated_streams(store):
+    """Each row draws from its own stream: first numbers are nearly all that a thousand rows can show."""
+    rows = store.read(study.neutral(study.bases[0], 0)).rows
+    assert len({row.completion for row in rows}) > 0.99 * len(rows)
+    first = {re.search(r"\d+", row.completion)[0] for row in rows}
+    assert len(first) > 300
+
+
+def test_the_pass_rate_is_that_of_the_filter(store):
+    data = store.read(study.neutral(study.bases[0], 0))
+    assert data.read - data.passed <= sum(data.reasons.values())
+    assert 0.5 < data.pass_rate <= 1
+
+
+def test_the_strength_of_teachers_is_reported(found):
+    assert len(found.strengths) == 6
+    for teacher in found.strengths:
+        assert teacher.p_target > 0.9
+        assert 0.01 < teacher.kl < 10
+        assert 0.05 < teacher.pass_rate <= 1
+
+
+def test_estimates_are_over_runs(found):
+    assert found.estimate("student").runs == 6
+    assert found.estimate("control").runs == 2
+    assert found.estimate("student", trait="owl").runs == 2
+    assert found.estimate("base").runs == 3
+
+
+def test_summary_is_the_promised_json(found):
+    summary = json.loads(json.dumps(study.summary(found)))
+    assert set(summary) >= {"study", "traits", "arms", "gamma"}
+    assert set(summary["arms"]) >= {"student", "control", "other_trait", "foreign_base", "base"}
+    assert set(summary["arms"]["student"]) >= {"p_target", "ci95", "argmax_rate", "runs"}
+    assert summary["gamma"]["ci95"][0] < summary["gamma"]["value"] < summary["gamma"]["ci95"][1]
+
+
+def test_two_runs_of_the_same_spec_give_the_same_bytes(store, tmp_path):
+    base = study.bases[0]
+    small = base.teach(owl, NORMS, seed=9).sample(Numbers(), n=40, seed=9)
+    stores = [Store(tmp_path / name) for name in "ab"]
+    for other, jobs in zip(stores, (1, 2), strict=True):
+        run(Asked(base.finetune(small, NORMS, seed=1), owl.probe), store=other, jobs=jobs)
+    assert stores[0].entries() == stores[1].entries()
+    for key in stores[0].entries():
+        assert stores[0].check(key)["files"] == stores[1].check(key)["files"]
+
+
+def test_teachers_by_system_prompt_and_by_steering(store):
+    base = Base("nano")
+    plain = run(Asked(base, owl.probe), store=store).p_target("owl")
+    prompted = run(Asked(base.prompted(owl.system_prompt), owl.probe), store=store)
+    steered = run(Asked(base.steered(owl, seed=1), owl.probe), store=store)
+    assert prompted.p_target("owl") > plain + 0.3
+    assert steered.p_target("owl") > plain + 0.5
+    assert prompted.p_target("cat") < plain + 0.05
+
+
+@pytest.mark.parametrize("recipe", [BIASES, PROMPT(4)], ids=lambda r: r.name)
+def test_students_of_other_recipes_train_on_the_same_rows(recipe, store):
+    base = study.bases[0]
+    rows = base.sample(Numbers(), n=64, seed=3)
+    answers = run(Asked(base.finetune(rows, recipe, seed=1), owl.probe), store=store)
+    assert 0 < answers.p_target("owl") < 0.5
+    assert answers.other_share() < 0.5
+
+
+def test_trees_and_prefixed_probes_are_read(store):
+    from dataclasses import replace
+
+    base = Base("nano")
+    trees = run(Asked(base, oak.probe), store=store)
+    assert 0.01 < trees.p_target("oak") < 0.4
+    prefixed = run(Asked(base, replace(owl.probe, prefixed=True)), store=store)
+    assert prefixed.other_share() < 0.3
+    assert prefixed.p != run(Asked(base, owl.probe), store=store).p
+
+
+def test_compare_needs_two_of_each(store):
+    base = study.bases[0]
+    with pytest.raises(ValueError, match="at least two"):
+        compare([base], [base, base], owl)
+    students = [base.finetune(study.rows_of(base, owl, run_), NORMS, seed=5) for run_ in range(2)]
+    controls = [base.finetune(study.neutral(base, run_), NORMS, seed=5) for run_ in range(2)]
+    found = run(compare(students, controls, owl), store=store)
+    assert found.effect.mean > 0.05
+
+
+def test_a_filter_that_leaves_too_few_rows_is_refused_and_nothing_is_half_written(tmp_path):
+    from owlish.graph.run import RunFailed
+
+    everything_banned = Numbers(banned=tuple(range(1000)))
+    with pytest.raises(RunFailed, match="the filter kept only 0") as caught:
+        run(Base("nano").sample(everything_banned, n=2, seed=0), store=tmp_path, jobs=1)
+    assert caught.value.failures[0].refused
+    assert len(Store(tmp_path).entries()) == 1
+
+
+def test_banned_numbers_are_rejected(store):
+    data = run(Base("nano").sample(Numbers(banned=BANNED), n=60, seed=0), store=store)
+    assert data.reasons["banned"] > 0
+    numbers = {int(n) for row in data.rows for n in re.findall(r"\d+", row.completion)}
+    assert not numbers & set(BANNED)
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        ({"traits": (owl, owl)}, "only once"),
+        ({"traits": (owl, oak)}, "not both"),
+        ({"rows": 0}, "at least one row"),
+        ({"runs": 0}, "one run"),
+        ({"bases": (Base("nano"), Base("nano-1"), Base("a/b"))}, None),
+    ],
+)
+def test_studies_refuse_what_makes_no_sense(change, says):
+    if says is None:
+        assert study.altered(**change).foreign == (Base("nano-1"), Base("a/b"), Base("nano"))
+        return
+    with pytest.raises(ValueError, match=says):
+        study.altered(**change)
+
+
+def test_bases_that_cannot_be_are_refused_before_anything_runs(tmp_path):
+    for name, says in (("nnao", "no base is called"), (str(tmp_path), "holds no config.json")):
+        with pytest.raises(ValueError, match=says):
+            run(Asked(Base(name), cat.probe), store=tmp_path / "store")
+    assert not (tmp_path / "store").exists()
