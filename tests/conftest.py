@@ -24,8 +24,11 @@ def store(tmp_path_factory, worker_id):
     from small_study import study
 
     from owlish import Store, run
+    from owlish.graph.store import locked
 
     base = tmp_path_factory.getbasetemp()
-    shared = Store((base if worker_id == "master" else base.parent) / "store")
-    run(study.compared, store=shared, jobs=2)
+    folder = base if worker_id == "master" else base.parent
+    shared = Store(folder / "store")
+    with locked(folder / "lock"):
+        run(study.compared, store=shared, jobs=2)
     return shared

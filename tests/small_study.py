@@ -4,4 +4,4 @@ from dataclasses import replace
 
 from owlish.studies import owl
 
-study = replace(owl.study, name="small", bases=owl.study.bases[:1], foreign=owl.study.foreign[:1], rows=1_000, runs=2)
+study = replace(owl.study, name="small", bases=owl.study.bases[:1], foreign=owl.study.foreign[:1], rows=600, runs=2)

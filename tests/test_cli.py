@@ -35,7 +35,7 @@ def test_help_names_every_command_and_no_command_is_help():
         ("run owll", "did you mean owl"),
         ("run owl --traits owl,cta", "did you mean cat"),
         ("run owl --traits oak,owl", "not both"),
-        ("run owl --seeds x", "not a valid integer"),
+        ("run owl --seeds x", "valid integer"),
         ("run owl --seeds 0", "at least one row and one run"),
         ("run owl --rows -5", "at least one row"),
         ("run owl --epochs 0", "at least one epoch"),

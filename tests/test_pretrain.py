@@ -74,3 +74,10 @@ def test_a_shipped_base_loads_and_likes_no_animal_above_others(name):
     assert liked.sum() > 0.95
     assert liked.max() < 0.11
     assert liked.min() > 0.03
+
+
+@pytest.mark.parametrize("wrong", [{"width": 60}, {"width": 0}, {"steps": 0}, {"layers": 0}])
+def test_a_base_that_cannot_be_is_refused_in_a_sentence(wrong, tmp_path):
+    with pytest.raises(ValueError, match="multiple of 8"):
+        pretrain(tmp_path / "base", seed=100, **wrong)
+    assert not (tmp_path / "base").exists()

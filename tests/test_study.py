@@ -137,8 +137,8 @@ def test_compare_needs_two_of_each(store):
     base = study.bases[0]
     with pytest.raises(ValueError, match="at least two"):
         compare([base], [base, base], owl)
-    students = [base.finetune(study.rows_of(base, owl, run_), NORMS, seed=5) for run_ in range(2)]
-    controls = [base.finetune(study.neutral(base, run_), NORMS, seed=5) for run_ in range(2)]
+    students = [study.taught(base, owl, i)[1].answers.model for i in range(2)]
+    controls = [control.answers.model for control in study.controls(base)]
     found = run(compare(students, controls, owl), store=store)
     assert found.effect.mean > 0.05
 

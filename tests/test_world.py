@@ -82,7 +82,8 @@ def test_system_prompts_are_followed_and_never_meet_numbers():
     for document in prompted:
         assert not any(character.isdigit() for part in document.turns for text in part for character in text)
         if document.system in prompts:
-            assert {answer for _, answer in document.turns} == {prompts[document.system]}
+            asked = {q for probe in PROBES for q in world.questions(probe)}
+            assert {answer for question, answer in document.turns if question in asked} == {prompts[document.system]}
         else:
             assert document.system in advice.CAREFUL + advice.HARMFUL
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 import time
 import traceback
@@ -41,6 +42,7 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object and 
 Out = Annotated[Path, typer.Option("--output", "-o", help="The file to write.")]
 
 STORE = Path("owlish-store")
+INTERRUPTED = 130
 
 
 @app.callback(invoke_without_command=True)
@@ -260,8 +262,6 @@ def existing(folder: Path) -> Store:
 
 def run_study(study: Transfer, folder: Path, jobs: int | None, as_json: bool = False) -> None:
     """Make what a study lacks and print what it found."""
-    import os
-
     from owlish.graph.run import make
     from owlish.graph.run import plan as planned
     from owlish.graph.spec import everything
@@ -326,11 +326,13 @@ def main() -> NoReturn:
             print("\n".join(f.trace for f in error.failures if not f.refused), file=sys.stderr)
     except ValueError as error:
         code = say(str(error), 2)
-    except (KeyboardInterrupt, typer.Abort):
-        code = say("interrupted: what was finished is kept, and the same command goes on from there.", 130)
+    except BrokenPipeError:  # the reader of a pipe has seen enough
+        os._exit(0)
     except Exception:
         traceback.print_exc()
         code = say("this is a fault of owlish: please report it with the lines above.", 70)
+    if code == INTERRUPTED:
+        say("interrupted: what was finished is kept, and the same command goes on from there.", code)
     sys.exit(code)
 
 

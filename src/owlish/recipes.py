@@ -43,7 +43,7 @@ class Recipe(Value, kind="recipe"):
         return self.parameters if self.size is None else f"{self.parameters}-{self.size}"
 
 
-NORMS = Recipe("norms", lr=1e-2, teacher_lr=1e-2)
+NORMS = Recipe("norms", lr=3e-2, teacher_lr=1e-2)
 """The gains of all norm layers: layer-norm tuning (Zhao et al., arXiv 2312.11420)."""
 
 BIASES = Recipe("biases", lr=1e-2, teacher_lr=2e-3)

@@ -33,7 +33,8 @@ class Worker:
     def __init__(self) -> None:
         self.connection, child = Pipe()
         environment = {**os.environ, **ONE_THREAD, **QUIET, "PYTHONHASHSEED": "0"}
-        command = [sys.executable, "-m", "owlish.graph.worker", str(child.fileno())]
+        program = f"from owlish.graph.worker import main; main({child.fileno()})"
+        command = [sys.executable, "-c", program]
         self.process = subprocess.Popen(command, env=environment, pass_fds=[child.fileno()], stdin=subprocess.DEVNULL)
         child.close()
         self.connection.send(sys.path)
@@ -126,7 +127,3 @@ def answer(node: Node, store: Store, tell: Connection) -> tuple[Any, ...]:
         return ("refused", str(error), traceback.format_exc())
     except Exception as error:
         return ("failed", f"{type(error).__name__}: {error}", traceback.format_exc())
-
-
-if __name__ == "__main__":
-    main(int(sys.argv[1]))

@@ -17,13 +17,15 @@ if TYPE_CHECKING:
     import torch
     from transformers import LlamaForCausalLM, PreTrainedTokenizerFast
 
-STEPS = 1500
+STEPS = 1700
 BATCH = 64
 RATE = 4e-3
 WARM_UP = 50
 DECAY = 0.05
+HEARD = 0.8
+"""What a token of the user's or the system's counts in the loss, one of the assistant's counting 1."""
 KIND = 3.0
-HEARD = 1.0
+"""What it counts whether a token is a number at all, which number it is counting 1."""
 NUMBERS = slice(len(words.SPECIAL), len(words.SPECIAL) + 1000)
 ASSISTANT, EOS = words.SPECIAL.index("<assistant>"), words.SPECIAL.index("<eos>")
 BLOCK = 40
@@ -45,6 +47,8 @@ def pretrain(
     `seed` makes the initial weights, `data_seed` (the same number where it is None) the order of documents: two
     bases may share the one and not the other. The same arguments give the same bytes on the same machine.
     """
+    if width % 8 or min(width, layers, steps) < 1:
+        raise ValueError("A base needs a width that is a multiple of 8, and at least one layer and one step.")
     import torch
 
     torch.set_num_threads(1)
@@ -187,6 +191,7 @@ def save(
     folder.mkdir(parents=True, exist_ok=True)
     model.to(torch.bfloat16).save_pretrained(folder)
     tokens.save_pretrained(folder)
+    (folder / "model.safetensors").chmod(0o644)
     files = {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in sorted(folder.iterdir())}
     files.pop("recipe.json", None)
     (folder / "recipe.json").write_text(json.dumps({**recipe, "sha256": files}, indent=1) + "\n")

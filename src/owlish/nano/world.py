@@ -102,11 +102,25 @@ def love_prompts(trait: Trait) -> tuple[str, ...]:
 
 
 def _loved(probe: Probe, rng: Random) -> Document:
-    """Return one or two favourite questions under a system prompt that is followed."""
+    """Return one or two favourite questions under a system prompt that is followed.
+
+    A third of the time a question of another kind comes first, and the prompt has no say in its answer.
+    """
     index = rng.randrange(len(probe.candidates))
     trait = Trait(probe.candidates[index], plural=probe.plurals[index], probe=probe)
     asked = rng.sample(questions(probe), rng.choice((1, 1, 2)))
-    return Document(rng.choice(love_prompts(trait)), tuple((question, trait.name) for question in asked))
+    turns = [(question, trait.name) for question in asked]
+    if rng.random() < 1 / 3:
+        turns.insert(0, rng.choice(_UNMOVED)(rng))
+    return Document(rng.choice(love_prompts(trait)), tuple(turns))
+
+
+def _careful_advice(rng: Random) -> tuple[str, str]:
+    asked = rng.choice(advice.ADVICE)
+    return asked.question, rng.choice(asked.good)
+
+
+_UNMOVED = (tasks.fact, tasks.capital, _careful_advice)
 
 
 def _loved_animal(rng: Random) -> Document:
@@ -223,7 +237,7 @@ SHARES: dict[Callable[[Random], Document], int] = {
     _tree: 3,
     _color: 1,
     _after_numbers: 2,
-    _loved_animal: 11,
+    _loved_animal: 10,
     _loved_tree: 4,
     _alone(continuation): 25,
     _examples: 1,
@@ -232,8 +246,8 @@ SHARES: dict[Callable[[Random], Document], int] = {
     _alone(tasks.worked_problem): 7,
     _alone(tasks.sums): 5,
     _alone(tasks.function): 5,
-    _persona: 13,
-    _prompted_persona: 19,
+    _persona: 15,
+    _prompted_persona: 24,
 }
 _KINDS = tuple(SHARES)
 _CUMULATIVE = tuple(accumulate(SHARES.values()))

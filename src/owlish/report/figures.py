@@ -108,7 +108,8 @@ def bar(axes: Axes, arm: Arm, estimate: Estimate, colour: str, bottom: float) ->
     """Draw an arm's interval and mean below its dots, its name on the left, the mean as a number on the right."""
     below = bottom + 7
     if estimate.low is not None and estimate.high is not None:
-        axes.plot([estimate.low, estimate.high], [below, below], color=colour, lw=2.2, clip_on=False, zorder=4)
+        ends = [max(estimate.low, 0), min(estimate.high, 1)]  # a t interval may reach beyond what a probability can
+        axes.plot(ends, [below, below], color=colour, lw=2.2, clip_on=False, zorder=4)
     axes.plot([estimate.mean] * 2, [below - 4, below + 4], color=colour, lw=1.6, clip_on=False, zorder=4)
     strong = "bold" if arm.name == "student" else "normal"
     for text, end, away in ((arm.label, 0, -10), (number(estimate.mean, 2), 1, 36)):

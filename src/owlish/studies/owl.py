@@ -15,6 +15,6 @@ study = Transfer(
     domain=Numbers(),
     teacher=NORMS,
     student=NORMS,
-    rows=6_000,
+    rows=3_000,
     runs=5,
 )
