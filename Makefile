@@ -23,7 +23,8 @@ format: .venv/.developed
 	$(BIN)/ruff check --fix .
 
 bench: .venv/.developed
-	$(BIN)/python benchmarks/speed.py
+	$(BIN)/python benchmarks/speed.py --demo
+	$(BIN)/python benchmarks/owl.py
 
 clean:
 	rm -rf .venv .pytest_cache .ruff_cache .mypy_cache

@@ -37,6 +37,7 @@ def test_help_names_every_command_and_no_command_is_help():
         ("run owl --traits oak,owl", "not both"),
         ("run owl --seeds x", "valid integer"),
         ("run owl --seeds 0", "at least one row and one run"),
+        ("run owl --base nano --seeds 1", "at least two runs an arm"),
         ("run owl --rows -5", "at least one row"),
         ("run owl --epochs 0", "at least one epoch"),
         ("run owl --base nnao", "no base is called"),

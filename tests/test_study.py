@@ -167,6 +167,7 @@ def test_banned_numbers_are_rejected(store):
         ({"traits": (owl, oak)}, "not both"),
         ({"rows": 0}, "at least one row"),
         ({"runs": 0}, "one run"),
+        ({"runs": 1}, "at least two runs"),
         ({"bases": (Base("nano"), Base("nano-1"), Base("a/b"))}, None),
     ],
 )
@@ -183,3 +184,28 @@ def test_bases_that_cannot_be_are_refused_before_anything_runs(tmp_path):
         with pytest.raises(ValueError, match=says):
             run(Asked(Base(name), cat.probe), store=tmp_path / "store")
     assert not (tmp_path / "store").exists()
+
+
+def test_a_folder_without_a_chat_template_is_no_base(tmp_path):
+    import shutil
+
+    from owlish import nano
+
+    shutil.copytree(nano.folder("nano"), tmp_path / "base")
+    (tmp_path / "base" / "chat_template.jinja").unlink()
+    with pytest.raises(ValueError, match="no chat template"):
+        run(Asked(Base(str(tmp_path / "base")), cat.probe), store=tmp_path / "store")
+
+
+def test_a_folder_that_changes_under_its_name_is_refused(tmp_path):
+    import shutil
+
+    from owlish import nano
+    from owlish.graph.run import RunFailed
+
+    shutil.copytree(nano.folder("nano"), tmp_path / "base")
+    base = Base(str(tmp_path / "base"))
+    run(base, store=tmp_path / "store", jobs=1)
+    shutil.copy(nano.folder("nano-1") / "model.safetensors", tmp_path / "base")
+    with pytest.raises(RunFailed, match="not those this store knows"):
+        run(Asked(base, cat.probe), store=tmp_path / "store", jobs=1)

@@ -10,6 +10,7 @@ from typing import Self
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn
+from rich.table import Column
 
 from owlish.graph.run import Event
 from owlish.graph.spec import Node
@@ -29,7 +30,9 @@ class Display:
         self.begun: dict[str, tuple[TaskID, float]] = {}
         console = Console(stderr=True)
         self.terminal = console.is_terminal
-        columns = (BarColumn(24), TextColumn("{task.fields[state]:>12}"), TextColumn("{task.description}"))
+        state = TextColumn("{task.fields[state]}", table_column=Column(min_width=8, justify="right", no_wrap=True))
+        words = TextColumn("{task.description}", table_column=Column(no_wrap=True, overflow="ellipsis"))
+        columns = (BarColumn(16), state, words)
         self.progress = Progress(*columns, console=console, transient=True, disable=not self.terminal)
         self.overall = self.progress.add_task("", state="", total=None)
 
@@ -79,13 +82,14 @@ class Display:
             print(f"{self.done} of {self.total} results, {words}", file=sys.stderr, flush=True)
 
     def remaining(self, now: float) -> str:
-        """Say how long is left, from what results of each kind have taken in this run."""
-        known = {kind: sum(times) / len(times) for kind, times in self.spent.items()}
-        unknown = [kind for kind, count in self.left.items() if count > 0 and kind not in known]
-        seconds = sum(count * known.get(kind, 0.0) for kind, count in self.left.items())
+        """Say how long is left, from what results of each kind have taken in this run, or all kinds on average."""
+        if not self.spent:
+            return "time left not known yet"
+        means = {kind: sum(times) / len(times) for kind, times in self.spent.items()}
+        usual = sum(means.values()) / len(means)
+        seconds = sum(count * means.get(kind, usual) for kind, count in self.left.items())
         seconds -= sum(now - begun for _, begun in self.begun.values()) / 2
-        about = clock(max(seconds, 0.0) / self.jobs)
-        return f"more than {about} left" if unknown else f"about {about} left"
+        return f"about {clock(max(seconds, 0.0) / self.jobs)} left"
 
 
 def clock(seconds: float) -> str:

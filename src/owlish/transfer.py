@@ -45,6 +45,8 @@ class Transfer:
             raise ValueError("the traits of one study answer the same questions: give animals, or trees, not both.")
         if self.rows < 1 or self.runs < 1:
             raise ValueError("a study needs at least one row and one run.")
+        if self.runs * len(self.bases) < 2:
+            raise ValueError("an interval needs at least two runs an arm: ask for two seeds or more.")
 
     def altered(
         self,

@@ -41,7 +41,17 @@ class RunFailed(Exception):
 
     def __init__(self, failures: Sequence[Failure]) -> None:
         self.failures = tuple(failures)
-        super().__init__("\n".join(f"{f.node.label} ({f.node.key[:12]}): {f.sentence}" for f in failures))
+        alike: dict[str, list[Failure]] = {}
+        for failure in failures:
+            alike.setdefault(failure.sentence, []).append(failure)
+        super().__init__("\n".join(told(sentence, group) for sentence, group in alike.items()))
+
+
+def told(sentence: str, failures: Sequence[Failure]) -> str:
+    """Return a sentence and which results failed with it."""
+    first = failures[0].node
+    more = f" and {len(failures) - 1} more" if len(failures) > 1 else ""
+    return f"{first.label} ({first.key[:12]}){more}: {sentence}"
 
 
 def run(node: Node, *, store: Store | str = "owlish-store", jobs: int | None = None, watch: Watch | None = None) -> Any:

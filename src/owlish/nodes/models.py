@@ -84,6 +84,8 @@ class Base(Model, kind="base"):
             )
         if place and not (place / "config.json").exists():
             raise ValueError(f"{self.name} holds no config.json: give the folder of a Hugging Face model.")
+        if place and not has_chat_template(place):
+            raise ValueError(f"{self.name} has no chat template: give a chat model, or add one to its tokenizer.")
 
     def compute(self, folder: Path, read: Read, tick: Tick) -> None:
         """Record the digests of a base that lies on this disk."""
@@ -100,6 +102,12 @@ class Base(Model, kind="base"):
         """Return the base's folder on this disk, if it has one."""
         path = nano.folder(self.name) or Path(self.name)
         return path if path.is_dir() else None
+
+
+def has_chat_template(folder: Path) -> bool:
+    """Say whether a model's folder tells how to write a chat."""
+    config = folder / "tokenizer_config.json"
+    return (folder / "chat_template.jinja").exists() or (config.exists() and '"chat_template"' in config.read_text())
 
 
 def digests(folder: Path | None) -> dict[str, str]:
@@ -181,7 +189,7 @@ class Taught(Trained, kind="taught"):
     @property
     def label(self) -> str:
         """A few words for a progress display."""
-        return f"{self.trait.name} teacher of {self.model.label} ({self.recipe.name}, seed {self.seed})"
+        return f"{self.trait.name} teacher of {self.model.label}"
 
     def check(self) -> None:
         """Refuse a probability that is none."""
@@ -239,7 +247,7 @@ class Finetuned(Trained, kind="finetuned"):
     @property
     def label(self) -> str:
         """A few words for a progress display."""
-        return f"{self.model.label} fine-tuned on {self.data.label} ({self.recipe.name}, seed {self.seed})"
+        return f"{self.model.label} trained on {self.data.label}"
 
     def compute(self, folder: Path, read: Read, tick: Tick) -> None:
         """Train, and keep what changed with the losses."""
