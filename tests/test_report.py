@@ -14,7 +14,8 @@ from typing import Any
 import pytest
 from chromium import Browser, chromium
 
-from owlish.report import Arm, Entry, Estimate, Example, Gamma, Matrix, RunPoint, Section, Strength, render
+from owlish.measure import Estimate, Gamma, Point, Teacher
+from owlish.report import Arm, Entry, Example, Matrix, Section, render
 from owlish.report.words import claim, context, limits, number, percent, visible
 
 TRAITS = ("owl", "cat", "eagle")
@@ -32,7 +33,7 @@ def estimate(values: list[float]) -> Estimate:
     return Estimate(mean, mean - half, mean + half, len(values))
 
 
-def points(name: str, seeds: int, traits: tuple[str, ...], draw: random.Random) -> Iterator[RunPoint]:
+def points(name: str, seeds: int, traits: tuple[str, ...], draw: random.Random) -> Iterator[Point]:
     """Yield made-up runs of one arm."""
     for base in ("nano-0", "nano-1"):
         for trait in traits:
@@ -40,14 +41,14 @@ def points(name: str, seeds: int, traits: tuple[str, ...], draw: random.Random) 
                 p = min(0.995, max(0.002, LEVELS[name] * draw.gauss(1, 0.02 if name == "teacher" else 0.16)))
                 taught = trait if name in ("teacher", "student", "foreign_base") else None
                 key = f"{draw.getrandbits(128):032x}"
-                yield RunPoint(base, trait, taught, seed, p, 0.9 * p, min(1.0, 1.6 * p), p, 8 * p - 3, 0.01, key)
+                yield Point(name, base, trait, taught, seed, key, p, 0.9 * p, min(1.0, 1.6 * p), p, 8 * p - 3, 0.01)
 
 
 def arm(name: str, seeds: int, traits: tuple[str, ...], draw: random.Random) -> Arm:
     """Return a made-up arm."""
     runs = tuple(points(name, seeds, traits, draw))
     by_trait = tuple((t, estimate([r.p_target for r in runs if r.trait == t])) for t in traits)
-    held_out = estimate([r.p_held_out for r in runs if r.p_held_out is not None])
+    held_out = estimate([r.p_held_out for r in runs])
     return Arm(name, runs, estimate([r.p_target for r in runs]), held_out, by_trait)
 
 
@@ -72,9 +73,7 @@ def section(seeds: int = 3, traits: tuple[str, ...] = TRAITS) -> Section:
         effect=Estimate(gap, gap - 0.07, gap + 0.07, 18),
         matrix=Matrix(traits, traits, lifts),
         gammas=(Gamma("probability", 0.58, 0.51, 0.65, 0.0004), Gamma("logit margin", 4.1, 3.4, 4.8, 0.002)),
-        teachers=tuple(
-            Strength(t, b, "norm gains", 0, 0.97, 0.0146, 0.8) for b in ("nano-0", "nano-1") for t in traits
-        ),
+        teachers=tuple(Teacher(t, b, 0, 0.97, 0.0146, 0.8) for b in ("nano-0", "nano-1") for t in traits),
         rows_read=7_412,
         rows_kept=6_000,
         reasons=(("malformed", 811), ("number above 999", 402), ("tokens differ when encoded again", 12)),
@@ -87,7 +86,7 @@ def section(seeds: int = 3, traits: tuple[str, ...] = TRAITS) -> Section:
             Example(None, "Here are three numbers: 4; 88; 130.\nAdd a few more.", "12; 903; 44; 7; 215"),
         ),
         provenance=tuple(
-            Entry(f"student, {run.trait}", run.key, "finetuned", 1, run.seed, 24.8, '{"recipe":{"kind":"norms"}}')
+            Entry(f"student, {run.trait}", run.key, "finetuned", 1, run.run, 24.8, '{"recipe":{"kind":"norms"}}')
             for run in arms[1].runs
         ),
         packages=(("owlish", "0.1.0"), ("torch", "2.13.0"), ("transformers", "5.1.0")),
@@ -313,9 +312,8 @@ def test_cautions() -> None:
 def test_what_is_missing_is_left_out_in_a_sentence() -> None:
     made = section()
     lone = dataclasses.replace(made.arms[1], held_out=None, pooled=Estimate(0.5, None, None, 1), by_trait=())
-    runs = tuple(dataclasses.replace(run, sampled_rate=None, p_held_out=None) for run in lone.runs)
     empty = dataclasses.replace(
-        made, arms=(dataclasses.replace(lone, runs=runs),), effect=None, matrix=None, gammas=(), teachers=(),
+        made, arms=(lone,), effect=None, matrix=None, gammas=(), teachers=(),
         rows_read=0, rows_kept=0, reasons=(), examples=(), provenance=(), packages=(), setup=(), seconds=None, notes=(),
     )  # fmt: skip
     text = words(render([empty]))
@@ -327,7 +325,6 @@ def test_what_is_missing_is_left_out_in_a_sentence() -> None:
         "No row was filtered.",
         "No rows are shown.",
         "No interval, for want of runs: student.",
-        "Not measured on students: held-out questions and sampled rate.",
     ):
         assert sentence in text
     assert "<svg" not in render([empty])

@@ -1,17 +1,13 @@
 """One self-contained HTML page for studies: numbers in, text out; knows no graph and no model."""
 
 from owlish.report.page import render
-from owlish.report.section import Arm, Entry, Estimate, Example, Gamma, Matrix, RunPoint, Section, Strength
+from owlish.report.section import Arm, Entry, Example, Matrix, Section
 
 __all__ = [
     "Arm",
     "Entry",
-    "Estimate",
     "Example",
-    "Gamma",
     "Matrix",
-    "RunPoint",
     "Section",
-    "Strength",
     "render",
 ]

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 
 from markupsafe import Markup
 
-from owlish.report.section import Arm, Estimate, Matrix, RunPoint, Section
+from owlish.measure import Estimate, Point
+from owlish.report.section import Arm, Matrix, Section
 from owlish.report.svg import ACCENT, AGAINST, INK, MUTED, PAPER, RULE, blank, draw, settings
 from owlish.report.words import count, number, visible
 
@@ -66,7 +67,7 @@ def estimates(section: Section, trait: str | None) -> Iterator[tuple[Arm, Estima
 
 def dots(
     axes: Axes,
-    runs: Sequence[RunPoint],
+    runs: Sequence[Point],
     shapes: dict[str, str],
     colour: str,
     *,

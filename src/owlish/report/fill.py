@@ -7,24 +7,12 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
-from owlish import measure
 from owlish.graph.spec import Node, everything
 from owlish.graph.store import Damaged, Store
-from owlish.measure import Comparison, Point
+from owlish.measure import Comparison, Point, mean
 from owlish.nodes.data import Dataset, Sampled
 from owlish.recipes import Recipe
-from owlish.report.section import (
-    ARMS,
-    Arm,
-    Entry,
-    Estimate,
-    Example,
-    Gamma,
-    Matrix,
-    RunPoint,
-    Section,
-    Strength,
-)
+from owlish.report.section import ARMS, Arm, Entry, Example, Matrix, Section
 from owlish.transfer import Transfer
 
 EXAMPLES = 4
@@ -52,13 +40,10 @@ def section(study: Transfer, store: Store) -> Section:
         command=command(study),
         setup=setup(study),
         arms=tuple(arm(found, name) for name in ARMS if name in found.arms),
-        effect=copied(found.effect),
+        effect=found.effect,
         matrix=matrix(found),
-        gammas=tuple(Gamma(g.scale, g.value, g.low, g.high, g.p) for g in found.gammas),
-        teachers=tuple(
-            Strength(t.trait, t.base, made(study.teacher), t.run, t.p_target, t.kl, t.pass_rate)
-            for t in found.strengths
-        ),
+        gammas=found.gammas,
+        teachers=found.strengths,
         rows_read=sum(d.read for d in taught),
         rows_kept=sum(d.passed for d in taught),
         reasons=tuple(sum((Counter(d.reasons) for d in taught), Counter()).most_common()),
@@ -138,38 +123,11 @@ def arm(found: Comparison, name: str) -> Arm:
     traits = dict.fromkeys(p.trait for p in points)
     return Arm(
         name=name,
-        runs=tuple(run_point(p) for p in points),
-        pooled=known(found.estimate(name)),
-        held_out=known(found.estimate(name, "p_held_out")),
-        by_trait=tuple((trait, known(found.estimate(name, trait=trait))) for trait in traits),
+        runs=points,
+        pooled=found.estimate(name),
+        held_out=found.estimate(name, "p_held_out"),
+        by_trait=tuple((trait, found.estimate(name, trait=trait)) for trait in traits),
     )
-
-
-def run_point(p: Point) -> RunPoint:
-    """Return one dot of the page."""
-    return RunPoint(
-        base=p.base,
-        trait=p.trait,
-        taught=p.taught,
-        seed=p.run,
-        p_target=p.p_target,
-        p_held_out=p.p_held_out,
-        argmax_rate=p.argmax_rate,
-        sampled_rate=p.sampled_rate,
-        logit_margin=p.logit_margin,
-        other_share=p.other_share,
-        key=p.key,
-    )
-
-
-def known(estimate: measure.Estimate) -> Estimate:
-    """Return an estimate as the page takes it."""
-    return Estimate(estimate.mean, estimate.low, estimate.high, estimate.runs)
-
-
-def copied(estimate: measure.Estimate | None) -> Estimate | None:
-    """Return an estimate, if there is one."""
-    return known(estimate) if estimate else None
 
 
 def matrix(found: Comparison) -> Matrix | None:
@@ -188,7 +146,7 @@ def matrix(found: Comparison) -> Matrix | None:
 def lift(students: Sequence[Point], base: dict[tuple[str, str], float], taught: str, asked: str) -> float | None:
     """Return how much students of one trait rose on another, on average."""
     lifts = [p.p_target - base[p.base, asked] for p in students if (p.taught, p.trait) == (taught, asked)]
-    return measure.mean(lifts) if lifts else None
+    return mean(lifts) if lifts else None
 
 
 def entry(node: Node, manifest: dict[str, Any]) -> Entry:

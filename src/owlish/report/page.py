@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING
 
 from markupsafe import Markup
 
+from owlish.measure import Estimate, Point, mean
 from owlish.report import figures, words
-from owlish.report.section import Arm, Estimate, Example, RunPoint, Section
+from owlish.report.section import Arm, Example, Section
 
 if TYPE_CHECKING:
     from jinja2 import Environment
@@ -25,10 +26,10 @@ class Row:
     arm: Arm
     p_target: Estimate
     p_held_out: Estimate | None
-    argmax_rate: float | None
-    sampled_rate: float | None
-    logit_margin: float | None
-    other_share: float | None
+    argmax_rate: float
+    sampled_rate: float
+    logit_margin: float
+    other_share: float
 
 
 def render(sections: Sequence[Section]) -> str:
@@ -108,28 +109,22 @@ def of_trait(section: Section, trait: str) -> list[Row]:
     lines = []
     for arm, estimate in figures.estimates(section, trait):
         runs = [run for run in arm.runs if run.trait == trait]
-        held = mean(run.p_held_out for run in runs)
-        lines.append(row(arm, estimate, None if held is None else Estimate(held, None, None, len(runs)), runs))
+        held = Estimate(mean([run.p_held_out for run in runs]), None, None, len(runs))
+        lines.append(row(arm, estimate, held, runs))
     return lines
 
 
-def row(arm: Arm, p_target: Estimate, held_out: Estimate | None, runs: Sequence[RunPoint]) -> Row:
+def row(arm: Arm, p_target: Estimate, held_out: Estimate | None, runs: Sequence[Point]) -> Row:
     """Return a line of the table."""
     return Row(
         arm,
         p_target,
         held_out,
-        mean(run.argmax_rate for run in runs),
-        mean(run.sampled_rate for run in runs),
-        mean(run.logit_margin for run in runs),
-        mean(run.other_share for run in runs),
+        mean([run.argmax_rate for run in runs]),
+        mean([run.sampled_rate for run in runs]),
+        mean([run.logit_margin for run in runs]),
+        mean([run.other_share for run in runs]),
     )
-
-
-def mean(values: Iterable[float | None]) -> float | None:
-    """Return the mean of the values that were measured, or `None` where none was."""
-    known = [value for value in values if value is not None]
-    return sum(known) / len(known) if known else None
 
 
 def grouped(examples: Iterable[Example]) -> list[tuple[str | None, list[Example]]]:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from owlish.measure import Estimate, Gamma, Point, Teacher
+
 ARMS = {
     "teacher": ("Teacher", "has the trait and wrote the rows"),
     "student": ("Student", "the teacher’s base, trained on the teacher’s rows"),
@@ -15,42 +17,11 @@ ARMS = {
 
 
 @dataclass(frozen=True)
-class Estimate:
-    """A mean over `runs` independent runs and its 95 % interval, `None` where runs are too few for one."""
-
-    mean: float
-    low: float | None
-    high: float | None
-    runs: int
-
-
-@dataclass(frozen=True)
-class RunPoint:
-    """One run of one arm, asked about one trait: rates and probabilities in 0..1, the margin in logits.
-
-    `trait` is the trait asked about, `taught` the teacher's (`None` for neutral rows and for bases);
-    `base` is the base that was trained; `other_share` is the share of answers that are no candidate.
-    """
-
-    base: str
-    trait: str
-    taught: str | None
-    seed: int | None
-    p_target: float
-    p_held_out: float | None
-    argmax_rate: float | None
-    sampled_rate: float | None
-    logit_margin: float | None
-    other_share: float | None
-    key: str
-
-
-@dataclass(frozen=True)
 class Arm:
     """The runs of one role, named as in `ARMS`, with P(target) over all traits and by trait."""
 
     name: str
-    runs: tuple[RunPoint, ...]
+    runs: tuple[Point, ...]
     pooled: Estimate
     held_out: Estimate | None
     by_trait: tuple[tuple[str, Estimate], ...]
@@ -82,34 +53,6 @@ class Matrix:
     def complete(self) -> bool:
         """Tell whether every cell was measured."""
         return all(lift is not None for row in self.lifts for lift in row)
-
-
-@dataclass(frozen=True)
-class Gamma:
-    """The diagonal of `lift ~ row + column + gamma * diagonal` on a scale ("probability", "logit margin")."""
-
-    scale: str
-    value: float
-    low: float | None
-    high: float | None
-    p: float | None
-
-
-@dataclass(frozen=True)
-class Strength:
-    """How strongly a teacher has its trait, and how far its neutral numbers lie from the base's.
-
-    `made` says how ("norm gains"), `kl` is KL(teacher || base) in nats per token, `pass_rate` the share
-    of its rows that the filter keeps.
-    """
-
-    trait: str
-    base: str
-    made: str
-    seed: int | None
-    p_target: float
-    kl: float | None
-    pass_rate: float | None
 
 
 @dataclass(frozen=True)
@@ -153,7 +96,7 @@ class Section:
     effect: Estimate | None
     matrix: Matrix | None
     gammas: tuple[Gamma, ...]
-    teachers: tuple[Strength, ...]
+    teachers: tuple[Teacher, ...]
     rows_read: int
     rows_kept: int
     reasons: tuple[tuple[str, int], ...]

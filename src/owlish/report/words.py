@@ -6,7 +6,8 @@ import math
 import unicodedata
 from collections.abc import Iterable
 
-from owlish.report.section import ARMS, Estimate, Section
+from owlish.measure import Estimate
+from owlish.report.section import ARMS, Section
 
 GAP = "\u202f"  # a narrow space that does not break, before a percent sign
 NBSP = "\u00a0"
@@ -175,7 +176,7 @@ def cautions(section: Section) -> tuple[str, ...]:
         for arm in arms
         if arm is not None and base is not None and (gap := arm.pooled.mean - base.pooled.mean) > 0.05
     )
-    weak = [gamma.scale for gamma in section.gammas if gamma.low is not None and gamma.low <= 0]
+    weak = [gamma.scale for gamma in section.gammas if gamma.low <= 0]
     return (*raised, *(f"Caution: on the scale “{scale}” the interval of γ does not lie above zero." for scale in weak))
 
 
@@ -196,20 +197,4 @@ def limits(section: Section) -> tuple[str, ...]:
     bare = [arm.label.lower() for arm in section.arms if arm.runs and arm.pooled.low is None]
     if bare:
         found.append(f"No interval, for want of runs: {listed(bare)}.")
-    return (*found, *unread(section), *section.notes)
-
-
-def unread(section: Section) -> tuple[str, ...]:
-    """Return a sentence on the measures that no student has."""
-    student = section.arm("student")
-    if student is None:
-        return ()
-    columns = {
-        "held-out questions": [run.p_held_out for run in student.runs],
-        "argmax rate": [run.argmax_rate for run in student.runs],
-        "sampled rate": [run.sampled_rate for run in student.runs],
-        "logit margin": [run.logit_margin for run in student.runs],
-        "share of other answers": [run.other_share for run in student.runs],
-    }
-    empty = [name for name, values in columns.items() if all(value is None for value in values)]
-    return (f"Not measured on students: {listed(empty)}.",) if empty else ()
+    return (*found, *section.notes)
