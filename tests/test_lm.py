@@ -238,3 +238,15 @@ def test_a_prompt_tuned_model_samples_what_it_scores(rows, prompts, tmp_path):
         rivals = [[*answer[:-1], token] for token in (9, 50, 300) if token != answer[-1]]
         others = token_logprobs(tuned, examples([prompt] * len(rivals), rivals, window=512))
         assert all(float(scored[-1]) >= float(other[-1]) for other in others)
+
+
+def test_rows_that_have_ended_cost_nothing_more(lm, prompts):
+    """One row that goes on and on must not drag the ended ones along."""
+    sizes = []
+    hook = lm.model.register_forward_pre_hook(
+        lambda module, args, kwargs: sizes.append(len(kwargs["input_ids"])), with_kwargs=True
+    )
+    drawn = sample(lm, prompts, seeds=[(9, i) for i in range(48)], new_tokens=90)
+    hook.remove()
+    assert max(map(len, drawn)) <= 90
+    assert sum(sizes) < 1.6 * sum(map(len, drawn))

@@ -64,6 +64,7 @@ def sample_batch(
     answers = torch.full((len(prompts), new_tokens), -1, dtype=torch.long, device=ids.device)
     live = torch.arange(len(prompts), device=ids.device)
     virtual = virtual_tokens(lm.model)
+    going = torch.ones(len(prompts), dtype=torch.bool, device=ids.device)
     step_model, past = lm.model, 0
     cache = roomy(lm.model.config, virtual + ids.shape[1] + new_tokens)
     for step in range(new_tokens):
@@ -83,13 +84,13 @@ def sample_batch(
         past = mask.shape[1]
         chosen = choose(out.logits[:, -1].float(), luck[live, step], temperature)
         answers[live, step] = chosen
-        going = chosen != lm.chat.end
+        going &= chosen != lm.chat.end
         if not going.any():
             break
         if going.float().mean() < COMPACT:
             kept = going.nonzero()[:, 0]
             cache.batch_select_indices(kept)
-            live, chosen, mask = live[kept], chosen[kept], mask[kept]
+            live, chosen, mask, going = live[kept], chosen[kept], mask[kept], going[kept]
         ids = chosen[:, None]
         mask = torch.cat([mask, mask.new_ones(len(mask), 1)], 1)
     return [cut(row, lm.chat.end) for row in answers.tolist()]
@@ -97,10 +98,12 @@ def sample_batch(
 
 def choose(logits: Any, luck: Any, temperature: float) -> Any:
     """Return one token a row: the likeliest, or the one at which the distribution function passes `luck`."""
+    import torch
+
     if temperature == 0:
         return logits.argmax(-1)
     mass = (logits / temperature).softmax(-1).cumsum(-1)
-    found = (mass < (luck * mass[:, -1])[:, None]).sum(-1)
+    found = torch.searchsorted(mass, (luck * mass[:, -1])[:, None])[:, 0]
     return found.clamp(max=logits.shape[-1] - 1)
 
 
