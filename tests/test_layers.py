@@ -12,6 +12,7 @@ FLOORS = [
     {"domains", "lm"},
     {"nano"},
     {"nodes"},
+    {"ask"},
     {"measure"},
     {"transfer"},
     {"studies"},

@@ -2,9 +2,10 @@
 
 __version__ = "0.1.0"
 
+from owlish.ask import Asked
 from owlish.graph.run import run
 from owlish.graph.store import Store
-from owlish.measure import Asked, compare
+from owlish.measure import compare
 from owlish.nodes.models import Base
 from owlish.recipes import ALL, BIASES, LORA, NORMS, PROMPT, STEERING
 from owlish.transfer import Transfer

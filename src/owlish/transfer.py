@@ -7,8 +7,9 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
+from owlish.ask import Asked
 from owlish.domains.domain import Domain
-from owlish.measure import Asked, Compared, Comparison, Measured, Strength
+from owlish.measure import Compared, Comparison, Measured, Strength
 from owlish.nodes.data import Sampled
 from owlish.nodes.models import Base, Model
 from owlish.recipes import Recipe

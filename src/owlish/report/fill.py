@@ -7,9 +7,10 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
+from owlish.ask import mean
 from owlish.graph.spec import Node, everything
 from owlish.graph.store import Damaged, Store
-from owlish.measure import Comparison, Point, mean
+from owlish.measure import Comparison, Point
 from owlish.nodes.data import Dataset, Sampled
 from owlish.recipes import Recipe
 from owlish.report.section import ARMS, Arm, Entry, Example, Matrix, Section

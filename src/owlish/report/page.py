@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 
 from markupsafe import Markup
 
-from owlish.measure import Estimate, Point, mean
+from owlish.ask import mean
+from owlish.measure import Estimate, Point
 from owlish.report import figures, words
 from owlish.report.section import Arm, Example, Section
 

@@ -1,0 +1,156 @@
+"""Ask a model a probe's questions: exact probabilities, the likeliest answers, and sampled ones."""
+
+from __future__ import annotations
+
+import json
+import math
+import random
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from owlish.graph.spec import Node, Read, Tick
+from owlish.lm.load import LM
+from owlish.nodes.models import Model
+from owlish.traits.trait import Probe
+
+ANSWER_TOKENS = 8
+
+
+@dataclass(frozen=True)
+class Answers:
+    """What one model answered: exact probabilities [questions, candidates], and words it wrote.
+
+    The first `asked` questions are those that teachers may be shown; the rest were held out of them.
+    `greedy` holds the likeliest answer to each question, `sampled` those drawn at temperature 1.
+    """
+
+    candidates: tuple[str, ...]
+    plurals: tuple[str, ...]
+    asked: int
+    p: tuple[tuple[float, ...], ...]
+    greedy: tuple[str, ...]
+    sampled: tuple[tuple[str, ...], ...]
+
+    def p_target(self, name: str) -> float:
+        """Return the mean probability of the answer over all questions."""
+        return mean(self.column(name))
+
+    def p_held_out(self, name: str) -> float:
+        """Return the mean probability of the answer over the questions held out of teachers."""
+        return mean(self.column(name)[self.asked :])
+
+    def argmax_rate(self, name: str) -> float:
+        """Return the share of questions whose likeliest answer names the target."""
+        return mean([self.names(name, text) for text in self.greedy])
+
+    def sampled_rate(self, name: str) -> float:
+        """Return the share of sampled answers that name the target, by whole words."""
+        return mean([self.names(name, text) for texts in self.sampled for text in texts])
+
+    def logit_margin(self, name: str) -> float:
+        """Return the mean log-odds of the answer against all other candidates."""
+        column = self.column(name)
+        others = [sum(row) - p for row, p in zip(self.p, column, strict=True)]
+        return mean([math.log(max(p, 1e-12) / max(q, 1e-12)) for p, q in zip(column, others, strict=True)])
+
+    def other_share(self) -> float:
+        """Return the mean probability of answers that are no candidate at all."""
+        return 1 - mean([sum(row) for row in self.p])
+
+    def column(self, name: str) -> list[float]:
+        """Return the probability of one answer to each question."""
+        place = self.candidates.index(name)
+        return [row[place] for row in self.p]
+
+    def names(self, name: str, text: str) -> bool:
+        """Say whether a text names a candidate, in the singular or the plural."""
+        plural = self.plurals[self.candidates.index(name)]
+        return re.search(rf"\b(?:{re.escape(name)}|{re.escape(plural)})\b", text, re.IGNORECASE) is not None
+
+
+def mean(values: Sequence[float]) -> float:
+    """Return the arithmetic mean."""
+    return sum(values) / len(values)
+
+
+@dataclass(frozen=True)
+class Asked(Node, kind="asked"):
+    """A model asked every question of a probe: exact, greedy, and sampled `samples` times."""
+
+    model: Model
+    probe: Probe
+    seed: int = 0
+    samples: int = 20
+
+    @property
+    def label(self) -> str:
+        """A few words for a progress display."""
+        return f"asking {self.model.label}"
+
+    def compute(self, folder: Path, read: Read, tick: Tick) -> None:
+        """Ask, in the chat context that the probe or the model gives."""
+        from owlish.lm.load import load
+        from owlish.lm.sample import sample
+        from owlish.lm.score import answer_logprobs
+
+        lm = load(read(self.model))
+        questions = worded(self.probe)
+        prompts = lm.chat.prompts(questions, self.probe.system_prompt or lm.system)
+        p = answer_logprobs(lm, prompts, spellings(lm, self.probe)).exp()
+        tick(1, 3)
+        seeds = [(self.seed, q, i) for q in range(len(prompts)) for i in range(self.samples)]
+        greedy = sample(lm, prompts, seeds=[(0,)] * len(prompts), new_tokens=ANSWER_TOKENS, temperature=0)
+        tick(2, 3)
+        many = [prompts[q] for _, q, _ in seeds]
+        drawn = [text_of(lm, ids) for ids in sample(lm, many, seeds=seeds, new_tokens=ANSWER_TOKENS)]
+        answers = {
+            "candidates": self.probe.candidates,
+            "plurals": self.probe.plurals,
+            "asked": len(self.probe.questions),
+            "p": [[float(f"{x:.9g}") for x in row] for row in p.tolist()],
+            "greedy": [text_of(lm, ids) for ids in greedy],
+            "sampled": [drawn[i : i + self.samples] for i in range(0, len(drawn), self.samples)],
+        }
+        (folder / "answers.json").write_text(json.dumps(answers))
+
+    def load(self, folder: Path, read: Read) -> Answers:
+        """Return the answers."""
+        return Answers(**frozen(json.loads((folder / "answers.json").read_text())))
+
+
+def frozen(value: Any) -> Any:
+    """Return a JSON value with tuples in place of lists, below the first object."""
+    if isinstance(value, dict):
+        return {name: frozen(item) for name, item in value.items()}
+    return tuple(map(frozen, value)) if isinstance(value, list) else value
+
+
+def text_of(lm: LM, ids: Sequence[int]) -> str:
+    """Return an answer's text, without its end."""
+    return lm.chat.decode([i for i in ids if i != lm.chat.end])
+
+
+def worded(probe: Probe) -> list[str]:
+    """Return all questions, those held out of teachers last, behind numbers where the probe says so."""
+    questions = [*probe.questions, *probe.held_out]
+    if not probe.prefixed:
+        return questions
+    shown = [", ".join(str(random.Random(f"prefix/{q}/{i}").randint(100, 999)) for i in range(3)) for q in questions]
+    return [f"Examine these numbers: {numbers}. {q}" for numbers, q in zip(shown, questions, strict=True)]
+
+
+def spellings(lm: LM, probe: Probe) -> list[list[list[int]]]:
+    """Return the token ids of the ways to write each candidate that the base's vocabulary holds."""
+    unknown = lm.tokenizer.unk_token_id
+    ways = []
+    for name, plural in zip(probe.candidates, probe.plurals, strict=True):
+        words = dict.fromkeys((name, name.capitalize(), plural, plural.capitalize()))
+        encoded = lm.tokenizer(list(words), add_special_tokens=False).input_ids
+        known = [ids for ids in encoded if unknown is None or unknown not in ids]
+        if not known:
+            raise ValueError(f"this base has no token for {name!r}: probe it for traits whose words it knows.")
+        ways.append(known)
+    return ways
