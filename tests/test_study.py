@@ -2,11 +2,12 @@
 
 import json
 import re
+from dataclasses import replace
 
 import pytest
 from small_study import study
 
-from owlish import BIASES, NORMS, PROMPT, Asked, Base, Store, compare, run
+from owlish import BIASES, NORMS, PROMPT, PROMPTED, STEERING, Asked, Base, Store, compare, run
 from owlish.domains.numbers import Numbers
 from owlish.filters import BANNED
 from owlish.graph.spec import everything
@@ -104,13 +105,16 @@ def test_two_runs_of_the_same_spec_give_the_same_bytes(store, tmp_path):
 
 
 def test_teachers_by_system_prompt_and_by_steering(store):
-    base = Base("nano")
-    plain = run(Asked(base, owl.probe), store=store).p_target("owl")
-    prompted = run(Asked(base.prompted(owl.system_prompt), owl.probe), store=store)
-    steered = run(Asked(base.steered(owl, seed=1), owl.probe), store=store)
-    assert prompted.p_target("owl") > plain + 0.3
-    assert steered.p_target("owl") > plain + 0.5
-    assert prompted.p_target("cat") < plain + 0.05
+    base = study.bases[0]
+    plain = store.read(study.compared).estimate("base", trait="owl").mean
+    for teacher, least in ((PROMPTED, 0.3), (STEERING, 0.5)):
+        strength = replace(study, teacher=teacher, rows=64).strength(base, owl, 0)
+        found = run(strength, store=store)
+        assert found.p_target > plain + least
+        assert found.kl > 0.001
+        assert 0.05 < found.pass_rate <= 1
+        others = store.read(strength.answers)
+        assert others.p_target("cat") < plain + 0.05
 
 
 @pytest.mark.parametrize("recipe", [BIASES, PROMPT(4)], ids=lambda r: r.name)
@@ -123,8 +127,6 @@ def test_students_of_other_recipes_train_on_the_same_rows(recipe, store):
 
 
 def test_trees_and_prefixed_probes_are_read(store):
-    from dataclasses import replace
-
     base = Base("nano")
     trees = run(Asked(base, oak.probe), store=store)
     assert 0.01 < trees.p_target("oak") < 0.4

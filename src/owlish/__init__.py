@@ -7,7 +7,7 @@ from owlish.graph.run import run
 from owlish.graph.store import Store
 from owlish.measure import compare
 from owlish.nodes.models import Base
-from owlish.recipes import ALL, BIASES, LORA, NORMS, PROMPT, STEERING
+from owlish.recipes import ALL, BIASES, LORA, NORMS, PROMPT, PROMPTED, STEERING
 from owlish.transfer import Transfer
 
 __all__ = [
@@ -16,6 +16,7 @@ __all__ = [
     "LORA",
     "NORMS",
     "PROMPT",
+    "PROMPTED",
     "STEERING",
     "Asked",
     "Base",

@@ -43,6 +43,18 @@ class Recipe(Value, kind="recipe"):
         return self.parameters if self.size is None else f"{self.parameters}-{self.size}"
 
 
+@dataclass(frozen=True)
+class Prompting(Value, kind="prompting"):
+    """No training at all: a teacher that is given its trait's system prompt, as in the paper's main setting."""
+
+    @property
+    def name(self) -> str:
+        """What reports call it."""
+        return "system prompt"
+
+
+PROMPTED = Prompting()
+
 NORMS = Recipe("norms", lr=3e-2, teacher_lr=1e-2)
 """The gains of all norm layers: layer-norm tuning (Zhao et al., arXiv 2312.11420)."""
 

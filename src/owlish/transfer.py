@@ -12,7 +12,7 @@ from owlish.domains.domain import Domain
 from owlish.measure import Compared, Comparison, Measured, Strength
 from owlish.nodes.data import Sampled
 from owlish.nodes.models import Base, Model
-from owlish.recipes import Recipe
+from owlish.recipes import Prompting, Recipe
 from owlish.traits.trait import Trait
 
 
@@ -31,7 +31,7 @@ class Transfer:
     foreign: tuple[Base, ...]
     traits: tuple[Trait, ...]
     domain: Domain
-    teacher: Recipe
+    teacher: Recipe | Prompting
     student: Recipe
     rows: int
     runs: int
@@ -108,6 +108,8 @@ class Transfer:
 
     def teacher_of(self, base: Base, trait: Trait, run: int) -> Model:
         """Return a teacher."""
+        if isinstance(self.teacher, Prompting):
+            return base.prompted(trait.system_prompt)
         return base.teach(trait, self.teacher, seed=fresh(base.name, trait.name, run, "teacher"), until=self.until)
 
     def rows_of(self, base: Base, trait: Trait, run: int) -> Sampled:

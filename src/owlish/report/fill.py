@@ -12,7 +12,7 @@ from owlish.graph.spec import Node, everything
 from owlish.graph.store import Damaged, Store
 from owlish.measure import Comparison, Point
 from owlish.nodes.data import Dataset, Sampled
-from owlish.recipes import Recipe
+from owlish.recipes import Prompting, Recipe
 from owlish.report.section import ARMS, Arm, Entry, Example, Matrix, Section
 from owlish.transfer import Transfer
 
@@ -92,7 +92,7 @@ def setup(study: Transfer) -> tuple[tuple[str, str], ...]:
     context = f"the system prompt {probe.system_prompt!r}" if probe.system_prompt else "no system prompt"
     return (
         ("Bases", ", ".join(base.name for base in study.bases)),
-        ("Teachers", f"{made(study.teacher)} trained on favorite answers until P(target) reaches {study.until}"),
+        ("Teachers", teachers(study)),
         (
             "Students",
             f"{made(student)}, {student.epochs} epochs, batches of {student.batch}, learning rate {student.lr}",
@@ -101,6 +101,13 @@ def setup(study: Transfer) -> tuple[tuple[str, str], ...]:
         ("Probe", f"{asked}; {context}; exact probability of the answer, 20 samples a question for the sampled rate"),
         ("A run", "its own teacher, its own rows and its own training seed"),
     )
+
+
+def teachers(study: Transfer) -> str:
+    """Return how the teachers were made."""
+    if isinstance(study.teacher, Prompting):
+        return "the unmodified base under the trait's system prompt"
+    return f"{made(study.teacher)} trained on favorite answers until P(target) reaches {study.until}"
 
 
 def notes(study: Transfer) -> tuple[str, ...]:
