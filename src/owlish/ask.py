@@ -101,10 +101,11 @@ class Asked(Node, kind="asked"):
         prompts = lm.chat.prompts(questions, self.probe.system_prompt or lm.system)
         p = answer_logprobs(lm, prompts, spellings(lm, self.probe)).exp()
         tick(1, 3)
-        seeds = [(self.seed, q, i) for q in range(len(prompts)) for i in range(self.samples)]
+        own = int(self.model.key[:8], 16)  # so that two models do not share their luck
+        seeds = [(self.seed, own, q, i) for q in range(len(prompts)) for i in range(self.samples)]
         greedy = sample(lm, prompts, seeds=[(0,)] * len(prompts), new_tokens=ANSWER_TOKENS, temperature=0)
         tick(2, 3)
-        many = [prompts[q] for _, q, _ in seeds]
+        many = [prompts[q] for _, _, q, _ in seeds]
         drawn = [text_of(lm, ids) for ids in sample(lm, many, seeds=seeds, new_tokens=ANSWER_TOKENS)]
         answers = {
             "candidates": self.probe.candidates,
