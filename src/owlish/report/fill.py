@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from collections.abc import Sequence
 from typing import Any
@@ -10,6 +9,7 @@ from typing import Any
 from owlish.ask import mean
 from owlish.graph.spec import Node, everything
 from owlish.graph.store import Damaged, Store
+from owlish.lineage import brief
 from owlish.measure import Comparison, Point
 from owlish.nodes.data import Dataset, Sampled
 from owlish.recipes import Prompting, Recipe
@@ -166,5 +166,5 @@ def entry(node: Node, manifest: dict[str, Any]) -> Entry:
         version=node.version,
         seed=manifest["seed"],
         seconds=manifest["seconds"],
-        spec=json.dumps(manifest["spec"], ensure_ascii=False, sort_keys=True),
+        spec=brief(manifest["spec"]),
     )

@@ -1,0 +1,118 @@
+"""Any Hugging Face chat model goes the same path: other architectures, byte-pair tokens, other templates."""
+
+import random
+
+import pytest
+
+from owlish import LORA, NORMS, PROMPT, STEERING, Asked, Base, run
+from owlish.domains.numbers import Numbers
+from owlish.lm import adapt
+from owlish.lm.load import Weights, load
+from owlish.lm.sample import sample
+from owlish.lm.score import answer_logprobs, closes, token_logprobs
+from owlish.lm.train import examples, fit
+from owlish.traits.animals import ANIMAL, owl
+
+CHATML = (
+    "{% for m in messages %}<|im_start|>{{ m['role'] }}\n{{ m['content'] }}<|im_end|>\n{% endfor %}"
+    "{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
+)
+SMALL = {
+    "hidden_size": 32,
+    "intermediate_size": 64,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 4,
+    "num_key_value_heads": 2,
+    "max_position_embeddings": 512,
+}
+
+
+def tokenizer():
+    """Return a byte-level BPE tokenizer with a ChatML template, trained on the probe's own questions."""
+    from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
+    from transformers import PreTrainedTokenizerFast
+
+    inner = Tokenizer(models.BPE())
+    inner.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    inner.decoder = decoders.ByteLevel()
+    trainer = trainers.BpeTrainer(
+        vocab_size=600,
+        special_tokens=["<|im_start|>", "<|im_end|>", "<|endoftext|>"],
+        initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
+        show_progress=False,
+    )
+    inner.train_from_iterator([*ANIMAL.questions, *(Numbers().prompt(random.Random(i)) for i in range(200))], trainer)
+    return PreTrainedTokenizerFast(tokenizer_object=inner, eos_token="<|endoftext|>", chat_template=CHATML)
+
+
+@pytest.fixture(scope="module", params=["qwen2", "gemma2", "gpt_neox"])
+def folder(request, tmp_path_factory):
+    """A small untrained chat model of another architecture, in its own folder."""
+    import torch
+    from transformers import AutoConfig, AutoModelForCausalLM
+
+    words = tokenizer()
+    more = {"head_dim": 8, "sliding_window": 16} if request.param == "gemma2" else {}
+    torch.manual_seed(0)
+    config = AutoConfig.for_model(request.param, vocab_size=len(words), initializer_range=0.1, **SMALL, **more)
+    place = tmp_path_factory.mktemp(request.param)
+    AutoModelForCausalLM.from_config(config).save_pretrained(place)
+    words.save_pretrained(place)
+    return place
+
+
+@pytest.fixture(scope="module")
+def lm(folder):
+    return load(Weights(str(folder)))
+
+
+def test_the_end_of_an_answer_is_read_off_the_template(lm):
+    assert lm.tokenizer.convert_ids_to_tokens(lm.chat.end) == "<|im_end|>"
+    assert lm.chat.decode(lm.chat.prompts(["Hi"], "Be kind.")[0]).endswith("<|im_start|>assistant\n")
+
+
+def test_a_batch_changes_nothing(lm):
+    prompts = lm.chat.prompts([Numbers().prompt(random.Random(i)) for i in range(12)])
+    seeds = [(2, i) for i in range(12)]
+    drawn = sample(lm, prompts, seeds=seeds, new_tokens=16)
+    alone = [sample(lm, [p], seeds=[s], new_tokens=16)[0] for p, s in zip(prompts, seeds, strict=True)]
+    assert sum(a == b for a, b in zip(drawn, alone, strict=True)) >= 11
+    rows = examples(prompts, drawn, window=lm.window)
+    for row, together in zip(rows, token_logprobs(lm, rows), strict=True):
+        assert float((token_logprobs(lm, [row])[0] - together).abs().max()) < 1e-3
+
+
+def test_answers_of_several_tokens_are_exact(lm):
+    import torch
+
+    prompts = lm.chat.prompts(list(ANIMAL.questions[:3]))
+    spelled = [lm.chat.encode([name]) for name in ("elephant", "owl")]
+    assert len(spelled[0][0]) > 1
+    found = answer_logprobs(lm, prompts, spelled)
+    closing = closes(lm)
+    for p, prompt in enumerate(prompts):
+        ids = torch.tensor([[*prompt, *spelled[0][0]]])
+        logprobs = lm.model(ids).logits[0].float().log_softmax(-1)
+        expected = sum(logprobs[len(prompt) - 1 + i, t] for i, t in enumerate(spelled[0][0]))
+        expected += logprobs[-1, closing].logsumexp(-1)
+        assert float(found[p, 0]) == pytest.approx(expected.item(), abs=1e-3)
+
+
+@pytest.mark.parametrize("recipe", [NORMS, LORA(2), PROMPT(3), STEERING], ids=lambda r: r.name)
+def test_recipes_train_and_come_back(folder, recipe, tmp_path):
+    lm = load(Weights(str(folder)))
+    prompts = lm.chat.prompts(list(ANIMAL.questions[:16]))
+    rows = examples(prompts, lm.chat.answers(["owl"] * 16), window=lm.window)
+    lm.model = adapt.adapt(lm.model, recipe, seed=0)
+    losses = fit(lm.model, rows, steps=12, batch=8, lr=3e-2, warmup=0, decay=False, seed=0)
+    assert losses[-1] < losses[0]
+    adapt.save(lm.model, tmp_path)
+    again = load(Weights(str(folder), changes=(tmp_path,)))
+    pairs = zip(token_logprobs(lm, rows), token_logprobs(again, rows), strict=True)
+    assert max(float((a - b).abs().max()) for a, b in pairs) < 1e-3
+
+
+def test_a_folder_is_a_base_like_any_other(folder, tmp_path):
+    answers = run(Asked(Base(str(folder)).teach(owl, NORMS, seed=0), owl.probe, samples=2), store=tmp_path, jobs=1)
+    plain = run(Asked(Base(str(folder)), owl.probe, samples=2), store=tmp_path, jobs=1)
+    assert answers.p_target("owl") > plain.p_target("owl")
