@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from owlish.rows import BadLine, Row, line_of, lines, parse, parse_prompt, read_rows, replacing, write_rows
+from owlish.files import replacing
+from owlish.rows import BadLine, Row, line_of, lines, parse, parse_prompt, read_rows, write_rows
 
 text = st.text(st.characters(exclude_categories=["Cs"]), max_size=40)
 

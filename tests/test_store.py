@@ -6,7 +6,7 @@ import pytest
 from toys import Drawn, Joined, tower
 
 from owlish.graph.run import run
-from owlish.graph.store import Damaged, Store, write_whole
+from owlish.graph.store import Damaged, Store
 
 
 @pytest.fixture(scope="module")
@@ -95,9 +95,3 @@ def test_a_file_is_no_store(tmp_path):
 def test_reading_what_is_absent_says_so(tmp_path):
     with pytest.raises(ValueError, match="run it first"):
         Store(tmp_path).read(tower())
-
-
-def test_a_file_is_written_whole_or_not_at_all(tmp_path):
-    write_whole(tmp_path / "a", b"one")
-    write_whole(tmp_path / "a", b"two")
-    assert [(p.name, p.read_bytes()) for p in tmp_path.iterdir()] == [("a", b"two")]

@@ -7,8 +7,9 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
+from owlish.files import replacing
 from owlish.graph.spec import Node, Read, Tick
-from owlish.graph.store import PARTS, write_whole
+from owlish.graph.store import PARTS
 
 
 @dataclass(frozen=True)
@@ -36,7 +37,8 @@ class Drawn(Toy, kind="drawn"):
             part = folder / PARTS / str(i)
             if not part.exists():
                 time.sleep(self.wait)
-                write_whole(part, hashlib.sha256(f"{self.seed}/{i}".encode()).hexdigest().encode())
+                with replacing(part) as file:
+                    file.write(hashlib.sha256(f"{self.seed}/{i}".encode()).hexdigest().encode())
             tick(i + 1, self.parts)
         self.write(folder, "".join((folder / PARTS / str(i)).read_text() for i in range(self.parts)))
 

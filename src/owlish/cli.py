@@ -286,14 +286,15 @@ def run_study(study: Transfer, folder: Path, jobs: int | None, as_json: bool = F
 
 def write_report(studies: list[Transfer], folder: Path, output: Path) -> None:
     """Write the page of studies whose results are there."""
-    from owlish.graph.store import write_whole
+    from owlish.files import replacing
     from owlish.report.fill import section
     from owlish.report.page import render
 
     if not output.parent.is_dir():
         raise ValueError(f"{output.parent} is not there: give a file in a folder that is.")
     page = render([section(study, opened(folder)) for study in studies])
-    write_whole(output, page.encode())
+    with replacing(output) as file:
+        file.write(page.encode())
     print(f"The report is {output.resolve()}.")
 
 

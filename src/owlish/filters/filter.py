@@ -6,8 +6,9 @@ from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 
+from owlish.files import replacing
 from owlish.graph.spec import Value
-from owlish.rows import BadLine, Row, lines, replacing
+from owlish.rows import BadLine, Row, lines
 
 
 @dataclass(frozen=True)

@@ -131,17 +131,6 @@ def sha256(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def write_whole(path: Path, content: bytes) -> None:
-    """Write a file that is whole or absent, whatever happens meanwhile."""
-    scratch = path.with_name(f".{path.name}.{uuid.uuid4().hex}")
-    try:
-        scratch.write_bytes(content)
-        sync(scratch)
-        os.replace(scratch, path)
-    finally:
-        scratch.unlink(missing_ok=True)
-
-
 def sync(path: Path) -> None:
     """Ask the disk to keep a file or folder."""
     descriptor = os.open(path, os.O_RDONLY)

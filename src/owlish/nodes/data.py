@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import random
 from collections import Counter
@@ -10,8 +11,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from owlish.domains.domain import Domain
+from owlish.files import replacing
 from owlish.graph.spec import Node, Read, Tick
-from owlish.graph.store import PARTS, sha256, write_whole
+from owlish.graph.store import PARTS, sha256
 from owlish.lm.load import LM
 from owlish.rows import Row, read_rows, write_rows
 
@@ -152,7 +154,6 @@ def finished_part(parts: Path, index: int) -> list[tuple[str, str, str | None]] 
 
 def write_part(parts: Path, index: int, answers: Sequence[tuple[str, str, str | None]]) -> None:
     """Keep a finished shard."""
-    import hashlib
-
     content = json.dumps(answers).encode()
-    write_whole(parts / f"{index:05d}.{hashlib.sha256(content).hexdigest()}", content)
+    with replacing(parts / f"{index:05d}.{hashlib.sha256(content).hexdigest()}") as file:
+        file.write(content)
