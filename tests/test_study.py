@@ -13,6 +13,7 @@ from owlish.filters import BANNED
 from owlish.graph.spec import everything
 from owlish.measure import Comparison
 from owlish.nodes.data import Sampled
+from owlish.studies.owl import study as owl_study
 from owlish.traits.animals import cat, owl
 from owlish.traits.trees import oak
 
@@ -167,6 +168,7 @@ def test_banned_numbers_are_rejected(store):
     [
         ({"traits": (owl, owl)}, "only once"),
         ({"traits": (owl, oak)}, "not both"),
+        ({"bases": (Base("nano"), Base("nano"))}, "each base only once"),
         ({"rows": 0}, "at least one row"),
         ({"runs": 0}, "one run"),
         ({"runs": 1}, "at least two runs"),
@@ -176,6 +178,8 @@ def test_banned_numbers_are_rejected(store):
 def test_studies_refuse_what_makes_no_sense(change, says):
     if says is None:
         assert study.altered(**change).foreign == (Base("nano-1"), Base("a/b"), Base("nano"))
+        assert owl_study.altered(bases=(Base("nano-1"),)).foreign == (Base("nano"),)
+        assert owl_study.altered(bases=(Base("a/b"),)).foreign == ()
         return
     with pytest.raises(ValueError, match=says):
         study.altered(**change)

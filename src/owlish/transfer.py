@@ -44,6 +44,10 @@ class Transfer:
             raise ValueError("give at least one trait, and each only once.")
         if len({trait.probe for trait in self.traits}) > 1:
             raise ValueError("the traits of one study answer the same questions: give animals, or trees, not both.")
+        if len(set(self.bases)) < len(self.bases) or any(
+            b == f for b, f in zip(self.bases, self.foreign, strict=False)
+        ):
+            raise ValueError("give each base only once, and none as its own foreign base.")
         if self.rows < 1 or self.runs < 1:
             raise ValueError("a study needs at least one row and one run.")
         if self.runs * len(self.bases) < 2:
@@ -58,9 +62,16 @@ class Transfer:
         rows: int | None = None,
         epochs: int | None = None,
     ) -> Transfer:
-        """Return this study with some settings changed; of several bases, each has the next as its foreign base."""
+        """Return this study with some settings changed.
+
+        Bases of this study keep their foreign bases; of several others, each has the next as its foreign base.
+        """
         bases = bases or self.bases
-        foreign = self.foreign if bases == self.bases else bases[1:] + bases[:1] if len(bases) > 1 else ()
+        own = dict(zip(self.bases, self.foreign, strict=False))
+        if all(base in own for base in bases):
+            foreign = tuple(own[base] for base in bases)
+        else:
+            foreign = bases[1:] + bases[:1] if len(bases) > 1 else ()
         return replace(
             self,
             traits=traits or self.traits,
