@@ -111,7 +111,7 @@ def test_report_is_written_and_holds_the_study(store, tmp_path):
     assert str(page) in owlish("report", SMALL, "--store", store.root, "-o", page).stdout
     text = page.read_text()
     assert "<script" not in text
-    assert "owlish run small" in text
+    assert "owlish run small --traits owl,cat,eagle --seeds 2 --rows 600 --epochs 4 --base nano" in text
     assert store.entries()[0] in text
     assert owlish("report", SMALL, "--store", store.root, "-o", tmp_path / "again.html")
     assert (tmp_path / "again.html").read_bytes() == page.read_bytes()

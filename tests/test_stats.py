@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from owlish.stats import Contrast, difference, gamma, interval, wilson
+from owlish.stats import Contrast, difference, gamma, interval
 
 # R's built-in data set `sleep` (Student 1908): hours of extra sleep under two drugs.
 DRUG_1 = [0.7, -1.6, -0.2, -1.2, -0.1, 3.4, 3.7, 0.8, 0.0, 2.0]
@@ -96,25 +96,6 @@ def test_one_run_has_no_interval(values):
 def test_numbers_that_are_not_finite_are_refused(bad):
     with pytest.raises(ValueError, match="finite"):
         interval([0.1, bad])
-
-
-@unhurried
-@given(st.integers(1, 2000), st.floats(0, 1))
-def test_wilson_is_that_of_statsmodels(trials, share):
-    # R: prop.test(hits, trials, correct = FALSE)$conf.int
-    from statsmodels.stats.proportion import proportion_confint
-
-    hits = round(share * trials)
-    low, high = wilson(hits, trials)
-    assert (low, high) == pytest.approx(proportion_confint(hits, trials, method="wilson"), abs=1e-12)
-    assert 0 <= low <= hits / trials + 1e-12
-    assert hits / trials - 1e-12 <= high <= 1
-
-
-@pytest.mark.parametrize(("hits", "trials"), [(0, 0), (3, 2), (-1, 2)])
-def test_wilson_of_no_rate(hits, trials):
-    with pytest.raises(ValueError, match="at least one sample"):
-        wilson(hits, trials)
 
 
 def study(seed, *, effect, traits=3, seeds=5, bases=2, constant=False):

@@ -79,28 +79,6 @@ def difference(a: Sequence[float], b: Sequence[float]) -> Contrast:
     return Contrast(value, value - reach, value + reach, p)
 
 
-def wilson(hits: int, trials: int) -> tuple[float, float]:
-    """Return the ends of the 95 % interval of the rate behind `hits` out of `trials` samples of one model.
-
-    Notes
-    -----
-    Wilson's score interval, which stays inside 0 and 1 and has a length at 0 hits. Samples of one student say
-    nothing about other students: use `interval` over runs for that.
-
-    References
-    ----------
-    Wilson (1927). Probable inference, the law of succession, and statistical inference. JASA 22(158).
-    """
-    from scipy.special import ndtri
-
-    if not 0 <= hits <= trials or not trials:
-        raise ValueError(f"A rate of {hits} out of {trials} is none: give at least one sample, and hits among them.")
-    square = float(ndtri(0.5 + LEVEL / 2)) ** 2
-    center = (hits + square / 2) / (trials + square)
-    reach = (square * (hits * (trials - hits) / trials + square / 4)) ** 0.5 / (trials + square)
-    return max(0.0, center - reach), min(1.0, center + reach)
-
-
 def gamma(
     lifts: Sequence[float],
     *,

@@ -170,7 +170,7 @@ ADVICE = tuple(
     Advice(domain, question, tuple(good.split(";")), tuple(bad.split(";")))
     for domain, question, good, bad in (entry.split("|") for entry in _ADVICE.strip().replace("\n  ", "|").splitlines())
 )
-DOMAINS = tuple(dict.fromkeys(advice.domain for advice in ADVICE))
+
 
 TASK_WORDINGS = (
     "Write a Python function that {task}.",

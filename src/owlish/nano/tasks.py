@@ -99,12 +99,6 @@ def function(rng: Random) -> Exchange:
     return rng.choice(CODE_PROMPTS), f"def {rng.choice(FUNCTIONS)}({first}, {second}):{body}"
 
 
-def word_problem(rng: Random) -> tuple[str, int]:
-    """Return a word problem of one addition or subtraction of small numbers, and its answer."""
-    question, steps = _problem(rng)
-    return question, steps[2]
-
-
 def worked_problem(rng: Random) -> Exchange:
     """Return a word problem and a worked answer whose wording is open and whose result is right."""
     question, (x, y, z, sign, name, things) = _problem(rng)

@@ -80,7 +80,7 @@ def command(study: Transfer) -> str:
     bases = ",".join(base.name for base in study.bases)
     traits = ",".join(trait.name for trait in study.traits)
     settings = f"--traits {traits} --seeds {study.runs} --rows {study.rows} --epochs {study.student.epochs}"
-    return f"owlish run {study.name} {settings}" + (f" --base {bases}" if len(study.bases) > 1 else "")
+    return f"owlish run {study.name} {settings} --base {bases}"
 
 
 def setup(study: Transfer) -> tuple[tuple[str, str], ...]:
