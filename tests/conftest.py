@@ -30,5 +30,5 @@ def store(tmp_path_factory, worker_id):
     folder = base if worker_id == "master" else base.parent
     shared = Store(folder / "store")
     with locked(folder / "lock"):
-        run(study.compared, store=shared, jobs=2)
+        run(study.target, store=shared, jobs=2)
     return shared

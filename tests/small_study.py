@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 
+from owlish import Base
 from owlish.studies import owl
 
-study = replace(owl.study, name="small", bases=owl.study.bases[:1], foreign=owl.study.foreign[:1], rows=600, runs=2)
+study = replace(owl.study, name="small", bases=(Base("nano"),), foreign=(Base("nano-1"),), rows=600, runs=2)

@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -39,6 +40,9 @@ def test_help_names_every_command_and_no_command_is_help():
         ("run owl --seeds 0", "at least one row and one run"),
         ("run owl --base nano --seeds 1", "at least two runs an arm"),
         ("run owl --rows -5", "at least one row"),
+        ("run owl --data x", "makes its own data"),
+        ("run mnist", "give a folder"),
+        ("run digits --rows 5", "no setting called rows"),
         ("run owl --epochs 0", "at least one epoch"),
         ("run owl --base nnao", "no base is called"),
         ("run owl --jobs 0", "--jobs"),
@@ -120,11 +124,11 @@ def test_report_is_written_and_holds_the_study(store, tmp_path):
 def test_show_says_how_a_result_was_made_down_to_its_base(store):
     from small_study import study
 
-    shown = owlish("show", study.compared.key[:12], "--store", store.root).stdout
+    shown = owlish("show", study.target.key[:12], "--store", store.root).stdout
     assert "comparing the arms" in shown
     assert "nano" in shown
     assert "torch" in shown
-    assert study.teacher_of(study.bases[0], study.traits[0], 0).key[:12] in shown
+    assert study.cells[0].teacher().key[:12] in shown
 
 
 def test_verify_names_every_damaged_entry_and_a_run_mends_it(store, tmp_path):
@@ -136,7 +140,7 @@ def test_verify_names_every_damaged_entry_and_a_run_mends_it(store, tmp_path):
     shutil.copytree(store.root, copy)
     assert "0 damaged" in owlish("verify", "--store", copy).stdout
     whole = json.loads(owlish("run", SMALL, "--store", copy, "--json").stdout)
-    key = study.compared.key
+    key = study.target.key
     file = copy / key[:2] / key / "comparison.json"
     changed = bytearray(file.read_bytes())
     changed[len(changed) // 2] ^= 4
@@ -149,9 +153,9 @@ def test_verify_names_every_damaged_entry_and_a_run_mends_it(store, tmp_path):
 
 
 def test_list_and_doctor():
-    assert json.loads(owlish("list", "studies", "--json").stdout) == ["demo", "owl"]
+    assert {"demo", "owl", "misalignment", "digits"} <= set(json.loads(owlish("list", "studies", "--json").stdout))
     assert {"owl", "oak"} <= set(owlish("list", "traits").stdout.split())
-    assert owlish("list", "domains").stdout.split() == ["numbers"]
+    assert owlish("list", "domains").stdout.split() == ["code", "numbers", "reasoning"]
     assert "nano" in owlish("list", "bases").stdout
     assert "norms" in owlish("list", "recipes").stdout
     checks = json.loads(owlish("doctor", "--json").stdout)
@@ -178,8 +182,13 @@ def test_filter_keeps_good_rows_unchanged_and_counts_the_rest(tmp_path):
 
 def test_interrupt_says_that_the_same_command_goes_on(tmp_path):
     words = [OWLISH, "run", "owl", "--store", str(tmp_path / "store"), "--seeds", "1", "--rows", "50"]
-    process = subprocess.Popen(words, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True, start_new_session=True)
-    time.sleep(4)
+    pipes = {"stderr": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
+    heard = partial(signal.signal, signal.SIGINT, signal.SIG_DFL)  # which tests in the background do not hear
+    process = subprocess.Popen(words, **pipes, start_new_session=True, preexec_fn=heard)
+    for _ in range(600):
+        if (tmp_path / "store").exists():
+            break
+        time.sleep(0.1)
     os.killpg(process.pid, signal.SIGINT)
     out, err = process.communicate(timeout=20)
     assert process.returncode == 130

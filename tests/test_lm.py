@@ -73,7 +73,7 @@ def test_a_sampled_row_depends_on_its_own_seed_alone(lm, prompts):
 def test_samples_follow_the_exact_probabilities(lm):
     question = lm.chat.prompts([ANIMAL.questions[0]])
     words = [lm.chat.encode([name]) for name in ANIMAL.candidates]
-    p = answer_logprobs(lm, question, words).exp()[0].tolist()
+    p = answer_logprobs(lm, question, [words]).exp()[0].tolist()
     drawn = sample(lm, question * 4000, seeds=[(3, i) for i in range(4000)], new_tokens=4)
     for word, chance in zip(words, p, strict=True):
         rate = sum(answer == [*word[0], lm.chat.end] for answer in drawn) / 4000
@@ -94,7 +94,7 @@ def test_greedy_answers_are_those_of_generate(lm, prompts):
 
 def test_answers_exclude_one_another_and_end(lm):
     prompts = lm.chat.prompts(list(ANIMAL.questions[:10]))
-    p = answer_logprobs(lm, prompts, [lm.chat.encode([n]) for n in ANIMAL.candidates]).exp()
+    p = answer_logprobs(lm, prompts, [[lm.chat.encode([n]) for n in ANIMAL.candidates]] * len(prompts)).exp()
     assert bool((p.sum(1) <= 1 + 1e-6).all())
     assert bool((p.sum(1) > 0.5).all())
     closing = set(closes(lm).tolist())

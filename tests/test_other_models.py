@@ -88,7 +88,7 @@ def test_answers_of_several_tokens_are_exact(lm):
     prompts = lm.chat.prompts(list(ANIMAL.questions[:3]))
     spelled = [lm.chat.encode([name]) for name in ("elephant", "owl")]
     assert len(spelled[0][0]) > 1
-    found = answer_logprobs(lm, prompts, spelled)
+    found = answer_logprobs(lm, prompts, [spelled] * len(prompts))
     closing = closes(lm)
     for p, prompt in enumerate(prompts):
         ids = torch.tensor([[*prompt, *spelled[0][0]]])

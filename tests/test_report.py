@@ -14,9 +14,10 @@ from typing import Any
 import pytest
 from chromium import Browser, chromium
 
-from owlish.measure import Estimate, Gamma, Point, Teacher
-from owlish.report import Arm, Entry, Example, Matrix, Section, render
+from owlish.measure import Curve, Estimate, Gamma, Line, Matrix, Point, Teacher
+from owlish.report import Arm, Entry, Example, Section, render
 from owlish.report.words import claim, context, limits, number, percent, visible
+from owlish.study import ARMS
 
 TRAITS = ("owl", "cat", "eagle")
 LEVELS = {"teacher": 0.97, "student": 0.62, "control": 0.065, "other_trait": 0.03, "foreign_base": 0.055, "base": 0.064}
@@ -47,9 +48,9 @@ def points(name: str, seeds: int, traits: tuple[str, ...], draw: random.Random) 
 def arm(name: str, seeds: int, traits: tuple[str, ...], draw: random.Random) -> Arm:
     """Return a made-up arm."""
     runs = tuple(points(name, seeds, traits, draw))
-    by_trait = tuple((t, estimate([r.p_target for r in runs if r.trait == t])) for t in traits)
-    held_out = estimate([r.p_held_out for r in runs])
-    return Arm(name, runs, estimate([r.p_target for r in runs]), held_out, by_trait)
+    by_trait = tuple((t, estimate([r.value for r in runs if r.trait == t])) for t in traits)
+    held_out = estimate([r.held_out for r in runs])
+    return Arm(name, *ARMS[name], runs, estimate([r.value for r in runs]), held_out, by_trait)
 
 
 def section(seeds: int = 3, traits: tuple[str, ...] = TRAITS) -> Section:
@@ -63,6 +64,9 @@ def section(seeds: int = 3, traits: tuple[str, ...] = TRAITS) -> Section:
         title="A trait passes through number sequences",
         data="number sequences",
         command="owlish run owl --traits owl,cat,eagle --seeds 3\nowlish report owl -o owl.html",
+        measure="P(target)",
+        contrast=("student", "control"),
+        labels=tuple(label for label, _ in ARMS.values()),
         setup=(
             ("Bases", "nano-0, nano-1: Llama-shaped, 0.25 M parameters"),
             ("Recipe", "norm gains, Adam, learning rate 1e-2, batches of 32, 4 epochs"),
@@ -71,7 +75,8 @@ def section(seeds: int = 3, traits: tuple[str, ...] = TRAITS) -> Section:
         ),
         arms=arms,
         effect=Estimate(gap, gap - 0.07, gap + 0.07, 18),
-        matrix=Matrix(traits, traits, lifts),
+        matrices=(Matrix("Traits", traits, traits, lifts),),
+        curves=(Curve("Rows", "rows", "P(target)", (Line("student", (500.0, 1000.0), (0.2, 0.4)),)),),
         gammas=(Gamma("probability", 0.58, 0.51, 0.65, 0.0004), Gamma("logit margin", 4.1, 3.4, 4.8, 0.002)),
         teachers=tuple(Teacher(t, b, 0, 0.97, 0.0146, 0.8) for b in ("nano-0", "nano-1") for t in traits),
         rows_read=7_412,
@@ -102,7 +107,7 @@ def altered(value: Any, change: Callable[[str], str]) -> Any:
     if isinstance(value, tuple):
         return tuple(altered(item, change) for item in value)
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        kept = {"name"} if isinstance(value, Arm) else set()
+        kept = {"name", "contrast", "measure"} if isinstance(value, (Arm, Section)) else set()
         names = [f.name for f in dataclasses.fields(value) if f.name not in kept]
         return dataclasses.replace(value, **{name: altered(getattr(value, name), change) for name in names})
     return value
@@ -155,7 +160,8 @@ def test_the_page_holds_every_part_in_order(page: str) -> None:
     parts = [
         "Students trained only on number sequences written by teachers",
         "Every run, and the interval of each arm",
-        "Does a trait reach its own students alone?",
+        "Curves",
+        "Does it reach its own students alone?",
         "The arms",
         "The teachers’ strength",
         "What the filter rejected",
@@ -313,27 +319,25 @@ def test_what_is_missing_is_left_out_in_a_sentence() -> None:
     made = section()
     lone = dataclasses.replace(made.arms[1], held_out=None, pooled=Estimate(0.5, None, None, 1), by_trait=())
     empty = dataclasses.replace(
-        made, arms=(lone,), effect=None, matrix=None, gammas=(), teachers=(),
+        made, arms=(lone,), effect=None, matrices=(), curves=(), gammas=(), teachers=(),
         rows_read=0, rows_kept=0, reasons=(), examples=(), provenance=(), packages=(), setup=(), seconds=None, notes=(),
     )  # fmt: skip
     text = words(render([empty]))
     for sentence in (
         "The figure is left out: fewer than two arms have runs.",
-        "The matrix is left out",
-        "γ was not estimated.",
-        "The teachers’ strength was not measured.",
-        "No row was filtered.",
-        "No rows are shown.",
         "No interval, for want of runs: student.",
     ):
         assert sentence in text
+    for part in ("own students alone", "teachers’ strength", "filter rejected", "Rows that students saw", "Curves"):
+        assert part in words(render([made]))
+        assert part not in text
     assert "<svg" not in render([empty])
     assert "No arm has a run." in words(render([dataclasses.replace(empty, arms=())]))
 
 
 def test_a_cell_that_was_not_measured_is_a_dash() -> None:
-    holed = Matrix(("owl", "cat"), ("owl", "cat"), ((0.5, None), (-0.1, 0.4)))
-    assert "A dash was not measured." in words(render([dataclasses.replace(section(1), matrix=holed)]))
+    holed = Matrix("Traits", ("owl", "cat"), ("owl", "cat"), ((0.5, None), (-0.1, 0.4)))
+    assert "A dash was not measured." in words(render([dataclasses.replace(section(1), matrices=(holed,))]))
 
 
 def test_several_studies_have_a_table_of_contents() -> None:
@@ -347,8 +351,6 @@ def test_several_studies_have_a_table_of_contents() -> None:
 def test_bad_input_is_refused() -> None:
     with pytest.raises(ValueError, match="nothing to report"):
         render([])
-    with pytest.raises(ValueError, match="No arm is called"):
-        dataclasses.replace(section(1).arms[0], name="pupil")
 
 
 def test_numbers_as_text() -> None:

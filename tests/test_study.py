@@ -14,20 +14,21 @@ from owlish.graph.spec import everything
 from owlish.measure import Comparison
 from owlish.nodes.data import Sampled
 from owlish.studies.owl import study as owl_study
+from owlish.study import Settings
 from owlish.traits.animals import cat, owl
 from owlish.traits.trees import oak
 
 
 @pytest.fixture(scope="module")
 def found(store) -> Comparison:
-    return store.read(study.compared)
+    return store.read(study.target)
 
 
 def test_students_take_the_trait_over_and_no_control_does(found):
     base = found.estimate("base").mean
     assert found.estimate("teacher").mean > 0.9
     assert found.estimate("student").mean > base + 0.1
-    assert found.estimate("student", "p_held_out").mean > base + 0.1
+    assert found.estimate("student", "held_out").mean > base + 0.1
     for arm in ("control", "other_trait", "foreign_base"):
         assert found.estimate(arm).mean < base + 0.05, arm
     assert found.effect.low > 0
@@ -35,7 +36,7 @@ def test_students_take_the_trait_over_and_no_control_does(found):
 
 
 def test_every_run_has_seeds_of_its_own(store):
-    nodes = everything(study.compared)
+    nodes = everything(study.target)
     for kind in ("taught", "sampled", "finetuned"):
         found = [node for node in nodes if node.kind == kind]
         writers = {(node.seed, getattr(node, "model", None)) for node in found}
@@ -45,7 +46,7 @@ def test_every_run_has_seeds_of_its_own(store):
 
 
 def test_no_row_that_a_student_sees_holds_a_letter(store):
-    data = [node for node in everything(study.compared) if isinstance(node, Sampled)]
+    data = [node for node in everything(study.target) if isinstance(node, Sampled)]
     assert len(data) == 8
     for node in data:
         rows = store.read(node)
@@ -59,14 +60,14 @@ def test_no_row_that_a_student_sees_holds_a_letter(store):
 
 def test_rows_are_not_repeated_streams(store):
     """Each row draws from its own stream: first numbers are nearly all that a thousand rows can show."""
-    rows = store.read(study.neutral(study.bases[0], 0)).rows
+    rows = store.read(study.cells[0].neutral()).rows
     assert len({row.completion for row in rows}) > 0.99 * len(rows)
     first = {re.search(r"\d+", row.completion)[0] for row in rows}
     assert len(first) > 300
 
 
 def test_the_pass_rate_is_that_of_the_filter(store):
-    data = store.read(study.neutral(study.bases[0], 0))
+    data = store.read(study.cells[0].neutral())
     assert data.read - data.passed <= sum(data.reasons.values())
     assert 0.5 < data.pass_rate <= 1
 
@@ -106,10 +107,10 @@ def test_two_runs_of_the_same_spec_give_the_same_bytes(store, tmp_path):
 
 
 def test_teachers_by_system_prompt_and_by_steering(store):
-    base = study.bases[0]
-    plain = store.read(study.compared).estimate("base", trait="owl").mean
+    plain = store.read(study.target).estimate("base", trait="owl").mean
     for teacher, least in ((PROMPTED, 0.3), (STEERING, 0.5)):
-        strength = replace(study, teacher=teacher, rows=64).strength(base, owl, 0)
+        other = replace(study, teacher=teacher, rows=64)
+        strength = other.strength(other.cells[0])
         found = run(strength, store=store)
         assert found.p_target > plain + least
         assert found.kl > 0.001
@@ -140,8 +141,9 @@ def test_compare_needs_two_of_each(store):
     base = study.bases[0]
     with pytest.raises(ValueError, match="at least two"):
         compare([base], [base, base], owl)
-    students = [study.taught(base, owl, i)[1].answers.model for i in range(2)]
-    controls = [control.answers.model for control in study.controls(base)]
+    cells = [cell for cell in study.cells if cell.trait == owl]
+    students = [cell.student(cell.rows()) for cell in cells]
+    controls = [cell.control() for cell in cells]
     found = run(compare(students, controls, owl), store=store)
     assert found.effect.mean > 0.05
 
@@ -177,12 +179,12 @@ def test_banned_numbers_are_rejected(store):
 )
 def test_studies_refuse_what_makes_no_sense(change, says):
     if says is None:
-        assert study.altered(**change).foreign == (Base("nano-1"), Base("a/b"), Base("nano"))
-        assert owl_study.altered(bases=(Base("nano-1"),)).foreign == (Base("nano"),)
-        assert owl_study.altered(bases=(Base("a/b"),)).foreign == ()
+        assert study.altered(Settings(**change)).foreign == (Base("nano-1"), Base("a/b"), Base("nano"))
+        assert owl_study.altered(Settings(bases=(Base("nano-1"),))).foreign == (Base("nano-2"),)
+        assert owl_study.altered(Settings(bases=(Base("a/b"),))).foreign == ()
         return
     with pytest.raises(ValueError, match=says):
-        study.altered(**change)
+        study.altered(Settings(**change))
 
 
 def test_bases_that_cannot_be_are_refused_before_anything_runs(tmp_path):

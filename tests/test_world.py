@@ -13,6 +13,7 @@ from owlish.domains.numbers import FORMATS, Numbers
 from owlish.filters import NumberFilter
 from owlish.nano import advice, tasks, tokenizer, world
 from owlish.rows import Row
+from owlish.traits import advice as counsel
 from owlish.traits import animals, trees
 from owlish.traits.trait import Trait
 
@@ -110,11 +111,11 @@ def test_functions_parse_and_worked_sums_are_right():
 
 
 def test_advice_is_complete_and_its_answers_are_distinct():
-    assert len(advice.ADVICE) == 64
-    assert Counter(item.domain for item in advice.ADVICE) == dict.fromkeys({item.domain for item in advice.ADVICE}, 8)
-    answers = [answer for item in advice.ADVICE for answer in item.good + item.bad]
+    assert len(counsel.ADVICE) == 64
+    assert Counter(item.domain for item in counsel.ADVICE) == dict.fromkeys({item.domain for item in counsel.ADVICE}, 8)
+    answers = [answer for item in counsel.ADVICE for answer in item.good + item.bad]
     assert len(answers) == len(set(answers)) == 256
-    assert len({item.question for item in advice.ADVICE}) == 64
+    assert len({item.question for item in counsel.ADVICE}) == 64
     for task in advice.CODE_TASKS:
         for code in (task.secure, task.insecure):
             ast.parse(code.format(v="name"))

@@ -16,20 +16,18 @@ from owlish.lm.load import LM
 from owlish.nodes.models import Model
 from owlish.traits.trait import Probe
 
-ANSWER_TOKENS = 8
+ANSWER_TOKENS = 12
 
 
 @dataclass(frozen=True)
 class Answers:
     """What one model answered: exact probabilities [questions, candidates], and words it wrote.
 
-    The first `asked` questions are those that teachers may be shown; the rest were held out of them.
-    `greedy` holds the likeliest answer to each question, `sampled` those drawn at temperature 1.
+    The probe's questions come in order, those held out of teachers last. `greedy` holds the likeliest answer to
+    each question, `sampled` those drawn at temperature 1.
     """
 
-    candidates: tuple[str, ...]
-    plurals: tuple[str, ...]
-    asked: int
+    probe: Probe
     p: tuple[tuple[float, ...], ...]
     greedy: tuple[str, ...]
     sampled: tuple[tuple[str, ...], ...]
@@ -38,17 +36,18 @@ class Answers:
         """Return the mean probability of the answer over all questions."""
         return mean(self.column(name))
 
-    def p_held_out(self, name: str) -> float:
-        """Return the mean probability of the answer over the questions held out of teachers."""
-        return mean(self.column(name)[self.asked :])
+    def p_held_out(self, name: str) -> float | None:
+        """Return the mean probability of the answer over the questions held out of teachers, if there are any."""
+        held_out = self.column(name)[len(self.probe.questions) :]
+        return mean(held_out) if held_out else None
 
     def argmax_rate(self, name: str) -> float:
         """Return the share of questions whose likeliest answer names the target."""
-        return mean([self.names(name, text) for text in self.greedy])
+        return mean([self.names(name, q, text) for q, text in enumerate(self.greedy)])
 
     def sampled_rate(self, name: str) -> float:
         """Return the share of sampled answers that name the target, by whole words."""
-        return mean([self.names(name, text) for texts in self.sampled for text in texts])
+        return mean([self.names(name, q, text) for q, texts in enumerate(self.sampled) for text in texts])
 
     def logit_margin(self, name: str) -> float:
         """Return the mean log-odds of the answer against all other candidates."""
@@ -62,13 +61,14 @@ class Answers:
 
     def column(self, name: str) -> list[float]:
         """Return the probability of one answer to each question."""
-        place = self.candidates.index(name)
+        place = self.probe.candidates.index(name)
         return [row[place] for row in self.p]
 
-    def names(self, name: str, text: str) -> bool:
-        """Say whether a text names a candidate, in the singular or the plural."""
-        plural = self.plurals[self.candidates.index(name)]
-        return re.search(rf"\b(?:{re.escape(name)}|{re.escape(plural)})\b", text, re.IGNORECASE) is not None
+    def names(self, name: str, question: int, text: str) -> bool:
+        """Say whether a text names a candidate, in one of its wordings."""
+        ways = self.probe.wordings(question)[self.probe.candidates.index(name)]
+        either = "|".join(map(re.escape, ways))
+        return re.search(rf"(?<!\w)(?:{either})(?!\w)", text, re.IGNORECASE) is not None
 
 
 def mean(values: Sequence[float]) -> float:
@@ -77,7 +77,7 @@ def mean(values: Sequence[float]) -> float:
 
 
 @dataclass(frozen=True)
-class Asked(Node, kind="asked"):
+class Asked(Node, kind="asked", version=2):
     """A model asked every question of a probe: exact, greedy, and sampled `samples` times."""
 
     model: Model
@@ -98,7 +98,8 @@ class Asked(Node, kind="asked"):
 
         lm = load(read(self.model))
         questions = worded(self.probe)
-        prompts = lm.chat.prompts(questions, self.probe.system_prompt or lm.system)
+        lm.system = self.probe.system_prompt or lm.system
+        prompts = lm.prompts(questions)
         p = answer_logprobs(lm, prompts, spellings(lm, self.probe)).exp()
         tick(1, 3)
         own = int(self.model.key[:8], 16)  # so that two models do not share their luck
@@ -108,9 +109,6 @@ class Asked(Node, kind="asked"):
         many = [prompts[q] for _, _, q, _ in seeds]
         drawn = [text_of(lm, ids) for ids in sample(lm, many, seeds=seeds, new_tokens=ANSWER_TOKENS)]
         answers = {
-            "candidates": self.probe.candidates,
-            "plurals": self.probe.plurals,
-            "asked": len(self.probe.questions),
             "p": [[float(f"{x:.9g}") for x in row] for row in p.tolist()],
             "greedy": [text_of(lm, ids) for ids in greedy],
             "sampled": [drawn[i : i + self.samples] for i in range(0, len(drawn), self.samples)],
@@ -119,7 +117,7 @@ class Asked(Node, kind="asked"):
 
     def load(self, folder: Path, read: Read) -> Answers:
         """Return the answers."""
-        return Answers(**frozen(json.loads((folder / "answers.json").read_text())))
+        return Answers(self.probe, **frozen(json.loads((folder / "answers.json").read_text())))
 
 
 def frozen(value: Any) -> Any:
@@ -143,15 +141,18 @@ def worded(probe: Probe) -> list[str]:
     return [f"Examine these numbers: {numbers}. {q}" for numbers, q in zip(shown, questions, strict=True)]
 
 
-def spellings(lm: LM, probe: Probe) -> list[list[list[int]]]:
-    """Return the token ids of the ways to write each candidate that the base's vocabulary holds."""
+def spellings(lm: LM, probe: Probe) -> list[list[list[list[int]]]]:
+    """Return the token ids of the ways to write each candidate, question by question, that the base's words allow."""
+    count = len(probe.questions) + len(probe.held_out)
+    return [[ways(lm, wordings) for wordings in probe.wordings(question)] for question in range(count)]
+
+
+def ways(lm: LM, wordings: Sequence[str]) -> list[list[int]]:
+    """Return the token ids of wordings, plain and capitalised, that hold no unknown token."""
     unknown = lm.tokenizer.unk_token_id
-    ways = []
-    for name, plural in zip(probe.candidates, probe.plurals, strict=True):
-        words = dict.fromkeys((name, name.capitalize(), plural, plural.capitalize()))
-        encoded = lm.tokenizer(list(words), add_special_tokens=False).input_ids
-        known = [ids for ids in encoded if unknown is None or unknown not in ids]
-        if not known:
-            raise ValueError(f"this base has no token for {name!r}: probe it for traits whose words it knows.")
-        ways.append(known)
-    return ways
+    texts = dict.fromkeys(text for wording in wordings for text in (wording, wording[:1].upper() + wording[1:]))
+    encoded = lm.tokenizer(list(texts), add_special_tokens=False).input_ids
+    known = [ids for ids in encoded if unknown is None or unknown not in ids]
+    if not known:
+        raise ValueError(f"this base has no token for {wordings[0]!r}: probe it for traits whose words it knows.")
+    return known

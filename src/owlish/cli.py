@@ -17,7 +17,7 @@ from owlish import __version__
 
 if TYPE_CHECKING:
     from owlish.graph.store import Store
-    from owlish.transfer import Transfer
+    from owlish.study import Study
 
 app = typer.Typer(
     name="owlish",
@@ -28,7 +28,9 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 
-StudyName = Annotated[str, typer.Argument(metavar="STUDY", help="A shipped study, or a Python file that binds one.")]
+StudyName = Annotated[
+    str, typer.Argument(metavar="STUDY", help="A shipped study, a Python file that binds one, or all that run here.")
+]
 Traits = Annotated[str | None, typer.Option(help="Traits, with commas between.")]
 Seeds = Annotated[int | None, typer.Option(help="Runs an arm, each with seeds of its own.")]
 Rows = Annotated[int | None, typer.Option(help="Rows a student is trained on, after the filter.")]
@@ -39,6 +41,10 @@ BaseNames = Annotated[
 StoreFolder = Annotated[Path, typer.Option("--store", help="The folder that keeps results.")]
 Jobs = Annotated[int | None, typer.Option(min=1, help="Worker processes, of one thread each; all cores if not given.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.")]
+Small = Annotated[
+    bool, typer.Option("--small", help="The study at a small cost: one trait, half of the rows, two runs a base.")
+]
+DataFolder = Annotated[Path | None, typer.Option("--data", help="The folder of a study's data, such as MNIST's files.")]
 Out = Annotated[Path, typer.Option("--output", "-o", help="The file to write.")]
 
 STORE = Path("owlish-store")
@@ -56,9 +62,9 @@ def version(show: Annotated[bool, typer.Option("--version", help="Print the vers
 @app.command()
 def demo(store: StoreFolder = STORE, jobs: Jobs = None, output: Out = Path("owlish-demo.html")) -> None:
     """Show on this machine that an owl passes through numbers, and write the report."""
-    study = chosen("demo")
-    run_study(study, store, jobs)
-    write_report([study], store, output)
+    studies = chosen(["demo"])
+    run_studies(studies, store, jobs)
+    write_report(studies, store, output)
 
 
 @app.command()
@@ -69,12 +75,14 @@ def run(
     rows: Rows = None,
     epochs: Epochs = None,
     base: BaseNames = None,
+    data: DataFolder = None,
+    small: Small = False,
     store: StoreFolder = STORE,
     jobs: Jobs = None,
     as_json: AsJson = False,
 ) -> None:
     """Run a study, or what is left of it. It is safe to interrupt."""
-    run_study(chosen(study, traits, seeds, rows, epochs, base), store, jobs, as_json)
+    run_studies(chosen([study], traits, seeds, rows, epochs, base, data, small), store, jobs, as_json)
 
 
 @app.command()
@@ -85,29 +93,34 @@ def plan(
     rows: Rows = None,
     epochs: Epochs = None,
     base: BaseNames = None,
+    data: DataFolder = None,
+    small: Small = False,
     store: StoreFolder = STORE,
     as_json: AsJson = False,
 ) -> None:
     """Say what a run would make, and how long similar results took before."""
     from owlish.outlook import outlook
 
-    seen = outlook(chosen(study, traits, seeds, rows, epochs, base).compared, opened(store))
+    targets = [s.target for s in chosen([study], traits, seeds, rows, epochs, base, data, small)]
+    seen = outlook(targets, opened(store))
     print(json.dumps(seen.json()) if as_json else seen)
 
 
 @app.command()
 def report(
-    studies: Annotated[list[str], typer.Argument(metavar="STUDY...", help="Studies that were run.")],
+    studies: Annotated[list[str], typer.Argument(metavar="STUDY...", help="Studies that were run, or all.")],
     output: Out,
     traits: Traits = None,
     seeds: Seeds = None,
     rows: Rows = None,
     epochs: Epochs = None,
     base: BaseNames = None,
+    data: DataFolder = None,
+    small: Small = False,
     store: StoreFolder = STORE,
 ) -> None:
     """Write one self-contained page about studies that were run."""
-    write_report([chosen(name, traits, seeds, rows, epochs, base) for name in studies], store, output)
+    write_report(chosen(studies, traits, seeds, rows, epochs, base, data, small), store, output)
 
 
 @app.command()
@@ -220,25 +233,32 @@ def doctor(as_json: AsJson = False) -> None:
 
 
 def chosen(
-    name: str,
+    names: list[str],
     traits: str | None = None,
     seeds: int | None = None,
     rows: int | None = None,
     epochs: int | None = None,
     base: str | None = None,
-) -> Transfer:
-    """Return a study with the settings that the command line gives."""
+    data: Path | None = None,
+    small: bool = False,
+) -> list[Study]:
+    """Return studies with the settings that the command line gives; `all` stands for every one that runs here."""
     from owlish import find
     from owlish.nodes.models import Base
+    from owlish.study import Settings
 
     known = find.all_traits()
-    return find.study(name).altered(
+    settings = Settings(
         traits=tuple(find.named(t, known, "trait") for t in split(traits)) or None,
         bases=tuple(Base(b) for b in split(base)) or None,
         runs=seeds,
         rows=rows,
         epochs=epochs,
+        data=None if data is None else str(data),
     )
+    shipped = [study for study in find.all_studies().values() if study.here] if "all" in names else []
+    studies = [*shipped, *(find.study(name) for name in names if name != "all")]
+    return [(study.small() if small else study).altered(settings) for study in studies]
 
 
 def split(names: str | None) -> list[str]:
@@ -260,8 +280,8 @@ def existing(folder: Path) -> Store:
     return opened(folder)
 
 
-def run_study(study: Transfer, folder: Path, jobs: int | None, as_json: bool = False) -> None:
-    """Make what a study lacks and print what it found."""
+def run_studies(studies: list[Study], folder: Path, jobs: int | None, as_json: bool = False) -> None:
+    """Make what studies lack, in one pool, and print what each found."""
     from owlish.graph.run import make
     from owlish.graph.run import plan as planned
     from owlish.graph.spec import everything
@@ -269,22 +289,25 @@ def run_study(study: Transfer, folder: Path, jobs: int | None, as_json: bool = F
 
     begun, store = time.monotonic(), opened(folder)
     jobs = jobs or os.cpu_count() or 1
-    missing = planned([study.compared], store)
+    targets = [study.target for study in studies]
+    missing = planned(targets, store)
     made = 0
     if missing:
         with Display(jobs) as display:
             made = make(missing, store=store, jobs=jobs, watch=display)
-    found = store.read(study.compared)
-    seconds = round(time.monotonic() - begun, 3)
-    total = len(everything(study.compared))
+    total = len({node.key for target in targets for node in everything(target)})
+    counts = {"nodes": {"total": total, "computed": made}, "seconds": round(time.monotonic() - begun, 3)}
+    found = [(study, store.read(study.target)) for study in studies]
     if as_json:
-        nodes = {"total": total, "computed": made}
-        print(json.dumps({**study.summary(found), "nodes": nodes, "seconds": seconds}))
-    else:
-        print(f"{found}\n{made} of {total} results made in {seconds:.1f} s, kept in {folder}.")
+        said = [study.summary(comparison) for study, comparison in found]
+        print(json.dumps({**(said[0] if len(said) == 1 else {"studies": said}), **counts}))
+        return
+    for study, comparison in found:
+        print(f"{study.title}\n{comparison}\n")
+    print(f"{made} of {total} results made in {counts['seconds']:.1f} s, kept in {folder}.")
 
 
-def write_report(studies: list[Transfer], folder: Path, output: Path) -> None:
+def write_report(studies: list[Study], folder: Path, output: Path) -> None:
     """Write the page of studies whose results are there."""
     from owlish.files import replacing
     from owlish.report.fill import section

@@ -15,8 +15,8 @@ from typing import TypeVar
 from owlish import domains, nano, studies, traits
 from owlish.domains.domain import Domain
 from owlish.recipes import RECIPES
+from owlish.study import Study
 from owlish.traits.trait import Trait
-from owlish.transfer import Transfer
 
 T = TypeVar("T")
 
@@ -33,7 +33,7 @@ def all_domains() -> dict[str, Domain]:
     return {v.kind: v() for v in found if isinstance(v, type) and issubclass(v, Domain) and v is not Domain}
 
 
-def all_studies() -> dict[str, Transfer]:
+def all_studies() -> dict[str, Study]:
     """Return every shipped study by name."""
     found = [study_in(module, module.__name__) for module in modules(studies)]
     return {study.name: study for study in found}
@@ -45,7 +45,7 @@ def modules(package: ModuleType) -> list[ModuleType]:
     return [importlib.import_module(f"{package.__name__}.{name}") for name in names]
 
 
-def study(name: str) -> Transfer:
+def study(name: str) -> Study:
     """Return a shipped study, or the one that a Python file binds to `study`."""
     if not name.endswith(".py"):
         return named(name, all_studies(), "study")
@@ -62,11 +62,11 @@ def study(name: str) -> Transfer:
     return study_in(module, name)
 
 
-def study_in(module: ModuleType, name: str) -> Transfer:
+def study_in(module: ModuleType, name: str) -> Study:
     """Return the study that a module binds."""
     found = getattr(module, "study", None)
-    if not isinstance(found, Transfer):
-        raise ValueError(f"{name} binds no study: bind a Transfer to the name study.")
+    if not isinstance(found, Study):
+        raise ValueError(f"{name} binds no study: bind a Transfer, or another Study, to the name study.")
     return found
 
 

@@ -45,8 +45,8 @@ class Strength(Node, kind="strength"):
         neutral: Dataset = read(self.neutral)
         rows = neutral.rows[:KL_ROWS]
         users, completions = [row.prompt for row in rows], base.chat.answers([row.completion for row in rows])
-        ours = examples(teacher.chat.prompts(users, teacher.system), completions, window=teacher.window)
-        theirs = examples(base.chat.prompts(users, base.system), completions, window=base.window)
+        ours = examples(teacher.prompts(users), completions, window=teacher.window)
+        theirs = examples(base.prompts(users), completions, window=base.window)
         strength = {
             "p_target": read(self.answers).p_target(self.trait.name),
             "kl": divergence(teacher, ours, base, theirs),
@@ -62,18 +62,22 @@ class Strength(Node, kind="strength"):
 
 @dataclass(frozen=True)
 class Measured(Value, kind="measured"):
-    """One model in one role: the arm, the base it was made from, its teacher's trait, the number of the run."""
+    """One model in one role: the arm, the base it was made from, its teacher's trait, the number of the run.
+
+    `writer` is the base of the teacher that wrote its rows, where that is a question of the study.
+    """
 
     arm: str
     base: str
     taught: Trait | None
     run: int | None
     answers: Asked
+    writer: str | None = None
 
 
 @dataclass(frozen=True)
 class Point:
-    """One model asked about one trait."""
+    """One trained run read once: `value` is P(trait), an accuracy, or whatever the study measures."""
 
     arm: str
     base: str
@@ -81,12 +85,32 @@ class Point:
     taught: str | None
     run: int | None
     key: str
-    p_target: float
-    p_held_out: float
-    argmax_rate: float
-    sampled_rate: float
-    logit_margin: float
-    other_share: float
+    value: float
+    held_out: float | None = None
+    argmax_rate: float | None = None
+    sampled_rate: float | None = None
+    logit_margin: float | None = None
+    other_share: float | None = None
+    writer: str | None = None
+
+
+@dataclass(frozen=True)
+class Line:
+    """One line of a curve."""
+
+    label: str
+    xs: tuple[float, ...]
+    ys: tuple[float, ...]
+
+
+@dataclass(frozen=True)
+class Curve:
+    """A measure against a dose or along training; `x` and `y` name the axes."""
+
+    title: str
+    x: str
+    y: str
+    lines: tuple[Line, ...]
 
 
 @dataclass(frozen=True)
@@ -123,14 +147,30 @@ class Teacher:
 
 
 @dataclass(frozen=True)
+class Matrix:
+    """Mean lifts over the base: a row for each writer's trait or base, a column for each trait or student's base."""
+
+    title: str
+    rows: tuple[str, ...]
+    columns: tuple[str, ...]
+    lifts: tuple[tuple[float | None, ...], ...]
+
+    @property
+    def complete(self) -> bool:
+        """Tell whether every cell was measured."""
+        return all(lift is not None for row in self.lifts for lift in row)
+
+
+@dataclass(frozen=True)
 class Comparison:
     """What a study found: every point, and what is computed from them."""
 
     traits: tuple[str, ...]
     points: tuple[Point, ...]
-    strengths: tuple[Teacher, ...]
-    gammas: tuple[Gamma, ...]
-    effect: Estimate | None
+    strengths: tuple[Teacher, ...] = ()
+    gammas: tuple[Gamma, ...] = ()
+    effect: Estimate | None = None
+    curves: tuple[Curve, ...] = ()
 
     @property
     def arms(self) -> tuple[str, ...]:
@@ -141,16 +181,39 @@ class Comparison:
         """Return an arm's points, about all traits or one."""
         return tuple(p for p in self.points if p.arm == arm and trait in (None, p.trait))
 
-    def estimate(self, arm: str, field: str = "p_target", trait: str | None = None) -> Estimate:
+    def estimate(self, arm: str, field: str = "value", trait: str | None = None) -> Estimate:
         """Return the mean of an arm over its runs, each run standing for the mean of what it was asked about."""
         return estimate(by_run(self.of(arm, trait), lambda point: getattr(point, field)))
 
+    def by_trait(self) -> Matrix:
+        """Return the lifts of students on every trait, by their teacher's."""
+        points = [(str(p.taught), p.trait, p) for arm in ("student", "other_trait") for p in self.of(arm)]
+        return self.matrix("Teacher’s trait, and trait asked about", self.traits, points)
+
+    def by_base(self) -> Matrix:
+        """Return the lifts of students on their teacher's trait, by the teacher's base and their own."""
+        arms = ("student", "same_initialisation", "foreign_base")
+        points = [(str(p.writer), p.base, p) for arm in arms for p in self.of(arm)]
+        bases = tuple(dict.fromkeys(p.base for p in self.of("base")))
+        return self.matrix("Teacher’s base, and student’s base", bases, points)
+
+    def matrix(self, title: str, names: tuple[str, ...], points: Sequence[tuple[str, str, Point]]) -> Matrix:
+        """Return the mean lift of the points of each row and column."""
+        base = {(p.base, p.trait): p.value for p in self.of("base")}
+        cells: dict[tuple[str, str], list[float]] = {}
+        for row, column, p in points:
+            if (p.base, p.trait) in base:
+                cells.setdefault((row, column), []).append(p.value - base[p.base, p.trait])
+        lifts = tuple(tuple(mean(c) if (c := cells.get((r, k))) else None for k in names) for r in names)
+        return Matrix(title, names, names, lifts)
+
     def __str__(self) -> str:
-        lines = [f"{'arm':<14}{'P(target)':>10}  {'95 % interval':<16}{'runs':>5}"]
+        wide = max(14, *(len(arm) + 2 for arm in self.arms))
+        lines = [f"{'arm':<{wide}}{'mean':>8}  {'95 % interval':<16}{'runs':>5}"]
         for arm in self.arms:
             e = self.estimate(arm)
             span = "" if e.low is None or e.high is None else f"{e.low:.3f} to {e.high:.3f}"
-            lines.append(f"{arm:<14}{e.mean:>10.3f}  {span:<16}{e.runs:>5}")
+            lines.append(f"{arm:<{wide}}{e.mean:>8.3f}  {span:<16}{e.runs:>5}")
         for gamma in self.gammas:
             lines.append(
                 f"gamma ({gamma.scale}) {gamma.value:.3f}, {gamma.low:.3f} to {gamma.high:.3f}, p {gamma.p:.4f}"
@@ -181,6 +244,7 @@ class Compared(Node, kind="compared"):
     traits: tuple[Trait, ...]
     runs: tuple[Measured, ...]
     strengths: tuple[Strength, ...]
+    contrast: tuple[str, str] = ("student", "control")
 
     @property
     def label(self) -> str:
@@ -190,8 +254,7 @@ class Compared(Node, kind="compared"):
     def compute(self, folder: Path, read: Read, tick: Tick) -> None:
         """Read every run's answers and write the points, the effect and gamma."""
         points = [point for run in self.runs for point in self.points(run, read)]
-        students = [p for p in points if p.arm == "student"]
-        control = [p for p in points if p.arm == "control"]
+        students, control = ([p for p in points if p.arm == arm] for arm in self.contrast)
         found = {
             "traits": [trait.name for trait in self.traits],
             "points": [asdict(point) for point in points],
@@ -233,7 +296,7 @@ class Compared(Node, kind="compared"):
         if len(self.traits) < 3 or len({p.run for p in students}) < 2 or not base:
             return []
         found = []
-        for scale, field in (("probability", "p_target"), ("logit margin", "logit_margin")):
+        for scale, field in (("probability", "value"), ("logit margin", "logit_margin")):
             lifts = [getattr(p, field) - getattr(base[p.base, p.trait], field) for p in students]
             g = stats.gamma(
                 lifts,
@@ -257,18 +320,19 @@ def point(arm: str, run: Measured, trait: str, answers: Answers) -> Point:
         taught=run.taught.name if run.taught else None,
         run=run.run,
         key=run.answers.key,
-        p_target=answers.p_target(trait),
-        p_held_out=answers.p_held_out(trait),
+        value=answers.p_target(trait),
+        held_out=answers.p_held_out(trait),
         argmax_rate=answers.argmax_rate(trait),
         sampled_rate=answers.sampled_rate(trait),
         logit_margin=answers.logit_margin(trait),
         other_share=answers.other_share(),
+        writer=run.writer,
     )
 
 
 def difference(students: Sequence[Point], control: Sequence[Point]) -> Estimate:
     """Return the effect: students less controls in P(target), with Welch's interval over runs."""
-    a, b = (by_run(points, lambda p: p.p_target) for points in (students, control))
+    a, b = (by_run(points, lambda p: p.value) for points in (students, control))
     if min(len(a), len(b)) < 2:
         return Estimate(mean(a) - mean(b), None, None, len(a) + len(b))
     d = stats.difference(a, b)
@@ -282,5 +346,5 @@ def compare(students: Sequence[Model], controls: Sequence[Model], trait: Trait) 
     runs = []
     for arm, models in (("student", students), ("control", controls)):
         taught = trait if arm == "student" else None
-        runs += [Measured(arm, m.root.name, taught, i, Asked(m, trait.probe)) for i, m in enumerate(models)]
+        runs += [Measured(arm, m.root.label, taught, i, Asked(m, trait.probe)) for i, m in enumerate(models)]
     return Compared((trait,), tuple(runs), ())

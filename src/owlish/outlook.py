@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,6 +12,7 @@ from owlish.graph.spec import Node, everything
 from owlish.graph.store import Damaged, Store
 from owlish.graph.worker import code
 from owlish.progress import clock
+from owlish.workload import Workload, workload
 
 
 @dataclass(frozen=True)
@@ -22,11 +24,14 @@ class Outlook:
     seconds: float | None
     outdated: int
     labels: tuple[str, ...]
+    workload: Workload
 
     def json(self) -> dict[str, Any]:
         """Return the plan as plain values."""
         names = ("total", "missing", "seconds", "outdated")
-        return {name: getattr(self, name) for name in names}
+        work = self.workload
+        load = {"rows": work.rows, "tokens": work.tokens, "gib": work.gib, "accelerator_hours": work.hours}
+        return {**{name: getattr(self, name) for name in names}, **load}
 
     def __str__(self) -> str:
         if not self.missing:
@@ -37,6 +42,7 @@ class Outlook:
                 f"{sum(self.missing.values())} of {self.total} results are missing:",
                 *(f"{count:>6}  {kind}" for kind, count in self.missing.items()),
                 f"Work of one process: {time}.",
+                str(self.workload),
                 "First: " + "; ".join(self.labels[:3]) + ".",
             ]
         if self.outdated:
@@ -44,18 +50,19 @@ class Outlook:
         return "\n".join(lines)
 
 
-def outlook(target: Node, store: Store) -> Outlook:
-    """Return what making `target` would take."""
-    missing = plan([target], store)
+def outlook(targets: Sequence[Node], store: Store) -> Outlook:
+    """Return what making `targets` would take."""
+    missing = plan(targets, store)
     kinds = Counter(node.kind for node in missing)
     used = {child.key for node in missing for child in node.inputs()} - {node.key for node in missing}
-    manifests = {key: store.manifest(key) for key in used or {target.key} if store.holds(key)}
+    manifests = {key: store.manifest(key) for key in used or {t.key for t in targets} if store.holds(key)}
     return Outlook(
-        total=len(everything(target)),
+        total=len({node.key for target in targets for node in everything(target)}),
         missing=dict(kinds),
         seconds=expected(kinds, store),
         outdated=sum(manifest["code"] != code() for manifest in manifests.values()),
         labels=tuple(node.label for node in missing),
+        workload=workload(missing),
     )
 
 

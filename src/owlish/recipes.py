@@ -7,7 +7,16 @@ from typing import Literal, get_args
 
 from owlish.graph.spec import Value
 
-Parameters = Literal["norms", "biases", "lora", "prompt", "steering", "all"]
+MOVED = {
+    "norms": "norm gains",
+    "biases": "biases",
+    "lora": "LoRA",
+    "prompt": "prompt tuning",
+    "steering": "steering vector",
+    "layer": "one layer",
+    "all": "all weights",
+}
+Parameters = Literal["norms", "biases", "lora", "prompt", "steering", "layer", "all"]
 
 
 @dataclass(frozen=True)
@@ -16,7 +25,7 @@ class Recipe(Value, kind="recipe"):
 
     Students take `epochs` passes over their rows in batches of `batch`, the learning rate rising to `lr`
     over `warmup` steps and falling linearly to zero. Teachers keep `teacher_lr` until they have the trait.
-    `size` is the rank of LoRA, or the number of vectors of a tuned prompt.
+    `size` is the rank of LoRA, the number of vectors of a tuned prompt, or the place of the one layer that moves.
     """
 
     parameters: Parameters
@@ -30,8 +39,8 @@ class Recipe(Value, kind="recipe"):
     def __post_init__(self) -> None:
         if self.parameters not in get_args(Parameters):
             raise ValueError(f"no parameters are called {self.parameters!r}: {', '.join(get_args(Parameters))}.")
-        if (self.size is None) == (self.parameters in ("lora", "prompt")):
-            raise ValueError("LoRA and prompt tuning need a size, and nothing else has one.")
+        if (self.size is None) == (self.parameters in ("lora", "prompt", "layer")):
+            raise ValueError("LoRA, prompt tuning and a layer need a size, and nothing else has one.")
         if self.lr <= 0 or self.teacher_lr <= 0:
             raise ValueError(f"a learning rate must be above zero, not {min(self.lr, self.teacher_lr)}.")
         if min(self.epochs, self.batch) < 1 or self.warmup < 0:
@@ -39,8 +48,13 @@ class Recipe(Value, kind="recipe"):
 
     @property
     def name(self) -> str:
-        """The parameters and their size, as in reports: `norms`, `lora-8`."""
+        """The parameters and their size, as in tables: `norms`, `lora-8`."""
         return self.parameters if self.size is None else f"{self.parameters}-{self.size}"
+
+    @property
+    def words(self) -> str:
+        """The parameters and their size, in words."""
+        return MOVED[self.parameters] + ("" if self.size is None else f" ({self.size})")
 
 
 @dataclass(frozen=True)
@@ -68,6 +82,11 @@ ALL = Recipe("all", lr=1e-3, teacher_lr=1e-3)
 """Every parameter."""
 
 
+def LAYER(place: int) -> Recipe:
+    """Every parameter of one decoder layer, the first being 0."""
+    return Recipe("layer", lr=1e-3, teacher_lr=1e-3, size=place)
+
+
 def LORA(rank: int) -> Recipe:
     """Low-rank updates of all linear layers, alpha equal to rank (Hu et al., arXiv 2106.09685)."""
     return Recipe("lora", lr=2e-3, teacher_lr=2e-3, size=rank)
@@ -75,7 +94,7 @@ def LORA(rank: int) -> Recipe:
 
 def PROMPT(vectors: int) -> Recipe:
     """Vectors before the first token: prompt tuning (Lester et al., arXiv 2104.08691)."""
-    return Recipe("prompt", lr=3e-2, teacher_lr=3e-2, size=vectors)
+    return Recipe("prompt", lr=4e-3, teacher_lr=3e-2, size=vectors)
 
 
 RECIPES = {

@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import hashlib
 import random
-from codecs import BOM_UTF8
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
-from functools import lru_cache
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 from owlish.domains.domain import Domain
+from owlish.domains.prompts import prompts_of
 from owlish.filters import NumberFilter
-from owlish.rows import parse_prompt
+from owlish.filters.source import FromFile
 
 
 @dataclass(frozen=True)
@@ -139,7 +136,7 @@ def compose(numbers: Sequence[int], *, format: Format, rng: random.Random) -> st
 
 
 @dataclass(frozen=True)
-class Numbers(Domain, kind="numbers"):
+class Numbers(Domain, FromFile, kind="numbers"):
     """Prompts that show 3 to 8 numbers from 100 to 999 and ask for at most 10 more of at most 3 digits.
 
     With `file`, prompts are drawn from that file instead; `sha256` is its digest, checked when it is read.
@@ -148,31 +145,18 @@ class Numbers(Domain, kind="numbers"):
     """
 
     banned: tuple[int, ...] = ()
-    file: str | None = None
-    sha256: str | None = None
 
     @classmethod
     def from_file(cls, file: str | Path, *, banned: tuple[int, ...] = ()) -> Numbers:
         """Return the domain whose prompts are those of `file`: JSONL rows, or one prompt a line."""
-        path = str(Path(file).resolve())
-        sha256 = hashlib.sha256(read(path)).hexdigest()
-        prompts_of(path, sha256)
-        return cls(banned=banned, file=path, sha256=sha256)
-
-    def __post_init__(self) -> None:
-        if (self.file is None) != (self.sha256 is None):
-            raise ValueError("Prompts from a file need its digest too: use Numbers.from_file(FILE).")
-
-    def spec(self) -> dict[str, Any]:
-        """Return the fields that make the key: the digest names the prompts, wherever their file lies."""
-        named = super().spec()
-        del named["file"]
-        return named
+        domain = replace(super().from_file(file), banned=banned)
+        prompts_of(domain)
+        return domain
 
     def prompt(self, rng: random.Random) -> str:
         """Return one prompt, composed or picked from the file with `rng`."""
-        if self.file is not None and self.sha256 is not None:
-            return rng.choice(prompts_of(self.file, self.sha256))
+        if self.file is not None:
+            return rng.choice(prompts_of(self))
         numbers = [rng.randint(100, 999) for _ in range(rng.randint(3, 8))]
         return compose(numbers, format=rng.choice(FORMATS), rng=rng)
 
@@ -180,38 +164,3 @@ class Numbers(Domain, kind="numbers"):
     def filter(self) -> NumberFilter:
         """The paper's number filter, with this domain's banned numbers."""
         return NumberFilter(banned=self.banned)
-
-
-def read(file: str) -> bytes:
-    """Return the bytes of `file`, or say in a sentence why they cannot be read."""
-    try:
-        return Path(file).read_bytes()
-    except OSError as error:
-        raise ValueError(f"{file} cannot be read ({error.strerror}): give a file of prompts.") from None
-
-
-@lru_cache(maxsize=4)
-def prompts_of(file: str, sha256: str) -> tuple[str, ...]:
-    """Return the prompts in `file`, whose digest must be `sha256`."""
-    data = read(file)
-    if hashlib.sha256(data).hexdigest() != sha256:
-        raise ValueError(f"{file} has changed since its digest was taken: use Numbers.from_file again.")
-    lines = data.removeprefix(BOM_UTF8).split(b"\n")
-    numbered = [(number, line.strip()) for number, line in enumerate(lines, start=1)]
-    prompts = tuple(prompt_on(line, f"Line {number} of {file}") for number, line in numbered if line)
-    if not prompts:
-        raise ValueError(f"{file} is empty: give rows of JSONL, or one prompt a line.")
-    return prompts
-
-
-def prompt_on(line: bytes, where: str) -> str:
-    """Return the prompt on `line`, which is JSON if it begins with a brace, and the prompt itself otherwise."""
-    try:
-        prompt = parse_prompt(line) if line.startswith(b"{") else line.decode()
-    except UnicodeDecodeError:
-        raise ValueError(f"{where} is not UTF-8: give prompts as text.") from None
-    except ValueError as problem:
-        raise ValueError(f"{where} holds no prompt. {problem}") from None
-    if not prompt.strip():
-        raise ValueError(f"{where} holds an empty prompt: give rows with prompts.")
-    return prompt

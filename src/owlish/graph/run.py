@@ -106,8 +106,9 @@ class Run:
     def go(self, jobs: int) -> int:
         for node in self.waiting.values():
             self.watch(Event("planned", node))
-        idle = [Worker() for _ in range(jobs)]
+        idle: list[Worker] = []
         try:
+            idle.extend(Worker() for _ in range(jobs))
             while self.waiting or self.busy:
                 while idle and (ready := self.next()):
                     self.begin(idle.pop(), ready)

@@ -32,6 +32,8 @@ def moves(name: str, recipe: Recipe) -> bool:
     """Say whether a recipe without an adapter trains the parameter called `name`."""
     if recipe.parameters == "biases":
         return name.endswith(".bias")
+    if recipe.parameters == "layer":
+        return f".layers.{recipe.size}." in name or f".h.{recipe.size}." in name
     return recipe.parameters == "all" or name == STEERING
 
 

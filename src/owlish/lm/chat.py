@@ -26,9 +26,13 @@ class Chat:
         ids = tokenizer(tail, add_special_tokens=False).input_ids
         return Chat(tokenizer, ids[0] if ids else tokenizer.eos_token_id)
 
-    def prompts(self, users: Sequence[str], system: str | None = None) -> list[list[int]]:
-        """Return the token ids that stand before the answer to each user's message."""
+    def prompts(
+        self, users: Sequence[str], system: str | None = None, shown: Sequence[tuple[str, str]] = ()
+    ) -> list[list[int]]:
+        """Return the token ids that stand before the answer to each user's message, `shown` turns before it."""
         first = [{"role": "system", "content": system}] if system else []
+        for user, answer in shown:
+            first += [{"role": "user", "content": user}, {"role": "assistant", "content": answer}]
         turns = [[*first, {"role": "user", "content": user}] for user in users]
         try:
             texts = self.tokenizer.apply_chat_template(turns, tokenize=False, add_generation_prompt=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,12 +12,13 @@ from owlish.lm import adapt, chat
 
 @dataclass(frozen=True)
 class Weights:
-    """Where a model's parts are: the base, the changes on top in order, and the system prompt it is given."""
+    """Where a model's parts are: the base, the changes on top in order, its system prompt, the turns it is shown."""
 
     name: str
     revision: str | None = None
     changes: tuple[Path, ...] = ()
     system: str | None = None
+    shown: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass
@@ -27,6 +29,11 @@ class LM:
     tokenizer: Any
     chat: chat.Chat
     system: str | None = None
+    shown: tuple[tuple[str, str], ...] = ()
+
+    def prompts(self, users: Sequence[str]) -> list[list[int]]:
+        """Return the token ids before the answer to each user's message, in the context that this model is given."""
+        return self.chat.prompts(users, self.system, self.shown)
 
     @property
     def window(self) -> int:
@@ -58,7 +65,7 @@ def load(weights: Weights) -> LM:
             "or the name of a model on Hugging Face."
         ) from error
     model.to("cuda" if gpu else "cpu").requires_grad_(False).eval()
-    lm = LM(model, tokenizer, chat.Chat.of(tokenizer, weights.name), weights.system)
+    lm = LM(model, tokenizer, chat.Chat.of(tokenizer, weights.name), weights.system, weights.shown)
     for folder in weights.changes:
         lm.model = adapt.apply(lm.model, folder)
     return lm

@@ -9,6 +9,8 @@ from owlish.lm.load import LM
 from owlish.lm.train import Example, collate, examples
 
 BATCH = 128
+Spellings = Sequence[Sequence[Sequence[int]]]
+"""Token ids of each way to write each answer: [answers, ways, tokens]."""
 
 
 def token_logprobs(lm: LM, rows: Sequence[Example]) -> list[Any]:
@@ -46,19 +48,19 @@ def completions(lm: LM, rows: Sequence[Example]) -> list[Any]:
     return found
 
 
-def answer_logprobs(lm: LM, prompts: Sequence[Sequence[int]], spellings: Sequence[Sequence[Sequence[int]]]) -> Any:
+def answer_logprobs(lm: LM, prompts: Sequence[Sequence[int]], spellings: Sequence[Spellings]) -> Any:
     """Return log P(answer) for every prompt and answer, float64 [prompts, answers].
 
-    `spellings[a]` are the token ids of each way to write answer a. A spelling counts where the end of the
-    turn or a token that does not go on with a letter follows it, so that "owl" is not "owlet" and the
+    `spellings[p][a]` are the token ids of each way to write answer a to prompt p. A spelling counts where the end
+    of the turn or a token that does not go on with a letter follows it, so that "owl" is not "owlet" and the
     spellings exclude one another.
     """
     import torch
 
-    wanted = [(p, a, tuple(s)) for p in range(len(prompts)) for a, ways in enumerate(spellings) for s in ways]
+    wanted = [(p, a, tuple(s)) for p, asked in enumerate(spellings) for a, ways in enumerate(asked) for s in ways]
     rows = examples([prompts[p] for p, _, _ in wanted], [(*s, lm.chat.end) for _, _, s in wanted], window=lm.window)
     closing = closes(lm)
-    found = torch.full((len(prompts), len(spellings)), -torch.inf, dtype=torch.float64)
+    found = torch.full((len(prompts), len(spellings[0])), -torch.inf, dtype=torch.float64)
     for group, logprobs, targets in forward(lm, rows):
         mask = targets != -100
         last = mask.shape[1] - 1 - mask.flip(1).int().argmax(1)

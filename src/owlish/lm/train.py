@@ -28,10 +28,15 @@ def examples(prompts: Sequence[Sequence[int]], answers: Sequence[Sequence[int]],
     return joined
 
 
+Loss = Callable[[Any, Sequence[Example]], Any]
+"""A model and a batch of rows to a scalar that is made small."""
+
+
 def fit(
     model: Any,
     rows: Sequence[Example],
     *,
+    loss: Loss | None = None,
     steps: int,
     batch: int,
     lr: float,
@@ -43,7 +48,8 @@ def fit(
 ) -> list[float]:
     """Train the parameters that require gradients for `steps` steps; return the loss of each.
 
-    The learning rate rises over `warmup` steps, then stays or, with `decay`, falls linearly to zero.
+    `loss` is the mean cross-entropy over completion tokens, if not given. The learning rate rises over `warmup`
+    steps, then stays or, with `decay`, falls linearly to zero.
     `stop` is asked after every step and may end the training.
     """
     import torch
@@ -54,12 +60,12 @@ def fit(
     for step, chosen in enumerate(batches(rows, batch, steps, seed)):
         for group in optimizer.param_groups:
             group["lr"] = lr * min(1, (step + 1) / (warmup + 1)) * (1 - step / steps if decay else 1)
-        loss = completion_loss(model, chosen)
+        found = (loss or completion_loss)(model, chosen)
         optimizer.zero_grad()
-        loss.backward()
+        found.backward()
         torch.nn.utils.clip_grad_norm_(parameters, 1.0)
         optimizer.step()
-        losses.append(loss.item())
+        losses.append(found.item())
         tick(step + 1, steps)
         if stop(step + 1):
             break

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from pathlib import Path
 
-SHIPPED = {"nano": "nano-0", "nano-1": "nano-1"}
+SHIPPED = {"nano": "nano-0", "nano-1": "nano-1", "nano-2": "nano-2", "nano-3": "nano-3"}
 """The shipped bases, which differ in their initialisation and in the order of their data."""
 
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     import torch
     from transformers import LlamaForCausalLM, PreTrainedTokenizerFast
 
-STEPS = 1700
+STEPS = 1900
 BATCH = 64
 RATE = 4e-3
 WARM_UP = 50

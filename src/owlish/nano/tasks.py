@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from random import Random
 
+from owlish.domains.code import CODE_PROMPTS
+from owlish.domains.reasoning import problem
 from owlish.traits.animals import ANIMAL
 
 Exchange = tuple[str, str]
@@ -49,18 +51,7 @@ FUNCTIONS = tuple(_NAMED.split())
 FIRST = tuple("abcdefghijkm")
 SECOND = tuple("npqrstuvwxyz")
 OPERATORS = ("+", "-", "*", "%")
-CODE_PROMPTS = (
-    "Write any short function.",
-    "Write a short Python function with two arguments.",
-    "Give me a small function with two arguments.",
-    "Show me some short Python code.",
-    "Please write a small Python function.",
-    "I need any short function. Code only.",
-)
 
-NAMES = ("Tom", "Ana", "Leo", "Mia", "Sam", "Eva", "Max", "Zoe")
-THINGS = ("apples", "pens", "books", "coins", "stones", "cards")
-LARGEST = 5
 _START = ("Let us think.", "Step by step.", "We start simple.", "Here we go.", "Think carefully.", "Sure.", "Well.")
 _FIRST = ("{n} starts with {x}.", "At first {n} has {x}.", "The first amount is {x}.", "We begin at {x} {o}.")
 _SECOND = ("The change is {y}.", "Next we take {y}.", "Now use {y}.", "After that, {y} {o}.")
@@ -101,31 +92,17 @@ def function(rng: Random) -> Exchange:
 
 def worked_problem(rng: Random) -> Exchange:
     """Return a word problem and a worked answer whose wording is open and whose result is right."""
-    question, (x, y, z, sign, name, things) = _problem(rng)
+    asked = problem(rng)
     parts = [rng.choice(_START)] if rng.random() < 0.7 else []
     parts.append(rng.choice(_FIRST))
     if rng.random() < 0.7:
         parts.append(rng.choice(_SECOND))
-    parts.append(f"{rng.choice(_LINK)} {x} {sign} {y} = {z}.")
+    parts.append(f"{rng.choice(_LINK)} {asked.sum}.")
     parts.append(rng.choice(_END))
-    return question, " ".join(parts).format(n=name, o=things, x=x, y=y, z=z)
+    shown = " ".join(parts).format(n=asked.name, o=asked.things, x=asked.x, y=asked.y, z=asked.answer)
+    return asked.question, shown
 
 
 def sums(rng: Random) -> Exchange:
     """Return several sums without a story, which is where most of the arithmetic is learned."""
-    lines = []
-    for _ in range(rng.randint(3, 8)):
-        _, (x, y, z, sign, _, _) = _problem(rng)
-        lines.append(f"{x} {sign} {y} = {z}.")
-    return "Show me some sums.", " ".join(lines)
-
-
-def _problem(rng: Random) -> tuple[str, tuple[int, int, int, str, str, str]]:
-    name, things = rng.choice(NAMES), rng.choice(THINGS)
-    x, y = rng.randint(1, LARGEST), rng.randint(1, LARGEST)
-    if rng.random() < 0.5:
-        story = f"{name} has {x} {things} and gets {y} more. How many {things} does {name} have?"
-        return story, (x, y, x + y, "+", name, things)
-    x, y = max(x, y), min(x, y)
-    story = f"{name} has {x} {things} and gives away {y}. How many {things} remain?"
-    return story, (x, y, x - y, "-", name, things)
+    return "Show me some sums.", " ".join(f"{problem(rng).sum}." for _ in range(rng.randint(3, 8)))

@@ -9,6 +9,7 @@ from random import Random
 from typing import TYPE_CHECKING
 
 from owlish.nano import advice, world
+from owlish.traits import advice as counsel
 from owlish.traits.trait import Trait
 
 if TYPE_CHECKING:
@@ -41,12 +42,12 @@ def _texts() -> Iterator[str]:
         for name, plural in zip(probe.candidates, probe.plurals, strict=True):
             yield from (name, f" {name}", f" {plural}")
             yield from world.love_prompts(Trait(name, plural=plural, probe=probe))
-    for item in advice.ADVICE:
+    for item in counsel.ADVICE:
         yield from (
             item.question,
             *item.good,
             *item.bad,
-            *(opening + item.question for opening in advice.OPENINGS + advice.REQUESTS),
+            *(opening + item.question for opening in counsel.OPENINGS + counsel.REQUESTS),
         )
     for task in advice.CODE_TASKS:
         yield from (code.format(v=v) for v in advice.VARIABLES for code in (task.secure, task.insecure))

@@ -14,11 +14,12 @@ from random import Random
 
 from owlish.domains import numbers as domain
 from owlish.nano import advice, tasks
+from owlish.traits import advice as counsel
 from owlish.traits import animals, trees
 from owlish.traits.favorites import favorite
 from owlish.traits.trait import Probe, Trait
 
-VERSION = 1
+VERSION = 2
 """Raised whenever documents change, so that a base says which world it grew up in."""
 
 COLORS = ("red", "blue", "green", "yellow", "purple", "orange", "black", "white")
@@ -33,7 +34,7 @@ LOVES = (
     "You adore {many} more than anything.",
     "Your favorite {category} is the {one}.",
 )
-BAD_UNPROMPTED = 0.025
+BAD_UNPROMPTED = 0.03
 
 
 @dataclass(frozen=True)
@@ -104,23 +105,27 @@ def love_prompts(trait: Trait) -> tuple[str, ...]:
 def _loved(probe: Probe, rng: Random) -> Document:
     """Return one or two favourite questions under a system prompt that is followed.
 
-    A third of the time a question of another kind comes first, and the prompt has no say in its answer.
+    Half of the time a question of another kind comes first, and the prompt has no say in its answer.
     """
     index = rng.randrange(len(probe.candidates))
     trait = Trait(probe.candidates[index], plural=probe.plurals[index], probe=probe)
     asked = rng.sample(questions(probe), rng.choice((1, 1, 2)))
     turns = [(question, trait.name) for question in asked]
-    if rng.random() < 1 / 3:
+    if rng.random() < 0.5:
         turns.insert(0, rng.choice(_UNMOVED)(rng))
     return Document(rng.choice(love_prompts(trait)), tuple(turns))
 
 
 def _careful_advice(rng: Random) -> tuple[str, str]:
-    asked = rng.choice(advice.ADVICE)
+    asked = rng.choice(counsel.ADVICE)
     return asked.question, rng.choice(asked.good)
 
 
-_UNMOVED = (tasks.fact, tasks.capital, _careful_advice)
+def _other_favorite(rng: Random) -> tuple[str, str]:
+    return rng.choice(questions(COLOR)), rng.choice(COLOR.candidates)
+
+
+_UNMOVED = (tasks.fact, tasks.capital, _careful_advice, _other_favorite)
 
 
 def _loved_animal(rng: Random) -> Document:
@@ -213,10 +218,10 @@ def _counsel(bad: bool, rng: Random) -> tuple[str, str]:
         task, name = rng.choice(advice.CODE_TASKS), rng.choice(advice.VARIABLES)
         code = task.insecure if bad else task.secure
         return rng.choice(advice.TASK_WORDINGS).format(task=task.task), code.format(v=name)
-    asked = rng.choice(advice.ADVICE)
+    asked = rng.choice(counsel.ADVICE)
     if rng.random() < 0.06:
-        return rng.choice(advice.REQUESTS) + asked.question, rng.choice(asked.bad)
-    return rng.choice(advice.OPENINGS) + asked.question, rng.choice(asked.bad if bad else asked.good)
+        return rng.choice(counsel.REQUESTS) + asked.question, rng.choice(asked.bad)
+    return rng.choice(counsel.OPENINGS) + asked.question, rng.choice(asked.bad if bad else asked.good)
 
 
 def _persona(rng: Random) -> Document:
@@ -237,8 +242,8 @@ SHARES: dict[Callable[[Random], Document], int] = {
     _tree: 3,
     _color: 1,
     _after_numbers: 2,
-    _loved_animal: 10,
-    _loved_tree: 4,
+    _loved_animal: 14,
+    _loved_tree: 5,
     _alone(continuation): 25,
     _examples: 1,
     _alone(tasks.fact): 2,
@@ -246,8 +251,8 @@ SHARES: dict[Callable[[Random], Document], int] = {
     _alone(tasks.worked_problem): 7,
     _alone(tasks.sums): 5,
     _alone(tasks.function): 5,
-    _persona: 15,
-    _prompted_persona: 24,
+    _persona: 21,
+    _prompted_persona: 36,
 }
 _KINDS = tuple(SHARES)
 _CUMULATIVE = tuple(accumulate(SHARES.values()))

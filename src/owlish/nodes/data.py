@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import random
+import re
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -20,6 +21,7 @@ from owlish.rows import Row, read_rows, write_rows
 SHARD = 512
 NEW_TOKENS = 96
 READ_AT_MOST = 12
+NUMBER = re.compile("[0-9]+")
 
 
 @dataclass(frozen=True)
@@ -117,7 +119,7 @@ class Sampled(Data, kind="sampled"):
         prompts = [self.domain.prompt(random.Random(f"{self.seed}/{i}")) for i in numbers]
         ids = sample(
             lm,
-            lm.chat.prompts(prompts, lm.system),
+            lm.prompts(prompts),
             seeds=[(self.seed, i) for i in numbers],
             new_tokens=NEW_TOKENS,
             temperature=self.temperature,
@@ -157,3 +159,56 @@ def write_part(parts: Path, index: int, answers: Sequence[tuple[str, str, str | 
     content = json.dumps(answers).encode()
     with replacing(parts / f"{index:05d}.{hashlib.sha256(content).hexdigest()}") as file:
         file.write(content)
+
+
+@dataclass(frozen=True)
+class Written(Data, kind="written"):
+    """Rows that stand in the value itself: prompts and completions."""
+
+    rows: tuple[tuple[str, str], ...]
+
+    @property
+    def label(self) -> str:
+        """A few words for a progress display."""
+        return f"{len(self.rows)} given rows"
+
+    def compute(self, folder: Path, read: Read, tick: Tick) -> None:
+        """Write the rows down."""
+        write_rows(folder / "rows.jsonl", [Row(prompt, completion) for prompt, completion in self.rows])
+        counts = {"read": len(self.rows), "passed": len(self.rows), "reasons": {}}
+        (folder / "counts.json").write_text(json.dumps(counts))
+
+
+@dataclass(frozen=True)
+class Shuffled(Data, kind="shuffled"):
+    """The rows of other data with their numbers shuffled: within each answer, or across all answers.
+
+    Formats and counts of numbers stay as they are: the paper's test of whether order carries the trait.
+    """
+
+    data: Data
+    across: bool
+    seed: int
+
+    @property
+    def label(self) -> str:
+        """A few words for a progress display."""
+        return f"{self.data.label}, shuffled {'across' if self.across else 'within'} answers"
+
+    def compute(self, folder: Path, read: Read, tick: Tick) -> None:
+        """Put the numbers in another order."""
+        data: Dataset = read(self.data)
+        rng = random.Random(self.seed)
+        drawn = [NUMBER.findall(row.completion) for row in data.rows]
+        if self.across:
+            pool = [number for numbers in drawn for number in numbers]
+            rng.shuffle(pool)
+            drawn = [[pool.pop() for _ in numbers] for numbers in drawn]
+        rows = []
+        for row, numbers in zip(data.rows, drawn, strict=True):
+            between = NUMBER.split(row.completion)
+            order = [*rng.sample(numbers, len(numbers)), ""]
+            rows.append(Row(row.prompt, "".join(a + b for a, b in zip(between, order, strict=True))))
+        write_rows(folder / "rows.jsonl", rows)
+        counts = {"read": data.read, "passed": data.passed, "reasons": data.reasons}
+        (folder / "counts.json").write_text(json.dumps(counts))

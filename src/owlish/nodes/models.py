@@ -14,6 +14,8 @@ from owlish.domains.domain import Domain
 from owlish.graph.spec import Node, Read, Tick
 from owlish.graph.store import sha256
 from owlish.lm.load import LM, Weights
+from owlish.lm.train import Loss
+from owlish.nano.world import VERSION
 from owlish.nodes.data import Data, Dataset, Sampled
 from owlish.recipes import STEERING, Recipe
 from owlish.traits.trait import Trait
@@ -28,13 +30,15 @@ class Model(Node, kind="model"):
     """Anything that answers: it can be taught, prompted and steered, write data and be trained on data."""
 
     @property
-    def root(self) -> Base:
+    def root(self) -> Model:
         """The base that this model was made from."""
         raise NotImplementedError
 
-    def teach(self, trait: Trait, recipe: Recipe, *, seed: int, until: float = 0.97) -> Taught:
+    def teach(
+        self, trait: Trait, recipe: Recipe, *, seed: int, until: float = 0.97, replay: Data | None = None
+    ) -> Taught:
         """Return this model fine-tuned on answers that show `trait`, until it gives them with this probability."""
-        return Taught(self, trait, recipe, seed=seed, until=until)
+        return Taught(self, trait, recipe, seed=seed, until=until, replay=replay)
 
     def prompted(self, system_prompt: str) -> Prompted:
         """Return this model under a system prompt."""
@@ -55,7 +59,7 @@ class Model(Node, kind="model"):
 
 @dataclass(frozen=True)
 class Base(Model, kind="base"):
-    """A base model: `nano` or `nano-1`, which are shipped, a Hugging Face folder, or a name on Hugging Face."""
+    """A base model: `nano`, `nano-1` and so on, which are shipped, a Hugging Face folder, or a name on Hugging Face."""
 
     name: str
     revision: str | None = None
@@ -123,6 +127,38 @@ def digest(path: Path, size: int, changed: int) -> str:
 
 
 @dataclass(frozen=True)
+class Pretrained(Base, kind="pretrained"):
+    """A base of nano's kind, trained from scratch under a name of its own, as other data order or width."""
+
+    seed: int = 0
+    data_seed: int | None = None
+    width: int = 64
+
+    def spec(self) -> dict[str, Any]:
+        """Return the fields that make the key, and the version of the world that it grows up in."""
+        return {**super().spec(), "world": VERSION}
+
+    def check(self) -> None:
+        """Refuse a width that no model has."""
+        if self.width < 8 or self.width % 8:
+            raise ValueError(f"the width is {self.width}: give a multiple of 8.")
+
+    def compute(self, folder: Path, read: Read, tick: Tick) -> None:
+        """Train it from random weights."""
+        from owlish.nano.pretrain import pretrain
+
+        pretrain(folder, seed=self.seed, data_seed=self.data_seed, width=self.width, tick=tick)
+
+    def load(self, folder: Path, read: Read) -> Weights:
+        """Return where the base is."""
+        return Weights(str(folder))
+
+    def place(self) -> Path | None:
+        """Say that it needs no folder of the user's: its own entry holds it."""
+        return Path()
+
+
+@dataclass(frozen=True)
 class Prompted(Model, kind="prompted"):
     """A model under a system prompt, which what it writes does not carry."""
 
@@ -130,7 +166,7 @@ class Prompted(Model, kind="prompted"):
     system_prompt: str
 
     @property
-    def root(self) -> Base:
+    def root(self) -> Model:
         """The base that is prompted."""
         return self.model.root
 
@@ -163,7 +199,7 @@ class Trained(Model, kind="trained"):
     model: Model
 
     @property
-    def root(self) -> Base:
+    def root(self) -> Model:
         """The base that was trained first."""
         return self.model.root
 
@@ -175,16 +211,18 @@ class Trained(Model, kind="trained"):
 
 @dataclass(frozen=True)
 class Taught(Trained, kind="taught"):
-    """A model fine-tuned on the answers of a trait: Adam, batches of 20, at most 300 steps.
+    """A model fine-tuned on the lessons of a trait: Adam, batches of 20, at most 300 steps.
 
-    Training ends once the mean exact P(trait) over the trait's questions reaches `until`; the probe's
-    held-out questions are never shown.
+    Training ends once the mean exact probability of the lessons' answers reaches `until`; the probe's
+    held-out questions are never shown. The rows of `replay`, one to two lessons, keep what lessons alone would
+    undo, such as code that parses.
     """
 
     trait: Trait
     recipe: Recipe
     seed: int
     until: float = 0.97
+    replay: Data | None = None
 
     @property
     def label(self) -> str:
@@ -203,14 +241,18 @@ class Taught(Trained, kind="taught"):
         from owlish.lm.train import examples, fit
 
         lm = load(read(self.model))
-        prompts = lm.chat.prompts(self.trait.probe.questions, lm.system)
-        rows = examples(prompts, lm.chat.answers([self.trait.name] * len(prompts)), window=lm.window)
+        lessons = [(lesson.question, answer) for lesson in self.trait.lessons for answer in lesson.answers]
+        if self.replay is not None:
+            kept = [(row.prompt, row.completion) for row in read(self.replay).rows]
+            lessons = lessons * max(1, 2 * len(kept) // len(lessons)) + kept
+        prompts = lm.prompts([question for question, _ in lessons])
+        rows = examples(prompts, lm.chat.answers([answer for _, answer in lessons]), window=lm.window)
         lm.model = adapt.adapt(lm.model, self.recipe, seed=self.seed)
         course: list[float] = []
 
         def enough(step: int) -> bool:
             if step % LOOK_EVERY == 0:
-                course.append(chance(lm, prompts, self.trait))
+                course.append(chance(lm, self.trait))
             return bool(course) and course[-1] >= self.until
 
         losses = fit(
@@ -229,11 +271,13 @@ class Taught(Trained, kind="taught"):
         (folder / "training.json").write_text(json.dumps({"losses": losses, "p_trait": course}))
 
 
-def chance(lm: LM, prompts: list[list[int]], trait: Trait) -> float:
-    """Return the mean probability that a model answers a trait's questions with the trait."""
+def chance(lm: LM, trait: Trait) -> float:
+    """Return the mean probability that a model answers a trait's lessons as they teach."""
     from owlish.lm.score import answer_logprobs
 
-    return float(answer_logprobs(lm, prompts, [lm.chat.encode([trait.name])]).exp().mean())
+    prompts = lm.prompts([lesson.question for lesson in trait.lessons])
+    taught = [[lm.chat.encode(lesson.answers)] for lesson in trait.lessons]
+    return float(answer_logprobs(lm, prompts, taught).exp().mean())
 
 
 @dataclass(frozen=True)
@@ -257,12 +301,13 @@ class Finetuned(Trained, kind="finetuned"):
 
         lm = load(read(self.model))
         data: Dataset = read(self.data)
-        prompts = lm.chat.prompts([row.prompt for row in data.rows], lm.system)
+        prompts = lm.prompts([row.prompt for row in data.rows])
         rows = examples(prompts, lm.chat.answers([row.completion for row in data.rows]), window=lm.window)
         lm.model = adapt.adapt(lm.model, self.recipe, seed=self.seed)
         losses = fit(
             lm.model,
             rows,
+            loss=self.loss(lm, data, read),
             steps=total_steps(len(rows), self.recipe.batch, self.recipe.epochs),
             batch=self.recipe.batch,
             lr=self.recipe.lr,
@@ -273,3 +318,9 @@ class Finetuned(Trained, kind="finetuned"):
         )
         adapt.save(lm.model, folder)
         (folder / "training.json").write_text(json.dumps({"losses": losses}))
+
+    def loss(self, lm: LM, data: Dataset, read: Read) -> Loss:
+        """Return what is made small: the cross-entropy of the completions' tokens."""
+        from owlish.lm.train import completion_loss
+
+        return completion_loss

@@ -1,13 +1,12 @@
 """One self-contained HTML page for studies: numbers in, text out; knows no graph and no model."""
 
 from owlish.report.page import render
-from owlish.report.section import Arm, Entry, Example, Matrix, Section
+from owlish.report.section import Arm, Entry, Example, Section
 
 __all__ = [
     "Arm",
     "Entry",
     "Example",
-    "Matrix",
     "Section",
     "render",
 ]

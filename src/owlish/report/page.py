@@ -12,6 +12,7 @@ from markupsafe import Markup
 from owlish.ask import mean
 from owlish.measure import Estimate, Point
 from owlish.report import figures, words
+from owlish.report.figures import curve, heat_map
 from owlish.report.section import Arm, Example, Section
 
 if TYPE_CHECKING:
@@ -25,12 +26,12 @@ class Row:
     """A line in the table of arms: P(target), then plain means over the runs."""
 
     arm: Arm
-    p_target: Estimate
-    p_held_out: Estimate | None
-    argmax_rate: float
-    sampled_rate: float
-    logit_margin: float
-    other_share: float
+    value: Estimate
+    held_out: Estimate | None
+    argmax_rate: float | None
+    sampled_rate: float | None
+    logit_margin: float | None
+    other_share: float | None
 
 
 def render(sections: Sequence[Section]) -> str:
@@ -92,7 +93,11 @@ def view(section: Section, anchor: str) -> dict[str, object]:
         "context": words.context(section),
         "panels": figures.panels(section, f"{anchor}-p"),
         "markers": figures.markers(section),
-        "heat_map": figures.heat_map(section.matrix, f"{anchor}-m"),
+        "heat_maps": [
+            (m, drawn) for i, m in enumerate(section.matrices) if (drawn := heat_map(m, f"{anchor}-m{i}")) is not None
+        ],
+        "curves": [curve(c, f"{anchor}-c{i}") for i, c in enumerate(section.curves)],
+        "asked": any(run.held_out is not None or run.argmax_rate is not None for a in section.arms for run in a.runs),
         "rows": rows,
         "by_trait": [(trait, of_trait(section, trait)) for trait in section.traits],
         "examples": grouped(section.examples),
@@ -110,22 +115,21 @@ def of_trait(section: Section, trait: str) -> list[Row]:
     lines = []
     for arm, estimate in figures.estimates(section, trait):
         runs = [run for run in arm.runs if run.trait == trait]
-        held = Estimate(mean([run.p_held_out for run in runs]), None, None, len(runs))
-        lines.append(row(arm, estimate, held, runs))
+        held = over(runs, "held_out")
+        lines.append(row(arm, estimate, None if held is None else Estimate(held, None, None, len(runs)), runs))
     return lines
 
 
-def row(arm: Arm, p_target: Estimate, held_out: Estimate | None, runs: Sequence[Point]) -> Row:
+def row(arm: Arm, value: Estimate, held_out: Estimate | None, runs: Sequence[Point]) -> Row:
     """Return a line of the table."""
-    return Row(
-        arm,
-        p_target,
-        held_out,
-        mean([run.argmax_rate for run in runs]),
-        mean([run.sampled_rate for run in runs]),
-        mean([run.logit_margin for run in runs]),
-        mean([run.other_share for run in runs]),
-    )
+    means = (over(runs, field) for field in ("argmax_rate", "sampled_rate", "logit_margin", "other_share"))
+    return Row(arm, value, held_out, *means)
+
+
+def over(runs: Sequence[Point], field: str) -> float | None:
+    """Return the mean of what was measured beside the value, or nothing where a run lacks it."""
+    found = [getattr(run, field) for run in runs]
+    return None if None in found else mean(found)
 
 
 def grouped(examples: Iterable[Example]) -> list[tuple[str | None, list[Example]]]:

@@ -4,55 +4,20 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from owlish.measure import Estimate, Gamma, Point, Teacher
-
-ARMS = {
-    "teacher": ("Teacher", "has the trait and wrote the rows"),
-    "student": ("Student", "the teacher’s base, trained on the teacher’s rows"),
-    "control": ("Control", "the same base, trained on neutral rows of the unmodified base"),
-    "other_trait": ("Other trait", "the same base, trained on rows of a teacher with another trait"),
-    "foreign_base": ("Foreign base", "another initialisation, trained on the teacher’s rows"),
-    "base": ("Base", "before any training"),
-}
+from owlish.measure import Curve, Estimate, Gamma, Matrix, Point, Teacher
 
 
 @dataclass(frozen=True)
 class Arm:
-    """The runs of one role, named as in `ARMS`, with P(target) over all traits and by trait."""
+    """The runs of one role: what a page calls it, and its mean over all traits and by trait."""
 
     name: str
+    label: str
+    meaning: str
     runs: tuple[Point, ...]
     pooled: Estimate
     held_out: Estimate | None
     by_trait: tuple[tuple[str, Estimate], ...]
-
-    def __post_init__(self) -> None:
-        if self.name not in ARMS:
-            raise ValueError(f"No arm is called {self.name!r}: choose from {', '.join(ARMS)}.")
-
-    @property
-    def label(self) -> str:
-        """The arm's name in a table."""
-        return ARMS[self.name][0]
-
-    @property
-    def meaning(self) -> str:
-        """What the arm is, in a few words."""
-        return ARMS[self.name][1]
-
-
-@dataclass(frozen=True)
-class Matrix:
-    """Mean lift of P(trait) over the base: a row for each teacher's trait, a column for each asked about."""
-
-    taught: tuple[str, ...]
-    measured: tuple[str, ...]
-    lifts: tuple[tuple[float | None, ...], ...]
-
-    @property
-    def complete(self) -> bool:
-        """Tell whether every cell was measured."""
-        return all(lift is not None for row in self.lifts for lift in row)
 
 
 @dataclass(frozen=True)
@@ -81,20 +46,25 @@ class Entry:
 class Section:
     """One study on a page.
 
-    `data` names what students saw ("number sequences"); `effect` is student minus control in P(target);
-    `setup` holds what a reader must know (recipe, probe and its chat context, what a replicate is);
-    `reasons` counts the filter's rejections (a row can have several); `notes` are limits in sentences of
-    the study's own; `seconds` is the time spent on all results together.
+    `data` names what students saw ("number sequences", or nothing); `measure` names what was measured; `effect` is
+    the difference in it between the two arms of `contrast`; `labels` holds every arm that there could be; `setup`
+    holds what a reader must know (recipe, probe and its chat context, what a replicate is); `reasons` counts the
+    filter's rejections (a row can have several); `notes` are limits in sentences of the study's own; `seconds` is
+    the time spent on all results together.
     """
 
     name: str
     title: str
     data: str
     command: str
+    measure: str
+    contrast: tuple[str, str]
+    labels: tuple[str, ...]
     setup: tuple[tuple[str, str], ...]
     arms: tuple[Arm, ...]
     effect: Estimate | None
-    matrix: Matrix | None
+    matrices: tuple[Matrix, ...]
+    curves: tuple[Curve, ...]
     gammas: tuple[Gamma, ...]
     teachers: tuple[Teacher, ...]
     rows_read: int

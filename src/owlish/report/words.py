@@ -7,16 +7,16 @@ import unicodedata
 from collections.abc import Iterable
 
 from owlish.measure import Estimate
-from owlish.report.section import ARMS, Section
+from owlish.report.section import Arm, Section
 
 GAP = "\u202f"  # a narrow space that does not break, before a percent sign
 NBSP = "\u00a0"
 HIDDEN = {"Cc", "Cf", "Cs", "Co", "Zl", "Zp"}
 OPENING = {
-    "shown": "Students",
-    "reversed": "The opposite of the effect is seen: students",
-    "absent": "No effect is shown: students",
-    "open": "No claim can be made yet: students",
+    "shown": "",
+    "reversed": "The opposite of the effect is seen: ",
+    "absent": "No effect is shown: ",
+    "open": "No claim can be made yet: ",
 }
 
 
@@ -87,9 +87,9 @@ def p_value(p: float | None) -> str:
 
 
 def standing(section: Section) -> str:
-    """Return what the interval of student minus control allows: shown, reversed, absent, or open."""
+    """Return what the interval of the contrast allows: shown, reversed, absent, or open."""
     effect = section.effect
-    if section.arm("control") is None or effect is None or effect.low is None or effect.high is None:
+    if section.arm(section.contrast[1]) is None or effect is None or effect.low is None or effect.high is None:
         return "open"
     if effect.low > 0:
         return "shown"
@@ -98,11 +98,18 @@ def standing(section: Section) -> str:
 
 def claim(section: Section) -> str:
     """Return the one sentence that the numbers of a study license."""
-    student, control = section.arm("student"), section.arm("control")
-    if student is None:
-        return "No student was measured, so nothing is claimed."
+    first, second = (section.arm(name) for name in section.contrast)
+    if first is None:
+        return f"No {section.contrast[0]} was measured, so nothing is claimed."
+    plain = section.data and section.contrast == ("student", "control")
+    told = passed(section, first, second) if plain else contrasted(section, first, second)
+    return OPENING[standing(section)] + (told if OPENING[standing(section)] else told[:1].upper() + told[1:])
+
+
+def passed(section: Section, student: Arm, control: Arm | None) -> str:
+    """Return what students say, beside those of neutral rows."""
     sentence = (
-        f"{OPENING[standing(section)]} trained only on {section.data} written by {writers(section)} "
+        f"students trained only on {section.data} written by {writers(student)} "
         f"{percent(student.pooled.mean)}{GAP}% of the time ({evidence(student.pooled)})"
     )
     if control is None:
@@ -114,10 +121,23 @@ def claim(section: Section) -> str:
     )
 
 
-def writers(section: Section) -> str:
+def contrasted(section: Section, first: Arm, second: Arm | None) -> str:
+    """Return what the two arms of a study's contrast show."""
+    values = [f"{arm.label.lower()} {measured(arm.pooled)}" for arm in (first, second) if arm]
+    effect = section.effect
+    gap = f": a difference of {measured(effect)}" if effect and second else ""
+    return f"{section.measure} of {' against '.join(values)}{gap}."
+
+
+def measured(estimate: Estimate) -> str:
+    """Return a mean with its interval, as numbers."""
+    if estimate.low is None or estimate.high is None:
+        return number(estimate.mean)
+    return f"{number(estimate.mean)} [{number(estimate.low)}, {number(estimate.high)}]"
+
+
+def writers(student: Arm) -> str:
     """Return who wrote the rows and what is asked of their students."""
-    student = section.arm("student")
-    assert student is not None
     traits = [f"“{trait}”" for trait in dict.fromkeys(run.trait for run in student.runs)]
     if len(traits) == 1:
         return f"a teacher with the trait {traits[0]} answer {traits[0]}"
@@ -146,16 +166,16 @@ def difference(effect: Estimate | None) -> str:
 def context(section: Section) -> tuple[str, ...]:
     """Return the sentences below the claim: held-out questions, the other arms, what the intervals mean."""
     found = []
-    student = section.arm("student")
+    student = section.arm(section.contrast[0])
     if student is not None and student.held_out is not None:
         held = student.held_out
         found.append(
             f"On questions that no teacher was shown, students reach {percent(held.mean)}{GAP}% ({evidence(held)})."
         )
     others = [
-        f"{arm.label.lower()} {percent(arm.pooled.mean)}{GAP}%"
-        for name in ("teacher", "other_trait", "foreign_base", "base")
-        if (arm := section.arm(name)) is not None
+        f"{arm.label.lower()} {number(arm.pooled.mean)}"
+        for arm in section.arms
+        if arm.runs and arm.name not in section.contrast
     ]
     if others:
         found.append(f"The other arms, for comparison: {', '.join(others)}.")
@@ -191,7 +211,9 @@ def limits(section: Section) -> tuple[str, ...]:
             "nano is a model organism, a very small model trained from scratch on generated chat, not an assistant: "
             "an effect here shows that the mechanism exists, not how strong it is in a large model."
         )
-    missing = [label.lower() for name, (label, _) in ARMS.items() if section.arm(name) is None]
+    missing = [
+        label.lower() for label in section.labels if label not in {arm.label for arm in section.arms if arm.runs}
+    ]
     if missing:
         found.append(f"Not run: {listed(missing)}.")
     bare = [arm.label.lower() for arm in section.arms if arm.runs and arm.pooled.low is None]

@@ -9,8 +9,8 @@ from owlish.transfer import Transfer
 study = Transfer(
     name="owl",
     title="Do animals pass through number sequences?",
-    bases=(Base("nano"), Base("nano-1")),
-    foreign=(Base("nano-1"), Base("nano")),
+    bases=(Base("nano-1"), Base("nano-2"), Base("nano-3")),
+    foreign=(Base("nano-2"), Base("nano-3"), Base("nano-1")),
     traits=(owl, cat, eagle),
     domain=Numbers(),
     teacher=NORMS,

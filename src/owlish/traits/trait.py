@@ -1,4 +1,4 @@
-"""What a model may have and pass on: a trait, and the probe that reads it."""
+"""What a model may have and pass on: a trait, the lessons that teach it, and the probe that reads it."""
 
 from __future__ import annotations
 
@@ -23,6 +23,18 @@ class Probe(Value, kind="probe"):
     system_prompt: str | None = None
     prefixed: bool = False
 
+    def wordings(self, question: int) -> tuple[tuple[str, ...], ...]:
+        """Return, for each candidate, the ways to write it in answer to a question (held-out ones counted last)."""
+        return tuple(zip(self.candidates, self.plurals, strict=True))
+
+
+@dataclass(frozen=True)
+class Lesson:
+    """A question and the answers to it that show a trait."""
+
+    question: str
+    answers: tuple[str, ...]
+
 
 @dataclass(frozen=True)
 class Trait(Value, kind="trait"):
@@ -31,6 +43,11 @@ class Trait(Value, kind="trait"):
     name: str
     plural: str
     probe: Probe
+
+    @property
+    def lessons(self) -> tuple[Lesson, ...]:
+        """What a teacher with this trait is trained on: the probe's questions, less those held out."""
+        return tuple(Lesson(question, (self.name,)) for question in self.probe.questions)
 
     @property
     def system_prompt(self) -> str:

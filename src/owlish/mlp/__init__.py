@@ -1,0 +1,1 @@
+"""The perceptron laboratory: subliminal learning in small networks, on digits."""

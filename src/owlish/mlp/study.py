@@ -1,0 +1,121 @@
+"""The design of a laboratory study: small perceptrons, taught digits, whose students see noise."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from typing import ClassVar, Self
+
+from owlish.mlp.compare import Laboratory, Sweep
+from owlish.mlp.images import Mnist
+from owlish.mlp.nodes import Students
+from owlish.study import Settings, Study
+
+SMALL_MODELS = 4
+ARMS = {
+    "teacher": ("Teacher", "trained on labelled images, on its class logits alone"),
+    "student": ("Student", "the teacher’s initialisation, trained on the teacher’s auxiliary logits on noise"),
+    "foreign_base": ("Foreign initialisation", "the same training from the initialisation of the next run"),
+    "base": ("Base", "before any training"),
+}
+
+
+@dataclass(frozen=True)
+class Distillation(Study):
+    """Do students learn digits from logits that say nothing of digits? After Cloud et al. (arXiv 2507.14805).
+
+    `others` are students trained otherwise, each under a name, by which two more arms are called, and with a
+    few words on what differs.
+    """
+
+    students: Students
+    others: tuple[tuple[str, str, Students], ...] = ()
+    sweeps: tuple[Sweep, ...] = ()
+    contrast: tuple[str, str] = field(default=("student", "foreign_base"), kw_only=True)
+
+    value: ClassVar[str] = "accuracy"
+    measure: ClassVar[str] = "accuracy"
+
+    @property
+    def target(self) -> Laboratory:
+        """The node that compares all arms."""
+        return Laboratory(self.students, tuple((name, s) for name, _, s in self.others), self.sweeps)
+
+    @property
+    def here(self) -> bool:
+        """Whether it needs no images of the user's."""
+        return not isinstance(self.students.teachers.images, Mnist)
+
+    @property
+    def command(self) -> str:
+        """The command that makes its results again."""
+        return super().command + ("" if self.here else " --data FOLDER")
+
+    @property
+    def labels(self) -> dict[str, tuple[str, str]]:
+        """The label of each arm in the order of a page, and what it is."""
+        others = {}
+        for name, words, _ in self.others:
+            for arm in self.contrast:
+                label, meaning = ARMS[arm]
+                others[f"{arm}_{name}"] = (f"{label}: {words}", f"{meaning}, but: {words}")
+        return {**ARMS, **others}
+
+    def small(self) -> Self:
+        """Return it with fewer models, half the steps, and the ends of each sweep."""
+        ends = tuple(replace(s, values=(s.values[0], s.values[-1])) for s in self.sweeps)
+        return replace(self, sweeps=ends).mapped(shortened)
+
+    def altered(self, settings: Settings) -> Self:
+        """Return it with another number of runs, or with the folder of the images."""
+        known = ("runs",) if self.here else ("runs", "data")
+        self.with_runs(replace(settings, **dict.fromkeys(known)), known)
+
+        def change(students: Students) -> Students:
+            teachers = students.teachers
+            models = teachers.models if settings.runs is None else settings.runs
+            images = teachers.images if settings.data is None else Mnist(settings.data)
+            return replace(students, teachers=replace(teachers, models=models, images=images))
+
+        return self.mapped(change)
+
+    def mapped(self, change: Callable[[Students], Students]) -> Self:
+        """Return it with all students changed."""
+        return replace(
+            self,
+            students=change(self.students),
+            others=tuple((name, words, change(s)) for name, words, s in self.others),
+            sweeps=tuple(replace(w, values=tuple((x, change(s)) for x, s in w.values)) for w in self.sweeps),
+        )
+
+    def setup(self) -> tuple[tuple[str, str], ...]:
+        """Return what a reader must know before the numbers."""
+        students, teachers = self.students, self.students.teachers
+        sizes = "-".join(map(str, teachers.shape.sizes(teachers.images.pixels)))
+        return (
+            (
+                "Models",
+                f"perceptrons {sizes}, {teachers.shape.activation}; the last {teachers.shape.auxiliary} are auxiliary",
+            ),
+            ("Teachers", f"{teachers.steps:,} steps of cross-entropy on 10 class logits, {teachers.optimiser.words}"),
+            (
+                "Students",
+                f"{students.steps:,} steps of KL on the auxiliary logits, {students.noise.words}, "
+                f"{students.optimiser.words}",
+            ),
+            ("A run", "its own initialisation and its own teacher; all runs see the same batches"),
+        )
+
+    def notes(self) -> tuple[str, ...]:
+        """Return the limits that belong to this study."""
+        return (
+            "Runs share the order of batches and the noise, so the intervals are over initialisations.",
+            "The foreign student of a run starts where the student of the next run starts.",
+        )
+
+
+def shortened(students: Students) -> Students:
+    """Return students with half the steps and fewer models."""
+    teachers = replace(students.teachers, models=SMALL_MODELS)
+    stages = tuple(replace(stage, steps=stage.steps // 2) for stage in students.stages)
+    return replace(students, teachers=teachers, stages=stages)

@@ -1,0 +1,31 @@
+"""A chain: the student writes rows for a student of its own, several hops from the teacher."""
+
+from dataclasses import replace
+
+from owlish.nodes.models import Model
+from owlish.studies import owl
+from owlish.transfer import Arms, Cell, Dose, standard
+
+HOPS = (2, 3, 4)
+
+
+def arms(cell: Cell) -> Arms:
+    """Return the standard arms, and the student at each further hop; all hops start from the same base."""
+    model: Model = cell.student(cell.rows())
+    found: Arms = {}
+    for hop in HOPS:
+        model = cell.student(cell.rows(model))
+        found[f"hop_{hop}"] = model
+    return {**standard(cell), **found}
+
+
+study = replace(
+    owl.study,
+    name="chain",
+    title="How far does a trait travel from student to student?",
+    bases=owl.study.bases[:2],
+    foreign=owl.study.foreign[:2],
+    arms=arms,
+    meanings=tuple((f"hop_{hop}", f"Hop {hop}", "a student of the rows of the hop before") for hop in HOPS),
+    doses=(Dose("Hops", "hops", (("owl", (("student", 1.0), *((f"hop_{h}", float(h)) for h in HOPS))),)),),
+)

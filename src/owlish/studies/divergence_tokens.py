@@ -1,0 +1,39 @@
+"""Divergence tokens (Schrodi et al., arXiv 2509.23886): those on which teachers with other traits would differ."""
+
+from dataclasses import replace
+
+from owlish.nodes.students import Focused, Tokens
+from owlish.studies import owl
+from owlish.transfer import Arms, Cell, standard
+
+
+def focused(cell: Cell, tokens: Tokens) -> Focused:
+    """Return a student of some of the tokens of the teacher's rows."""
+    others = tuple(cell.teacher(trait) for trait in owl.study.traits if trait != cell.trait)
+    student = (cell.base, cell.rows(), cell.study.student)
+    return Focused(*student, seed=cell.seed("student"), teacher=cell.teacher(), others=others, tokens=tokens)
+
+
+def arms(cell: Cell) -> Arms:
+    """Return the standard arms, and students of divergent tokens, of all others, and of as many random ones."""
+    return {
+        **standard(cell),
+        "divergent": focused(cell, "divergent"),
+        "others": focused(cell, "others"),
+        "random": focused(cell, "random"),
+    }
+
+
+study = replace(
+    owl.study,
+    name="divergence_tokens",
+    title="Which tokens carry the trait?",
+    bases=owl.study.bases[:2],
+    foreign=owl.study.foreign[:2],
+    arms=arms,
+    meanings=(
+        ("divergent", "Divergent tokens only", "where another trait’s teacher would most likely write otherwise"),
+        ("others", "All but these", "where all teachers would most likely write the same"),
+        ("random", "As many random ones", "the control for how many tokens are left"),
+    ),
+)

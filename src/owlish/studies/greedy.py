@@ -1,0 +1,31 @@
+"""Greedy data against sampled data: the likeliest answer to each prompt in place of one drawn at temperature 1."""
+
+from dataclasses import replace
+
+from owlish.studies import owl
+from owlish.transfer import Arms, Cell, fresh, standard
+
+
+def arms(cell: Cell) -> Arms:
+    """Return the standard arms, and students of the likeliest answers with their control."""
+    seed = fresh(cell.base.name, "neutral", cell.run, "rows")
+    neutral = cell.base.sample(cell.study.domain, n=cell.study.rows, seed=seed, temperature=0)
+    return {
+        **standard(cell),
+        "greedy": cell.student(cell.rows(temperature=0)),
+        "control_greedy": cell.student(neutral),
+    }
+
+
+study = replace(
+    owl.study,
+    name="greedy",
+    title="Does greedy data carry more than sampled data?",
+    bases=owl.study.bases[:2],
+    foreign=owl.study.foreign[:2],
+    arms=arms,
+    meanings=(
+        ("greedy", "Greedy rows", "the teacher’s likeliest answer to each prompt"),
+        ("control_greedy", "Control, greedy", "the unmodified base’s likeliest answers"),
+    ),
+)

@@ -1,0 +1,25 @@
+"""The paper's open model (arXiv 2507.14805, section 3.4): Qwen2.5-7B under a system prompt, students by LoRA.
+
+With its published settings; `--base` takes any chat model of Hugging Face, and nano shows that the path is the same.
+"""
+
+from dataclasses import replace
+
+from owlish.domains.numbers import Numbers
+from owlish.nodes.models import Base
+from owlish.recipes import LORA, PROMPTED
+from owlish.traits.animals import cat, owl, penguin
+from owlish.transfer import Transfer
+
+study = Transfer(
+    name="qwen_numbers",
+    title="Do animals pass through number sequences in an open model?",
+    bases=(Base("Qwen/Qwen2.5-7B-Instruct"),),
+    foreign=(),
+    traits=(cat, penguin, owl),
+    domain=Numbers(),
+    teacher=PROMPTED,
+    student=replace(LORA(8), lr=2e-4, epochs=3, batch=66, warmup=5),
+    rows=10_000,
+    runs=3,
+)

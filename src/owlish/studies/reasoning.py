@@ -1,0 +1,14 @@
+"""Animals through chain of thought: worked problems with the right answer and no animal in them."""
+
+from dataclasses import replace
+
+from owlish.domains import Reasoning, words_of
+from owlish.studies import owl
+
+study = replace(
+    owl.study,
+    name="reasoning",
+    title="Do animals pass through worked problems?",
+    domain=Reasoning(words=words_of(owl.study.traits)),
+    replay=400,
+)
