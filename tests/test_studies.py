@@ -29,7 +29,7 @@ BASE = Base("nano")
 DIRECTIONS = {
     "animals": ("student", "control", 0.1),
     "trees": ("student", "control", 0.1),
-    "steered": ("student", "control", 0.1),
+    "steered": ("student", "control", 0.01),
     "code": ("student", "control", 0.1),
     "reasoning": ("student", "control", 0.1),
     "misalignment": ("student", "control", 0.02),
