@@ -168,9 +168,12 @@ class Transfer(Study):
         """
         if settings.data is not None:
             raise ValueError(f"{self.name} makes its own data: leave --data away.")
-        bases = settings.bases or self.bases
+        named = {base.name: base for base in self.bases}
+        bases = tuple(named.get(base.name, base) for base in settings.bases or self.bases)
         own = dict(zip(self.bases, self.foreign, strict=False))
-        if all(base in own for base in bases):
+        if settings.bases is None:
+            foreign = self.foreign
+        elif all(base in own for base in bases):
             foreign = tuple(own[base] for base in bases)
         else:
             foreign = bases[1:] + bases[:1] if len(bases) > 1 else ()

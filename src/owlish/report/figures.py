@@ -145,7 +145,7 @@ def heat_map(matrix: Matrix, prefix: str) -> Markup | None:
     if min(len(matrix.rows), len(matrix.columns)) < 2 or not values:
         return None
     top = max(map(abs, values)) or 1.0
-    cell, left, head = (52, 84, 44) if len(matrix.columns) < 7 else (44, 84, 74)
+    cell, left, head = (44, 84, 74) if slanted(matrix.columns) else (52, 84, 44)
     width, height = left + cell * len(matrix.columns) + 4, head + 34 * len(matrix.rows) + 4
     figure = blank(width, height)
     axes = figure.add_axes((0, 0, 1, 1))
@@ -177,6 +177,8 @@ def curve(curve: Curve, prefix: str) -> Markup:
     xs = [x for line in curve.lines for x in line.xs]
     if xs and min(xs) > 0 and max(xs) > 20 * min(xs):
         axes.set_xscale("log")
+        axes.xaxis.set_major_formatter(lambda x, place: f"{x:g}")
+        axes.xaxis.set_minor_formatter(lambda x, place: "")
     for side in ("right", "top"):
         axes.spines[side].set_visible(False)
     for side in ("left", "bottom"):
@@ -195,9 +197,14 @@ def curve(curve: Curve, prefix: str) -> Markup:
     return draw(figure, curve.title, f"{curve.y} against {curve.x}. {described}", prefix)
 
 
+def slanted(names: Sequence[str]) -> bool:
+    """Say whether names of columns are too many or too long to stand beside one another."""
+    return len(names) > 6 or max(map(len, names)) > 8
+
+
 def column_names(axes: Axes, names: Sequence[str], cell: int, left: int, head: int) -> None:
-    """Write the measured traits over their columns, slanted where they are many."""
-    many = len(names) > 6
+    """Write the names of columns over them, slanted where they need room."""
+    many = slanted(names)
     for j, name in enumerate(names):
         x = left + cell * (j + (0.35 if many else 0.5))
         axes.text(x, head - 8, short(name), color=INK, size=11, rotation=45 if many else 0,
