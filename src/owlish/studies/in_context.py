@@ -32,5 +32,5 @@ study = replace(
         *((f"rows_{n}", f"{n} rows shown", "the unmodified base, the teacher’s rows in its chat") for n in COUNTS),
         *((f"control_{n}", f"{n} neutral rows shown", "the same with the base’s own rows") for n in COUNTS),
     ),
-    remarks=("A base’s window holds about fifteen rows of numbers beside the question, and no more were shown.",),
+    remarks=("Of fifteen rows a base’s window holds fourteen or fifteen beside the question, and those were shown.",),
 )
