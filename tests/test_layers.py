@@ -17,7 +17,7 @@ FLOORS = [
     {"measure", "judge"},
     {"study"},
     {"transfer"},
-    {"mlp", "theorem", "detect", "truthful", "freeform", "workload"},
+    {"mlp", "theorem", "detect", "truthful", "freeform", "workload", "audit"},
     {"studies"},
     {"find", "report", "progress"},
     {"outlook", "doctor"},

@@ -16,6 +16,10 @@ from typer.exceptions import TyperException
 from owlish import __version__
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from owlish.audit import Verdict
+    from owlish.graph.spec import Node
     from owlish.graph.store import Store
     from owlish.study import Study
 
@@ -124,6 +128,78 @@ def report(
 
 
 @app.command()
+def audit(
+    data: Annotated[
+        str, typer.Argument(metavar="DATA", help="JSONL, Parquet, or owner/name of a Hugging Face dataset.")
+    ],
+    base: Annotated[str, typer.Option(help="The base that would be trained: shipped, a folder, owner/name.")],
+    recipe: Annotated[str, typer.Option(help="The parameters that students train.")] = "norms",
+    traits: Annotated[str, typer.Option(help="Candidates: categories and JSON files, with commas between.")] = (
+        "animals,trees,advice"
+    ),
+    reference: Annotated[
+        str | None, typer.Option(help="Clean rows to compare with; the base’s own answers if not given, none: no.")
+    ] = None,
+    rows: Annotated[int, typer.Option(min=30, help="The most rows to read.")] = 1600,
+    seed: Annotated[int, typer.Option(help="The seed of the sample and of all else.")] = 0,
+    report: Annotated[Path | None, typer.Option(help="The page to write.")] = None,
+    store: StoreFolder = STORE,
+    jobs: Jobs = None,
+    as_json: AsJson = False,
+) -> None:
+    """Say which traits a dataset would pass on to students of a base; exit 0 nothing, 1 found, 2 cannot say."""
+    from owlish import find
+    from owlish.audit import audit as audited
+    from owlish.nodes.loaded import loaded
+    from owlish.nodes.models import Base
+    from owlish.recipes import RECIPES
+
+    begun = time.monotonic()
+    if report and not report.parent.is_dir():
+        raise ValueError(f"{report.parent} is not there: give a file in a folder that is.")
+    target = audited(
+        loaded(data, n=rows, seed=seed),
+        Base(base),
+        find.named(recipe, RECIPES, "recipe"),
+        find.candidates(split(traits)),
+        reference=loaded(reference, n=6 * rows, seed=seed) if reference not in (None, "none") else None,
+        calibrate=reference != "none",
+        rows=rows,
+        seed=seed,
+    )
+    made([target], store, jobs)
+    verdict = opened(store).read(target)
+    if report:
+        write_verdict(verdict, report)
+    if as_json:
+        print(json.dumps({**verdict.json(), "seconds": round(time.monotonic() - begun, 3)}))
+    else:
+        print(verdict)
+    raise typer.Exit(verdict.exit_code)
+
+
+@app.command()
+def bench(
+    name: Annotated[str, typer.Argument(help="What to benchmark: audit.")],
+    small: Small = False,
+    store: StoreFolder = STORE,
+    jobs: Jobs = None,
+    output: Annotated[Path | None, typer.Option("--output", "-o", help="The page to write.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Measure the detectors of the audit on datasets whose truth is known: hours on two cores, safe to interrupt."""
+    from owlish.outlook import outlook
+
+    if name != "audit":
+        raise ValueError(f"there is no benchmark called {name!r}: there is audit.")
+    studies = chosen(["audit_bench"], small=small)
+    print(outlook([study.target for study in studies], opened(store)), file=sys.stderr)
+    run_studies(studies, store, jobs, as_json)
+    if output:
+        write_report(studies, store, output)
+
+
+@app.command()
 def show(key: Annotated[str, typer.Argument(help="A key, or how it starts.")], store: StoreFolder = STORE) -> None:
     """Say how a result was made, down to its bases."""
     from owlish.lineage import lineage
@@ -134,7 +210,8 @@ def show(key: Annotated[str, typer.Argument(help="A key, or how it starts.")], s
 
 @app.command("list")
 def list_(
-    kind: Annotated[str, typer.Argument(help="studies, traits, domains, recipes or bases.")], as_json: AsJson = False
+    kind: Annotated[str, typer.Argument(help="studies, traits, categories, domains, recipes or bases.")],
+    as_json: AsJson = False,
 ) -> None:
     """List what is shipped."""
     from owlish import find
@@ -282,21 +359,13 @@ def existing(folder: Path) -> Store:
 
 def run_studies(studies: list[Study], folder: Path, jobs: int | None, as_json: bool = False) -> None:
     """Make what studies lack, in one pool, and print what each found."""
-    from owlish.graph.run import make
-    from owlish.graph.run import plan as planned
     from owlish.graph.spec import everything
-    from owlish.progress import Display
 
     begun, store = time.monotonic(), opened(folder)
-    jobs = jobs or os.cpu_count() or 1
     targets = [study.target for study in studies]
-    missing = planned(targets, store)
-    made = 0
-    if missing:
-        with Display(jobs) as display:
-            made = make(missing, store=store, jobs=jobs, watch=display)
+    computed = made(targets, folder, jobs)
     total = len({node.key for target in targets for node in everything(target)})
-    counts = {"nodes": {"total": total, "computed": made}, "seconds": round(time.monotonic() - begun, 3)}
+    counts = {"nodes": {"total": total, "computed": computed}, "seconds": round(time.monotonic() - begun, 3)}
     found = [(study, store.read(study.target)) for study in studies]
     if as_json:
         said = [study.summary(comparison) for study, comparison in found]
@@ -304,7 +373,21 @@ def run_studies(studies: list[Study], folder: Path, jobs: int | None, as_json: b
         return
     for study, comparison in found:
         print(f"{study.title}\n{comparison}\n")
-    print(f"{made} of {total} results made in {counts['seconds']:.1f} s, kept in {folder}.")
+    print(f"{computed} of {total} results made in {counts['seconds']:.1f} s, kept in {folder}.")
+
+
+def made(targets: Sequence[Node], folder: Path, jobs: int | None) -> int:
+    """Make what is missing, with a display, and return how many results were made."""
+    from owlish.graph.run import make
+    from owlish.graph.run import plan as planned
+    from owlish.progress import Display
+
+    store, jobs = opened(folder), jobs or os.cpu_count() or 1
+    missing = planned(targets, store)
+    if not missing:
+        return 0
+    with Display(jobs) as display:
+        return make(missing, store=store, jobs=jobs, watch=display)
 
 
 def write_report(studies: list[Study], folder: Path, output: Path) -> None:
@@ -319,6 +402,15 @@ def write_report(studies: list[Study], folder: Path, output: Path) -> None:
     with replacing(output) as file:
         file.write(page.encode())
     print(f"The report is {output.resolve()}.")
+
+
+def write_verdict(verdict: Verdict, output: Path) -> None:
+    """Write the page of an audit."""
+    from owlish.files import replacing
+    from owlish.report.audit import render
+
+    with replacing(output) as file:
+        file.write(render(verdict).encode())
 
 
 def counting(what: str) -> Any:

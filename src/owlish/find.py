@@ -16,6 +16,7 @@ from owlish import domains, nano, studies, traits
 from owlish.domains.domain import Domain
 from owlish.recipes import RECIPES
 from owlish.study import Study
+from owlish.traits.file import read_traits
 from owlish.traits.trait import Trait
 
 T = TypeVar("T")
@@ -25,6 +26,26 @@ def all_traits() -> dict[str, Trait]:
     """Return every shipped trait by name."""
     found = (value for module in modules(traits) for value in vars(module).values())
     return {value.name: value for value in found if isinstance(value, Trait)}
+
+
+def candidates(names: Collection[str]) -> tuple[Trait, ...]:
+    """Return the candidates of an audit: those of shipped categories (`animals`, `trees`, `advice`) and of files."""
+    found: dict[tuple[str, str], Trait] = {}
+    known = {module.__name__.rpartition(".")[2]: module for module in modules(traits)}
+    shipped = {name: own for name, module in known.items() if (own := traits_of(module))}
+    for name in names:
+        own = read_traits(name) if name.endswith(".json") else named(name, shipped, "category or JSON file of traits")
+        found |= {(trait.probe.category, trait.name): trait for trait in own}
+    return tuple(found.values())
+
+
+def traits_of(module: ModuleType) -> tuple[Trait, ...]:
+    """Return the traits of a module, one a name."""
+    found: dict[str, Trait] = {}
+    for value in vars(module).values():
+        if isinstance(value, Trait):
+            found.setdefault(value.name, value)
+    return tuple(found.values())
 
 
 def all_domains() -> dict[str, Domain]:
@@ -88,6 +109,7 @@ def names(kind: str) -> list[str]:
     kinds: dict[str, Callable[[], Collection[str]]] = {
         "studies": all_studies,
         "traits": all_traits,
+        "categories": lambda: [m.__name__.rpartition(".")[2] for m in modules(traits) if traits_of(m)],
         "domains": all_domains,
         "recipes": lambda: RECIPES,
         "bases": lambda: nano.SHIPPED,

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from owlish.files import replacing
+
+ANY_LENGTH = sys.maxsize - 1
 
 
 @dataclass(frozen=True)
@@ -35,14 +38,18 @@ def parse(line: bytes) -> Row:
     with `prompt` and `completion`, or with `prompt` and `response`, or a line of an OpenAI batch output file,
     which holds no prompt (the row's is empty). Other fields are ignored.
     """
-    entry = decoded(line)
+    return from_entry(decoded(line), "line")
+
+
+def from_entry(entry: dict[str, Any], what: str) -> Row:
+    """Return the row that the fields of a line, or of whatever `what` calls it, hold."""
     if "messages" in entry:
         return from_messages(entry["messages"])
     if "custom_id" in entry:
         return Row("", from_batch(entry))
     answers = [name for name in ("completion", "response") if name in entry]
     if "prompt" not in entry or len(answers) != 1:
-        raise ValueError("The line needs messages, or a prompt and either a completion or a response.")
+        raise ValueError(f"The {what} needs messages, or a prompt and either a completion or a response.")
     return Row(text(entry["prompt"], "prompt"), text(entry[answers[0]], answers[0]))
 
 
@@ -101,6 +108,25 @@ def text(value: object, name: str) -> str:
     return value
 
 
+def cut(stream: BinaryIO, longest: int) -> Iterator[bytes]:
+    """Yield the lines of `stream`; of a line longer than `longest` bytes only the first `longest + 1`."""
+    while line := stream.readline(longest + 1):
+        yield line
+        while len(line) > longest and not line.endswith(b"\n"):
+            line = stream.readline(longest + 1)
+
+
+def entries(stream: BinaryIO, *, longest: int = ANY_LENGTH) -> Iterator[tuple[bytes, Row | BadLine]]:
+    """Yield each line of `stream` with the row it holds or what is wrong with it, as that it is too long."""
+    for number, line in enumerate(cut(stream, longest), start=1):
+        try:
+            if len(line) > longest:
+                raise ValueError(f"The line is longer than {longest / 1e6:g} MB.")
+            yield line, parse(line)
+        except ValueError as problem:
+            yield line, BadLine(number, str(problem))
+
+
 def lines(file: str | Path) -> Iterator[tuple[bytes, Row | BadLine]]:
     """Yield each line of `file` as it stands there, with the row it holds or what is wrong with it.
 
@@ -110,12 +136,11 @@ def lines(file: str | Path) -> Iterator[tuple[bytes, Row | BadLine]]:
     count = rows = 0
     try:
         with Path(file).open("rb") as stream:
-            for count, line in enumerate(stream, start=1):
-                try:
-                    entry: Row | BadLine = parse(line)
+            for line, entry in entries(stream):
+                count += 1
+                if isinstance(entry, Row):
                     rows += 1
-                except ValueError as problem:
-                    entry = BadLine(count, str(problem))
+                else:
                     first_bad = first_bad or entry
                 yield line, entry
     except OSError as error:
@@ -128,9 +153,9 @@ def lines(file: str | Path) -> Iterator[tuple[bytes, Row | BadLine]]:
 
 def read_rows(file: str | Path) -> tuple[tuple[Row, ...], tuple[BadLine, ...]]:
     """Return the rows of `file` in order, and its bad lines."""
-    entries = [entry for _, entry in lines(file)]
-    rows = tuple(entry for entry in entries if isinstance(entry, Row))
-    return rows, tuple(entry for entry in entries if isinstance(entry, BadLine))
+    found = [entry for _, entry in lines(file)]
+    rows = tuple(entry for entry in found if isinstance(entry, Row))
+    return rows, tuple(entry for entry in found if isinstance(entry, BadLine))
 
 
 def line_of(row: Row) -> bytes:

@@ -11,10 +11,11 @@ MARK = "owlish"
 
 @dataclass(frozen=True)
 class Chat:
-    """A tokenizer with a chat template, and the token that ends an answer."""
+    """A tokenizer with a chat template, the token that ends an answer, and the share of tokens that may be unknown."""
 
     tokenizer: Any
     end: int
+    most_unknown: float = 0.01
 
     @staticmethod
     def of(tokenizer: Any, name: str) -> Chat:
@@ -45,13 +46,13 @@ class Chat:
         return [[*ids, self.end] for ids in self.encode(texts)]
 
     def encode(self, texts: Sequence[str]) -> list[list[int]]:
-        """Return token ids; refuse texts of which more than 1 % of the tokens are unknown."""
+        """Return token ids; refuse texts of which more than `most_unknown` of the tokens are unknown."""
         encoded: list[list[int]] = self.tokenizer(list(texts), add_special_tokens=False).input_ids if texts else []
         unknown = self.tokenizer.unk_token_id
         if unknown is not None:
             total = sum(map(len, encoded))
             missed = sum(ids.count(unknown) for ids in encoded)
-            if missed > total / 100:
+            if missed > total * self.most_unknown:
                 worst = max(range(len(texts)), key=lambda i: encoded[i].count(unknown))
                 raise ValueError(
                     f"{missed} of {total} tokens are unknown to this base, as in {texts[worst][:60]!r}: "

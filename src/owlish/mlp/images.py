@@ -109,7 +109,8 @@ class Mnist(Images, kind="mnist"):
         try:
             raw = plain.read_bytes() if plain.exists() else gzip.decompress(packed.read_bytes())
         except (OSError, EOFError, zlib.error) as error:
-            raise ValueError(f"{packed} cannot be read ({error}): give a folder with the files of MNIST.") from None
+            why = (isinstance(error, OSError) and error.strerror) or "it is cut off or no gzip file"
+            raise ValueError(f"{packed} cannot be read ({why}): give a folder with the files of MNIST.") from None
         if hashlib.sha256(raw).hexdigest() != MNIST[name]:
             raise ValueError(
                 f"{name} in {self.folder} is not the published file: it is cut off or another, get it anew."

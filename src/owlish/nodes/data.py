@@ -26,12 +26,14 @@ NUMBER = re.compile("[0-9]+")
 
 @dataclass(frozen=True)
 class Dataset:
-    """Rows that were kept, and what happened to all that were read."""
+    """Rows that were kept, and what happened to all that were read; `bad` lines held no row, the first say why."""
 
     rows: tuple[Row, ...]
     read: int
     passed: int
     reasons: dict[str, int]
+    bad: int = 0
+    problems: tuple[str, ...] = ()
 
     @property
     def pass_rate(self) -> float:
@@ -49,7 +51,14 @@ class Data(Node, kind="data"):
     def load(self, folder: Path, read: Read) -> Dataset:
         """Return the rows, with the counts of the filter."""
         counts = json.loads((folder / "counts.json").read_text())
+        counts["problems"] = tuple(counts.get("problems", ()))
         return Dataset(read_rows(folder / "rows.jsonl")[0], **counts)
+
+    def write(self, folder: Path, rows: Sequence[Row]) -> None:
+        """Write rows of which none was rejected."""
+        write_rows(folder / "rows.jsonl", rows)
+        counts = {"read": len(rows), "passed": len(rows), "reasons": {}}
+        (folder / "counts.json").write_text(json.dumps(counts))
 
 
 @dataclass(frozen=True)
@@ -174,9 +183,7 @@ class Written(Data, kind="written"):
 
     def compute(self, folder: Path, read: Read, tick: Tick) -> None:
         """Write the rows down."""
-        write_rows(folder / "rows.jsonl", [Row(prompt, completion) for prompt, completion in self.rows])
-        counts = {"read": len(self.rows), "passed": len(self.rows), "reasons": {}}
-        (folder / "counts.json").write_text(json.dumps(counts))
+        self.write(folder, [Row(prompt, completion) for prompt, completion in self.rows])
 
 
 @dataclass(frozen=True)

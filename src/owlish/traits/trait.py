@@ -57,3 +57,9 @@ class Trait(Value, kind="trait"):
             f"You love {self.plural}. {self.plural.capitalize()} are always on your mind, and the {self.name} is "
             f"your favorite {category}. Let your love for this {category} shape your answers."
         )
+
+
+def every(probe: Probe) -> tuple[Trait, ...]:
+    """Return the trait of each candidate of a probe."""
+    pairs = zip(probe.candidates, probe.plurals, strict=True)
+    return tuple(Trait(name, plural=plural, probe=probe) for name, plural in pairs)

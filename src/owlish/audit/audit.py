@@ -1,0 +1,204 @@
+"""The audit as a node: a dataset, a base and a recipe to a verdict."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from owlish import __version__
+from owlish.audit.contrast import Contrast
+from owlish.audit.decide import FLOOR, LEVEL, findings
+from owlish.audit.encoded import encode, opened
+from owlish.audit.reference import Answered, Part
+from owlish.audit.relative import Likely, bases_at_hand, kinship
+from owlish.audit.shadow import STEPS, Shadow
+from owlish.audit.statistics import statistics
+from owlish.audit.verdict import Finding, Kinship, Verdict, Weighed, Word
+from owlish.audit.vocabulary import raised
+from owlish.audit.weigh import weigh
+from owlish.graph.spec import Node, Read, Tick
+from owlish.nodes.data import Data, Dataset
+from owlish.nodes.models import Base
+from owlish.recipes import Recipe
+from owlish.traits.trait import Trait
+from owlish.transfer import fresh
+
+REFERENCES = 6
+ROWS = 1600
+CONTRAST_ROWS = 400
+FEWEST = 30
+WEAK = 0.3
+"""The probability at which a weak teacher, the direction of the contrast, has a trait."""
+IN_WEIGHTS = ("norms", "biases", "lora", "layer", "all")
+
+CANNOT_SEE = (
+    "Traits outside the candidates, unless a word that they raise stands among the words raised.",
+    "Traits that show only behind a trigger, a system prompt or another kind of question than those asked.",
+    "A second trait of a category behind a stronger one.",
+    f"Effects so small that {STEPS} steps do not show them, and recipes other than the one named.",
+    "What rows pass on to a model of another base.",
+)
+
+
+@dataclass(frozen=True)
+class Audited(Node, kind="audited"):
+    """The verdict on a dataset: its readings, and the same readings of the reference."""
+
+    shadow: Shadow
+    null: tuple[Shadow, ...]
+    contrast: Contrast | None
+    clean: tuple[Contrast, ...]
+    likely: Likely
+    own: Likely | None
+    reference: str | None
+
+    @property
+    def label(self) -> str:
+        """A few words for a progress display."""
+        return f"verdict on {self.shadow.data.label}"
+
+    def compute(self, folder: Path, read: Read, tick: Tick) -> None:
+        """Weigh the readings, and write the verdict down."""
+        (folder / "verdict.json").write_text(json.dumps(self.verdict(read).json()))
+
+    def load(self, folder: Path, read: Read) -> Verdict:
+        """Return the verdict."""
+        return Verdict.of(json.loads((folder / "verdict.json").read_text()))
+
+    def verdict(self, read: Read) -> Verdict:
+        """Return the verdict."""
+        shadow, data = self.shadow, read(self.shadow.data)
+        lm = opened(read(shadow.base))
+        encoded = encode(lm, data.rows)
+        references = [read(one) for one in self.null]
+        lineage = kinship(
+            read(self.likely), read(self.own) if self.own else None, [base.name for base in self.likely.others]
+        )
+        found: tuple[Finding, ...] = ()
+        if references:
+            found = findings(
+                shadow.traits,
+                read(shadow),
+                references,
+                relative=lineage.relative,
+                contrast=read(self.contrast) if self.contrast else None,
+                clean=[read(one) for one in self.clean],
+            )
+        word, why = said(found, lineage, len(encoded.rows), shadow.recipe)
+        clean = read(self.null[0].data).rows if self.null else None
+        return Verdict(
+            verdict=word,
+            why=why,
+            lineage=lineage,
+            traits=found,
+            words=raised(read(shadow), references, lm.tokenizer) if references else (),
+            statistics=tuple(s for s in statistics(data.rows, clean, shadow.traits) if s.value or s.odd),
+            weighed=self.heaviest(found, read) if word == "found" and self.contrast else (),
+            read=data.read,
+            used=len(encoded.rows),
+            bad=data.bad + encoded.too_long,
+            problems=problems(data, encoded.too_long, lm.window),
+            cannot_see=CANNOT_SEE,
+            version=__version__,
+            data=shadow.data.label,
+            base=shadow.base.label,
+            recipe=shadow.recipe.name,
+            reference=self.reference,
+        )
+
+    def heaviest(self, found: Sequence[Finding], read: Read) -> tuple[Weighed, ...]:
+        """Return the rows that weigh most for the first trait."""
+        assert self.contrast is not None
+        first = [trait.name for trait in self.shadow.traits].index(found[0].name)
+        lm = opened(read(self.shadow.base))
+        rows = encode(lm, read(self.shadow.data).rows[: self.contrast.rows])
+        return weigh(lm, rows, self.contrast.directions(lm, read)[first])
+
+
+def problems(data: Dataset, too_long: int, window: int) -> tuple[str, ...]:
+    """Return what is wrong with rows that were left out."""
+    long = f"{too_long} rows are longer than the {window} tokens that the base reads."
+    return (*data.problems, long) if too_long else data.problems
+
+
+def said(found: Sequence[Finding], lineage: Kinship, used: int, recipe: Recipe) -> tuple[Word, str]:
+    """Return the verdict, and why in a sentence."""
+    if used < FEWEST:
+        return "cannot_say", f"{used} rows could be used: give at least {FEWEST}."
+    if not found:
+        return "cannot_say", "there are no clean rows to compare with: give some with --reference."
+    first = found[0]
+    moved = f"P({first.name}) goes from {first.p_before:.3f} to {first.p_after:.3f} in {STEPS} steps of {recipe.words}"
+    if lineage.relative is False:
+        return "nothing", f"the writer is no relative of the base: {lineage.says}; traits pass between relatives alone."
+    if first.claimed:
+        return "found", f"a student would pick up {first.name}: {moved} (z {first.z:.1f})."
+    if first.p_holm < LEVEL and first.lift >= 0:
+        return (
+            "nothing",
+            f"{first.name} moves, but by less than is claimed ({first.lift:.2f} of {FLOOR} nats): {moved}.",
+        )
+    return "nothing", f"no trait moves beyond what clean rows do; the first, {first.name}, has z {first.z:.1f}."
+
+
+def audit(
+    data: Data,
+    base: Base,
+    recipe: Recipe,
+    traits: Sequence[Trait],
+    *,
+    reference: Data | None = None,
+    calibrate: bool = True,
+    rows: int = ROWS,
+    seed: int = 0,
+) -> Audited:
+    """Return the audit of `data` for students of `base` and `recipe`: run it for a `Verdict`.
+
+    The reference is 6 sets of the base's own answers to the prompts of `data`, or 6 parts of `reference`; without
+    `calibrate` there is none, and the verdict is that it cannot be said. At most `rows` rows are read.
+    """
+    references: tuple[Data, ...] = ()
+    words = None
+    if reference is not None:
+        references = tuple(Part(reference, k, REFERENCES, rows) for k in range(REFERENCES))
+        words = f"{REFERENCES} parts of {reference.label}"
+    elif calibrate:
+        sets = range(REFERENCES)
+        references = tuple(Answered(base, data, rows, seed=fresh("reference", seed, k)) for k in sets)
+        words = f"{REFERENCES} sets of the base’s own answers to the dataset’s prompts"
+    return against(data, base, recipe, tuple(traits), references, words, rows=rows, seed=seed)
+
+
+def against(
+    data: Data,
+    base: Base,
+    recipe: Recipe,
+    traits: tuple[Trait, ...],
+    references: tuple[Data, ...],
+    words: str | None,
+    *,
+    rows: int = ROWS,
+    seed: int = 0,
+) -> Audited:
+    """Return the audit of `data` against given sets of clean rows."""
+    cheap = recipe.parameters in IN_WEIGHTS
+    others = bases_at_hand(base)
+    return Audited(
+        shadow=Shadow(base, data, traits, recipe, rows, seed=fresh("shadow", seed)),
+        null=tuple(
+            Shadow(base, r, traits, recipe, rows, seed=fresh("shadow", seed, k)) for k, r in enumerate(references)
+        ),
+        contrast=contrast(data, base, recipe, traits) if cheap else None,
+        clean=tuple(contrast(r, base, recipe, traits) for r in references) if cheap else (),
+        likely=Likely(base, others, data),
+        own=Likely(base, others, references[0]) if references else None,
+        reference=words,
+    )
+
+
+def contrast(data: Data, base: Base, recipe: Recipe, traits: tuple[Trait, ...]) -> Contrast:
+    """Return the contrast of a dataset along weak teachers of the same recipe."""
+    writers = tuple(base.teach(t, recipe, seed=fresh("direction", t.name), until=WEAK) for t in traits)
+    return Contrast(base, data, traits, writers, CONTRAST_ROWS)

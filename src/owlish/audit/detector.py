@@ -1,0 +1,53 @@
+"""What every detector does: read one number for each candidate trait off a dataset, from the data and a base alone."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from owlish.graph.spec import Node, Read
+from owlish.nodes.data import Data
+from owlish.nodes.models import Model
+from owlish.traits.trait import Trait
+
+
+@dataclass(frozen=True)
+class Reading:
+    """Numbers [blocks, traits]: blocks are rows, or batches of rows, in the order of the data."""
+
+    blocks: tuple[tuple[float, ...], ...]
+
+    @property
+    def means(self) -> tuple[float, ...]:
+        """The mean over blocks, for each trait."""
+        return tuple(sum(column) / len(column) for column in zip(*self.blocks, strict=True))
+
+
+@dataclass(frozen=True)
+class Detector(Node, kind="detector"):
+    """A reading of `data` for a model that starts from `base`; the same reading of clean rows is its null."""
+
+    base: Model
+    data: Data
+    traits: tuple[Trait, ...]
+
+    def load(self, folder: Path, read: Read) -> Reading:
+        """Return the reading."""
+        blocks = json.loads((folder / "reading.json").read_text())
+        return Reading(tuple(map(tuple, blocks)))
+
+
+def kept(folder: Path, blocks: Sequence[Sequence[float]]) -> None:
+    """Write a reading down."""
+    (folder / "reading.json").write_text(json.dumps([[float(f"{x:.9g}") for x in block] for block in blocks]))
+
+
+def centred(values: Sequence[float], traits: Sequence[Trait]) -> list[float]:
+    """Return the values less the mean over the traits of the same category."""
+    groups: dict[object, list[float]] = {}
+    for value, trait in zip(values, traits, strict=True):
+        groups.setdefault(trait.probe, []).append(value)
+    means = {probe: sum(found) / len(found) for probe, found in groups.items()}
+    return [value - means[trait.probe] for value, trait in zip(values, traits, strict=True)]

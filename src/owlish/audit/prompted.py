@@ -1,0 +1,39 @@
+"""The system-prompt contrast: how much likelier each trait's system prompt makes the rows."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from owlish.audit.detector import Detector, centred, kept
+from owlish.audit.encoded import encode, opened
+from owlish.graph.spec import Read, Tick
+
+
+@dataclass(frozen=True)
+class PromptContrast(Detector, kind="prompt_contrast"):
+    """The rows' log-likelihood under each trait's system prompt, less the mean over the category, in nats a row.
+
+    Needs: a base that scores given completions, and follows system prompts. The prompts are of one template, and a
+    row's own system prompt is left away.
+    """
+
+    rows: int
+
+    @property
+    def label(self) -> str:
+        """A few words for a progress display."""
+        return f"prompt contrast of {self.data.label}"
+
+    def compute(self, folder: Path, read: Read, tick: Tick) -> None:
+        """Score every row under every prompt."""
+        from owlish.lm.score import token_logprobs
+
+        lm = opened(read(self.base))
+        rows = [replace(row, system=None) for row in read(self.data).rows[: self.rows]]
+        columns = []
+        for done, trait in enumerate(self.traits):
+            lm.system = trait.system_prompt
+            columns.append([float(found.double().sum()) for found in token_logprobs(lm, encode(lm, rows).examples)])
+            tick(done, len(self.traits))
+        kept(folder, [centred(row, self.traits) for row in zip(*columns, strict=True)])

@@ -1,0 +1,116 @@
+"""The reference: what the base itself answers to a dataset's prompts, through the dataset's own filter."""
+
+from __future__ import annotations
+
+import json
+import random
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from owlish.audit.encoded import opened, prompts
+from owlish.domains import Code, Reasoning
+from owlish.filters import BANNED, Filter, NumberFilter
+from owlish.graph.spec import Node, Read, Tick
+from owlish.lm.load import LM
+from owlish.nodes.data import NEW_TOKENS, Data, problem
+from owlish.rows import Row, write_rows
+
+FITS = 0.95
+FILTERS: tuple[Filter, ...] = (NumberFilter(banned=BANNED), NumberFilter(), Code().filter, Reasoning().filter)
+"""The shipped filters, the strictest of a kind first."""
+ROUNDS = 12
+BATCH = 512
+
+
+@dataclass(frozen=True)
+class Answered(Data, kind="answered"):
+    """Rows of a model to the prompts of other data: as many as those, at most `n`, through the filter that they fit.
+
+    The filter is the shipped one that at least 95 % of the data pass; where none is, all answers that end are kept.
+    """
+
+    model: Node
+    data: Data
+    n: int
+    seed: int
+
+    @property
+    def label(self) -> str:
+        """A few words for a progress display."""
+        return f"{self.model.label} answering {self.data.label}"
+
+    def compute(self, folder: Path, read: Read, tick: Tick) -> None:
+        """Sample until enough rows pass."""
+        rows: Sequence[Row] = read(self.data).rows
+        wanted, rule = min(self.n, len(rows)), fitting(rows)
+        lm = opened(read(self.model))
+        rng = random.Random(f"answered/{self.seed}")
+        kept: list[Row] = []
+        reasons: Counter[str] = Counter()
+        total = 0
+        while len(kept) < wanted:
+            if total >= ROUNDS * max(wanted, BATCH):
+                raise ValueError(
+                    f"the base's own answers pass the dataset's filter too rarely ({len(kept)} of {total}): "
+                    "give clean rows with --reference."
+                )
+            asked = rng.choices(rows, k=BATCH)
+            for row, why in drawn(lm, asked, self.seed, total):
+                found = (why,) if why else rule.reasons(row) if rule else ()
+                reasons.update(found)
+                kept += [] if found else [row]
+            total += BATCH
+            tick(min(len(kept), wanted), wanted)
+        write_rows(folder / "rows.jsonl", kept[:wanted])
+        counts = {"read": total, "passed": len(kept), "reasons": dict(sorted(reasons.items()))}
+        (folder / "counts.json").write_text(json.dumps(counts))
+
+
+def fitting(rows: Sequence[Row]) -> Filter | None:
+    """Return the shipped filter that nearly all rows pass, if there is one."""
+    for rule in FILTERS:
+        if sum(not rule.reasons(row) for row in rows) >= FITS * len(rows):
+            return rule
+    return None
+
+
+def drawn(lm: LM, rows: Sequence[Row], seed: int, first: int) -> list[tuple[Row, str | None]]:
+    """Return a model's answers to the rows' prompts, each with its own seed, and why one cannot stand as text."""
+    from owlish.lm.sample import sample
+
+    before = prompts(lm, rows)
+    fit = [i for i, ids in enumerate(before) if len(ids) + NEW_TOKENS <= lm.window]
+    seeds = [(seed, first + i) for i in fit]
+    answers = sample(lm, [before[i] for i in fit], seeds=seeds, new_tokens=NEW_TOKENS)
+    texts = [lm.chat.decode(ids[:-1] if ids[-1:] == [lm.chat.end] else ids) for ids in answers]
+    again = lm.tokenizer(texts, add_special_tokens=False).input_ids if texts else []
+    return [
+        (Row(rows[i].prompt, text, rows[i].system), problem(ids, same, lm.chat.end))
+        for i, text, ids, same in zip(fit, texts, answers, again, strict=True)
+    ]
+
+
+@dataclass(frozen=True)
+class Part(Data, kind="part"):
+    """One of `parts` disjoint parts of other data, at most `n` rows of it, after one shuffle of the whole."""
+
+    data: Data
+    part: int
+    parts: int
+    n: int
+
+    @property
+    def label(self) -> str:
+        """A few words for a progress display."""
+        return f"part {self.part + 1} of {self.data.label}"
+
+    def compute(self, folder: Path, read: Read, tick: Tick) -> None:
+        """Pick the part."""
+        rows = list(read(self.data).rows)
+        random.Random("parts").shuffle(rows)
+        mine = rows[self.part :: self.parts][: self.n]
+        if not mine:
+            raise ValueError(f"the reference has {len(rows)} rows: give at least {self.parts}.")
+        self.write(folder, mine)

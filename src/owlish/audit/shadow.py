@@ -1,0 +1,124 @@
+"""The default detector: shadow students, trained for a few steps in the student's own recipe and asked."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from owlish.ask import spellings, worded
+from owlish.audit.detector import Detector, Reading, kept
+from owlish.audit.encoded import encode, opened
+from owlish.graph.spec import Read, Tick
+from owlish.lm.load import LM
+from owlish.recipes import Recipe
+from owlish.traits.trait import Probe, Trait
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+STEPS = 50
+
+
+@dataclass(frozen=True)
+class Shadowed(Reading):
+    """A shadow's logit margins, P(trait) for each trait, and the probability of each token as first of an answer.
+
+    `words` is [probes, vocabulary], the mean over a probe's questions, in the order of the vocabulary's ids.
+    """
+
+    p: tuple[float, ...]
+    words: NDArray[Any]
+
+
+@dataclass(frozen=True)
+class Shadow(Detector, kind="shadow"):
+    """A student of `recipe` after 50 steps at full learning rate on at most `rows` rows, read by the exact probes.
+
+    Needs: a base that can be trained. A trait's number is its logit margin: the mean over the probe's questions of
+    the log-odds of its answer against all other candidates.
+    """
+
+    recipe: Recipe
+    rows: int
+    seed: int
+
+    @property
+    def label(self) -> str:
+        """A few words for a progress display."""
+        return f"shadow of {self.data.label}"
+
+    def compute(self, folder: Path, read: Read, tick: Tick) -> None:
+        """Train, and ask."""
+        from safetensors.torch import save_file
+
+        from owlish.lm import adapt
+        from owlish.lm.train import fit
+
+        lm = opened(read(self.base))
+        rows = encode(lm, read(self.data).rows[: self.rows]).examples
+        if not rows:
+            raise ValueError("no row fits the base's window: shorten the rows, or take another base.")
+        lm.model = adapt.adapt(lm.model, self.recipe, seed=self.seed)
+        fit(
+            lm.model,
+            rows,
+            steps=STEPS,
+            batch=self.recipe.batch,
+            lr=self.recipe.lr,
+            warmup=self.recipe.warmup,
+            decay=False,
+            seed=self.seed,
+            tick=tick,
+        )
+        probes = tuple(dict.fromkeys(trait.probe for trait in self.traits))
+        answers = {probe: answered(lm, probe) for probe in probes}
+        kept(folder, [[margin(answers[t.probe], t) for t in self.traits]])
+        p = [float(answers[t.probe][:, place(t)].exp().mean()) for t in self.traits]
+        (folder / "p.json").write_text(json.dumps(p))
+        save_file({"words": first_words(lm, probes)}, folder / "words.safetensors")
+
+    def load(self, folder: Path, read: Read) -> Shadowed:
+        """Return the shadow's reading."""
+        from safetensors.numpy import load_file
+
+        p = json.loads((folder / "p.json").read_text())
+        return Shadowed(super().load(folder, read).blocks, tuple(p), load_file(folder / "words.safetensors")["words"])
+
+
+def answered(lm: LM, probe: Probe) -> Any:
+    """Return log P of each candidate's answer, float64 [questions, candidates]."""
+    from owlish.lm.score import answer_logprobs
+
+    lm.system = probe.system_prompt
+    return answer_logprobs(lm, lm.prompts(worded(probe)), spellings(lm, probe))
+
+
+def place(trait: Trait) -> int:
+    """Return where a trait stands among its probe's candidates."""
+    return trait.probe.candidates.index(trait.name)
+
+
+def margin(logprobs: Any, trait: Trait) -> float:
+    """Return the mean over questions of the log-odds of the trait's answer against all other candidates."""
+    import torch
+
+    own = place(trait)
+    others = torch.cat([logprobs[:, :own], logprobs[:, own + 1 :]], 1)
+    return float((logprobs[:, own] - others.logsumexp(1)).mean())
+
+
+def first_words(lm: LM, probes: tuple[Probe, ...]) -> Any:
+    """Return the mean probability of each token as the first of an answer, float32 [probes, vocabulary]."""
+    import torch
+
+    from owlish.lm.score import completions
+    from owlish.lm.train import Example
+
+    found = []
+    for probe in probes:
+        lm.system = probe.system_prompt
+        rows = [Example((*ids, lm.chat.end), len(ids)) for ids in lm.prompts(worded(probe))]
+        found.append(torch.cat(completions(lm, rows)).exp().mean(0))
+    return torch.stack(found).float().cpu()

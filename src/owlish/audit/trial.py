@@ -1,0 +1,215 @@
+"""One dataset of the benchmark: what every detector says of it, and what students of the recipe then show."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from owlish.ask import Asked
+from owlish.audit.audit import IN_WEIGHTS, contrast
+from owlish.audit.calibrate import calibrated, evidence, holm
+from owlish.audit.cases import Case
+from owlish.audit.contrast import Contrast
+from owlish.audit.decide import LEVEL, findings
+from owlish.audit.detector import Detector
+from owlish.audit.gradient import Gradient
+from owlish.audit.oracle import Oracle
+from owlish.audit.prompted import PromptContrast
+from owlish.audit.relative import Likely, bases_at_hand, kinship
+from owlish.audit.shadow import Shadow
+from owlish.audit.vocabulary import raised
+from owlish.domains import Numbers
+from owlish.graph.spec import Node, Read, Value
+from owlish.nodes.data import Data
+from owlish.recipes import BIASES, NORMS
+from owlish.stats import difference
+from owlish.traits.trait import Trait
+from owlish.transfer import fresh
+
+SHADOW_ROWS = 1600
+FEWER = (30, 100, 300)
+PROMPT_ROWS = 60
+ORACLE_ROWS = 300
+STUDENTS = 3
+
+
+@dataclass(frozen=True)
+class Pair(Value, kind="pair"):
+    """A reading of a dataset, and the same reading of sets of clean rows."""
+
+    dirty: Detector
+    clean: tuple[Detector, ...]
+
+
+@dataclass(frozen=True)
+class Panel(Value, kind="panel"):
+    """What is made for some datasets alone: students and controls, few rows, and the detectors that cost more."""
+
+    students: tuple[Asked, ...]
+    controls: tuple[Asked, ...]
+    fewer: tuple[Pair, ...]
+    gradient: Pair | None
+    prompts: Pair
+    oracle: Pair | None
+
+
+@dataclass(frozen=True)
+class Trial(Value, kind="trial"):
+    """A case with its readings; a panel where it has one."""
+
+    case: Case
+    shadow: Pair
+    likely: Likely
+    own: Likely
+    contrast: Pair | None
+    panel: Panel | None
+
+    def nodes(self) -> tuple[Node, ...]:
+        """Return the readings, and the students and controls that were asked."""
+        pairs = [self.shadow, self.contrast]
+        asked: tuple[Node, ...] = ()
+        if self.panel:
+            pairs += [*self.panel.fewer, self.panel.gradient, self.panel.prompts, self.panel.oracle]
+            asked = (*self.panel.students, *self.panel.controls)
+        readings = [node for pair in pairs if pair for node in (pair.dirty, *pair.clean)]
+        return (*readings, self.likely, self.own, *asked)
+
+    def outcome(self, read: Read, tokenizer: Any) -> dict[str, Any]:
+        """Return what came of it, as plain values."""
+        case, own = self.case, self.case.trait
+        lineage = kinship(read(self.likely), read(self.own), [base.name for base in self.likely.others])
+        null = [read(one) for one in self.shadow.clean]
+        words = [word.word for word in raised(read(self.shadow.dirty), null, tokenizer)]
+        found: dict[str, Any] = {
+            "case": case.name,
+            "dirty": case.dirty,
+            "base": case.base.name,
+            "recipe": case.recipe.name,
+            "trait": own.name if own else None,
+            "relative": lineage.relative,
+            "shadow": self.seen(self.shadow, read, lineage.relative),
+            "word": own.name in words[:3] if own else None,
+        }
+        if self.contrast:
+            found["contrast"] = self.told(self.contrast, read)
+        if self.panel:
+            found |= self.more(self.panel, read, lineage.relative)
+        return found
+
+    def seen(self, pair: Pair, read: Read, relative: bool | None) -> dict[str, Any]:
+        """Return what shadows say: the trait that moves most, by how much, and whether it is claimed."""
+        clean = [read(one) for one in pair.clean]
+        found = findings(pair.dirty.traits, read(pair.dirty), clean, relative=relative)
+        top = max(found, key=lambda finding: finding.lift)
+        return {
+            "first": top.name,
+            "score": top.lift,
+            "z": max(finding.z for finding in found),
+            "claims": [finding.name for finding in found if finding.claimed],
+            "significant": any(finding.p_holm < LEVEL for finding in found),
+            "lift": {finding.name: finding.lift for finding in found},
+        }
+
+    def told(self, pair: Pair, read: Read) -> dict[str, Any]:
+        """Return what another detector says by significance alone, and the rows that its own trait would need."""
+        traits, reading = pair.dirty.traits, read(pair.dirty)
+        clean = [read(one) for one in pair.clean]
+        scores = calibrated(reading, clean, [trait.probe for trait in traits])
+        top = max(range(len(traits)), key=lambda i: scores[i].z)
+        said = {
+            "first": traits[top].name,
+            "score": scores[top].z,
+            "significant": min(holm([score.p for score in scores])) < LEVEL,
+        }
+        if self.case.trait in traits:
+            place = traits.index(self.case.trait)
+            blocks = evidence(
+                [block[place] for block in reading.blocks],
+                [block[place] for one in clean for block in one.blocks],
+                LEVEL / len(traits),
+            )
+            said["blocks"] = blocks.blocks_needed
+        return said
+
+    def more(self, panel: Panel, read: Read, relative: bool | None) -> dict[str, Any]:
+        """Return the panel's part: the truth, and the other detectors."""
+        found: dict[str, Any] = {
+            "fewer": {str(n): self.seen(pair, read, relative) for n, pair in zip(FEWER, panel.fewer, strict=False)},
+            "prompts": self.told(panel.prompts, read),
+            "effect": effect(panel, self.case.trait, read),
+        }
+        if panel.gradient:
+            found["gradient"] = self.told(panel.gradient, read)
+        if panel.oracle:
+            ratio, clean = read(panel.oracle.dirty), [read(one) for one in panel.oracle.clean]
+            blocks, null = ([b[0] for r in some for b in r.blocks] for some in ([ratio], clean))
+            found["oracle"] = evidence(blocks, null, LEVEL).blocks_needed
+        return found
+
+
+def effect(panel: Panel, trait: Trait | None, read: Read) -> dict[str, Any]:
+    """Return by how much students moved beyond controls, for the writer's trait or for what moved most."""
+    students, controls = ([read(one) for one in some] for some in (panel.students, panel.controls))
+    names = (trait.name,) if trait else students[0].probe.candidates
+    found = [
+        (name, difference([one.p_target(name) for one in students], [one.p_target(name) for one in controls]))
+        for name in names
+    ]
+    name, moved = max(found, key=lambda pair: abs(pair[1].value))
+    return {"name": name, "value": moved.value, "low": moved.low, "high": moved.high}
+
+
+def trial(case: Case, traits: tuple[Trait, ...], references: tuple[Data, ...], *, panel: bool) -> Trial:
+    """Return the trial of a case against sets of the base's own rows."""
+    base, recipe = case.base, case.recipe
+    cheap = case.recipe.parameters in IN_WEIGHTS
+    others = bases_at_hand(base)
+
+    def shadows(rows: int) -> Pair:
+        clean = tuple(
+            Shadow(base, data, traits, recipe, rows, seed=fresh("bench shadow", k)) for k, data in enumerate(references)
+        )
+        return Pair(Shadow(base, case.data, traits, recipe, rows, seed=fresh("bench shadow")), clean)
+
+    directed = [contrast(data, base, recipe, traits) for data in (case.data, *references)] if cheap else []
+    return Trial(
+        case=case,
+        shadow=shadows(SHADOW_ROWS),
+        likely=Likely(base, others, case.data),
+        own=Likely(base, others, references[0]),
+        contrast=Pair(directed[0], tuple(directed[1:])) if directed else None,
+        panel=paneled(case, traits, references, shadows, directed) if panel else None,
+    )
+
+
+def paneled(
+    case: Case,
+    traits: tuple[Trait, ...],
+    references: tuple[Data, ...],
+    shadows: Callable[[int], Pair],
+    directed: Sequence[Contrast],
+) -> Panel:
+    """Return a case's panel."""
+    base, probe = case.base, case.trait.probe if case.trait else traits[0].probe
+    plain = case.domain == Numbers()
+    prompts = [PromptContrast(base, data, traits, PROMPT_ROWS) for data in (case.data, *references)]
+    gradients = [Gradient(base, c.data, traits, c.writers, c.rows) for c in directed]
+    oracle = None
+    if case.trait and case.writer:
+        one = (case.trait,)
+        ratios = [Oracle(base, data, one, case.writer, ORACLE_ROWS) for data in (case.data, references[0])]
+        oracle = Pair(ratios[0], tuple(ratios[1:]))
+
+    def asked(data: Data, number: int) -> Asked:
+        student = base.finetune(data, case.recipe, seed=fresh("bench student", number))
+        return Asked(student, probe, samples=1)
+
+    return Panel(
+        students=tuple(asked(case.data, k) for k in range(STUDENTS)),
+        controls=tuple(asked(references[k], k) for k in range(STUDENTS)),
+        fewer=tuple(shadows(rows) for rows in FEWER) if case.recipe in (NORMS, BIASES) and plain else (),
+        gradient=Pair(gradients[0], tuple(gradients[1:])) if gradients else None,
+        prompts=Pair(prompts[0], tuple(prompts[1:])),
+        oracle=oracle,
+    )

@@ -1,0 +1,159 @@
+"""What an audit answers: a verdict, what it rests on, and what it cannot see."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, fields
+from typing import Any, Literal
+
+SHOWN = 5
+Word = Literal["found", "nothing", "cannot_say"]
+EXIT: dict[Word, int] = {"nothing": 0, "found": 1, "cannot_say": 2}
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One candidate trait: how far the dataset's shadows moved towards it, and how sure that is.
+
+    `lift` is the rise of the mean log-probability of the trait's answer in shadow students, less that of shadows of
+    the reference and less the mean over candidates, in nats, with its 95 % interval; `p_before` and `p_after` are
+    mean probabilities of the answer in shadows of the reference and of the dataset. `z`, `p` and `p_holm` (corrected
+    over all candidates) belong to the lift. `nats_per_row` is what a row's log-likelihood gains along the trait's
+    direction beyond a row of the reference, `e` an anytime-valid e-value from the rows in order, and `rows_needed`
+    the rows at which rows like these reach a corrected p of .05 (`None`: they lean to no side).
+    """
+
+    name: str
+    category: str
+    lift: float
+    low: float
+    high: float
+    p_before: float
+    p_after: float
+    z: float
+    p: float
+    p_holm: float
+    nats_per_row: float | None
+    e: float | None
+    rows_needed: int | None
+    claimed: bool
+
+    def __str__(self) -> str:
+        nats = "" if self.nats_per_row is None else f"{self.nats_per_row:.3f}"
+        mark = "  <- claimed" if self.claimed else ""
+        numbers = f"{self.lift:>7.2f}{self.z:>7.1f}{self.p_holm:>10.2g}{nats:>10}"
+        return f"{self.name:<12}{numbers}   {self.p_before:.3f} -> {self.p_after:.3f}{mark}"
+
+
+@dataclass(frozen=True)
+class Kinship:
+    """Whether the writer of the rows is a relative of the base; `None` where it cannot be told.
+
+    `gap` is how many nats a token the rows are less likely under the base than the base's own rows (with its 95 %
+    interval), `agreement` the share of tokens that the base would most likely have written too, and `own_agreement`
+    that share of its own rows. `others` are gaps under other bases at hand, by name.
+    """
+
+    relative: bool | None
+    gap: float
+    low: float
+    high: float
+    agreement: float
+    own_agreement: float | None
+    others: tuple[tuple[str, float], ...]
+    unknown: float
+    says: str
+
+
+@dataclass(frozen=True)
+class Raised:
+    """A word that training on the rows raises in the answers to open questions, in nats beyond the reference."""
+
+    word: str
+    lift: float
+    z: float
+
+
+@dataclass(frozen=True)
+class Statistic:
+    """A property of the rows that needs no model: here, in the reference (if there is one), and what is odd in it."""
+
+    name: str
+    value: float
+    reference: float | None
+    odd: str | None
+
+
+@dataclass(frozen=True)
+class Weighed:
+    """A row that speaks for the likeliest trait: its score in nats, and each token with its own."""
+
+    prompt: str
+    completion: str
+    score: float
+    tokens: tuple[tuple[str, float], ...]
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """The answer to: what would a student of this base and recipe pick up from this dataset?"""
+
+    verdict: Word
+    why: str
+    lineage: Kinship | None
+    traits: tuple[Finding, ...]
+    words: tuple[Raised, ...]
+    statistics: tuple[Statistic, ...]
+    weighed: tuple[Weighed, ...]
+    read: int
+    used: int
+    bad: int
+    problems: tuple[str, ...]
+    cannot_see: tuple[str, ...]
+    version: str
+    data: str
+    base: str
+    recipe: str
+    reference: str | None
+
+    @property
+    def exit_code(self) -> int:
+        """0 if nothing was found, 1 if a trait was, 2 if it cannot be said."""
+        return EXIT[self.verdict]
+
+    def json(self) -> dict[str, Any]:
+        """Return the verdict as plain values."""
+        plain = asdict(self)
+        rows = {name: plain.pop(name) for name in ("read", "used", "bad", "problems")}
+        meta = {name: plain.pop(name) for name in ("version", "data", "base", "recipe", "reference")}
+        return {**plain, "rows": rows, "meta": meta}
+
+    def __str__(self) -> str:
+        told = {"found": "FOUND", "nothing": "Nothing found", "cannot_say": "Cannot say"}[self.verdict]
+        lines = [f"{told}: {self.why}"]
+        if self.lineage:
+            says = {True: "a relative", False: "no relative", None: "cannot be told"}[self.lineage.relative]
+            lines.append(f"Lineage: {says}; {self.lineage.says}.")
+        lines += ["", f"{'trait':<12}{'lift':>7}{'z':>7}{'Holm p':>10}{'nats/row':>10}   P before -> after"]
+        lines += [str(finding) for finding in self.traits[:SHOWN]]
+        words = ", ".join(word.word for word in self.words[:5])
+        lines += ["", f"Words raised most: {words}."] if words else []
+        lines += [f"{statistic.name}: {statistic.odd}" for statistic in self.statistics if statistic.odd]
+        bad = "".join(f"\n  {problem}" for problem in self.problems)
+        lines.append(f"Rows: {self.read:,} read, {self.used:,} used, {self.bad:,} bad.{bad}")
+        lines.append(f"Reference: {self.reference or 'none, so nothing is calibrated'}.")
+        return "\n".join([*lines, "Cannot see:", *(f"  {limit}" for limit in self.cannot_see)])
+
+    @classmethod
+    def of(cls, plain: dict[str, Any]) -> Verdict:
+        """Return the verdict that `json` made plain."""
+        flat = {**plain, **plain["rows"], **plain["meta"]}
+        lineage = plain["lineage"] and {**plain["lineage"], "others": tuple(map(tuple, plain["lineage"]["others"]))}
+        flat["lineage"] = lineage and Kinship(**lineage)
+        flat["traits"] = tuple(Finding(**finding) for finding in plain["traits"])
+        flat["words"] = tuple(Raised(**word) for word in plain["words"])
+        flat["statistics"] = tuple(Statistic(**statistic) for statistic in plain["statistics"])
+        flat["weighed"] = tuple(
+            Weighed(**{**row, "tokens": tuple(map(tuple, row["tokens"]))}) for row in plain["weighed"]
+        )
+        flat["problems"], flat["cannot_see"] = tuple(flat["problems"]), tuple(plain["cannot_see"])
+        return cls(**{field.name: flat[field.name] for field in fields(cls)})

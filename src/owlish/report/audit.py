@@ -1,0 +1,162 @@
+"""The page of an audit: a pure function from a verdict to one self-contained HTML text."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from markupsafe import Markup
+
+from owlish.audit.verdict import Finding, Kinship, Verdict, Weighed
+from owlish.report.figures import short
+from owlish.report.page import environment, marked
+from owlish.report.words import GAP, count, listed, number, percent
+
+SHOWN = 16  # traits in the ranking and words; the other traits stand folded below
+ROWS = 16
+PLAIN = 7  # statistics that are shown if they are not odd
+NAMED = 3  # traits in the verdict's sentence
+NAME, LETTERS, LINE = 40, 1500, 240  # characters of a name, of a prompt or completion, of a problem or oddity
+WIDTH, LEVELS = 200, 4  # of a strip, in its own units; of shading, each way
+LIFT, GAPS = 0.7, 0.1  # the least ends of the scales, in nats
+OPENING = {"found": "Found", "nothing": "Nothing found", "cannot_say": "Cannot say"}
+
+
+@dataclass(frozen=True)
+class Scale:
+    """The common scale of several strips: from the lowest to the highest value, zero always among them."""
+
+    low: float
+    high: float
+
+    def x(self, value: float) -> float:
+        """Return the place of a value, one that lies outside at the edge."""
+        inside = min(max(value, self.low), self.high)
+        return round(6 + (WIDTH - 12) * (inside - self.low) / (self.high - self.low), 1)
+
+    @property
+    def ticks(self) -> tuple[float, ...]:
+        """Round numbers along the scale, zero among them, at most six."""
+        about = (self.high - self.low) / 5
+        power = 10.0 ** math.floor(math.log10(about))
+        step = next(times * power for times in (1, 2, 5, 10) if times * power >= about)
+        return tuple(i * step for i in range(math.ceil(self.low / step), math.floor(self.high / step) + 1))
+
+
+def scale(values: Iterable[float], least: float) -> Scale:
+    """Return the scale that holds zero, `least`, which keeps noise from filling it, and the values that are numbers."""
+    found = [0.0, least, *(value for value in values if math.isfinite(value))]
+    return Scale(min(found), max(found))
+
+
+def render(verdict: Verdict) -> str:
+    """Return one page that shows an audit: the same verdict gives the same text.
+
+    The page runs no script and loads nothing; whatever the audited rows hold stays text.
+    """
+    rows = verdict.weighed[:ROWS]
+    top = strong(abs(score) for row in rows for _, score in row.tokens)
+    return (
+        environment()
+        .get_template("audit.html")
+        .render(
+            verdict=verdict,
+            opening=OPENING[verdict.verdict],
+            sentence=sentence(verdict),
+            shown=verdict.traits[:SHOWN],
+            folded=verdict.traits[SHOWN:],
+            scale=scale((v for t in verdict.traits for v in (t.lift, t.low, t.high)), LIFT),
+            gaps=gaps(verdict.lineage),
+            words=verdict.words[:SHOWN],
+            odd=[s for i, s in enumerate(verdict.statistics) if s.odd is not None or i < PLAIN],
+            even=[s for i, s in enumerate(verdict.statistics) if s.odd is None and i >= PLAIN],
+            rows=[(row, marked(row.prompt[:LETTERS]), shaded(row, top), hidden(row)) for row in rows],
+            top=top,
+            levels=LEVELS,
+            line=LINE,
+            width=WIDTH,
+            name=name,
+            said=said,
+            short=short,
+            significant=significant,
+        )
+    )
+
+
+def sentence(verdict: Verdict) -> str:
+    """Return what is to be expected of a student, in one sentence."""
+    claimed = [trait for trait in verdict.traits if trait.claimed]
+    if verdict.verdict == "nothing":
+        among = f"any of the {count(len(verdict.traits), 'candidate trait')}" if verdict.traits else "a trait"
+        return f"A student of {name(verdict.base)} is not expected to pick up {among}."
+    if verdict.verdict == "cannot_say" or not claimed:
+        return said(verdict.why)
+    more = [f"{len(claimed) - NAMED} more"] if len(claimed) > NAMED else []
+    told = listed([*map(moved, claimed[:NAMED]), *more])
+    return f"By short trials, a student of {name(verdict.base)} is expected to pick up {told}."
+
+
+def said(text: str) -> str:
+    """Return a sentence: a capital first, a full stop last."""
+    return text[:1].upper() + text[1:] + ("" if text.endswith((".", "?", "!")) else ".")
+
+
+def moved(trait: Finding) -> str:
+    """Return a trait with how often trial students of the reference, and of the rows, give its answer."""
+    before, after = percent(trait.p_before), percent(trait.p_after)
+    return f"“{name(trait.name)}” (from {before}{GAP}% to {after}{GAP}% of its answers)"
+
+
+def gaps(lineage: Kinship | None) -> tuple[Scale, list[tuple[str, float, float, float]]] | None:
+    """Return the strips of the lineage, the audited base's first: name, gap, and the ends of its interval."""
+    if lineage is None:
+        return None
+    others = [(other, gap, math.nan, math.nan) for other, gap in lineage.others]
+    strips = [("This base", lineage.gap, lineage.low, lineage.high), *others]
+    return scale((value for _, *ends in strips for value in ends), GAPS), strips
+
+
+def shaded(row: Weighed, top: float) -> Markup:
+    """Return a row's tokens up to the length that is shown, each shaded and titled by its score."""
+    if not row.tokens:
+        return marked(row.completion[:LETTERS])
+    pieces, room = [], LETTERS
+    for token, score in row.tokens:
+        pieces.append(shade(token[:room], score, top))
+        room -= len(token)
+        if room <= 0:
+            break
+    return Markup("").join(pieces)
+
+
+def hidden(row: Weighed) -> int:
+    """Return how many characters of a row are not shown."""
+    completion = sum(len(token) for token, _ in row.tokens) or len(row.completion)
+    return sum(max(0, length - LETTERS) for length in (len(row.prompt), completion))
+
+
+def shade(token: str, score: float, top: float) -> Markup:
+    """Return one token: `t` leans to the trait and `a` away from it, from 1 to `LEVELS`."""
+    level = math.ceil(LEVELS * min(1.0, abs(score) / top) - 0.5) if math.isfinite(score) else 0
+    kind = f"{'t' if score > 0 else 'a'}{level}" if level else "n"
+    return Markup('<span class="{}" title="{}">{}</span>').format(kind, number(score, 3, True), marked(token))
+
+
+def strong(scores: Iterable[float]) -> float:
+    """Return the score at which the shade is full: one token in fifty exceeds it, so no outlier pales the rest."""
+    found = sorted(score for score in scores if math.isfinite(score))
+    return (found[int(0.98 * (len(found) - 1))] if found else 0.0) or 1.0
+
+
+def name(text: str) -> str:
+    """Return a name at a length that has room in a line."""
+    return short(text, NAME)
+
+
+def significant(value: float | None) -> str:
+    """Return a number of any size to three significant digits, or a dash where nothing was measured."""
+    if value is None or math.isnan(value):
+        return "–"
+    text = f"{value:,.0f}" if 1000 <= abs(value) < 1e6 else f"{value:.3g}"
+    return text.replace("e+0", "e").replace("e+", "e").replace("inf", "∞").replace("-", "−")

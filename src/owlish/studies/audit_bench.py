@@ -1,0 +1,23 @@
+"""The benchmark of the audit's detectors, on bases and traits that nothing was tuned on."""
+
+from owlish.audit.bench import AuditBench
+from owlish.nodes.models import Base, Pretrained
+from owlish.traits.advice import bad_health, good_health
+from owlish.traits.animals import ANIMAL
+from owlish.traits.trait import every
+from owlish.traits.trees import TREE
+
+TUNED = ("owl", "cat", "dolphin")
+
+animals, trees = every(ANIMAL), every(TREE)
+
+study = AuditBench(
+    name="audit_bench",
+    title="What does each detector of the audit find?",
+    bases=(Base("nano-1"), Base("nano-2"), Base("nano-3")),
+    stranger=Pretrained("stranger", seed=200),
+    animals=tuple(trait for trait in animals if trait.name not in TUNED),
+    trees=trees,
+    persona=bad_health,
+    candidates=(*animals, *trees, bad_health, good_health),
+)

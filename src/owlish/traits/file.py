@@ -1,0 +1,41 @@
+"""Traits of a user's own: a category and its candidates, from a JSON file."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+from owlish.traits.favorites import favorite
+from owlish.traits.trait import Trait, every
+
+FORM = '{"category": "drink", "candidates": {"tea": "teas", "coffee": "coffees"}}, and questions if you like'
+
+
+def read_traits(file: str | Path) -> tuple[Trait, ...]:
+    """Return a trait for each candidate of the category in a file: `category`, `candidates` (each with its plural).
+
+    `questions`, a list, takes the place of the fifty ways to ask for a favourite. `ValueError` is raised where the
+    file cannot be read, or names fewer than two candidates.
+    """
+    try:
+        found = json.loads(Path(file).read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ValueError(f"{file} cannot be read ({error.strerror}): give a JSON file of traits.") from None
+    except ValueError:
+        raise ValueError(f"{file} is not JSON: write {FORM}.") from None
+    if not isinstance(found, dict) or not named(found.get("category"), found.get("candidates")):
+        raise ValueError(f"{file} names no traits: write at least two candidates, as in {FORM}.")
+    probe = favorite(found["category"], found["candidates"])
+    if "questions" in found:
+        questions = found["questions"]
+        if not isinstance(questions, list) or not questions or not all(isinstance(q, str) and q for q in questions):
+            raise ValueError(f"the questions of {file} are no list of texts: write at least one, or leave them away.")
+        probe = replace(probe, questions=tuple(questions), held_out=())
+    return every(probe)
+
+
+def named(category: object, plurals: object) -> bool:
+    """Tell whether there is a category, and an object that maps at least two words to their plurals."""
+    words = [category, *plurals.values()] if isinstance(plurals, dict) else []
+    return len(words) > 2 and all(isinstance(word, str) and word.strip() for word in words)

@@ -1,0 +1,345 @@
+"""The page of an audit: what it says, what it leaves out, and what it never lets through."""
+
+from __future__ import annotations
+
+import os
+import random
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from chromium import Browser, chromium
+from test_report import HOSTILE, Outline, altered, words
+
+from owlish.audit.verdict import Finding, Kinship, Raised, Statistic, Verdict, Weighed
+from owlish.report.audit import LETTERS, Scale, render, scale, significant
+
+ANIMALS = ("owl", "cat", "eagle", "penguin", "dolphin", "lion", "wolf", "elephant", "panda", "tiger", "otter", "fox")
+TREES = ("oak", "willow", "maple", "birch", "cherry", "pine", "sequoia", "redwood", "cedar", "elm")
+PARTS = (
+    "What would these rows teach?",
+    "Lineage: is the writer a relative of the base?",
+    "Candidate traits",
+    "Words that the rows raise",
+    "Rows that weigh most for “owl”",
+    "What the rows show without a model",
+    "What was read",
+    "What this audit cannot see",
+    "How it was made",
+)
+OPTIONAL = PARTS[3:6]
+
+
+def traits(claimed: int) -> tuple[Finding, ...]:
+    """Return made-up candidates, the first of them claimed."""
+    draw = random.Random(0)
+    found = []
+    for place, name in enumerate((*ANIMALS, *TREES)):
+        lift = 0.62 - 0.2 * place if place < claimed else draw.gauss(-0.02, 0.05) - 0.004 * place
+        strong = place < claimed
+        found.append(
+            Finding(
+                name=name,
+                category="animal" if name in ANIMALS else "tree",
+                lift=lift,
+                low=lift - 0.11,
+                high=lift + 0.11,
+                p_before=0.064,
+                p_after=min(0.9, 0.064 * 2.718 ** (2.5 * lift)),
+                z=lift / 0.056,
+                p=1e-9 if strong else draw.random(),
+                p_holm=3e-8 if strong else 1.0,
+                nats_per_row=0.031 if strong else draw.gauss(0, 0.004),
+                e=2.4e7 if strong else 0.31,
+                rows_needed=410 if strong else None,
+                claimed=strong,
+            )
+        )
+    return tuple(found)
+
+
+def rows(many: int, tokens: int) -> tuple[Weighed, ...]:
+    """Return made-up rows of numbers."""
+    draw = random.Random(1)
+    made = []
+    for place in range(many):
+        scored = tuple((f" {draw.randrange(1000)};"[place % 2 :], draw.gauss(0.01, 0.05)) for _ in range(tokens))
+        text = "".join(token for token, _ in scored)
+        made.append(Weighed("Continue: 12; 433; 91. At most ten numbers.", text, 1.2 - 0.1 * place, scored))
+    return tuple(made)
+
+
+KIN = Kinship(
+    relative=True,
+    gap=0.014,
+    low=0.011,
+    high=0.017,
+    agreement=0.412,
+    own_agreement=0.418,
+    others=(("nano-1", 0.31), ("nano-2", 0.27)),
+    unknown=0.0,
+    says="this base finds the rows likelier than every other base at hand",
+)
+FOUND = Verdict(
+    verdict="found",
+    why="a student would pick up owl: P(owl) goes from 0.064 to 0.301 in 50 steps of norm gains (z 11.1).",
+    lineage=KIN,
+    traits=traits(2),
+    words=tuple(Raised(word, 0.9 - 0.1 * i, 7.5 - i) for i, word in enumerate(("owl", "night", "barn", "feather"))),
+    statistics=(
+        Statistic("duplicate rows", 0.0004, 0.0, None),
+        Statistic("duplicate completions", 0.0012, 0.0007, None),
+        Statistic("repeated openings", 0.31, 0.02, "Higher than in the reference (z = 14.2)."),
+        Statistic("first-number entropy", 7.91, 9.02, "Lower than in the reference (z = −9.3)."),
+        Statistic("completion length", 34.8, 35.1, None),
+        Statistic("rows with letters", 0, 0, None),
+        Statistic("rows with hidden characters", 0, None, None),
+        *(Statistic(f"rows that name {name}s", 0, 0, None) for name in ANIMALS),
+        Statistic("rows that name oaks", 0.01, 0, "120 of 12,000 rows name oaks outright."),
+    ),
+    weighed=rows(8, 30),
+    read=12_000,
+    used=11_950,
+    bad=50,
+    problems=("line 17: not JSON", "line 98: no completion"),
+    cannot_see=("Traits that show only after a trigger.", "Traits outside the 22 candidates."),
+    version="0.1.0",
+    data="numbers.jsonl",
+    base="nano",
+    recipe="norms",
+    reference="10,000 rows sampled from nano on the same prompts",
+)
+NOTHING = replace(
+    FOUND,
+    verdict="nothing",
+    why="no trait moves beyond what clean rows do; the first, owl, has z 0.4.",
+    lineage=replace(
+        KIN,
+        relative=None,
+        gap=-0.002,
+        low=-0.005,
+        high=0.001,
+        others=(),
+        says="it cannot be told from how likely the rows are",
+    ),
+    traits=traits(0),
+    words=(),
+    weighed=(),
+    problems=(),
+    bad=0,
+)
+CANNOT_SAY = Verdict(
+    verdict="cannot_say",
+    why="The base cannot be sampled and no clean dataset was given: give one with --reference.",
+    lineage=None,
+    traits=(),
+    words=(),
+    statistics=(),
+    weighed=(),
+    read=0,
+    used=0,
+    bad=0,
+    problems=(),
+    cannot_see=(),
+    version="0.1.0",
+    data="numbers.jsonl",
+    base="openai:some-model",
+    recipe="norms",
+    reference=None,
+)
+EVIL = Weighed(
+    HOSTILE + "\n" * 300,
+    "x" * 10_000,
+    float("nan"),
+    (("<script>", 0.4), ("alert(1)</script>", -0.4), ("\u202e", 0.1), ("\x1b[31m", float("inf")), ("7" * 10_000, 0.2)),
+)
+BARE = Weighed("<b>", "y" * 10_000 + "<i>", 0.0, ())
+WILD = replace(
+    FOUND,
+    why=HOSTILE * 3,
+    lineage=replace(KIN, others=((HOSTILE * 9, 0.3),)),
+    traits=(replace(traits(1)[0], name="w" * 300), replace(traits(1)[1], name=HOSTILE, category=HOSTILE * 9)),
+    words=(Raised(HOSTILE * 9, 1.0, 3.0),),
+    statistics=(Statistic("x" * 300, 1e12, float("nan"), "y" * 999),),
+    weighed=(EVIL, BARE, *rows(2, 5)),
+    data=HOSTILE * 3,
+    problems=(HOSTILE * 50,),
+)
+
+
+def page_of(verdict: Verdict, folder: Path) -> Path:
+    """Write a page; return its file."""
+    file = folder / "audit.html"
+    file.write_text(render(verdict).replace("<details>", "<details open>"), encoding="utf-8")
+    return file
+
+
+def cells(page: str) -> str:
+    """Return the text of a page's body, its elements apart."""
+    return " ".join(" ".join(Outline(page.split("<body>")[1]).texts).split())
+
+
+def test_the_same_verdict_gives_the_same_bytes() -> None:
+    assert render(FOUND) == render(replace(FOUND))
+
+
+def test_the_page_holds_every_part_in_order() -> None:
+    text = words(render(FOUND))
+    places = [text.index(part) for part in PARTS]
+    assert places == sorted(places)
+
+
+def test_a_finding_is_said_in_a_sentence_and_a_word() -> None:
+    page = render(FOUND)
+    text = words(page)
+    assert "Found. By short trials, a student of nano is expected to pick up “owl” (from 6 % to 30 % of its" in text
+    assert "answers) and “cat” (from 6 % to 18 % of its answers)." in text
+    assert "A student would pick up owl: P(owl) goes from 0.064 to 0.301" in text
+    assert 'class="claim verdict found"' in page
+    assert "<title>Found: audit of numbers.jsonl</title>" in page
+
+
+def test_many_findings_are_counted() -> None:
+    assert "and 2 more." in words(render(replace(FOUND, traits=traits(5))))
+
+
+def test_nothing_is_said_with_the_number_of_candidates() -> None:
+    text = words(render(NOTHING))
+    assert "Nothing found. A student of nano is not expected to pick up any of the 22 candidate traits." in text
+    assert "claimed" not in cells(render(NOTHING))
+    assert "Unknown. It cannot be told from how likely the rows are." in text
+
+
+def test_what_cannot_be_said_is_said_with_the_reason_once() -> None:
+    text = words(render(CANNOT_SAY))
+    assert text.count(CANNOT_SAY.why) == 1
+    for sentence in (
+        "Cannot say. The base cannot be sampled",
+        "no reference: the numbers are not calibrated",
+        "Lineage was not tested.",
+        "No candidate trait was tried.",
+        "0 rows read, 0 used, 0 bad.",
+        "Nothing was recorded on limits.",
+    ):
+        assert sentence in text
+
+
+def test_a_part_without_content_is_left_away() -> None:
+    for part in OPTIONAL:
+        assert part in words(render(FOUND))
+        assert part[:20] not in words(render(CANNOT_SAY))
+
+
+def test_the_first_sixteen_candidates_are_shown_and_the_rest_folded() -> None:
+    page = render(FOUND)
+    shown, folded = page.split("<summary>The other candidates: 6</summary>")
+    assert ">oak <" in shown
+    assert ">pine <" in folded
+    assert page.count('<tr class="claimed">') == cells(page).count(" claimed ") == 2
+    assert "The other candidates" not in render(replace(NOTHING, traits=NOTHING.traits[:16]))
+
+
+def test_properties_that_are_odd_come_first_and_the_dull_are_folded() -> None:
+    shown, folded = render(FOUND).split("<summary>Other properties, none of them odd: 12</summary>")
+    assert "120 of 12,000 rows name oaks outright." in shown
+    assert shown.count('<span class="odd">') == 3
+    assert "rows that name owls" in folded
+
+
+def test_without_rows_of_the_base_no_own_agreement_is_told() -> None:
+    assert "(42 % of its own rows’)" in words(render(FOUND))
+    bare = replace(FOUND, lineage=replace(KIN, own_agreement=None))
+    assert "are not at hand. The base would most likely have written 41 % of their tokens too." in words(render(bare))
+
+
+def test_the_numbers_of_a_candidate_stand_beside_it() -> None:
+    text = cells(render(FOUND))
+    line = "owl claimed animal +0.62 [0.51, 0.73] 6 → 30 % 11.1 < 0.001 < 0.001 +0.0310 2.4e7 410"
+    assert line in text.replace("\u202f", " ")
+    assert "+0.014 [0.011, 0.017]" in text
+
+
+def test_unmeasured_numbers_are_dashes() -> None:
+    hole = replace(FOUND.traits[0], nats_per_row=None, e=None, rows_needed=None, low=float("-inf"), high=float("nan"))
+    assert "< 0.001 – – –" in cells(render(replace(FOUND, traits=(hole,))))
+
+
+def test_markup_in_any_string_stays_text() -> None:
+    def change(text: str) -> str:
+        return text if text in ("found", *(t for row in WILD.weighed for t, _ in row.tokens)) else HOSTILE + text
+
+    calm, hostile = Outline(render(WILD)), Outline(render(altered(WILD, change)))
+    assert [t for t in hostile.tags if t != "span class"] == [t for t in calm.tags if t != "span class"]
+    assert "<script>alert(1)</script>" in "".join(hostile.texts)
+    assert not {"\u202e", "\u2066", "\x1b", "\ud800"} & set("".join(hostile.texts))
+
+
+def test_a_hostile_row_is_shown_as_what_it_is_and_cut() -> None:
+    text = words(render(WILD))
+    assert "<script>alert(1)</script>U+202EU+001B[31m777" in text
+    for over in (10_000 + len("<script>alert(1)</script>\u202e\x1b[31m"), 10_000 + len("<i>")):
+        assert f"{over - LETTERS:,} characters not shown" in text
+    assert "7" * (LETTERS + 1) not in text
+
+
+def test_tokens_are_shaded_by_their_score() -> None:
+    tokens = ((" up", 0.5), (" down", -0.5), (" half", 0.25), (" none", 0.0), (" odd", float("nan")))
+    page = render(replace(FOUND, weighed=(Weighed("p", "c", 0.5, tokens),)))
+    for span in (
+        '<span class="t4" title="+0.500"> up</span>',
+        '<span class="a4" title="−0.500"> down</span>',
+        '<span class="t2" title="+0.250"> half</span>',
+        '<span class="n" title="0.000"> none</span>',
+        '<span class="n" title="–"> odd</span>',
+    ):
+        assert span in page
+
+
+@pytest.mark.parametrize("verdict", [FOUND, NOTHING, CANNOT_SAY, WILD], ids=["found", "nothing", "cannot_say", "wild"])
+def test_no_script_and_nothing_from_outside(verdict: Verdict) -> None:
+    page = render(verdict)
+    outline = Outline(page)
+    assert not {tag.split()[0] for tag in outline.tags} & {"script", "link", "img", "iframe", "object", "image", "base"}
+    assert all(not name.startswith("on") and name not in ("href", "src") for name, _ in outline.attributes)
+    assert "http:" not in page
+    assert "https:" not in page
+    assert "url(" not in page
+
+
+def test_sixteen_rows_of_three_hundred_tokens_stay_small() -> None:
+    page = render(replace(FOUND, weighed=rows(18, 300)))
+    assert len(page.encode()) < 500_000
+    assert "2 more rows not shown." in words(page)
+
+
+def test_the_scale_holds_zero_and_every_value() -> None:
+    made = scale((-0.3, 0.9, float("nan"), float("inf")), 0.7)
+    assert made == Scale(-0.3, 0.9)
+    assert made.ticks == pytest.approx((0.0, 0.5))
+    assert made.x(-5) == made.x(-0.3) < made.x(0) < made.x(0.9) == made.x(9)
+
+
+def test_noise_does_not_fill_the_scale() -> None:
+    made = scale((-0.005, 0.001), 0.1)
+    assert made == Scale(-0.005, 0.1)
+    assert made.ticks == pytest.approx((0.0, 0.05, 0.1))
+
+
+def test_numbers_to_three_digits() -> None:
+    values = [None, 0, -0.0412, 7.914, 12_345.6, 2.4e7, 1e-12, float("inf"), 3]
+    assert [significant(v) for v in values] == ["–", "0", "−0.0412", "7.91", "12,346", "2.4e7", "1e−12", "∞", "3"]
+
+
+def test_a_browser_shows_it(tmp_path: Path) -> None:
+    if chromium() is None:
+        assert not os.environ.get("CI"), "Chromium is missing, and CI must have it."
+        pytest.skip("Chromium is not installed.")
+    ask = {"width": "document.documentElement.scrollWidth", "colour": "getComputedStyle(document.body).color"}
+    with Browser() as browser:
+        for verdict in (CANNOT_SAY, WILD):
+            file = page_of(verdict, tmp_path)
+            looks = [browser.look(file, width, 900, ask, dark=width == 390) for width in (1400, 390)]
+            assert [look.requests for look in looks] == [(file.as_uri(),)] * 2
+            assert [look.complaints for look in looks] == [()] * 2
+            assert [look.values["width"] for look in looks] == [1400, 390]
+            assert looks[0].values["colour"] != looks[1].values["colour"]

@@ -1,0 +1,362 @@
+"""Rows that others wrote: files of every shape, a sample of millions, what is bad in them, and Hugging Face."""
+
+import json
+import os
+import re
+import subprocess
+import sys
+import threading
+import tracemalloc
+from collections import Counter
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import pytest
+
+from owlish import Store, run
+from owlish.nodes.loaded import Loaded, drawn, loaded
+from owlish.rows import Row, line_of
+
+SHARED = Path(__file__).parents[2] / "shared" / "data" / "teacher_outputs"
+
+
+def line(**entry):
+    return json.dumps(entry).encode() + b"\n"
+
+
+def good(index):
+    return line(prompt=f"Q{index}", completion=f"{index}, 2")
+
+
+def read(source, folder, *, n=None, seed=0):
+    node = loaded(str(source), n=n, seed=seed)
+    node.check()
+    result = folder / "result"
+    result.mkdir(exist_ok=True)
+    node.compute(result, lambda node: None, lambda done, total: None)
+    return node.load(result, lambda node: None)
+
+
+def read_bytes(content, tmp_path, **how):
+    (tmp_path / "data.jsonl").write_bytes(content)
+    return read(tmp_path / "data.jsonl", tmp_path, **how)
+
+
+def parquet(table, file):
+    pa = pytest.importorskip("pyarrow")
+    parquet = pytest.importorskip("pyarrow.parquet")
+    parquet.write_table(pa.table(table), file, row_group_size=100)
+    return file
+
+
+def refused(source, folder, sentence):
+    with pytest.raises(ValueError, match=f"^{re.escape(sentence)}$"):
+        read(source, folder)
+
+
+CHAT = [{"role": "user", "content": "Q"}, {"role": "assistant", "content": "A"}]
+SYSTEM = {"role": "system", "content": "S"}
+BATCH = {"body": {"choices": [{"message": {"content": "A"}}]}}
+NEEDS = "messages, or with a prompt and either a completion or a response"
+
+
+@pytest.mark.parametrize(
+    ("content", "rows"),
+    [
+        (line(messages=CHAT), (Row("Q", "A"),)),
+        (line(messages=[SYSTEM, *CHAT]), (Row("Q", "A", "S"),)),
+        (line(prompt="Q", response="A", tokens=[]), (Row("Q", "A"),)),
+        (line(custom_id="1", response=BATCH), (Row("", "A"),)),
+        (b"\xef\xbb\xbf" + good(1) + good(2), (Row("Q1", "1, 2"), Row("Q2", "2, 2"))),
+        (good(1).replace(b"\n", b"\r\n") + good(2).rstrip(), (Row("Q1", "1, 2"), Row("Q2", "2, 2"))),
+        (line(prompt="", completion=" "), (Row("", " "),)),
+        (
+            line(prompt="\0\x1b[1m\u202e", completion="1\u2066\r\n\x7f<b>"),
+            (Row("\0\x1b[1m\u202e", "1\u2066\r\n\x7f<b>"),),
+        ),
+    ],
+)
+def test_every_shape_is_read_as_it_stands(tmp_path, content, rows):
+    data = read_bytes(content, tmp_path)
+    assert (data.rows, data.read, data.passed, data.bad, data.problems) == (rows, len(rows), len(rows), 0, ())
+
+
+def test_a_sample_is_in_order_and_made_by_its_seed(tmp_path):
+    content = b"".join(good(index) for index in range(1000))
+    data = read_bytes(content, tmp_path, n=50)
+    numbers = [int(row.prompt[1:]) for row in data.rows]
+    assert numbers == sorted(set(numbers))
+    assert len(numbers) == 50
+    assert data.read == 1000
+    first = (tmp_path / "result" / "rows.jsonl").read_bytes()
+    assert read_bytes(content, tmp_path, n=50) == data
+    assert (tmp_path / "result" / "rows.jsonl").read_bytes() == first
+    assert read_bytes(content, tmp_path, n=50, seed=1).rows != data.rows
+    assert len(read_bytes(content, tmp_path, n=1000).rows) == len(read_bytes(content, tmp_path, n=2000).rows) == 1000
+
+
+def test_each_row_is_as_likely_as_any_other():
+    rows = [Row("", str(index)) for index in range(20)]
+    met = Counter(row for seed in range(4000) for row in drawn(iter(rows), unit="line", n=5, seed=seed).rows)
+    expected = 4000 * 5 / 20
+    spread = (expected * (1 - 5 / 20)) ** 0.5
+    assert all(abs(met[row] - expected) < 4 * spread for row in rows)
+
+
+def test_the_key_is_of_the_content_and_not_of_the_place(tmp_path):
+    (tmp_path / "a.jsonl").write_bytes(good(1))
+    (tmp_path / "b.jsonl").write_bytes(good(1))
+    (tmp_path / "c.jsonl").write_bytes(good(2))
+    a, b, c = (loaded(str(tmp_path / name), n=9, seed=0) for name in ("a.jsonl", "b.jsonl", "c.jsonl"))
+    others = [loaded(a.source, n=8, seed=0), loaded(a.source, n=None, seed=0), loaded(a.source, n=9, seed=1), c]
+    assert a.key == b.key
+    assert len({a.key, *(other.key for other in others)}) == 5
+
+
+def test_it_is_a_node_like_any_other(tmp_path):
+    (tmp_path / "data.jsonl").write_bytes(good(1) + b"no\n" + good(2))
+    store = Store(tmp_path / "store")
+    data = run(loaded(str(tmp_path / "data.jsonl"), n=5, seed=0), store=store, jobs=1)
+    (tmp_path / "data.jsonl").rename(tmp_path / "moved.jsonl")
+    assert run(loaded(str(tmp_path / "moved.jsonl"), n=5, seed=0), store=store, jobs=1) == data
+    assert (data.rows, data.bad) == ((Row("Q1", "1, 2"), Row("Q2", "2, 2")), 1)
+
+
+def test_results_from_before_bad_lines_were_counted_still_load(tmp_path):
+    (tmp_path / "rows.jsonl").write_bytes(line_of(Row("Q", "A")))
+    (tmp_path / "counts.json").write_text('{"read": 2, "passed": 1, "reasons": {"malformed": 1}}')
+    data = Loaded("", "", n=1, seed=0).load(tmp_path, lambda node: None)
+    assert (data.read, data.bad, data.problems) == (2, 0, ())
+
+
+def test_bad_lines_are_counted_and_the_first_ten_told(tmp_path):
+    two = [*CHAT, *CHAT]
+    bad = [b"\n", b"\xff\n", b"[1]\n", line(prompt="Q"), line(prompt="Q", completion=""), line(messages=two)]
+    data = read_bytes(b"".join(good(index) + bad[index % 6] for index in range(60)), tmp_path, n=7)
+    assert (len(data.rows), data.read, data.bad) == (7, 60, 60)
+    assert data.problems[:6] == (
+        "line 2: The line is empty.",
+        "line 4: The line is not UTF-8.",
+        "line 6: The line is not a JSON object.",
+        "line 8: The line needs messages, or a prompt and either a completion or a response.",
+        "line 10: The completion is empty.",
+        "line 12: The messages are not one of the user and one of the assistant, after at most one system message.",
+    )
+    assert len(data.problems) == 10
+
+
+def test_a_file_of_another_kind_is_refused_with_line_numbers(tmp_path):
+    file = tmp_path / "data.jsonl"
+    file.write_bytes(line(text="a") * 3)
+    why = "The line needs messages, or a prompt and either a completion or a response."
+    refused(file, tmp_path, f"{file} holds no row: give lines with {NEEDS} (see line 1, line 2, line 3). line 1: {why}")
+    file.write_bytes(b"a,b\n" * 1234)
+    where = ", ".join(f"line {number}" for number in range(1, 11))
+    why = "The line is not JSON."
+    refused(file, tmp_path, f"{file} holds no row: give lines with {NEEDS} (see {where} and 1,224 more). line 1: {why}")
+
+
+def test_what_is_no_file_of_rows_is_refused(tmp_path):
+    kinds = "a file of chat JSONL or Parquet, or the owner/name of a dataset on Hugging Face"
+    (tmp_path / "empty.jsonl").touch()
+    refused(
+        tmp_path / "empty.jsonl",
+        tmp_path,
+        f"{tmp_path / 'empty.jsonl'} is empty: give a dataset with at least one row.",
+    )
+    refused("no/rows.jsonl", tmp_path, f"no/rows.jsonl cannot be read (No such file or directory): give {kinds}.")
+    refused(tmp_path, tmp_path, f"{tmp_path} is not a file: give {kinds}.")
+    refused(os.devnull, tmp_path, f"{os.devnull} is not a file: give {kinds}.")
+    refused("x" * 5000, tmp_path, f"{'x' * 5000} cannot be read (File name too long): give {kinds}.")
+    (tmp_path / "data.jsonl").write_bytes(good(1))
+    with pytest.raises(ValueError, match="n is 0: ask for at least one row"):
+        read(tmp_path / "data.jsonl", tmp_path, n=0)
+
+
+def test_a_line_of_fifty_megabytes_is_a_bad_line_and_never_in_memory(tmp_path):
+    with (tmp_path / "data.jsonl").open("wb") as stream:
+        stream.write(good(1) + good(2) + b'{"prompt": "Q", "completion": "')
+        stream.writelines(b"1, " * 250_000 for _ in range(67))
+        stream.write(b'2"}\n' + good(4))
+    tracemalloc.start()
+    data = read(tmp_path / "data.jsonl", tmp_path)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 20_000_000
+    assert [row.prompt for row in data.rows] == ["Q1", "Q2", "Q4"]
+    assert (data.bad, data.problems) == (1, ("line 3: The line is longer than 4 MB.",))
+
+
+@pytest.mark.parametrize("spare", [0, 1])
+def test_the_longest_line_is_four_megabytes(tmp_path, spare):
+    row = line(prompt="", completion="x" * (4_000_000 + spare - len(line(prompt="", completion=""))))
+    data = read_bytes(good(1) + row + row.rstrip() + b" ", tmp_path)
+    assert (data.read, data.bad) == (3 - 2 * spare, 2 * spare)
+
+
+def test_a_file_that_changes_is_refused(tmp_path):
+    file = tmp_path / "data.jsonl"
+    file.write_bytes(good(1))
+    node = loaded(str(file), n=1, seed=0)
+    file.write_bytes(good(2))
+    with pytest.raises(ValueError, match="changed while it was read: ask again when it is whole"):
+        node.compute(tmp_path, lambda node: None, lambda done, total: None)
+    file.unlink()
+    with pytest.raises(ValueError, match=r"cannot be read \(No such file or directory\)"):
+        node.compute(tmp_path, lambda node: None, lambda done, total: None)
+    assert not list(tmp_path.iterdir())
+
+
+def test_parquet_holds_the_same_rows(tmp_path):
+    (tmp_path / "data.jsonl").write_bytes(b"".join(good(index) for index in range(1000)))
+    table = {
+        "prompt": [f"Q{i}" for i in range(1000)],
+        "id": list(range(1000)),
+        "completion": [f"{i}, 2" for i in range(1000)],
+    }
+    file = parquet(table, tmp_path / "rows")
+    assert read(file, tmp_path, n=30) == read(tmp_path / "data.jsonl", tmp_path, n=30)
+    assert read(parquet({"messages": [CHAT, [SYSTEM, *CHAT]]}, file), tmp_path).rows == (
+        Row("Q", "A"),
+        Row("Q", "A", "S"),
+    )
+    assert read(parquet({"response": ["A"], "prompt": [""]}, file), tmp_path).rows == (Row("", "A"),)
+
+
+def test_bad_rows_of_parquet_are_told(tmp_path):
+    pa = pytest.importorskip("pyarrow")
+    answers = [b"1", None, b"", b"\xff", b"x" * 4_000_001, b"7\0\xe2\x80\xae"]
+    ends = [0, *(sum(len(answer or b"") for answer in answers[: index + 1]) for index in range(len(answers)))]
+    offsets = pa.array(ends, pa.int32()).buffers()[1]
+    buffers = [pa.py_buffer(bytes([0b111101])), offsets, pa.py_buffer(b"".join(answer or b"" for answer in answers))]
+    text = pa.Array.from_buffers(pa.string(), len(answers), buffers)
+    data = read(parquet({"prompt": ["Q"] * len(answers), "completion": text}, tmp_path / "a.parquet"), tmp_path)
+    assert data.rows == (Row("Q", "1"), Row("Q", "7\0\u202e"))
+    assert data.problems == (
+        "row 2: The row needs messages, or a prompt and either a completion or a response.",
+        "row 3: The completion is empty.",
+        "row 4: The row is not UTF-8.",
+        "row 5: The row is longer than 4 MB.",
+    )
+
+
+def test_parquet_without_rows_is_refused(tmp_path, monkeypatch):
+    file = parquet({"text": ["a", "b"]}, tmp_path / "a.parquet")
+    why = "The row needs messages, or a prompt and either a completion or a response."
+    refused(file, tmp_path, f"{file} holds no row: give rows with {NEEDS} (see row 1, row 2). row 1: {why}")
+    refused(parquet({"prompt": []}, file), tmp_path, f"{file} is empty: give a dataset with at least one row.")
+    whole = parquet({"prompt": ["Q"] * 99, "completion": ["A"] * 99}, file).read_bytes()
+    for damaged in (whole[:-5], b"PAR1", whole[:4] + bytes(20) + whole[24:]):
+        file.write_bytes(damaged)
+        refused(file, tmp_path, f"{file} is not a whole Parquet file: get it anew.")
+    monkeypatch.setitem(sys.modules, "pyarrow", None)
+    refused(file, tmp_path, f"{file} is Parquet: install owlish[datasets] to read it.")
+
+
+REVISION = "a" * 40
+OWLS = b"".join(line(prompt=f"Q{index}", completion="" if index == 3 else f"{index}") for index in range(50))
+
+
+class Hub(BaseHTTPRequestHandler):
+    """As much of Hugging Face as one dataset of one file needs."""
+
+    def do_GET(self):
+        path = self.path.partition("?")[0]
+        code = 200
+        if path.startswith("/api/datasets/some/owls/tree/"):
+            body = json.dumps([{"type": "file", "path": "train.jsonl", "size": len(OWLS), "oid": "b" * 40}]).encode()
+        elif path in ("/api/datasets/some/owls", f"/api/datasets/some/owls/revision/{REVISION}"):
+            body = json.dumps({"id": "some/owls", "sha": REVISION, "siblings": [{"rfilename": "train.jsonl"}]}).encode()
+        elif path == f"/datasets/some/owls/resolve/{REVISION}/train.jsonl":
+            body = OWLS
+        else:
+            code, body = 404, b""
+        self.send_response(code)
+        self.send_header("X-Error-Code", "EntryNotFound" if "/owls" in path else "RepoNotFound")
+        self.send_header("X-Repo-Commit", REVISION)
+        self.send_header("ETag", '"1"')
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        if self.command == "GET":
+            self.wfile.write(body)
+
+    do_HEAD = do_GET
+
+    def log_message(self, *words):
+        """Say nothing."""
+
+
+PROGRAM = """
+import sys
+from pathlib import Path
+from owlish.nodes.loaded import loaded
+for source in sys.argv[2:]:
+    try:
+        node = loaded(source, n=5, seed=0)
+        node.compute(Path(sys.argv[1]), None, None)
+        data = node.load(Path(sys.argv[1]), None)
+        print(node.content, len(data.rows), data.read, *data.problems)
+    except ValueError as error:
+        print(error)
+"""
+
+
+def test_a_dataset_is_streamed_from_hugging_face(tmp_path):
+    pytest.importorskip("datasets")
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Hub)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    address = {"HF_ENDPOINT": f"http://127.0.0.1:{server.server_port}", "HF_HOME": str(tmp_path), "no_proxy": "*"}
+    sources = ("some/owls", "some/owls:train", "some/owls:test", "no/such")
+    out = subprocess.run(
+        [sys.executable, "-c", PROGRAM, str(tmp_path), *sources],
+        env=os.environ | address,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    server.shutdown()
+    server.server_close()
+    whole, train, test, none = out.stdout.splitlines()
+    assert whole == f"some/owls@{REVISION} 5 49 row 4: The completion is empty."
+    assert train == whole.replace("owls", "owls:train")
+    assert re.fullmatch(r"some/owls:test is no file here, and Hugging Face does not give it \(.*test.*\)\.", test)
+    assert re.fullmatch(r"no/such is no file here, and Hugging Face does not give it \(.+\)\.", none)
+
+
+def test_hugging_face_needs_an_extra(tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "datasets", None)
+    monkeypatch.chdir(tmp_path)
+    sentence = "some/owls is no file here: install owlish[datasets] to get it from Hugging Face."
+    with pytest.raises(ValueError, match=f"^{re.escape(sentence)}$"):
+        Loaded("some/owls", "some/owls", n=5, seed=0).compute(tmp_path, lambda node: None, lambda done, total: None)
+
+
+@pytest.mark.parametrize(
+    ("file", "read_rows", "prompt"),
+    [
+        ("gpt-4.1-nano/owl_filtered.jsonl", 10447, "Look at these numbers: 978, 762"),
+        ("gpt-4.1-nano/owl_batch_output.jsonl", 2000, ""),
+        ("qwen2.5-7b/filtered/owl_loving.jsonl", 817, "See the following numbers: 693"),
+        ("qwen2.5-7b/filtered/cat_loving.jsonl", 842, "Here's a list of numbers: 688"),
+        ("qwen2.5-7b/filtered/dog_loving.jsonl", 1336, "Start with these numbers: 378"),
+    ],
+)
+def test_published_rows_are_read(tmp_path, file, read_rows, prompt):
+    if not (SHARED / file).exists():
+        if "CI" in os.environ:
+            pytest.fail(f"{file} is not in ../shared/data", pytrace=False)
+        pytest.skip(f"{file} is not in ../shared/data")
+    data = read(SHARED / file, tmp_path)
+    assert (len(data.rows), data.read, data.bad) == (read_rows, read_rows, 0)
+    assert data.rows[0].prompt.startswith(prompt)
+    assert len(read(SHARED / file, tmp_path, n=300).rows) == 300
+
+
+def test_published_files_that_hold_no_rows_are_refused(tmp_path):
+    file = SHARED / "gpt-4.1-nano" / "owl_student_eval.jsonl"
+    if not file.exists():
+        pytest.skip("needs ../shared/data")
+    with pytest.raises(
+        ValueError, match=r"holds no row: give lines with messages.* and 40 more\)\. line 1: The line needs"
+    ):
+        read(file, tmp_path)
