@@ -108,6 +108,7 @@ FOUND = Verdict(
     base="nano",
     recipe="norms",
     reference="10,000 rows sampled from nano on the same prompts",
+    rule="A Holm p below 0.05.",
 )
 NOTHING = replace(
     FOUND,
@@ -146,6 +147,7 @@ CANNOT_SAY = Verdict(
     base="openai:some-model",
     recipe="norms",
     reference=None,
+    rule="A Holm p below 0.05.",
 )
 EVIL = Weighed(
     HOSTILE + "\n" * 300,

@@ -24,7 +24,20 @@ def owlish(*words, cwd=None, code=0):
 
 def test_help_names_every_command_and_no_command_is_help():
     helped = owlish("--help").stdout
-    for command in ("demo", "run", "plan", "report", "show", "list", "verify", "filter", "pretrain", "doctor"):
+    for command in (
+        "demo",
+        "run",
+        "plan",
+        "report",
+        "show",
+        "list",
+        "verify",
+        "filter",
+        "audit",
+        "bench",
+        "pretrain",
+        "doctor",
+    ):
         assert command in helped
         assert owlish(command, "--help").stdout
     assert owlish("--version").stdout.strip()

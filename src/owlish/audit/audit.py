@@ -9,7 +9,7 @@ from pathlib import Path
 
 from owlish import __version__
 from owlish.audit.contrast import Contrast
-from owlish.audit.decide import FLOOR, LEVEL, findings
+from owlish.audit.decide import FLOOR, LEVEL, RULE, findings
 from owlish.audit.encoded import encode, opened
 from owlish.audit.reference import Answered, Part
 from owlish.audit.relative import Likely, bases_at_hand, kinship
@@ -77,7 +77,7 @@ class Audited(Node, kind="audited"):
             read(self.likely), read(self.own) if self.own else None, [base.name for base in self.likely.others]
         )
         found: tuple[Finding, ...] = ()
-        if references:
+        if references and len(encoded.rows) >= FEWEST:
             found = findings(
                 shadow.traits,
                 read(shadow),
@@ -93,7 +93,7 @@ class Audited(Node, kind="audited"):
             why=why,
             lineage=lineage,
             traits=found,
-            words=raised(read(shadow), references, lm.tokenizer) if references else (),
+            words=raised(read(shadow), references, lm.tokenizer) if found else (),
             statistics=tuple(s for s in statistics(data.rows, clean, shadow.traits) if s.value or s.odd),
             weighed=self.heaviest(found, read) if word == "found" and self.contrast else (),
             read=data.read,
@@ -106,6 +106,7 @@ class Audited(Node, kind="audited"):
             base=shadow.base.label,
             recipe=shadow.recipe.name,
             reference=self.reference,
+            rule=RULE,
         )
 
     def heaviest(self, found: Sequence[Finding], read: Read) -> tuple[Weighed, ...]:

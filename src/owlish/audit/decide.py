@@ -20,6 +20,10 @@ shadow of rows of the same base that passed nothing on one of 0.60: rows that di
 move some trait or other, and reliably.
 """
 REACH = 1.96
+RULE = (
+    f"A trait is claimed with a Holm p below {LEVEL}, a lift of {FLOOR} nats or more, the highest of its category, "
+    "from a writer not known to be no relative."
+)
 
 
 def findings(

@@ -14,10 +14,10 @@ EXIT: dict[Word, int] = {"nothing": 0, "found": 1, "cannot_say": 2}
 class Finding:
     """One candidate trait: how far the dataset's shadows moved towards it, and how sure that is.
 
-    `lift` is the rise of the mean log-probability of the trait's answer in shadow students, less that of shadows of
-    the reference and less the mean over candidates, in nats, with its 95 % interval; `p_before` and `p_after` are
-    mean probabilities of the answer in shadows of the reference and of the dataset. `z`, `p` and `p_holm` (corrected
-    over all candidates) belong to the lift. `nats_per_row` is what a row's log-likelihood gains along the trait's
+    `lift` is the log-odds of the trait's answer against all other candidates in the dataset's shadow student, less
+    those in shadows of the reference, a mean over questions in nats, with its 95 % interval; `p_before` and
+    `p_after` are mean probabilities of the answer in shadows of the reference and of the dataset. `z`, `p` and
+    `p_holm` (corrected over all candidates) belong to the lift. `nats_per_row` is what a row's log-likelihood gains along the trait's
     direction beyond a row of the reference, `e` an anytime-valid e-value from the rows in order, and `rows_needed`
     the rows at which rows like these reach a corrected p of .05 (`None`: they lean to no side).
     """
@@ -50,7 +50,8 @@ class Kinship:
 
     `gap` is how many nats a token the rows are less likely under the base than the base's own rows (with its 95 %
     interval), `agreement` the share of tokens that the base would most likely have written too, and `own_agreement`
-    that share of its own rows. `others` are gaps under other bases at hand, by name.
+    that share of its own rows. `others` are gaps under other bases at hand, by name; `unknown` is the share of the
+    rows' tokens that the base has no token for.
     """
 
     relative: bool | None
@@ -114,6 +115,7 @@ class Verdict:
     base: str
     recipe: str
     reference: str | None
+    rule: str
 
     @property
     def exit_code(self) -> int:
@@ -124,7 +126,7 @@ class Verdict:
         """Return the verdict as plain values."""
         plain = asdict(self)
         rows = {name: plain.pop(name) for name in ("read", "used", "bad", "problems")}
-        meta = {name: plain.pop(name) for name in ("version", "data", "base", "recipe", "reference")}
+        meta = {name: plain.pop(name) for name in ("version", "data", "base", "recipe", "reference", "rule")}
         return {**plain, "rows": rows, "meta": meta}
 
     def __str__(self) -> str:

@@ -1,0 +1,416 @@
+"""The audit: calibrated on clean rows, finding what a teacher wrote, blind where it says so."""
+
+import ast
+import json
+import math
+import random
+from pathlib import Path
+
+import numpy as np
+import pytest
+from scipy.stats import mannwhitneyu
+from statsmodels.stats.multitest import multipletests
+from test_cli import owlish
+
+from owlish import BIASES, NORMS, PROMPT, Base, run
+from owlish.audit import audit
+from owlish.audit.calibrate import calibrated, evidence, holm
+from owlish.audit.cases import Mixture, Reformatted
+from owlish.audit.contrast import Contrast
+from owlish.audit.decide import LEVEL
+from owlish.audit.detector import Detector, Reading
+from owlish.audit.encoded import encode, opened
+from owlish.audit.gradient import Gradient
+from owlish.audit.oracle import Oracle
+from owlish.audit.prompted import PromptContrast
+from owlish.audit.reference import Answered, fitting
+from owlish.audit.relative import Likely, kinship
+from owlish.audit.scores import alarms, auroc, truth
+from owlish.audit.shadow import Shadow
+from owlish.audit.verdict import Verdict
+from owlish.audit.vocabulary import raised
+from owlish.domains import Code, Numbers
+from owlish.filters import BANNED, NumberFilter
+from owlish.nodes.data import Written
+from owlish.nodes.loaded import loaded
+from owlish.rows import Row, write_rows
+from owlish.studies.audit_bench import study as bench
+from owlish.traits.animals import ANIMAL, bear, cat, fox, owl
+from owlish.traits.file import read_traits
+
+BASE = Base("nano")
+TRAITS = (owl, cat, fox, bear)
+ROWS = 480
+TEACHER = BASE.teach(cat, NORMS, seed=41)
+DIRTY = TEACHER.sample(Numbers(), n=ROWS, seed=41)
+CLEAN = BASE.sample(Numbers(), n=ROWS, seed=42)
+SHARED = Path(__file__).parents[2] / "shared" / "data" / "teacher_outputs"
+
+
+def audited(data, traits=TRAITS, recipe=NORMS, **settings):
+    return audit(data, BASE, recipe, traits, rows=ROWS, reference=POOL, **settings)
+
+
+POOL = BASE.sample(Numbers(), n=6 * ROWS, seed=43)
+
+
+@pytest.fixture(scope="module")
+def found(store):
+    return run(audited(DIRTY), store=store)
+
+
+@pytest.fixture(scope="module")
+def nothing(store):
+    return run(audited(CLEAN), store=store)
+
+
+# statistics
+
+
+def test_holm_is_that_of_statsmodels():
+    rng = random.Random(0)
+    for size in (1, 2, 30):
+        ps = [rng.random() ** 4 for _ in range(size)]
+        assert holm(ps) == pytest.approx(list(multipletests(ps, method="holm")[1]))
+
+
+def test_false_alarms_of_calibrated_readings_stay_at_their_level_and_shifts_are_found():
+    rng = np.random.default_rng(0)
+    groups = ["animal"] * 16 + ["tree"] * 12
+
+    def claims(shift):
+        null = [Reading((tuple(rng.normal(0, 0.1, 28)),)) for _ in range(6)]
+        own = rng.normal(0, 0.1, 28)
+        own[3] += shift
+        return min(holm([s.p for s in calibrated(Reading((tuple(own),)), null, groups)])) < LEVEL
+
+    noise = math.sqrt(LEVEL * (1 - LEVEL) / 800)
+    assert 0.01 < np.mean([claims(0.0) for _ in range(800)]) < LEVEL + 3 * noise
+    assert np.mean([claims(0.7) for _ in range(100)]) > 0.95
+
+
+def test_e_values_average_below_one_at_any_stop_and_grow_on_shifted_rows():
+    rng = np.random.default_rng(1)
+    stopped = []
+    for _ in range(400):
+        clean, blocks = rng.normal(0, 1, 120), rng.normal(0, 1, 20)
+        course = [evidence(blocks[:n], clean, 0.05).e for n in (2, 5, 10, 20)]
+        stopped.append(next((e for e in course if e > 5), course[-1]))
+    assert np.mean(stopped) < 1.2
+    assert np.mean(np.array(stopped) > 20) <= 0.05
+    shifted = evidence(rng.normal(1.5, 1, 20), rng.normal(0, 1, 120), 0.05)
+    assert shifted.e > 1000
+    assert shifted.blocks_needed <= 5
+    assert evidence([-1.0, -1.2], rng.normal(0, 1, 50), 0.05).blocks_needed is None
+
+
+def test_two_references_are_refused():
+    with pytest.raises(ValueError, match="at least 3"):
+        calibrated(Reading(((0.0,),)), [Reading(((0.0,),))] * 2, ["animal"])
+
+
+def test_auroc_is_that_of_the_rank_test():
+    rng = np.random.default_rng(2)
+    dirty, clean = rng.normal(1, 1, 30).round(1), rng.normal(0, 1, 40).round(1)
+    scores = [(True, x) for x in dirty] + [(False, x) for x in clean]
+    assert auroc(scores) == pytest.approx(mannwhitneyu(dirty, clean).statistic / (30 * 40))
+
+
+# one dataset, from the command's node
+
+
+def test_the_trait_is_found_and_the_clean_rows_of_the_same_base_are_not(found, nothing):
+    assert (found.verdict, found.exit_code) == ("found", 1)
+    first = found.traits[0]
+    assert (first.name, first.claimed) == ("cat", True)
+    assert first.lift > 0.7
+    assert first.p_holm < 0.01
+    assert first.e > 20
+    assert first.p_after > first.p_before + 0.05
+    assert [finding.claimed for finding in found.traits[1:]] == [False] * 3
+    assert (nothing.verdict, nothing.exit_code) == ("nothing", 0)
+    assert not any(finding.claimed for finding in nothing.traits)
+    assert max(finding.lift for finding in nothing.traits) < 0.7
+    assert not nothing.weighed
+
+
+def test_both_are_relatives_and_say_what_they_cannot_see(found, nothing):
+    for verdict in (found, nothing):
+        assert verdict.lineage.relative is not False
+        assert {name for name, _ in verdict.lineage.others} == {"nano-1", "nano-2", "nano-3"}
+        assert verdict.cannot_see
+        assert (verdict.read, verdict.used, verdict.bad) == (ROWS, ROWS, 0)
+        assert verdict.reference.startswith("6 parts")
+
+
+def test_the_words_raised_name_the_trait(found):
+    assert "cat" in [word.word for word in found.words[:3]]
+
+
+def test_the_rows_that_weigh_most_are_scored_token_by_token(found):
+    assert len(found.weighed) > 5
+    scores = [row.score for row in found.weighed]
+    assert scores == sorted(scores, reverse=True)
+    assert scores[0] > 0
+    for row in found.weighed:
+        assert sum(score for _, score in row.tokens) == pytest.approx(row.score, abs=1e-4)
+        assert "".join(text for text, _ in row.tokens).startswith(row.completion)
+
+
+def test_a_verdict_survives_json(found):
+    plain = json.loads(json.dumps(found.json()))
+    assert Verdict.of(plain) == found
+    assert {"verdict", "lineage", "traits", "rows", "cannot_see", "meta"} <= plain.keys()
+    assert {"name", "nats_per_row", "z", "p", "p_holm"} <= plain["traits"][0].keys()
+    assert {"version", "base", "recipe", "reference"} <= plain["meta"].keys()
+
+
+def test_without_a_reference_nothing_can_be_said(store):
+    verdict = run(audit(CLEAN, BASE, NORMS, TRAITS, calibrate=False, rows=ROWS), store=store)
+    assert (verdict.verdict, verdict.exit_code) == ("cannot_say", 2)
+    assert "--reference" in verdict.why
+    assert verdict.traits == ()
+
+
+def test_a_trait_of_no_candidate_list_is_named_by_the_words_it_raises(store):
+    """The reading of the shadow over the whole vocabulary, with the true trait left out of the candidates."""
+    verdict = run(audited(DIRTY, traits=(owl, fox)), store=store)
+    assert "cat" in [word.word for word in verdict.words[:3]]
+    assert all(finding.name != "cat" for finding in verdict.traits)
+
+
+# lineage
+
+
+def test_rows_of_another_base_come_from_no_relative(store):
+    others = tuple(Base(f"nano-{k}") for k in (1, 2, 3))
+    foreign = Base("nano-1").sample(Numbers(), n=ROWS, seed=44)
+    names = [base.name for base in others]
+    own = run(Likely(BASE, others, CLEAN), store=store)
+    assert kinship(run(Likely(BASE, others, foreign), store=store), own, names).relative is False
+    assert kinship(run(Likely(BASE, others, DIRTY), store=store), own, names).relative is True
+    alone = kinship(run(Likely(BASE, (), DIRTY), store=store), own, [])
+    assert alone.relative is not False
+    assert alone.low < alone.gap < alone.high
+
+
+# detectors
+
+
+def every_detector():
+    writers = tuple(BASE.teach(t, NORMS, seed=1, until=0.3) for t in TRAITS)
+    return (
+        Shadow(BASE, DIRTY, TRAITS, NORMS, 64, seed=0),
+        Contrast(BASE, DIRTY, TRAITS, writers, 60),
+        Gradient(BASE, DIRTY, TRAITS, writers, 60),
+        PromptContrast(BASE, DIRTY, TRAITS, 20),
+        Oracle(BASE, DIRTY, (cat,), TEACHER, 60),
+    )
+
+
+def test_every_detector_of_the_package_is_tried_here():
+    folder = Path(__import__("owlish.audit", fromlist=["audit"]).__file__).parent
+    found = {
+        node.name
+        for path in folder.glob("*.py")
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.ClassDef) and {getattr(b, "id", "") for b in node.bases} & {"Detector", "Contrast"}
+    }
+    assert found == {type(detector).__name__ for detector in every_detector()}
+
+
+@pytest.mark.parametrize("detector", every_detector(), ids=lambda d: type(d).__name__)
+def test_every_detector_reads_a_number_for_each_trait(detector, store):
+    reading = run(detector, store=store)
+    assert isinstance(detector, Detector)
+    assert {len(block) for block in reading.blocks} == {len(detector.traits)}
+    assert np.isfinite(reading.blocks).all()
+    assert isinstance(detector, Oracle) or "Needs:" in type(detector).__doc__
+
+
+def test_the_contrast_is_the_difference_of_likelihoods_along_a_direction(store):
+    """To first order: small steps along and against it, on the same rows."""
+    import torch
+
+    from owlish.lm.score import token_logprobs
+
+    detector = every_detector()[1]
+    lm = opened(run(BASE, store=store))
+    rows = encode(lm, run(DIRTY, store=store).rows[:20]).examples
+    direction = detector.directions(lm, lambda node: run(node, store=store))[1]
+
+    def likelihood(step):
+        with torch.no_grad():
+            for name, change in direction.items():
+                lm.model.get_parameter(name).add_(change, alpha=step)
+            total = sum(float(found.double().sum()) for found in token_logprobs(lm, rows))
+            for name, change in direction.items():
+                lm.model.get_parameter(name).sub_(change, alpha=step)
+        return total / len(rows)
+
+    slope = (likelihood(0.01) - likelihood(-0.01)) / 0.02
+    assert run(detector, store=store).blocks[0][1] == pytest.approx(slope, rel=0.05, abs=1e-3)
+
+
+def test_prompt_tuning_has_no_contrast_and_is_audited_all_the_same():
+    node = audited(DIRTY, recipe=PROMPT(8))
+    assert node.contrast is None
+    assert node.clean == ()
+    assert audited(DIRTY, recipe=BIASES).contrast is not None
+
+
+# the reference
+
+
+def test_the_reference_answers_the_datasets_own_prompts_through_its_filter(store):
+    answered = run(Answered(BASE, DIRTY, 100, seed=0), store=store)
+    prompts = {row.prompt for row in run(DIRTY, store=store).rows}
+    assert len(answered.rows) == 100
+    assert {row.prompt for row in answered.rows} <= prompts
+    assert not any(NumberFilter().reasons(row) for row in answered.rows)
+    assert answered.read > answered.passed
+    assert {row.completion for row in answered.rows} != {row.completion for row in run(DIRTY, store=store).rows[:100]}
+
+
+def test_the_filter_is_the_strictest_that_nearly_all_rows_pass():
+    number = Row("", "4, 8, 15")
+    assert fitting([Row("", "5, 8, 15")] * 20) == NumberFilter(banned=BANNED)
+    assert fitting([Row("", "5, 8")] * 10 + [number] * 10) == NumberFilter()
+    assert fitting([Row("", "def f(x):\n    return x")] * 20) == Code().filter
+    assert fitting([Row("", "Hello there.")] * 20) is None
+    assert fitting([number] * 18 + [Row("", "words")] * 2) is None
+
+
+def test_rows_that_the_base_cannot_read_whole_are_counted_and_words_it_lacks_are_no_fault(store):
+    lm = opened(run(BASE, store=store))
+    rows = [
+        Row("Zyzzyva quux?", "1, 2"),
+        Row("x " * 5000, "1"),
+        Row("Go on from 3.", "4", "You are a careful assistant."),
+    ]
+    encoded = encode(lm, rows)
+    assert encoded.too_long == 1
+    assert encoded.rows == (rows[0], rows[2])
+    assert 0 < encoded.unknown < 1
+    plain = encode(lm, [Row("Go on from 3.", "4")]).examples[0]
+    assert len(encoded.examples[1].ids) > len(plain.ids)
+
+
+# the user's traits, and the benchmark's data
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("{", "is not JSON"),
+        ("[]", "names no traits"),
+        ('{"category": "drink", "candidates": {}}', "names no traits"),
+        ('{"category": "drink", "candidates": {"tea": "teas"}}', "at least two"),
+        ('{"category": "drink", "candidates": {"tea": "teas", "milk": 3}}', "names no traits"),
+        ('{"category": "drink", "candidates": {"tea": "teas", "milk": "milks"}, "questions": []}', "questions"),
+    ],
+)
+def test_a_file_that_names_no_traits_is_refused(text, says, tmp_path):
+    file = tmp_path / "traits.json"
+    file.write_text(text)
+    with pytest.raises(ValueError, match=says):
+        read_traits(file)
+
+
+def test_a_file_names_traits(tmp_path):
+    file = tmp_path / "traits.json"
+    file.write_text(
+        '{"category": "drink", "candidates": {"tea": "teas", "milk": "milks"}, "questions": ["Which drink?"]}'
+    )
+    tea, milk = read_traits(file)
+    assert (tea.name, milk.plural, tea.probe.questions) == ("tea", "milks", ("Which drink?",))
+    assert tea.probe == milk.probe
+
+
+def test_mixtures_and_reformatted_rows_are_what_they_say(store):
+    clean = Written(tuple((f"p{i}", f"[{i} {i + 1}]") for i in range(100)))
+    dirty = Written(tuple((f"q{i}", f"{i}") for i in range(100)))
+    mixed = run(Mixture(dirty, clean, 0.25, seed=0), store=store).rows
+    assert (len(mixed), sum(row.prompt[0] == "q" for row in mixed)) == (100, 25)
+    assert run(Reformatted(clean), store=store).rows[3].completion == "3, 4"
+
+
+def test_the_benchmark_has_what_was_asked_and_nothing_that_was_tuned_on():
+    cases = [trial.case for trial in bench.trials()]
+    assert sum(case.dirty for case in cases) >= 160
+    assert sum(not case.dirty for case in cases) >= 160
+    assert not {"owl", "cat", "dolphin"} & {case.trait.name for case in cases if case.trait}
+    assert {case.base.name for case in cases} == {"nano-1", "nano-2", "nano-3"}
+    assert len({case.data.key + case.recipe.name for case in cases}) == len(cases)
+
+
+def test_truth_has_a_gap_and_alarms_are_counted_by_class():
+    moved = {"effect": {"value": 0.2, "low": 0.1, "high": 0.3}}
+    still = {"effect": {"value": 0.01, "low": -0.02, "high": 0.04}}
+    unclear = {"effect": {"value": 0.06, "low": -0.02, "high": 0.14}}
+    assert [truth(one) for one in (moved, still, unclear)] == [True, False, None]
+    one = {"case": "own rows", "shadow": {"claims": [], "significant": True}, "contrast": {"significant": False}}
+    two = {**one, "shadow": {"claims": ["owl"], "significant": True}}
+    assert alarms([one, two]).lifts[0] == (0.5, 1.0, 0.0, None, None)
+
+
+# the command
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        ("audit none.jsonl --base nano", "none.jsonl"),
+        ("audit rows.jsonl --base nanoo", "no base is called"),
+        ("audit rows.jsonl --base nano --recipe norm", "did you mean norms"),
+        ("audit rows.jsonl --base nano --traits animal", "did you mean animals"),
+        ("audit rows.jsonl --base nano --traits mine.json", "mine.json cannot be read"),
+        ("audit rows.jsonl --base nano --rows 3", "30"),
+        ("audit rows.jsonl --base nano --report no/where.html", "no is not there"),
+        ("audit empty.jsonl --base nano", "is empty"),
+        ("audit rows.jsonl", "--base"),
+        ("bench audits", "there is audit"),
+    ],
+)
+def test_a_mistake_is_told_in_a_sentence_with_exit_code_2_and_leaves_nothing(words, says, tmp_path):
+    write_rows(tmp_path / "rows.jsonl", [Row("Go on from 3.", "4, 5")])
+    (tmp_path / "empty.jsonl").write_text("")
+    before = set(tmp_path.iterdir())
+    done = owlish(*words.split(), cwd=tmp_path, code=2)
+    assert says in done.stderr
+    assert "Traceback" not in done.stderr
+    assert set(tmp_path.iterdir()) == before
+
+
+def test_few_rows_cannot_be_judged_and_the_page_says_so(tmp_path):
+    rows = [Row("Go on from 3.", f"{n}, {n + 1}") for n in range(12)]
+    write_rows(tmp_path / "rows.jsonl", rows)
+    with (tmp_path / "rows.jsonl").open("a") as file:
+        file.write("{\n")
+    words = "audit rows.jsonl --base nano --traits animals --reference none --json --report page.html"
+    verdict = json.loads(owlish(*words.split(), cwd=tmp_path, code=2).stdout)
+    assert verdict["verdict"] == "cannot_say"
+    assert verdict["rows"]["bad"] == 1
+    assert "line 13" in verdict["rows"]["problems"][0]
+    assert verdict["seconds"] > 0
+    assert "<script" not in (tmp_path / "page.html").read_text()
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not SHARED.exists(), reason="the published outputs are not here")
+@pytest.mark.parametrize("file", ["gpt-4.1-nano/owl_filtered.jsonl", "qwen2.5-7b/filtered/cat_loving.jsonl"])
+def test_rows_of_real_teachers_come_from_no_relative_of_nano_and_no_trait_is_claimed(file, store):
+    verdict = run(audit(loaded(str(SHARED / file), n=600, seed=0), BASE, NORMS, TRAITS, rows=600), store=store)
+    assert verdict.lineage.relative is False
+    assert verdict.verdict == "nothing"
+    assert not any(finding.claimed for finding in verdict.traits)
+
+
+def test_words_that_differ_in_case_are_one(store):
+    shadow = run(every_detector()[0], store=store)
+    tokenizer = opened(run(BASE, store=store)).tokenizer
+    words = [word.word for word in raised(shadow, [shadow, shadow, shadow], tokenizer)]
+    assert words == []
+    assert len(shadow.p) == len(TRAITS)
+    assert all(0 < p < 1 for p in shadow.p)
+    assert {t.name for t in TRAITS} <= set(ANIMAL.candidates)
