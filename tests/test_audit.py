@@ -35,7 +35,7 @@ from owlish.nodes.data import Written
 from owlish.nodes.loaded import loaded
 from owlish.rows import Row, write_rows
 from owlish.studies.audit_bench import study as bench
-from owlish.traits.animals import ANIMAL, bear, cat, fox, owl
+from owlish.traits.animals import bear, cat, fox, owl
 from owlish.traits.file import read_traits
 
 BASE = Base("nano")
@@ -139,7 +139,8 @@ def test_both_are_relatives_and_say_what_they_cannot_see(found, nothing):
         assert verdict.lineage.relative is not False
         assert {name for name, _ in verdict.lineage.others} == {"nano-1", "nano-2", "nano-3"}
         assert verdict.cannot_see
-        assert (verdict.read, verdict.used, verdict.bad) == (ROWS, ROWS, 0)
+        assert (verdict.used, verdict.bad) == (ROWS, 0)
+        assert verdict.read >= verdict.used
         assert verdict.reference.startswith("6 parts")
 
 
@@ -341,7 +342,7 @@ def test_the_benchmark_has_what_was_asked_and_nothing_that_was_tuned_on():
     assert sum(not case.dirty for case in cases) >= 160
     assert not {"owl", "cat", "dolphin"} & {case.trait.name for case in cases if case.trait}
     assert {case.base.name for case in cases} == {"nano-1", "nano-2", "nano-3"}
-    assert len({case.data.key + case.recipe.name for case in cases}) == len(cases)
+    assert len({(case.base.name, case.data.key, case.recipe.name) for case in cases}) == len(cases)
 
 
 def test_truth_has_a_gap_and_alarms_are_counted_by_class():
@@ -379,7 +380,8 @@ def test_a_mistake_is_told_in_a_sentence_with_exit_code_2_and_leaves_nothing(wor
     done = owlish(*words.split(), cwd=tmp_path, code=2)
     assert says in done.stderr
     assert "Traceback" not in done.stderr
-    assert set(tmp_path.iterdir()) == before
+    assert set(tmp_path.iterdir()) - before <= {tmp_path / "owlish-store"}
+    assert not list(tmp_path.glob("owlish-store/??/*/manifest.json"))
 
 
 def test_few_rows_cannot_be_judged_and_the_page_says_so(tmp_path):
@@ -406,11 +408,13 @@ def test_rows_of_real_teachers_come_from_no_relative_of_nano_and_no_trait_is_cla
     assert not any(finding.claimed for finding in verdict.traits)
 
 
-def test_words_that_differ_in_case_are_one(store):
+def test_words_that_differ_in_case_are_one_and_special_tokens_are_none(store):
     shadow = run(every_detector()[0], store=store)
     tokenizer = opened(run(BASE, store=store)).tokenizer
-    words = [word.word for word in raised(shadow, [shadow, shadow, shadow], tokenizer)]
-    assert words == []
+    clean = [run(one, store=store) for one in audited(CLEAN).null]
+    words = [word.word for word in raised(shadow, clean, tokenizer)]
+    assert 3 < len(words) == len(set(words))
+    assert words == [word.lower() for word in words]
+    assert not set(words) & set(tokenizer.all_special_tokens)
     assert len(shadow.p) == len(TRAITS)
     assert all(0 < p < 1 for p in shadow.p)
-    assert {t.name for t in TRAITS} <= set(ANIMAL.candidates)

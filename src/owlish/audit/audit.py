@@ -96,7 +96,7 @@ class Audited(Node, kind="audited"):
             words=raised(read(shadow), references, lm.tokenizer) if found else (),
             statistics=tuple(s for s in statistics(data.rows, clean, shadow.traits) if s.value or s.odd),
             weighed=self.heaviest(found, read) if word == "found" and self.contrast else (),
-            read=data.read,
+            read=data.passed,
             used=len(encoded.rows),
             bad=data.bad + encoded.too_long,
             problems=problems(data, encoded.too_long, lm.window),

@@ -32,7 +32,7 @@ PANEL = (
     *(("idle teachers", n) for n in (0, 7, 12)),
     ("changed rows", 0),
 )
-"""The cases, by name and place, for which students are trained and every detector is run."""
+"""The cases, by name and place, for which students are trained; on the first base every detector is run, too."""
 
 
 @dataclass(frozen=True)
@@ -110,7 +110,8 @@ class AuditBench(Study):
             for case in bench.cases:
                 place = places[case.name] = places.get(case.name, -1) + 1
                 panel = (case.name, place) in PANEL
-                found.append(trial(case, self.candidates, references(case), panel=panel))
+                first = bench.base == self.bases[0]
+                found.append(trial(case, self.candidates, references(case), panel=panel, others_too=first))
         return found
 
     def small(self) -> Self:

@@ -29,8 +29,10 @@ def calibrated(reading: Reading, references: Sequence[Reading], groups: Sequence
     Notes
     -----
     Under the null, rows that the base itself wrote, the dataset's reading and those of K references are
-    exchangeable. The variance of a reading is pooled over the traits of a group; p is one-sided, from Student's t with
-    (K - 1) degrees of freedom for each trait, at most 60 in all as readings of one model are not independent.
+    exchangeable. The variance of a reading is pooled over the A traits of a group, which are A - 1 numbers as they are
+    read against one another; p is one-sided, from Student's t with (K - 1)(A - 1) degrees of freedom, at most 60 as
+    readings of one model are not independent. The error of the references' mean is common to all datasets that are
+    read against them.
     """
     import numpy as np
     from scipy.special import stdtr
@@ -45,7 +47,7 @@ def calibrated(reading: Reading, references: Sequence[Reading], groups: Sequence
         alike = [place for place, other in enumerate(groups) if other == group]
         spread = math.sqrt(variances[alike].mean() * (1 + 1 / len(null)))
         z = float(value / spread) if spread else 0.0
-        freedom = min((len(null) - 1) * len(alike), 60)
+        freedom = min((len(null) - 1) * max(len(alike) - 1, 1), 60)
         scores.append(Score(float(value), spread, z, float(stdtr(freedom, -z))))
     return scores
 

@@ -30,21 +30,11 @@ def opened(weights: Weights) -> LM:
     return lm
 
 
-def prompts(lm: LM, rows: Sequence[Row]) -> list[list[int]]:
-    """Return the token ids before each row's completion, after the row's own system prompt."""
-    found: list[list[int]] = [[] for _ in rows]
-    for system in dict.fromkeys(row.system for row in rows):
-        places = [i for i, row in enumerate(rows) if row.system == system]
-        asked = lm.chat.prompts([rows[i].prompt for i in places], system or lm.system)
-        for i, ids in zip(places, asked, strict=True):
-            found[i] = ids
-    return found
-
-
 def encode(lm: LM, rows: Sequence[Row]) -> Encoded:
     """Return the rows that the base can read whole."""
     answers = lm.chat.answers([row.completion for row in rows])
-    joined = [Example((*p, *a), len(p)) for p, a in zip(prompts(lm, rows), answers, strict=True)]
+    prompts = lm.prompts([row.prompt for row in rows], [row.system for row in rows])
+    joined = [Example((*p, *a), len(p)) for p, a in zip(prompts, answers, strict=True)]
     kept = [i for i, example in enumerate(joined) if len(example.ids) <= lm.window]
     return Encoded(
         rows=tuple(rows[i] for i in kept),

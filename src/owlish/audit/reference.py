@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from owlish.audit.encoded import opened, prompts
+from owlish.audit.encoded import opened
 from owlish.domains import Code, Reasoning
 from owlish.filters import BANNED, Filter, NumberFilter
 from owlish.graph.spec import Node, Read, Tick
@@ -80,7 +80,7 @@ def drawn(lm: LM, rows: Sequence[Row], seed: int, first: int) -> list[tuple[Row,
     """Return a model's answers to the rows' prompts, each with its own seed, and why one cannot stand as text."""
     from owlish.lm.sample import sample
 
-    before = prompts(lm, rows)
+    before = lm.prompts([row.prompt for row in rows], [row.system for row in rows])
     fit = [i for i, ids in enumerate(before) if len(ids) + NEW_TOKENS <= lm.window]
     seeds = [(seed, first + i) for i in fit]
     answers = sample(lm, [before[i] for i in fit], seeds=seeds, new_tokens=NEW_TOKENS)

@@ -50,7 +50,7 @@ class Panel(Value, kind="panel"):
     controls: tuple[Asked, ...]
     fewer: tuple[Pair, ...]
     gradient: Pair | None
-    prompts: Pair
+    prompts: Pair | None
     oracle: Pair | None
 
 
@@ -98,14 +98,13 @@ class Trial(Value, kind="trial"):
         return found
 
     def seen(self, pair: Pair, read: Read, relative: bool | None) -> dict[str, Any]:
-        """Return what shadows say: the trait that moves most, by how much, and whether it is claimed."""
+        """Return what shadows say: the first finding, its lift (zero from a stranger), and what is claimed."""
         clean = [read(one) for one in pair.clean]
         found = findings(pair.dirty.traits, read(pair.dirty), clean, relative=relative)
-        top = max(found, key=lambda finding: finding.lift)
         return {
-            "first": top.name,
-            "score": top.lift,
-            "z": max(finding.z for finding in found),
+            "first": found[0].name,
+            "score": 0.0 if relative is False else found[0].lift,
+            "z": found[0].z,
             "claims": [finding.name for finding in found if finding.claimed],
             "significant": any(finding.p_holm < LEVEL for finding in found),
             "lift": {finding.name: finding.lift for finding in found},
@@ -136,9 +135,10 @@ class Trial(Value, kind="trial"):
         """Return the panel's part: the truth, and the other detectors."""
         found: dict[str, Any] = {
             "fewer": {str(n): self.seen(pair, read, relative) for n, pair in zip(FEWER, panel.fewer, strict=False)},
-            "prompts": self.told(panel.prompts, read),
             "effect": effect(panel, self.case.trait, read),
         }
+        if panel.prompts:
+            found["prompts"] = self.told(panel.prompts, read)
         if panel.gradient:
             found["gradient"] = self.told(panel.gradient, read)
         if panel.oracle:
@@ -160,8 +160,10 @@ def effect(panel: Panel, trait: Trait | None, read: Read) -> dict[str, Any]:
     return {"name": name, "value": moved.value, "low": moved.low, "high": moved.high}
 
 
-def trial(case: Case, traits: tuple[Trait, ...], references: tuple[Data, ...], *, panel: bool) -> Trial:
-    """Return the trial of a case against sets of the base's own rows."""
+def trial(
+    case: Case, traits: tuple[Trait, ...], references: tuple[Data, ...], *, panel: bool, others_too: bool
+) -> Trial:
+    """Return the trial of a case against sets of the base's own rows; a panel has students, and other detectors too."""
     base, recipe = case.base, case.recipe
     cheap = case.recipe.parameters in IN_WEIGHTS
     others = bases_at_hand(base)
@@ -179,7 +181,7 @@ def trial(case: Case, traits: tuple[Trait, ...], references: tuple[Data, ...], *
         likely=Likely(base, others, case.data),
         own=Likely(base, others, references[0]),
         contrast=Pair(directed[0], tuple(directed[1:])) if directed else None,
-        panel=paneled(case, traits, references, shadows, directed) if panel else None,
+        panel=paneled(case, traits, references, shadows, directed, others_too) if panel else None,
     )
 
 
@@ -189,12 +191,14 @@ def paneled(
     references: tuple[Data, ...],
     shadows: Callable[[int], Pair],
     directed: Sequence[Contrast],
+    others_too: bool,
 ) -> Panel:
     """Return a case's panel."""
     base, probe = case.base, case.trait.probe if case.trait else traits[0].probe
     plain = case.domain == Numbers()
-    prompts = [PromptContrast(base, data, traits, PROMPT_ROWS) for data in (case.data, *references)]
-    gradients = [Gradient(base, c.data, traits, c.writers, c.rows) for c in directed]
+    sets = (case.data, *references) if others_too else ()
+    prompts = [PromptContrast(base, data, traits, PROMPT_ROWS) for data in sets]
+    gradients = [Gradient(base, c.data, traits, c.writers, c.rows) for c in directed if others_too]
     oracle = None
     if case.trait and case.writer:
         one = (case.trait,)
@@ -210,6 +214,6 @@ def paneled(
         controls=tuple(asked(references[k], k) for k in range(STUDENTS)),
         fewer=tuple(shadows(rows) for rows in FEWER) if case.recipe in (NORMS, BIASES) and plain else (),
         gradient=Pair(gradients[0], tuple(gradients[1:])) if gradients else None,
-        prompts=Pair(prompts[0], tuple(prompts[1:])),
+        prompts=Pair(prompts[0], tuple(prompts[1:])) if prompts else None,
         oracle=oracle,
     )

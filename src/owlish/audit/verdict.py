@@ -17,9 +17,9 @@ class Finding:
     `lift` is the log-odds of the trait's answer against all other candidates in the dataset's shadow student, less
     those in shadows of the reference, a mean over questions in nats, with its 95 % interval; `p_before` and
     `p_after` are mean probabilities of the answer in shadows of the reference and of the dataset. `z`, `p` and
-    `p_holm` (corrected over all candidates) belong to the lift. `nats_per_row` is what a row's log-likelihood gains along the trait's
-    direction beyond a row of the reference, `e` an anytime-valid e-value from the rows in order, and `rows_needed`
-    the rows at which rows like these reach a corrected p of .05 (`None`: they lean to no side).
+    `p_holm` (corrected over all candidates) belong to the lift. `nats_per_row` is what a row's log-likelihood gains
+    along the trait's direction beyond a row of the reference, `e` an anytime-valid e-value from the rows in order,
+    and `rows_needed` the rows at which rows like these reach a corrected p of .05 (`None`: they lean to no side).
     """
 
     name: str

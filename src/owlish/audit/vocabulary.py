@@ -26,7 +26,9 @@ def raised(shadow: Shadowed, references: Sequence[Shadowed], tokenizer: Any) -> 
     """
     import numpy as np
 
-    words = [text.strip().lower() for text in tokenizer.batch_decode([[i] for i in range(shadow.words.shape[1])])]
+    special = set(tokenizer.all_special_ids)
+    texts = tokenizer.batch_decode([[i] for i in range(shadow.words.shape[1])])
+    words = ["" if i in special else text.strip().lower() for i, text in enumerate(texts)]
     names = sorted({word for word in words if any(map(str.isalpha, word))})
     after = summed(shadow.words, words, names)
     before = np.array([summed(reference.words, words, names) for reference in references])

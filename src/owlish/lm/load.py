@@ -31,9 +31,19 @@ class LM:
     system: str | None = None
     shown: tuple[tuple[str, str], ...] = ()
 
-    def prompts(self, users: Sequence[str]) -> list[list[int]]:
-        """Return the token ids before the answer to each user's message, in the context that this model is given."""
-        return self.chat.prompts(users, self.system, self.shown)
+    def prompts(self, users: Sequence[str], systems: Sequence[str | None] = ()) -> list[list[int]]:
+        """Return the token ids before the answer to each user's message, in the context that this model is given.
+
+        Where `systems` gives a message a system prompt of its own, that stands in place of the model's.
+        """
+        found: list[list[int]] = [[] for _ in users]
+        own = [system or self.system for system in systems or [None] * len(users)]
+        for system in dict.fromkeys(own):
+            places = [i for i, other in enumerate(own) if other == system]
+            encoded = self.chat.prompts([users[i] for i in places], system, self.shown)
+            for i, ids in zip(places, encoded, strict=True):
+                found[i] = ids
+        return found
 
     @property
     def window(self) -> int:

@@ -301,7 +301,7 @@ class Finetuned(Trained, kind="finetuned"):
 
         lm = load(read(self.model))
         data: Dataset = read(self.data)
-        prompts = lm.prompts([row.prompt for row in data.rows])
+        prompts = lm.prompts([row.prompt for row in data.rows], [row.system for row in data.rows])
         rows = examples(prompts, lm.chat.answers([row.completion for row in data.rows]), window=lm.window)
         lm.model = adapt.adapt(lm.model, self.recipe, seed=self.seed)
         losses = fit(
