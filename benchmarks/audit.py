@@ -80,6 +80,10 @@ def against_students(found: Sequence[Any]) -> None:
         right = [one[name]["first"] == one["trait"] for one in passed if name in one]
         print(f"{name:10} AUROC {auroc(scores):.3f} ({len(scores)} datasets), right first {share(right)}")
     print(f"claimed where it passed: {share([one['trait'] in one['shadow']['claims'] for one in passed])}")
+    claims = [claim for one in known for claim in one["claimed"]]
+    real = [claim["value"] for claim in claims]
+    told = [share([value >= least for value in real]) for least in (0.1, 0.05)]
+    print(f"claims, of whatever trait, whose students moved by .1: {told[0]}; by .05: {told[1]}")
     print(f"claimed where nothing passed: {share([bool(one['shadow']['claims']) for one in still])}")
     dirty = [one for one in known if one["dirty"]]
     pairs = [(one["shadow"]["lift"][one["trait"]], one["effect"]["value"]) for one in dirty]

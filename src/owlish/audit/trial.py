@@ -23,8 +23,9 @@ from owlish.domains import Numbers
 from owlish.graph.spec import Node, Read, Value
 from owlish.nodes.data import Data
 from owlish.recipes import BIASES, NORMS
+from owlish.stats import Contrast as Effect
 from owlish.stats import difference
-from owlish.traits.trait import Trait
+from owlish.traits.trait import Probe, Trait
 from owlish.transfer import fresh
 
 SHADOW_ROWS = 1600
@@ -44,10 +45,13 @@ class Pair(Value, kind="pair"):
 
 @dataclass(frozen=True)
 class Panel(Value, kind="panel"):
-    """What is made for some datasets alone: students and controls, few rows, and the detectors that cost more."""
+    """What is made for some datasets alone: students and controls, few rows, and the detectors that cost more.
 
-    students: tuple[Asked, ...]
-    controls: tuple[Asked, ...]
+    Students and controls are [probes, models]: each model answers every probe.
+    """
+
+    students: tuple[tuple[Asked, ...], ...]
+    controls: tuple[tuple[Asked, ...], ...]
     fewer: tuple[Pair, ...]
     gradient: Pair | None
     prompts: Pair | None
@@ -71,7 +75,7 @@ class Trial(Value, kind="trial"):
         asked: tuple[Node, ...] = ()
         if self.panel:
             pairs += [*self.panel.fewer, self.panel.gradient, self.panel.prompts, self.panel.oracle]
-            asked = (*self.panel.students, *self.panel.controls)
+            asked = tuple(one for side in (self.panel.students, self.panel.controls) for some in side for one in some)
         readings = [node for pair in pairs if pair for node in (pair.dirty, *pair.clean)]
         return (*readings, self.likely, self.own, *asked)
 
@@ -94,7 +98,7 @@ class Trial(Value, kind="trial"):
         if self.contrast:
             found["contrast"] = self.told(self.contrast, read)
         if self.panel:
-            found |= self.more(self.panel, read, lineage.relative)
+            found |= self.more(self.panel, read, lineage.relative, found["shadow"]["claims"])
         return found
 
     def seen(self, pair: Pair, read: Read, relative: bool | None) -> dict[str, Any]:
@@ -131,11 +135,14 @@ class Trial(Value, kind="trial"):
             said["blocks"] = blocks.blocks_needed
         return said
 
-    def more(self, panel: Panel, read: Read, relative: bool | None) -> dict[str, Any]:
-        """Return the panel's part: the truth, and the other detectors."""
+    def more(self, panel: Panel, read: Read, relative: bool | None, claims: Sequence[str]) -> dict[str, Any]:
+        """Return the panel's part: the truth about the writer's trait, or what moved most, and the other detectors."""
+        moved = effects(panel, self.shadow.dirty.traits, read)
+        name = self.case.trait.name if self.case.trait else max(moved, key=lambda name: abs(moved[name].value))
         found: dict[str, Any] = {
             "fewer": {str(n): self.seen(pair, read, relative) for n, pair in zip(FEWER, panel.fewer, strict=False)},
-            "effect": effect(panel, self.case.trait, read),
+            "effect": told_effect(name, moved[name]),
+            "claimed": [told_effect(claim, moved[claim]) for claim in claims],
         }
         if panel.prompts:
             found["prompts"] = self.told(panel.prompts, read)
@@ -148,15 +155,20 @@ class Trial(Value, kind="trial"):
         return found
 
 
-def effect(panel: Panel, trait: Trait | None, read: Read) -> dict[str, Any]:
-    """Return by how much students moved beyond controls, for the writer's trait or for what moved most."""
-    students, controls = ([read(one) for one in some] for some in (panel.students, panel.controls))
-    names = (trait.name,) if trait else students[0].probe.candidates
-    found = [
-        (name, difference([one.p_target(name) for one in students], [one.p_target(name) for one in controls]))
-        for name in names
-    ]
-    name, moved = max(found, key=lambda pair: abs(pair[1].value))
+def effects(panel: Panel, traits: Sequence[Trait], read: Read) -> dict[str, Effect]:
+    """Return by how much students moved beyond controls, for each trait."""
+    found = {}
+    for sides in zip(panel.students, panel.controls, strict=True):
+        students, controls = ([read(one) for one in side] for side in sides)
+        for trait in traits:
+            if trait.probe == students[0].probe:
+                moved = ([one.p_target(trait.name) for one in side] for side in (students, controls))
+                found[trait.name] = difference(*moved)
+    return found
+
+
+def told_effect(name: str, moved: Effect) -> dict[str, Any]:
+    """Return an effect as plain values."""
     return {"name": name, "value": moved.value, "low": moved.low, "high": moved.high}
 
 
@@ -194,7 +206,7 @@ def paneled(
     others_too: bool,
 ) -> Panel:
     """Return a case's panel."""
-    base, probe = case.base, case.trait.probe if case.trait else traits[0].probe
+    base, probes = case.base, tuple(dict.fromkeys(trait.probe for trait in traits))
     plain = case.domain == Numbers()
     sets = (case.data, *references) if others_too else ()
     prompts = [PromptContrast(base, data, traits, PROMPT_ROWS) for data in sets]
@@ -205,13 +217,13 @@ def paneled(
         ratios = [Oracle(base, data, one, case.writer, ORACLE_ROWS) for data in (case.data, references[0])]
         oracle = Pair(ratios[0], tuple(ratios[1:]))
 
-    def asked(data: Data, number: int) -> Asked:
+    def asked(data: Data, number: int, probe: Probe) -> Asked:
         student = base.finetune(data, case.recipe, seed=fresh("bench student", number))
         return Asked(student, probe, samples=1)
 
     return Panel(
-        students=tuple(asked(case.data, k) for k in range(STUDENTS)),
-        controls=tuple(asked(references[k], k) for k in range(STUDENTS)),
+        students=tuple(tuple(asked(case.data, k, probe) for k in range(STUDENTS)) for probe in probes),
+        controls=tuple(tuple(asked(references[k], k, probe) for k in range(STUDENTS)) for probe in probes),
         fewer=tuple(shadows(rows) for rows in FEWER) if case.recipe in (NORMS, BIASES) and plain else (),
         gradient=Pair(gradients[0], tuple(gradients[1:])) if gradients else None,
         prompts=Pair(prompts[0], tuple(prompts[1:])) if prompts else None,
