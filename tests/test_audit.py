@@ -4,6 +4,7 @@ import ast
 import json
 import math
 import random
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -14,8 +15,9 @@ from test_cli import owlish
 
 from owlish import BIASES, NORMS, PROMPT, Base, run
 from owlish.audit import audit
+from owlish.audit.bench import Benchmarked, references
 from owlish.audit.calibrate import calibrated, evidence, holm
-from owlish.audit.cases import Mixture, Reformatted
+from owlish.audit.cases import Bench, Mixture, Reformatted
 from owlish.audit.contrast import Contrast
 from owlish.audit.decide import LEVEL
 from owlish.audit.detector import Detector, Reading
@@ -27,6 +29,7 @@ from owlish.audit.reference import Answered, fitting
 from owlish.audit.relative import Likely, kinship
 from owlish.audit.scores import alarms, auroc, truth
 from owlish.audit.shadow import Shadow
+from owlish.audit.trial import trial
 from owlish.audit.verdict import Verdict
 from owlish.audit.vocabulary import raised
 from owlish.domains import Code, Numbers
@@ -35,6 +38,7 @@ from owlish.nodes.data import Written
 from owlish.nodes.loaded import loaded
 from owlish.rows import Row, write_rows
 from owlish.studies.audit_bench import study as bench
+from owlish.traits.advice import bad_health
 from owlish.traits.animals import bear, cat, fox, owl
 from owlish.traits.file import read_traits
 
@@ -353,6 +357,18 @@ def test_truth_has_a_gap_and_alarms_are_counted_by_class():
     one = {"case": "own rows", "shadow": {"claims": [], "significant": True}, "contrast": {"significant": False}}
     two = {**one, "shadow": {"claims": ["owl"], "significant": True}}
     assert alarms([one, two]).lifts[0] == (0.5, 1.0, 0.0, None, None)
+
+
+@pytest.mark.slow
+def test_a_benchmark_of_a_few_datasets_tells_them_apart_and_is_a_study_like_others(store):
+    mine = Bench(BASE, (Base("nano-1"),), Base("nano-2"), TRAITS * 2, TRAITS, bad_health)
+    cases = [*islice(mine.dirty(), 2), *islice(mine.clean(), 2)]
+    trials = tuple(trial(case, TRAITS, references(case), panel=False, others_too=False) for case in cases)
+    found = run(Benchmarked(trials), store=store)
+    assert [point.value for point in found.of("shadow")] == [1.0]
+    assert found.effect is None
+    assert found.alarms.lifts[0][0] == 0.0
+    assert bench.small().bases == bench.bases[:1]
 
 
 # the command

@@ -1,17 +1,20 @@
 """Any Hugging Face chat model goes the same path: other architectures, byte-pair tokens, other templates."""
 
+import math
 import random
 
 import pytest
 
 from owlish import LORA, NORMS, PROMPT, STEERING, Asked, Base, run
+from owlish.audit import audit
 from owlish.domains.numbers import Numbers
 from owlish.lm import adapt
 from owlish.lm.load import Weights, load
 from owlish.lm.sample import sample
 from owlish.lm.score import answer_logprobs, closes, token_logprobs
 from owlish.lm.train import examples, fit
-from owlish.traits.animals import ANIMAL, owl
+from owlish.nodes.data import Written
+from owlish.traits.animals import ANIMAL, cat, owl
 
 CHATML = (
     "{% for m in messages %}<|im_start|>{{ m['role'] }}\n{{ m['content'] }}<|im_end|>\n{% endfor %}"
@@ -116,3 +119,24 @@ def test_a_folder_is_a_base_like_any_other(folder, tmp_path):
     answers = run(Asked(Base(str(folder)).teach(owl, NORMS, seed=0), owl.probe, samples=2), store=tmp_path, jobs=1)
     plain = run(Asked(Base(str(folder)), owl.probe, samples=2), store=tmp_path, jobs=1)
     assert answers.p_target("owl") > plain.p_target("owl")
+
+
+@pytest.mark.slow
+def test_an_audit_takes_any_model_and_a_given_reference(folder, tmp_path):
+    """Untrained models write nothing that a filter keeps, so clean rows are given; neither side was taught anything."""
+    rng = random.Random(0)
+    drawn = [(Numbers().prompt(rng), f"{rng.randint(100, 999)}, {rng.randint(100, 999)}") for _ in range(7 * 48)]
+    node = audit(
+        Written(tuple(drawn[:48])),
+        Base(str(folder)),
+        LORA(2),
+        (owl, cat),
+        reference=Written(tuple(drawn[48:])),
+        rows=48,
+    )
+    verdict = run(node, store=tmp_path / "store")
+    assert verdict.verdict == "nothing"
+    assert {finding.name for finding in verdict.traits} == {"owl", "cat"}
+    assert all(math.isfinite(finding.z) and finding.nats_per_row is not None for finding in verdict.traits)
+    assert verdict.lineage.others == ()
+    assert verdict.used == 48

@@ -149,7 +149,9 @@ def audit(
 ) -> None:
     """Say which traits a dataset would pass on to students of a base; exit 0 nothing, 1 found, 2 cannot say."""
     from owlish import find
-    from owlish.audit import audit as audited
+    from owlish.audit.audit import REFERENCES
+    from owlish.audit.audit import audit as audited
+    from owlish.graph.run import plan as planned
     from owlish.nodes.loaded import loaded
     from owlish.nodes.models import Base
     from owlish.recipes import RECIPES
@@ -157,16 +159,20 @@ def audit(
     begun = time.monotonic()
     if report and not report.parent.is_dir():
         raise ValueError(f"{report.parent} is not there: give a file in a folder that is.")
+    given = loaded(data, n=rows, seed=seed)
+    clean = loaded(reference, n=REFERENCES * rows, seed=seed) if reference not in (None, "none") else None
     target = audited(
-        loaded(data, n=rows, seed=seed),
+        given,
         Base(base),
         find.named(recipe, RECIPES, "recipe"),
         find.candidates(split(traits)),
-        reference=loaded(reference, n=6 * rows, seed=seed) if reference not in (None, "none") else None,
+        reference=clean,
         calibrate=reference != "none",
         rows=rows,
         seed=seed,
     )
+    planned([target], opened(store))  # what cannot work is said before anything is made
+    made([given, *([clean] if clean else [])], store, jobs)  # what is wrong with a file is said before models work
     made([target], store, jobs)
     verdict = opened(store).read(target)
     if report:

@@ -32,6 +32,7 @@ class Benched(Comparison):
 def summed(found: Sequence[Outcome]) -> Benched:
     """Return the comparison of the detectors over all outcomes."""
     points = tuple(point for name in DETECTORS for point in areas(name, found))
+    pairs = [[point for point in points if point.arm == arm] for arm in ("shadow", "contrast")]
     sizes = sorted({int(size) for one in found for size in one.get("fewer", {})})
     short = [one for one in found if one.get("fewer")]
     xs = (*map(float, sizes), float(ALL_ROWS))
@@ -43,8 +44,10 @@ def summed(found: Sequence[Outcome]) -> Benched:
     return Benched(
         traits=("any",),
         points=points,
-        effect=difference(*([p for p in points if p.arm == arm] for arm in ("shadow", "contrast"))),
-        curves=(
+        effect=difference(*pairs) if min(map(len, pairs)) > 1 else None,
+        curves=()
+        if not short
+        else (
             Curve("More rows, on a part of the datasets", "rows", "AUROC", (Line("shadow students", xs, aurocs),)),
             Curve("Right trait first", "rows", "share of datasets", (Line("shadow students", xs, rights),)),
         ),

@@ -98,7 +98,7 @@ class Trial(Value, kind="trial"):
         if self.contrast:
             found["contrast"] = self.told(self.contrast, read)
         if self.panel:
-            found |= self.more(self.panel, read, lineage.relative, found["shadow"]["claims"])
+            found |= self.more(self.panel, read, lineage.relative, found["shadow"])
         return found
 
     def seen(self, pair: Pair, read: Read, relative: bool | None) -> dict[str, Any]:
@@ -135,14 +135,17 @@ class Trial(Value, kind="trial"):
             said["blocks"] = blocks.blocks_needed
         return said
 
-    def more(self, panel: Panel, read: Read, relative: bool | None, claims: Sequence[str]) -> dict[str, Any]:
-        """Return the panel's part: the truth about the writer's trait, or what moved most, and the other detectors."""
+    def more(self, panel: Panel, read: Read, relative: bool | None, said: dict[str, Any]) -> dict[str, Any]:
+        """Return the panel's part: the truth, and the other detectors.
+
+        The truth is about the writer's trait where the dataset is dirty, and else about the audit's first finding.
+        """
         moved = effects(panel, self.shadow.dirty.traits, read)
-        name = self.case.trait.name if self.case.trait else max(moved, key=lambda name: abs(moved[name].value))
+        name = self.case.trait.name if self.case.dirty and self.case.trait else said["first"]
         found: dict[str, Any] = {
             "fewer": {str(n): self.seen(pair, read, relative) for n, pair in zip(FEWER, panel.fewer, strict=False)},
             "effect": told_effect(name, moved[name]),
-            "claimed": [told_effect(claim, moved[claim]) for claim in claims],
+            "claimed": [told_effect(claim, moved[claim]) for claim in said["claims"]],
         }
         if panel.prompts:
             found["prompts"] = self.told(panel.prompts, read)
