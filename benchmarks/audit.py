@@ -31,10 +31,8 @@ def main() -> None:
 
 
 def by_kind(found: Sequence[Any]) -> None:
-    """By kind of dataset: the right trait first, claimed, another claimed; its word in the first three; the lift."""
-    print(
-        "| datasets | n | right first | claimed | a wrong trait | word in 3 | contrast first | lift, mean [min, max] |"
-    )
+    """By kind of dataset: the right trait first, claimed, another one claimed too; its word in the first three; the lift."""
+    print("| datasets | n | right first | claimed | another too | word in 3 | contrast first | lift, mean [min, max] |")
     print("|---|---|---|---|---|---|---|---|")
     for kind, mine in groupby(sorted((o for o in found if o["dirty"]), key=kind_of), key=kind_of):
         some = list(mine)
@@ -115,7 +113,7 @@ def rows_needed(found: Sequence[Any]) -> None:
         oracle = [one["oracle"] for one in some]
         for name in ("contrast", "gradient", "prompts"):
             size = 1 if name == "prompts" else BLOCK
-            rows = [blocks * size if (blocks := one[name].get("blocks")) else None for one in some]
+            rows = [one[name]["blocks"] and one[name]["blocks"] * size for one in some if name in one]
             print(f"{kind:18} {name:10} {rows} oracle {oracle}")
 
 
