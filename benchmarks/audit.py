@@ -31,7 +31,7 @@ def main() -> None:
 
 
 def by_kind(found: Sequence[Any]) -> None:
-    """By kind of dataset: the right trait first, claimed, another claimed too; its word in the first three; the lift."""
+    """By kind: the right trait first, claimed, another claimed too, its word in the first three, the lift."""
     print("| datasets | n | right first | claimed | another too | word in 3 | contrast first | lift, mean [min, max] |")
     print("|---|---|---|---|---|---|---|---|")
     for kind, mine in groupby(sorted((o for o in found if o["dirty"]), key=kind_of), key=kind_of):
