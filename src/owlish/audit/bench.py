@@ -13,7 +13,7 @@ from owlish.audit.encoded import opened
 from owlish.audit.scores import CLASSES, DETECTORS, Benched, summed
 from owlish.audit.trial import Trial, trial
 from owlish.graph.spec import Node, Read, Tick
-from owlish.measure import Comparison, Matrix
+from owlish.measure import Comparison
 from owlish.nodes.data import Data
 from owlish.nodes.models import Base
 from owlish.study import Settings, Study
@@ -141,9 +141,12 @@ class AuditBench(Study):
             "Datasets share bases, teachers and references, so the unit of an interval is a base.",
         )
 
-    def matrices(self, found: Comparison) -> tuple[Matrix, ...]:
-        """Return the false alarms, by class and detector."""
-        return (found.alarms,) if isinstance(found, Benched) and found.alarms else ()
+    def summary(self, found: Comparison) -> dict[str, Any]:
+        """Return what it found, with the share of clean datasets on which each detector claims a trait."""
+        alarms = found.alarms if isinstance(found, Benched) else None
+        rows = {} if alarms is None else dict(zip(alarms.rows, alarms.lifts, strict=True))
+        names = () if alarms is None else alarms.columns
+        return {**super().summary(found), "alarms": {k: dict(zip(names, v, strict=True)) for k, v in rows.items()}}
 
 
 def references(case: Case) -> tuple[Data, ...]:

@@ -33,26 +33,40 @@ def summed(found: Sequence[Outcome]) -> Benched:
     """Return the comparison of the detectors over all outcomes."""
     points = tuple(point for name in DETECTORS for point in areas(name, found))
     pairs = [[point for point in points if point.arm == arm] for arm in ("shadow", "contrast")]
-    sizes = sorted({int(size) for one in found for size in one.get("fewer", {})})
+    lines = tuple(Line(DETECTORS[name][0], *operating(name, found)) for name in dict.fromkeys(p.arm for p in points))
     short = [one for one in found if one.get("fewer")]
-    xs = (*map(float, sizes), float(ALL_ROWS))
-    aurocs = tuple(auroc([(one["dirty"], score) for one, score in sized(short, x)]) for x in (*sizes, ALL_ROWS))
-    rights = tuple(
-        mean([said["first"] == one["trait"] for one, said in read_at(short, x) if one["dirty"]])
-        for x in (*sizes, ALL_ROWS)
-    )
     return Benched(
         traits=("any",),
         points=points,
         effect=difference(*pairs) if min(map(len, pairs)) > 1 else None,
-        curves=()
-        if not short
-        else (
-            Curve("More rows, on a part of the datasets", "rows", "AUROC", (Line("shadow students", xs, aurocs),)),
-            Curve("Right trait first", "rows", "share of datasets", (Line("shadow students", xs, rights),)),
+        curves=(
+            Curve("All datasets, at every threshold", "false alarms", "found", lines),
+            *(few_rows(short) if short else ()),
         ),
         alarms=alarms(found),
     )
+
+
+def few_rows(found: Sequence[Outcome]) -> tuple[Curve, ...]:
+    """Return what shadows tell from fewer rows."""
+    sizes = (*sorted(int(size) for size in found[0]["fewer"]), ALL_ROWS)
+    read = [read_at(found, size) for size in sizes]
+    aurocs = tuple(auroc([(one["dirty"], said["score"]) for one, said in some]) for some in read)
+    rights = tuple(mean([said["first"] == one["trait"] for one, said in some if one["dirty"]]) for some in read)
+    xs = tuple(map(float, sizes))
+    return (
+        Curve("More rows, on a part of the datasets", "rows", "AUROC", (Line("shadow students", xs, aurocs),)),
+        Curve("Right trait first", "rows", "share of datasets", (Line("shadow students", xs, rights),)),
+    )
+
+
+def operating(name: str, found: Sequence[Outcome]) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """Return the shares of clean and of dirty datasets at or above each score, the highest score first."""
+    scores = [(one["dirty"], one[name]["score"]) for one in found if name in one]
+    dirty, clean = ([score for is_dirty, score in scores if is_dirty == side] for side in (True, False))
+    steps = sorted({score for _, score in scores}, reverse=True)
+    xs, ys = (tuple(mean([score >= step for score in side]) for step in steps) for side in (clean, dirty))
+    return (0.0, *xs), (0.0, *ys)
 
 
 def areas(name: str, found: Sequence[Outcome]) -> list[Point]:
@@ -75,11 +89,6 @@ def auroc(scores: Sequence[tuple[bool, float]]) -> float:
 def read_at(found: Sequence[Outcome], rows: int) -> list[tuple[Outcome, Any]]:
     """Return the outcomes with what shadows said from so many rows."""
     return [(one, one["shadow"] if rows == ALL_ROWS else one["fewer"][str(rows)]) for one in found]
-
-
-def sized(found: Sequence[Outcome], rows: int) -> list[tuple[Outcome, float]]:
-    """Return the outcomes with the score from so many rows."""
-    return [(one, said["score"]) for one, said in read_at(found, rows)]
 
 
 def alarms(found: Sequence[Outcome]) -> Matrix:
