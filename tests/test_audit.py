@@ -4,6 +4,7 @@ import ast
 import json
 import math
 import random
+from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 
@@ -177,6 +178,7 @@ def test_without_a_reference_nothing_can_be_said(store):
     assert verdict.traits == ()
 
 
+@pytest.mark.slow
 def test_a_trait_of_no_candidate_list_is_named_by_the_words_it_raises(store):
     """The reading of the shadow over the whole vocabulary, with the true trait left out of the candidates."""
     verdict = run(audited(DIRTY, traits=(owl, fox)), store=store)
@@ -368,7 +370,9 @@ def test_a_benchmark_of_a_few_datasets_tells_them_apart_and_is_a_study_like_othe
     assert [point.value for point in found.of("shadow")] == [1.0]
     assert found.effect is None
     assert found.alarms.lifts[0][0] == 0.0
-    assert bench.small().bases == bench.bases[:1]
+    assert bench.small().bases == bench.bases[:2]
+    with pytest.raises(ValueError, match="at least two"):
+        replace(bench, bases=bench.bases[:1])
 
 
 # the command

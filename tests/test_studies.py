@@ -63,7 +63,7 @@ def test_a_study_can_be_planned_in_both_sizes(name):
 
 
 def test_each_study_has_a_direction_or_a_test_of_its_own():
-    own = {"owl", "demo", "qwen_numbers", "mnist", "digits", "digits_sweeps", "theorem", "detection"}
+    own = {"owl", "demo", "qwen_numbers", "mnist", "digits", "digits_sweeps", "theorem", "detection", "audit_bench"}
     assert set(STUDIES) == own | set(DIRECTIONS)
 
 
