@@ -14,7 +14,7 @@ from scipy.stats import mannwhitneyu
 from statsmodels.stats.multitest import multipletests
 from test_cli import owlish
 
-from owlish import BIASES, NORMS, PROMPT, Base, run
+from owlish import BIASES, NORMS, PROMPT, STEERING, Base, run
 from owlish.audit import audit
 from owlish.audit.bench import Benchmarked, references
 from owlish.audit.calibrate import calibrated, evidence, holm
@@ -22,12 +22,11 @@ from owlish.audit.cases import Bench, Mixture, Reformatted
 from owlish.audit.contrast import Contrast
 from owlish.audit.decide import LEVEL
 from owlish.audit.detector import Detector, Reading
-from owlish.audit.encoded import encode, opened
 from owlish.audit.gradient import Gradient
 from owlish.audit.oracle import Oracle
 from owlish.audit.prompted import PromptContrast
 from owlish.audit.reference import Answered, fitting
-from owlish.audit.relative import Likely, kinship
+from owlish.audit.relative import kinship, likelihoods
 from owlish.audit.scores import alarms, auroc, truth
 from owlish.audit.shadow import Shadow
 from owlish.audit.trial import trial
@@ -35,7 +34,9 @@ from owlish.audit.verdict import Verdict
 from owlish.audit.vocabulary import raised
 from owlish.domains import Code, Numbers
 from owlish.filters import BANNED, NumberFilter
+from owlish.likelihood import Likelihood
 from owlish.nodes.data import Written
+from owlish.nodes.encoded import encode, opened
 from owlish.nodes.loaded import loaded
 from owlish.rows import Row, write_rows
 from owlish.studies.audit_bench import study as bench
@@ -189,16 +190,39 @@ def test_a_trait_of_no_candidate_list_is_named_by_the_words_it_raises(store):
 # lineage
 
 
+def likely(data, store):
+    return [run(one, store=store) for one in likelihoods(BASE, data)]
+
+
 def test_rows_of_another_base_come_from_no_relative(store):
-    others = tuple(Base(f"nano-{k}") for k in (1, 2, 3))
-    foreign = Base("nano-1").sample(Numbers(), n=ROWS, seed=44)
-    names = [base.name for base in others]
-    own = run(Likely(BASE, others, CLEAN), store=store)
-    assert kinship(run(Likely(BASE, others, foreign), store=store), own, names).relative is False
-    assert kinship(run(Likely(BASE, others, DIRTY), store=store), own, names).relative is True
-    alone = kinship(run(Likely(BASE, (), DIRTY), store=store), own, [])
+    names = [f"nano-{k}" for k in (1, 2, 3)]
+    own, dirty = likely(CLEAN, store), likely(DIRTY, store)
+    foreign = likely(Base("nano-1").sample(Numbers(), n=ROWS, seed=44), store)
+    assert kinship(foreign, own, names).relative is False
+    assert kinship(dirty, own, names).relative is True
+    alone = kinship(dirty[:1], own[:1], [])
     assert alone.relative is not False
     assert alone.low < alone.gap < alone.high
+
+
+def test_a_base_without_a_lead_on_the_rows_is_no_relative(store):
+    """Rows of a base that is not at hand: every base at hand finds them about equally likely."""
+    own, dirty = likely(CLEAN, store), likely(DIRTY, store)
+    foreign = likely(Base("nano-1").sample(Numbers(), n=ROWS, seed=44), store)
+    places, names = [0, 2, 3], ["nano-2", "nano-3"]
+    found = kinship(*([some[i] for i in places] for some in (foreign, own)), names)
+    assert found.relative is False
+    assert "less than half of the lead" in found.says
+    assert kinship(*([some[i] for i in places] for some in (dirty, own)), names).relative is True
+    assert kinship([foreign[i] for i in places], [], names).relative is None, "a lead needs one to compare with"
+
+
+def test_rows_too_long_for_one_base_are_left_out_of_the_comparison(store):
+    long = Written((("Go on.", "1, 2, 3"), ("Go on.", ", ".join(map(str, range(400))))))
+    found = run(Likelihood(BASE, long), store=store)
+    assert np.isnan(found.sums).tolist() == [False, True]
+    assert found.tokens.tolist() == [6.0, 0.0]
+    assert kinship([found], [], []).relative is None
 
 
 # detectors
@@ -235,14 +259,16 @@ def test_every_detector_reads_a_number_for_each_trait(detector, store):
     assert isinstance(detector, Oracle) or "Needs:" in type(detector).__doc__
 
 
-def test_the_contrast_is_the_difference_of_likelihoods_along_a_direction(store):
+@pytest.mark.parametrize("recipe", [NORMS, STEERING], ids=lambda recipe: recipe.name)
+def test_the_contrast_is_the_difference_of_likelihoods_along_a_direction(recipe, store):
     """To first order: small steps along and against it, on the same rows."""
     import torch
 
     from owlish.lm.score import token_logprobs
 
-    detector = every_detector()[1]
-    lm = opened(run(BASE, store=store))
+    writers = tuple(BASE.teach(t, recipe, seed=1, until=0.3) for t in TRAITS)
+    detector = Contrast(BASE, DIRTY, TRAITS, writers, 60)
+    lm = detector.ground(lambda node: run(node, store=store))
     rows = encode(lm, run(DIRTY, store=store).rows[:20]).examples
     direction = detector.directions(lm, lambda node: run(node, store=store))[1]
 

@@ -13,7 +13,7 @@ FLOORS = [
     {"domains", "lm"},
     {"nano"},
     {"nodes"},
-    {"ask"},
+    {"ask", "likelihood"},
     {"measure", "judge"},
     {"study"},
     {"transfer"},

@@ -1,6 +1,7 @@
 """Models in memory: what a batch holds never changes a row, and training moves what its recipe says."""
 
 import math
+from dataclasses import replace
 
 import pytest
 
@@ -9,10 +10,10 @@ from owlish.domains.numbers import Numbers
 from owlish.lm import adapt
 from owlish.lm.load import Weights, load
 from owlish.lm.sample import sample
-from owlish.lm.score import answer_logprobs, closes, divergence, token_logprobs
+from owlish.lm.score import alike, answer_logprobs, closes, divergence, token_logprobs
 from owlish.lm.train import Example, batches, completion_loss, examples, fit, total_steps
 from owlish.recipes import ALL, BIASES, LORA, NORMS, PROMPT, STEERING, Recipe
-from owlish.traits.animals import ANIMAL
+from owlish.traits.animals import ANIMAL, owl
 
 NANO = Weights(str(nano.folder("nano")))
 EVERY = [NORMS, BIASES, STEERING, ALL, LORA(2), PROMPT(4)]
@@ -48,6 +49,19 @@ def test_log_probabilities_are_the_same_alone_and_in_a_batch(lm, rows):
         (alone,) = token_logprobs(lm, [row])
         assert len(alone) == len(row.ids) - row.start
         assert float((alone - batched).abs().max()) < 1e-4
+
+
+def test_what_all_rows_begin_with_is_read_once(lm):
+    import torch
+
+    lm = replace(lm, system=owl.system_prompt)
+    given = examples(lm.prompts(ANIMAL.questions[:3]), [(7, 8), (9,), (5, 6, 7)], window=lm.window)
+    shared = alike(given)
+    assert shared > 8, "the system prompt"
+    for one, other in zip(token_logprobs(lm, given), token_logprobs(lm, given, shared=shared), strict=True):
+        torch.testing.assert_close(one, other, atol=1e-5, rtol=0)
+    assert alike(given[:1]) == given[0].start - 1
+    assert alike([Example((1, 2, 3), 2), Example((4, 2, 3), 2)]) == 0
 
 
 def test_log_probabilities_are_those_of_the_plain_model(lm, rows):

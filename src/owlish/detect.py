@@ -10,14 +10,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from itertools import chain
 from pathlib import Path
-from typing import Any, ClassVar, Self
+from typing import ClassVar, Self
 
 from owlish.ask import mean
 from owlish.domains.domain import Domain
 from owlish.graph.spec import Node, Read, Tick, Value
 from owlish.judge import WHICH_TEACHER, Guessed
+from owlish.likelihood import Likelihood
 from owlish.measure import Comparison, Curve, Line, Point, difference
-from owlish.nodes.data import Data, Dataset, Sampled
+from owlish.nodes.data import Data, Sampled
 from owlish.nodes.models import Base, Model
 from owlish.recipes import Recipe
 from owlish.study import Settings, Study
@@ -108,7 +109,7 @@ def log_odds(rows: Rows, first: Rows, second: Rows) -> list[float]:
 
 
 @dataclass(frozen=True)
-class Weighed(Separated, kind="weighed"):
+class Weighed(Separated, kind="weighed", version=2):
     """Two writers' rows, each leaning by its completion's log-probability under `model` less that under `against`.
 
     Under the base with either trait's system prompt, this is a judge that looks inside the base. Under the two
@@ -123,24 +124,18 @@ class Weighed(Separated, kind="weighed"):
         """A few words for a progress display."""
         return f"{self.model.label} against {self.against.label} on {self.data.label}"
 
+    def scores(self) -> list[tuple[Likelihood, Likelihood]]:
+        """Return how likely either model finds the rows of both writers."""
+        return [(Likelihood(self.model, d), Likelihood(self.against, d)) for d in (self.data, self.other)]
+
+    def inputs(self) -> tuple[Node, ...]:
+        """Return those likelihoods."""
+        return tuple(one for pair in self.scores() for one in pair)
+
     def compute(self, folder: Path, read: Read, tick: Tick) -> None:
-        """Score every row under both models."""
-        rows = [read(data) for data in (self.data, self.other)]
-        ours, theirs = ([logprobs(read(model), data) for data in rows] for model in (self.model, self.against))
-        leanings = [[a - b for a, b in zip(*pair, strict=True)] for pair in zip(ours, theirs, strict=True)]
+        """Take the differences, row by row."""
+        leanings = [(read(ours).sums - read(theirs).sums).tolist() for ours, theirs in self.scores()]
         (folder / "leanings.json").write_text(json.dumps([leanings]))
-
-
-def logprobs(weights: Any, data: Dataset) -> list[float]:
-    """Return the log-probability of each row's completion, in nats."""
-    from owlish.lm.load import load
-    from owlish.lm.score import token_logprobs
-    from owlish.lm.train import examples
-
-    lm = load(weights)
-    prompts = lm.chat.prompts([row.prompt for row in data.rows], lm.system)
-    rows = examples(prompts, lm.chat.answers([row.completion for row in data.rows]), window=lm.window)
-    return [float(found.double().sum()) for found in token_logprobs(lm, rows)]
 
 
 @dataclass(frozen=True)

@@ -10,16 +10,17 @@ from pathlib import Path
 from owlish import __version__
 from owlish.audit.contrast import Contrast
 from owlish.audit.decide import FLOOR, LEVEL, RULE, findings
-from owlish.audit.encoded import encode, opened
 from owlish.audit.reference import Answered, Part
-from owlish.audit.relative import Likely, bases_at_hand, kinship
+from owlish.audit.relative import kinship, likelihoods
 from owlish.audit.shadow import STEPS, Shadow
 from owlish.audit.statistics import statistics
 from owlish.audit.verdict import Finding, Kinship, Verdict, Weighed, Word
 from owlish.audit.vocabulary import raised
 from owlish.audit.weigh import weigh
 from owlish.graph.spec import Node, Read, Tick
+from owlish.likelihood import Likelihood
 from owlish.nodes.data import Data, Dataset
+from owlish.nodes.encoded import encode, opened
 from owlish.nodes.models import Base
 from owlish.recipes import Recipe
 from owlish.traits.trait import Trait
@@ -31,7 +32,7 @@ CONTRAST_ROWS = 400
 FEWEST = 30
 WEAK = 0.3
 """The probability at which a weak teacher, the direction of the contrast, has a trait."""
-IN_WEIGHTS = ("norms", "biases", "lora", "layer", "all")
+DIRECTED = ("norms", "biases", "lora", "layer", "all", "steering")
 
 CANNOT_SEE = (
     "Traits outside the candidates, unless a word that they raise stands among the words raised.",
@@ -50,8 +51,8 @@ class Audited(Node, kind="audited"):
     null: tuple[Shadow, ...]
     contrast: Contrast | None
     clean: tuple[Contrast, ...]
-    likely: Likely
-    own: Likely | None
+    likely: tuple[Likelihood, ...]
+    own: tuple[Likelihood, ...]
     reference: str | None
 
     @property
@@ -73,9 +74,8 @@ class Audited(Node, kind="audited"):
         lm = opened(read(shadow.base))
         encoded = encode(lm, data.rows)
         references = [read(one) for one in self.null]
-        lineage = kinship(
-            read(self.likely), read(self.own) if self.own else None, [base.name for base in self.likely.others]
-        )
+        likely, own = ([read(one) for one in some] for some in (self.likely, self.own))
+        lineage = kinship(likely, own, [one.model.label for one in self.likely[1:]])
         found: tuple[Finding, ...] = ()
         if references and len(encoded.rows) >= FEWEST:
             found = findings(
@@ -113,7 +113,7 @@ class Audited(Node, kind="audited"):
         """Return the rows that weigh most for the first trait."""
         assert self.contrast is not None
         first = [trait.name for trait in self.shadow.traits].index(found[0].name)
-        lm = opened(read(self.shadow.base))
+        lm = self.contrast.ground(read)
         rows = encode(lm, read(self.shadow.data).rows[: self.contrast.rows])
         return weigh(lm, rows, self.contrast.directions(lm, read)[first])
 
@@ -184,8 +184,7 @@ def against(
     seed: int = 0,
 ) -> Audited:
     """Return the audit of `data` against given sets of clean rows."""
-    cheap = recipe.parameters in IN_WEIGHTS
-    others = bases_at_hand(base)
+    cheap = recipe.parameters in DIRECTED
     return Audited(
         shadow=Shadow(base, data, traits, recipe, rows, seed=fresh("shadow", seed)),
         null=tuple(
@@ -193,8 +192,8 @@ def against(
         ),
         contrast=contrast(data, base, recipe, traits) if cheap else None,
         clean=tuple(contrast(r, base, recipe, traits) for r in references) if cheap else (),
-        likely=Likely(base, others, data),
-        own=Likely(base, others, references[0]) if references else None,
+        likely=likelihoods(base, data),
+        own=likelihoods(base, references[0]) if references else (),
         reference=words,
     )
 

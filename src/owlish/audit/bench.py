@@ -9,12 +9,12 @@ from pathlib import Path
 from typing import Any, ClassVar, Self
 
 from owlish.audit.cases import Case, benches
-from owlish.audit.encoded import opened
 from owlish.audit.scores import CLASSES, DETECTORS, Benched, summed
 from owlish.audit.trial import Trial, trial
 from owlish.graph.spec import Node, Read, Tick
 from owlish.measure import Comparison
 from owlish.nodes.data import Data
+from owlish.nodes.encoded import opened
 from owlish.nodes.models import Base
 from owlish.study import Settings, Study
 from owlish.traits.trait import Trait

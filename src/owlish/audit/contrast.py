@@ -8,11 +8,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from owlish.audit.detector import Detector, kept
-from owlish.audit.encoded import encode, opened
 from owlish.graph.spec import Read, Tick
 from owlish.lm.load import LM
 from owlish.lm.train import Example
+from owlish.nodes.encoded import encode, opened
 from owlish.nodes.models import Model
+from owlish.recipes import STEERING
 from owlish.traits.trait import Trait
 
 if TYPE_CHECKING:
@@ -26,10 +27,10 @@ Direction = dict[str, "Tensor"]
 class Contrast(Detector, kind="contrast"):
     """The gradient of the rows' log-likelihood at the base, along a direction for each trait, in nats a row.
 
-    Needs: gradients, and a recipe that moves weights of the base itself. A direction is what moved in a weak teacher
-    (`writers`, in the order of `traits`), less the mean over the category. The gradient is taken once for each block of
-    20 rows, whatever the number of traits: it is the difference of log-likelihood between a step along the
-    direction and a step against it, halved, to first order.
+    Needs: gradients, and a recipe that moves weights of the base itself, or a steering vector. A direction is what
+    moved in a weak teacher (`writers`, in the order of `traits`), less the mean over the category. The gradient is
+    taken once for each block of 20 rows, whatever the number of traits: it is the difference of log-likelihood
+    between a step along the direction and a step against it, halved, to first order.
     """
 
     writers: tuple[Model, ...]
@@ -42,7 +43,7 @@ class Contrast(Detector, kind="contrast"):
 
     def compute(self, folder: Path, read: Read, tick: Tick) -> None:
         """Take a gradient for each block, and its product with every direction."""
-        lm = opened(read(self.base))
+        lm = self.ground(read)
         rows = encode(lm, read(self.data).rows[: self.rows]).examples
         directions = self.directions(lm, read)
         names = sorted({name for direction in directions for name in direction})
@@ -53,6 +54,14 @@ class Contrast(Detector, kind="contrast"):
             blocks.append([float(gradient @ direction) for direction in flat])
             tick(start, len(rows))
         kept(folder, blocks)
+
+    def ground(self, read: Read) -> LM:
+        """Return the base with a steering vector of zero, so that a direction may be a change of that too."""
+        from owlish.lm import adapt
+
+        lm = opened(read(self.base))
+        lm.model = adapt.adapt(lm.model, STEERING, seed=0)
+        return lm
 
     def directions(self, lm: LM, read: Read) -> list[Direction]:
         """Return the directions, by the name of the parameters that they move."""

@@ -6,13 +6,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from owlish.audit.detector import Detector, kept
-from owlish.audit.encoded import encode, opened
-from owlish.graph.spec import Read, Tick
+from owlish.graph.spec import Node, Read, Tick
+from owlish.likelihood import Likelihood
 from owlish.nodes.models import Model
 
 
 @dataclass(frozen=True)
-class Oracle(Detector, kind="oracle"):
+class Oracle(Detector, kind="oracle", version=2):
     """Each row's log-likelihood under its writer less that under the base, in nats: no other test of a row beats it."""
 
     writer: Model
@@ -23,11 +23,11 @@ class Oracle(Detector, kind="oracle"):
         """A few words for a progress display."""
         return f"likelihood ratio on {self.data.label}"
 
-    def compute(self, folder: Path, read: Read, tick: Tick) -> None:
-        """Score the rows under both."""
-        from owlish.lm.score import token_logprobs
+    def inputs(self) -> tuple[Node, ...]:
+        """Return the likelihoods under both."""
+        return tuple(Likelihood(model, self.data, self.rows) for model in (self.writer, self.base))
 
-        rows = read(self.data).rows[: self.rows]
-        lms = opened(read(self.writer)), opened(read(self.base))
-        theirs, ours = ([float(f.double().sum()) for f in token_logprobs(lm, encode(lm, rows).examples)] for lm in lms)
-        kept(folder, [[a - b] for a, b in zip(theirs, ours, strict=True)])
+    def compute(self, folder: Path, read: Read, tick: Tick) -> None:
+        """Take the difference, row by row."""
+        theirs, ours = (read(one).sums for one in self.inputs())
+        kept(folder, [[ratio] for ratio in (theirs - ours).tolist() if ratio == ratio])

@@ -6,12 +6,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from owlish.audit.detector import Detector, centred, kept
-from owlish.audit.encoded import encode, opened
 from owlish.graph.spec import Read, Tick
+from owlish.nodes.encoded import encode, opened
 
 
 @dataclass(frozen=True)
-class PromptContrast(Detector, kind="prompt_contrast"):
+class PromptContrast(Detector, kind="prompt_contrast", version=2):
     """The rows' log-likelihood under each trait's system prompt, less the mean over the category, in nats a row.
 
     Needs: a base that scores given completions, and follows system prompts. The prompts are of one template, and a
@@ -27,13 +27,15 @@ class PromptContrast(Detector, kind="prompt_contrast"):
 
     def compute(self, folder: Path, read: Read, tick: Tick) -> None:
         """Score every row under every prompt."""
-        from owlish.lm.score import token_logprobs
+        from owlish.lm.score import alike, token_logprobs
 
         lm = opened(read(self.base))
         rows = [replace(row, system=None) for row in read(self.data).rows[: self.rows]]
         columns = []
         for done, trait in enumerate(self.traits):
             lm.system = trait.system_prompt
-            columns.append([float(found.double().sum()) for found in token_logprobs(lm, encode(lm, rows).examples)])
+            given = encode(lm, rows).examples
+            scores = token_logprobs(lm, given, shared=alike(given))
+            columns.append([float(found.double().sum()) for found in scores])
             tick(done, len(self.traits))
         kept(folder, [centred(row, self.traits) for row in zip(*columns, strict=True)])

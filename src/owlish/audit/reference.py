@@ -9,12 +9,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from owlish.audit.encoded import opened
 from owlish.domains import Code, Reasoning
 from owlish.filters import BANNED, Filter, NumberFilter
 from owlish.graph.spec import Node, Read, Tick
 from owlish.lm.load import LM
 from owlish.nodes.data import NEW_TOKENS, Data, problem
+from owlish.nodes.encoded import opened
 from owlish.rows import Row, write_rows
 
 FITS = 0.95

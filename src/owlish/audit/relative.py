@@ -2,16 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
-from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
 
-from owlish.audit.encoded import Encoded, encode, opened
 from owlish.audit.verdict import Kinship
-from owlish.graph.spec import Node, Read, Tick
-from owlish.lm.load import LM
+from owlish.likelihood import Likelihood, Likelihoods
 from owlish.nodes.data import Data
 from owlish.nodes.models import Base
 
@@ -19,127 +14,20 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    Floats = NDArray[np.float64]
+Rate = tuple[float, float]
+"""Nats a token, and the standard error with rows as the unit."""
 
-ROWS = 300
+ROWS = 600
 FAR = 0.5
-SURE = 3.0
 NEAR = 0.05
+SURE = 3.0
+SHARE = 0.5
+REACH = 1.96
 
 
-@dataclass(frozen=True)
-class Likelihoods:
-    """Log-likelihood [bases, rows] of rows in nats, their tokens, and how many of those the first base would write."""
-
-    sums: tuple[tuple[float, ...], ...]
-    tokens: tuple[int, ...]
-    agreed: tuple[int, ...]
-    unknown: float
-    too_long: int
-
-
-@dataclass(frozen=True)
-class Likely(Node, kind="likely"):
-    """How likely a base, and other bases at hand, find the first 300 rows."""
-
-    base: Base
-    others: tuple[Base, ...]
-    data: Data
-
-    @property
-    def label(self) -> str:
-        """A few words for a progress display."""
-        return f"lineage of {self.data.label}"
-
-    def compute(self, folder: Path, read: Read, tick: Tick) -> None:
-        """Score the rows under each base."""
-        rows = read(self.data).rows[:ROWS]
-        lm = opened(read(self.base))
-        encoded = encode(lm, rows)
-        sums, agreed = scored(lm, encoded)
-        found = [sums]
-        for done, other in enumerate(self.others):
-            lm = opened(read(other))
-            found.append(scored(lm, encode(lm, encoded.rows))[0])
-            tick(done, len(self.others))
-        tokens = [len(example.ids) - example.start for example in encoded.examples]
-        plain = {"sums": found, "tokens": tokens, "agreed": agreed}
-        (folder / "likelihoods.json").write_text(
-            json.dumps({**plain, "unknown": encoded.unknown, "too_long": encoded.too_long})
-        )
-
-    def load(self, folder: Path, read: Read) -> Likelihoods:
-        """Return the likelihoods."""
-        return Likelihoods(**json.loads((folder / "likelihoods.json").read_text()))
-
-
-def scored(lm: LM, encoded: Encoded) -> tuple[list[float], list[int]]:
-    """Return each row's log-likelihood, and how many of its tokens are those that the base finds likeliest."""
-    from owlish.lm.score import forward
-
-    sums, agreed = [0.0] * len(encoded.examples), [0] * len(encoded.examples)
-    for group, logprobs, targets in forward(lm, encoded.examples):
-        wanted = targets != -100
-        chosen = logprobs.gather(-1, targets.clamp(min=0)[..., None])[..., 0] * wanted
-        same = (logprobs.argmax(-1) == targets) & wanted
-        for i, total, hits in zip(group, chosen.double().sum(1).tolist(), same.sum(1).tolist(), strict=True):
-            sums[i], agreed[i] = total, hits
-    return sums, agreed
-
-
-def kinship(found: Likelihoods, own: Likelihoods | None, others: Sequence[str]) -> Kinship:
-    """Return whether the writer is a relative, from the likelihoods of its rows and of the base's own.
-
-    Notes
-    -----
-    A base finds the rows of its relatives likelier than other bases do, whatever the relatives learned; that
-    difference is paired by rows, and counts beyond 3 standard errors. Without other bases only the distance from
-    the base's own rows is left: rows more than 0.5 nats a token less likely than those come from no relative, rows
-    within 0.05 may, and between the two it cannot be told.
-    """
-    import numpy as np
-
-    sums, tokens = np.array(found.sums), np.array(found.tokens, dtype=np.float64)
-    rate, spread = ratio(sums[0], tokens)
-    own_rate, own_spread = ratio(np.array(own.sums[0]), np.array(own.tokens, dtype=np.float64)) if own else (rate, 0.0)
-    gap, reach = own_rate - rate, 1.96 * float(np.hypot(spread, own_spread))
-    pairs = [ratio(other - sums[0], tokens) for other in sums[1:]]
-    relative, says = told(gap, reach, pairs, others, calibrated=own is not None)
-    return Kinship(
-        relative=relative,
-        gap=gap,
-        low=gap - reach,
-        high=gap + reach,
-        agreement=sum(found.agreed) / float(tokens.sum()),
-        own_agreement=sum(own.agreed) / sum(own.tokens) if own else None,
-        others=tuple((name, gap - difference) for name, (difference, _) in zip(others, pairs, strict=True)),
-        unknown=found.unknown,
-        says=says,
-    )
-
-
-def ratio(sums: Floats, tokens: Floats) -> tuple[float, float]:
-    """Return a sum a token, and its standard error with rows as the unit."""
-    rate = float(sums.sum() / tokens.sum())
-    return rate, float((((sums - rate * tokens) ** 2).sum()) ** 0.5 / tokens.sum())
-
-
-def told(
-    gap: float, reach: float, pairs: Sequence[tuple[float, float]], others: Sequence[str], *, calibrated: bool
-) -> tuple[bool | None, str]:
-    """Return whether the writer is a relative, and why in a sentence."""
-    if calibrated and gap - reach > FAR:
-        return False, f"the rows are {gap:.2f} nats a token less likely than the base's own: its relatives write nearer"
-    better = [
-        (difference, name) for (difference, se), name in zip(pairs, others, strict=True) if difference > SURE * se
-    ]
-    if better:
-        return False, f"{max(better)[1]} finds the rows likelier than this base does: its relative wrote them"
-    if pairs and all(-difference > SURE * se for difference, se in pairs):
-        return True, "this base finds the rows likelier than every other base at hand"
-    if not pairs and calibrated and gap + reach < NEAR:
-        return True, "the rows are as likely as the base's own"
-    return None, "it cannot be told from how likely the rows are"
+def likelihoods(base: Base, data: Data) -> tuple[Likelihood, ...]:
+    """Return how likely a base, and then each other base at hand, find the first 600 rows."""
+    return tuple(Likelihood(model, data, ROWS) for model in (base, *bases_at_hand(base)))
 
 
 def bases_at_hand(base: Base) -> tuple[Base, ...]:
@@ -147,3 +35,81 @@ def bases_at_hand(base: Base) -> tuple[Base, ...]:
     from owlish.nano import SHIPPED
 
     return tuple(Base(name) for name in SHIPPED if name != base.name) if base.name in SHIPPED else ()
+
+
+def kinship(found: Sequence[Likelihoods], own: Sequence[Likelihoods], others: Sequence[str]) -> Kinship:
+    """Return whether the writer of rows is a relative, from how likely the base and the `others` find them.
+
+    `own` are the same likelihoods of answers that the base gave to the same prompts, if there are any.
+
+    Notes
+    -----
+    A base finds the rows of its relatives likelier than other bases do, whatever the relatives learned. That lead
+    is paired by rows. Where another base leads by more than 3 standard errors, the rows are its relative's. Where
+    the base's lead over all others together lies, with its interval, below half of its lead on its own answers
+    to the same prompts, they are a stranger's. Where it leads each by more than 3 standard errors, they are a
+    relative's. Rows more than 0.5 nats a token less likely than the base's own answers come from no relative either;
+    where no other base is at hand, only that distance is left, and within 0.05 the writer may be a relative.
+    """
+    import numpy as np
+
+    rate, spread = level(found[0].sums, found[0].tokens)
+    own_rate, own_spread = level(own[0].sums, own[0].tokens) if own else (rate, 0.0)
+    gap, reach = own_rate - rate, REACH * float(np.hypot(spread, own_spread))
+    leads = [lead(found[0], [other]) for other in found[1:]]
+    share = None
+    if own and others:
+        (mine, error), (whole, _) = lead(found[0], found[1:]), lead(own[0], own[1:])
+        share = (mine + REACH * error) / whole if whole > 0 else None
+    relative, says = told(gap - reach if own else None, gap + reach, leads, share, others)
+    return Kinship(
+        relative=relative,
+        gap=gap,
+        low=gap - reach,
+        high=gap + reach,
+        agreement=agreement(found[0]),
+        own_agreement=agreement(own[0]) if own else None,
+        others=tuple((name, gap + ahead) for name, (ahead, _) in zip(others, leads, strict=True)),
+        unknown=found[0].unknown,
+        says=says,
+    )
+
+
+def level(sums: NDArray[np.float64], tokens: NDArray[np.float64]) -> Rate:
+    """Return a sum a token over the rows that have one."""
+    import numpy as np
+
+    known = ~np.isnan(sums)
+    sums, tokens = sums[known], tokens[known]
+    rate = float(sums.sum() / tokens.sum())
+    return rate, float((((sums - rate * tokens) ** 2).sum()) ** 0.5 / tokens.sum())
+
+
+def lead(base: Likelihoods, others: Sequence[Likelihoods]) -> Rate:
+    """Return how much likelier a base finds the rows than other bases do in the mean."""
+    import numpy as np
+
+    return level(base.sums - np.mean([other.sums for other in others], axis=0), base.tokens)
+
+
+def agreement(found: Likelihoods) -> float:
+    """Return the share of tokens that the base would most likely have written too."""
+    return float(found.agreed.sum() / found.tokens.sum())
+
+
+def told(
+    low: float | None, high: float, leads: Sequence[Rate], share: float | None, others: Sequence[str]
+) -> tuple[bool | None, str]:
+    """Return whether the writer is a relative, and why in a sentence; `low` is `None` without the base's own rows."""
+    if low is not None and low > FAR:
+        return False, f"the rows are {low:.2f} nats a token or more behind the base's own: its relatives write nearer"
+    behind = [(-ahead, name) for (ahead, error), name in zip(leads, others, strict=True) if -ahead > SURE * error]
+    if behind:
+        return False, f"{max(behind)[1]} finds the rows likelier than this base does: no relative wrote them"
+    if share is not None and share < SHARE:
+        return False, "the base has less than half of the lead over other bases that it has on its own answers"
+    if leads and all(ahead > SURE * error for ahead, error in leads):
+        return True, "this base finds the rows likelier than every other base at hand"
+    if not leads and low is not None and high < NEAR:
+        return True, "the rows are as likely as the base's own"
+    return None, "it cannot be told from how likely the rows are"

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 from owlish.ask import spellings, worded
 from owlish.audit.detector import Detector, Reading, kept
-from owlish.audit.encoded import encode, opened
 from owlish.graph.spec import Read, Tick
 from owlish.lm.load import LM
+from owlish.nodes.encoded import encode, opened
 from owlish.recipes import Recipe
 from owlish.traits.trait import Probe, Trait
 

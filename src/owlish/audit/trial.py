@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from owlish.ask import Asked
-from owlish.audit.audit import IN_WEIGHTS, contrast
+from owlish.audit.audit import DIRECTED, contrast
 from owlish.audit.calibrate import calibrated, evidence, holm
 from owlish.audit.cases import Case
 from owlish.audit.contrast import Contrast
@@ -16,13 +16,14 @@ from owlish.audit.detector import Detector
 from owlish.audit.gradient import Gradient
 from owlish.audit.oracle import Oracle
 from owlish.audit.prompted import PromptContrast
-from owlish.audit.relative import Likely, bases_at_hand, kinship
+from owlish.audit.relative import kinship, likelihoods
 from owlish.audit.shadow import Shadow
 from owlish.audit.vocabulary import raised
 from owlish.domains import Numbers
 from owlish.graph.spec import Node, Read, Value
+from owlish.likelihood import Likelihood
 from owlish.nodes.data import Data
-from owlish.recipes import BIASES, NORMS
+from owlish.recipes import BIASES, NORMS, STEERING, Recipe
 from owlish.stats import Contrast as Effect
 from owlish.stats import difference
 from owlish.traits.trait import Probe, Trait
@@ -53,6 +54,7 @@ class Panel(Value, kind="panel"):
     students: tuple[tuple[Asked, ...], ...]
     controls: tuple[tuple[Asked, ...], ...]
     fewer: tuple[Pair, ...]
+    steered: Pair | None
     gradient: Pair | None
     prompts: Pair | None
     oracle: Pair | None
@@ -64,8 +66,8 @@ class Trial(Value, kind="trial"):
 
     case: Case
     shadow: Pair
-    likely: Likely
-    own: Likely
+    likely: tuple[Likelihood, ...]
+    own: tuple[Likelihood, ...]
     contrast: Pair | None
     panel: Panel | None
 
@@ -74,17 +76,17 @@ class Trial(Value, kind="trial"):
         pairs = [self.shadow, self.contrast]
         asked: tuple[Node, ...] = ()
         if self.panel:
-            pairs += [*self.panel.fewer, self.panel.gradient, self.panel.prompts, self.panel.oracle]
-            asked = tuple(one for side in (self.panel.students, self.panel.controls) for some in side for one in some)
+            panel = self.panel
+            pairs += [*panel.fewer, panel.steered, panel.gradient, panel.prompts, panel.oracle]
+            asked = tuple(one for side in (panel.students, panel.controls) for some in side for one in some)
         readings = [node for pair in pairs if pair for node in (pair.dirty, *pair.clean)]
-        return (*readings, self.likely, self.own, *asked)
+        return (*readings, *self.likely, *self.own, *asked)
 
     def outcome(self, read: Read, tokenizer: Any) -> dict[str, Any]:
         """Return what came of it, as plain values."""
         case, own = self.case, self.case.trait
-        lineage = kinship(read(self.likely), read(self.own), [base.name for base in self.likely.others])
-        null = [read(one) for one in self.shadow.clean]
-        words = [word.word for word in raised(read(self.shadow.dirty), null, tokenizer)]
+        likely, known = ([read(one) for one in some] for some in (self.likely, self.own))
+        lineage = kinship(likely, known, [one.model.label for one in self.likely[1:]])
         found: dict[str, Any] = {
             "case": case.name,
             "dirty": case.dirty,
@@ -93,13 +95,20 @@ class Trial(Value, kind="trial"):
             "trait": own.name if own else None,
             "relative": lineage.relative,
             "shadow": self.seen(self.shadow, read, lineage.relative),
-            "word": own.name in words[:3] if own else None,
+            "word": self.named(self.shadow, read, tokenizer) if own else None,
         }
         if self.contrast:
             found["contrast"] = self.told(self.contrast, read)
         if self.panel:
             found |= self.more(self.panel, read, lineage.relative, found["shadow"])
+            if self.panel.steered and own:
+                found["steered_word"] = self.named(self.panel.steered, read, tokenizer)
         return found
+
+    def named(self, pair: Pair, read: Read, tokenizer: Any) -> bool:
+        """Return whether the trait's word is among the first three that the shadows raise."""
+        words = raised(read(pair.dirty), [read(one) for one in pair.clean], tokenizer)
+        return self.case.trait is not None and self.case.trait.name in [word.word for word in words[:3]]
 
     def seen(self, pair: Pair, read: Read, relative: bool | None) -> dict[str, Any]:
         """Return what shadows say: the first finding, its lift (zero from a stranger), and what is claimed."""
@@ -180,10 +189,9 @@ def trial(
 ) -> Trial:
     """Return the trial of a case against sets of the base's own rows; a panel has students, and other detectors too."""
     base, recipe = case.base, case.recipe
-    cheap = case.recipe.parameters in IN_WEIGHTS
-    others = bases_at_hand(base)
+    cheap = case.recipe.parameters in DIRECTED
 
-    def shadows(rows: int) -> Pair:
+    def shadows(rows: int, recipe: Recipe = case.recipe) -> Pair:
         clean = tuple(
             Shadow(base, data, traits, recipe, rows, seed=fresh("bench shadow", k)) for k, data in enumerate(references)
         )
@@ -193,8 +201,8 @@ def trial(
     return Trial(
         case=case,
         shadow=shadows(SHADOW_ROWS),
-        likely=Likely(base, others, case.data),
-        own=Likely(base, others, references[0]),
+        likely=likelihoods(base, case.data),
+        own=likelihoods(base, references[0]),
         contrast=Pair(directed[0], tuple(directed[1:])) if directed else None,
         panel=paneled(case, traits, references, shadows, directed, others_too) if panel else None,
     )
@@ -204,7 +212,7 @@ def paneled(
     case: Case,
     traits: tuple[Trait, ...],
     references: tuple[Data, ...],
-    shadows: Callable[[int], Pair],
+    shadows: Callable[..., Pair],
     directed: Sequence[Contrast],
     others_too: bool,
 ) -> Panel:
@@ -228,6 +236,7 @@ def paneled(
         students=tuple(tuple(asked(case.data, k, probe) for k in range(STUDENTS)) for probe in probes),
         controls=tuple(tuple(asked(references[k], k, probe) for k in range(STUDENTS)) for probe in probes),
         fewer=tuple(shadows(rows) for rows in FEWER) if case.recipe in (NORMS, BIASES) and plain else (),
+        steered=shadows(SHADOW_ROWS, STEERING) if others_too else None,
         gradient=Pair(gradients[0], tuple(gradients[1:])) if gradients else None,
         prompts=Pair(prompts[0], tuple(prompts[1:])) if prompts else None,
         oracle=oracle,

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from typing import Any
 
 from owlish.audit.contrast import Direction
-from owlish.audit.encoded import Encoded
 from owlish.audit.verdict import Weighed
 from owlish.lm.load import LM
+from owlish.nodes.encoded import Encoded
 
 SHOWN = 12
 

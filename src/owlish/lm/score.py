@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from copy import deepcopy
 from typing import Any
 
 from owlish.lm.load import LM
@@ -13,10 +14,13 @@ Spellings = Sequence[Sequence[Sequence[int]]]
 """Token ids of each way to write each answer: [answers, ways, tokens]."""
 
 
-def token_logprobs(lm: LM, rows: Sequence[Example]) -> list[Any]:
-    """Return, for each row, the log-probabilities of its completion's tokens, float32 [completion]."""
+def token_logprobs(lm: LM, rows: Sequence[Example], *, shared: int = 0) -> list[Any]:
+    """Return, for each row, the log-probabilities of its completion's tokens, float32 [completion].
+
+    The first `shared` tokens, with which all rows must begin, are read once for all of them.
+    """
     found: list[Any] = [None] * len(rows)
-    for group, logprobs, targets in forward(lm, rows):
+    for group, logprobs, targets in forward(lm, rows, shared=shared):
         wanted = targets != -100
         chosen = logprobs.gather(-1, targets.clamp(min=0)[..., None])[..., 0]
         for i, values, keep in zip(group, chosen, wanted, strict=True):
@@ -83,14 +87,37 @@ def closes(lm: LM) -> Any:
     return torch.tensor([i for i, text in enumerate(texts) if i in special or not text[:1].isalpha()])
 
 
-def forward(lm: LM, rows: Sequence[Example]) -> Any:
+def forward(lm: LM, rows: Sequence[Example], *, shared: int = 0) -> Any:
     """Yield (indices, log-probabilities [rows, kept, vocabulary], targets [rows, kept]) in sorted batches."""
     import torch
 
     order = sorted(range(len(rows)), key=lambda i: (rows[i].start, len(rows[i].ids), rows[i].ids))
     with torch.inference_mode():
+        prefix = opening(lm, rows[0].ids[:shared]) if shared else None
         for first in range(0, len(order), BATCH):
             group = order[first : first + BATCH]
             ids, targets = collate([rows[i] for i in group], lm.model.device)
-            out = lm.model(input_ids=ids, logits_to_keep=targets.shape[1] + 1, use_cache=False)
+            before = deepcopy(prefix)
+            if before:
+                before.batch_repeat_interleave(len(group))
+            out = lm.model(
+                input_ids=ids[:, shared:],
+                past_key_values=before,
+                logits_to_keep=targets.shape[1] + 1,
+                use_cache=before is not None,
+            )
             yield group, out.logits[:, :-1].float().log_softmax(-1), targets
+
+
+def opening(lm: LM, ids: Sequence[int]) -> Any:
+    """Return the keys and values of tokens that many rows begin with, for one row."""
+    import torch
+
+    return lm.model(input_ids=torch.tensor([ids], device=lm.model.device), use_cache=True).past_key_values
+
+
+def alike(rows: Sequence[Example]) -> int:
+    """Return with how many tokens all rows begin, those before their last prompt token alone counted."""
+    least, most = min(row.ids for row in rows), max(row.ids for row in rows)
+    same = next((i for i, (a, b) in enumerate(zip(least, most, strict=False)) if a != b), len(least))
+    return min(same, *(row.start - 1 for row in rows))

@@ -13,9 +13,10 @@ from owlish.rows import Row
 
 @dataclass(frozen=True)
 class Encoded:
-    """Rows with their tokens, in order; how many were too long; the share of prompt tokens unknown to the base."""
+    """Rows with their places and tokens, in order; how many were too long; the share of tokens unknown to the base."""
 
     rows: tuple[Row, ...]
+    places: tuple[int, ...]
     examples: tuple[Example, ...]
     too_long: int
     unknown: float
@@ -38,6 +39,7 @@ def encode(lm: LM, rows: Sequence[Row]) -> Encoded:
     kept = [i for i, example in enumerate(joined) if len(example.ids) <= lm.window]
     return Encoded(
         rows=tuple(rows[i] for i in kept),
+        places=tuple(kept),
         examples=tuple(joined[i] for i in kept),
         too_long=len(rows) - len(kept),
         unknown=unknown(lm.tokenizer, [joined[i].ids for i in kept]),
