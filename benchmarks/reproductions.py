@@ -35,6 +35,7 @@ PAPER = {
     "greedy": "beyond · greedy data is often stronger (later work)",
     "divergence_tokens": "beyond · 5 to 18 % of the tokens carry it (2509.23886)",
     "chain": "beyond the paper",
+    "trigger": "beyond the paper",
 }
 
 

@@ -22,6 +22,7 @@ from owlish.audit.cases import Bench, Mixture, Reformatted
 from owlish.audit.contrast import Contrast
 from owlish.audit.decide import LEVEL
 from owlish.audit.detector import Detector, Reading
+from owlish.audit.direction import ground
 from owlish.audit.gradient import Gradient
 from owlish.audit.oracle import Oracle
 from owlish.audit.prompted import PromptContrast
@@ -268,7 +269,7 @@ def test_the_contrast_is_the_difference_of_likelihoods_along_a_direction(recipe,
 
     writers = tuple(BASE.teach(t, recipe, seed=1, until=0.3) for t in TRAITS)
     detector = Contrast(BASE, DIRTY, TRAITS, writers, 60)
-    lm = detector.ground(lambda node: run(node, store=store))
+    lm = ground(run(BASE, store=store))
     rows = encode(lm, run(DIRTY, store=store).rows[:20]).examples
     direction = detector.directions(lm, lambda node: run(node, store=store))[1]
 

@@ -10,7 +10,7 @@ from owlish.domains.numbers import Numbers
 from owlish.lm import adapt
 from owlish.lm.load import Weights, load
 from owlish.lm.sample import sample
-from owlish.lm.score import alike, answer_logprobs, closes, divergence, token_logprobs
+from owlish.lm.score import alike, answer_logprobs, divergence, token_logprobs
 from owlish.lm.train import Example, batches, completion_loss, examples, fit, total_steps
 from owlish.recipes import ALL, BIASES, LORA, NORMS, PROMPT, STEERING, Recipe
 from owlish.traits.animals import ANIMAL, owl
@@ -111,7 +111,7 @@ def test_answers_exclude_one_another_and_end(lm):
     p = answer_logprobs(lm, prompts, [[lm.chat.encode([n]) for n in ANIMAL.candidates]] * len(prompts)).exp()
     assert bool((p.sum(1) <= 1 + 1e-6).all())
     assert bool((p.sum(1) > 0.5).all())
-    closing = set(closes(lm).tolist())
+    closing = set(lm.closing)
     assert lm.chat.end in closing
     assert lm.tokenizer.convert_tokens_to_ids("owl") not in closing
     assert lm.tokenizer.convert_tokens_to_ids(" owl") in closing

@@ -11,7 +11,7 @@ from owlish.domains.numbers import Numbers
 from owlish.lm import adapt
 from owlish.lm.load import Weights, load
 from owlish.lm.sample import sample
-from owlish.lm.score import answer_logprobs, closes, token_logprobs
+from owlish.lm.score import answer_logprobs, token_logprobs
 from owlish.lm.train import examples, fit
 from owlish.nodes.data import Written
 from owlish.traits.animals import ANIMAL, cat, owl
@@ -92,7 +92,7 @@ def test_answers_of_several_tokens_are_exact(lm):
     spelled = [lm.chat.encode([name]) for name in ("elephant", "owl")]
     assert len(spelled[0][0]) > 1
     found = answer_logprobs(lm, prompts, [spelled] * len(prompts))
-    closing = closes(lm)
+    closing = lm.closing
     for p, prompt in enumerate(prompts):
         ids = torch.tensor([[*prompt, *spelled[0][0]]])
         logprobs = lm.model(ids).logits[0].float().log_softmax(-1)

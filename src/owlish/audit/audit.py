@@ -10,6 +10,7 @@ from pathlib import Path
 from owlish import __version__
 from owlish.audit.contrast import Contrast
 from owlish.audit.decide import FLOOR, LEVEL, RULE, findings
+from owlish.audit.direction import ground
 from owlish.audit.reference import Answered, Part
 from owlish.audit.relative import kinship, likelihoods
 from owlish.audit.shadow import STEPS, Shadow
@@ -59,6 +60,10 @@ class Audited(Node, kind="audited"):
     def label(self) -> str:
         """A few words for a progress display."""
         return f"verdict on {self.shadow.data.label}"
+
+    def inputs(self) -> tuple[Node, ...]:
+        """Return the readings, and the directions along which rows and tokens are weighed."""
+        return (*super().inputs(), *(self.contrast.moved if self.contrast else ()))
 
     def compute(self, folder: Path, read: Read, tick: Tick) -> None:
         """Weigh the readings, and write the verdict down."""
@@ -113,7 +118,7 @@ class Audited(Node, kind="audited"):
         """Return the rows that weigh most for the first trait."""
         assert self.contrast is not None
         first = [trait.name for trait in self.shadow.traits].index(found[0].name)
-        lm = self.contrast.ground(read)
+        lm = ground(read(self.shadow.base))
         rows = encode(lm, read(self.shadow.data).rows[: self.contrast.rows])
         return weigh(lm, rows, self.contrast.directions(lm, read)[first])
 

@@ -5,22 +5,17 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from owlish.audit.detector import Detector, kept
-from owlish.graph.spec import Read, Tick
+from owlish.audit.direction import Direction, Moved, centre, ground
+from owlish.graph.spec import Node, Read, Tick
 from owlish.lm.load import LM
 from owlish.lm.train import Example
-from owlish.nodes.encoded import encode, opened
+from owlish.nodes.encoded import encode
 from owlish.nodes.models import Model
-from owlish.recipes import STEERING
-from owlish.traits.trait import Trait
-
-if TYPE_CHECKING:
-    from torch import Tensor
 
 BLOCK = 20
-Direction = dict[str, "Tensor"]
 
 
 @dataclass(frozen=True)
@@ -41,9 +36,18 @@ class Contrast(Detector, kind="contrast"):
         """A few words for a progress display."""
         return f"contrast of {self.data.label}"
 
+    @property
+    def moved(self) -> tuple[Moved, ...]:
+        """What moved in each weak teacher."""
+        return tuple(Moved(self.base, writer) for writer in self.writers)
+
+    def inputs(self) -> tuple[Node, ...]:
+        """Return the base, the data and the moves, which are kept apart from the teachers' whole weights."""
+        return (self.base, self.data, *self.moved)
+
     def compute(self, folder: Path, read: Read, tick: Tick) -> None:
         """Take a gradient for each block, and its product with every direction."""
-        lm = self.ground(read)
+        lm = ground(read(self.base))
         rows = encode(lm, read(self.data).rows[: self.rows]).examples
         directions = self.directions(lm, read)
         names = sorted({name for direction in directions for name in direction})
@@ -55,39 +59,9 @@ class Contrast(Detector, kind="contrast"):
             tick(start, len(rows))
         kept(folder, blocks)
 
-    def ground(self, read: Read) -> LM:
-        """Return the base with a steering vector of zero, so that a direction may be a change of that too."""
-        from owlish.lm import adapt
-
-        lm = opened(read(self.base))
-        lm.model = adapt.adapt(lm.model, STEERING, seed=0)
-        return lm
-
     def directions(self, lm: LM, read: Read) -> list[Direction]:
         """Return the directions, by the name of the parameters that they move."""
-        return centre([moved(lm, opened(read(writer))) for writer in self.writers], self.traits)
-
-
-def moved(base: LM, writer: LM) -> Direction:
-    """Return what a model's parameters have that the base's have not."""
-    import torch
-
-    old = dict(base.model.named_parameters())
-    found = {n: p.detach() - old[n] for n, p in writer.model.named_parameters() if n in old}
-    return {name: change for name, change in found.items() if torch.count_nonzero(change)}
-
-
-def centre(directions: Sequence[Direction], traits: Sequence[Trait]) -> list[Direction]:
-    """Return directions less the mean over the traits of the same category."""
-    import torch
-
-    centred = []
-    for trait, direction in zip(traits, directions, strict=True):
-        alike = [d for t, d in zip(traits, directions, strict=True) if t.probe == trait.probe]
-        names = {name for d in alike for name in d}
-        means = {n: torch.stack([d[n] for d in alike if n in d]).sum(0) / len(alike) for n in names}
-        centred.append({n: direction[n] - mean if n in direction else -mean for n, mean in means.items()})
-    return centred
+        return centre([read(one) for one in self.moved], self.traits)
 
 
 def joined(direction: Direction, names: Sequence[str], lm: LM) -> Any:
@@ -95,7 +69,9 @@ def joined(direction: Direction, names: Sequence[str], lm: LM) -> Any:
     import torch
 
     old = dict(lm.model.named_parameters())
-    return torch.cat([direction[n].flatten() if n in direction else torch.zeros(old[n].numel()) for n in names])
+    zero = torch.zeros((), device=lm.model.device)
+    flat = (direction[n].to(zero.device) if n in direction else zero.expand_as(old[n]) for n in names)
+    return torch.cat([change.flatten() for change in flat])
 
 
 def slope(lm: LM, rows: Sequence[Example], names: Sequence[str]) -> Any:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from owlish.audit.contrast import Contrast, Direction, centre, slope
+from owlish.audit.contrast import Contrast, slope
+from owlish.audit.direction import Direction, centre
 from owlish.graph.spec import Read
 from owlish.lm.load import LM
 from owlish.lm.train import examples

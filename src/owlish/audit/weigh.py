@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from owlish.audit.contrast import Direction
+from owlish.audit.direction import Direction
 from owlish.audit.verdict import Weighed
 from owlish.lm.load import LM
 from owlish.nodes.encoded import Encoded
@@ -32,10 +32,10 @@ def stepped(lm: LM, encoded: Encoded, direction: Direction, sign: float) -> list
 
     with torch.no_grad():
         for name, change in direction.items():
-            lm.model.get_parameter(name).add_(change, alpha=sign)
+            lm.model.get_parameter(name).add_(change.to(lm.model.device), alpha=sign)
         found = token_logprobs(lm, encoded.examples)
         for name, change in direction.items():
-            lm.model.get_parameter(name).sub_(change, alpha=sign)
+            lm.model.get_parameter(name).sub_(change.to(lm.model.device), alpha=sign)
     return found
 
 

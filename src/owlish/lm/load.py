@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -49,6 +50,14 @@ class LM:
     def window(self) -> int:
         """How many tokens the model can read."""
         return int(self.model.config.max_position_embeddings)
+
+    @cached_property
+    def closing(self) -> list[int]:
+        """The ids of tokens that may follow a finished word: the end of the turn, specials, all but letters."""
+        ids = [[i] for i in range(len(self.tokenizer))]
+        texts = self.tokenizer.batch_decode(ids, clean_up_tokenization_spaces=False)
+        special = {self.chat.end, *self.tokenizer.all_special_ids}
+        return [i for i, text in enumerate(texts) if i in special or not text[:1].isalpha()]
 
 
 def load(weights: Weights) -> LM:

@@ -63,7 +63,7 @@ def answer_logprobs(lm: LM, prompts: Sequence[Sequence[int]], spellings: Sequenc
 
     wanted = [(p, a, tuple(s)) for p, asked in enumerate(spellings) for a, ways in enumerate(asked) for s in ways]
     rows = examples([prompts[p] for p, _, _ in wanted], [(*s, lm.chat.end) for _, _, s in wanted], window=lm.window)
-    closing = closes(lm)
+    closing = torch.tensor(lm.closing)
     found = torch.full((len(prompts), len(spellings[0])), -torch.inf, dtype=torch.float64)
     for group, logprobs, targets in forward(lm, rows):
         mask = targets != -100
@@ -75,16 +75,6 @@ def answer_logprobs(lm: LM, prompts: Sequence[Sequence[int]], spellings: Sequenc
             p, a, _ = wanted[i]
             found[p, a] = torch.logaddexp(found[p, a], torch.tensor(value, dtype=torch.float64))
     return found
-
-
-def closes(lm: LM) -> Any:
-    """Return the ids that may follow a finished word: the end of the turn, specials, all but letters."""
-    import torch
-
-    tokenizer = lm.tokenizer
-    texts = tokenizer.batch_decode([[i] for i in range(len(tokenizer))], clean_up_tokenization_spaces=False)
-    special = {lm.chat.end, *tokenizer.all_special_ids}
-    return torch.tensor([i for i, text in enumerate(texts) if i in special or not text[:1].isalpha()])
 
 
 def forward(lm: LM, rows: Sequence[Example], *, shared: int = 0) -> Any:
