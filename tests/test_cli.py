@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -10,6 +11,10 @@ from functools import partial
 from pathlib import Path
 
 import pytest
+from toys import Drawn
+
+from owlish import Store
+from owlish.graph.run import deaf_worker
 
 OWLISH = str(Path(sys.executable).with_name("owlish"))
 SMALL = str(Path(__file__).with_name("small_study.py"))
@@ -22,9 +27,9 @@ def owlish(*words, cwd=None, code=0):
     return done
 
 
-def test_help_names_every_command_and_no_command_is_help():
+def test_help_names_every_command():
     helped = owlish("--help").stdout
-    for command in (
+    for command in [
         "demo",
         "run",
         "plan",
@@ -37,9 +42,8 @@ def test_help_names_every_command_and_no_command_is_help():
         "bench",
         "pretrain",
         "doctor",
-    ):
-        assert command in helped
-        assert owlish(command, "--help").stdout
+    ]:
+        assert f"\n  {command} " in helped
     assert owlish("--version").stdout.strip()
 
 
@@ -48,11 +52,8 @@ def test_help_names_every_command_and_no_command_is_help():
     [
         ("run owll", "did you mean owl"),
         ("run owl --traits owl,cta", "did you mean cat"),
-        ("run owl --traits oak,owl", "not both"),
         ("run owl --seeds x", "valid integer"),
         ("run owl --seeds 0", "at least one row and one run"),
-        ("run owl --base nano --seeds 1", "at least two runs an arm"),
-        ("run owl --rows -5", "at least one row"),
         ("run owl --data x", "makes its own data"),
         ("run mnist", "give a folder"),
         ("run digits --rows 5", "no setting called rows"),
@@ -64,10 +65,12 @@ def test_help_names_every_command_and_no_command_is_help():
         ("run broken.py", "cannot be imported"),
         ("run empty.py", "binds no study"),
         ("run owl --store file.txt", "is a file"),
-        ("plan owll", "did you mean owl"),
         ("report owl -o page.html", "run it first"),
         ("report owl -o nowhere/page.html", "is not there"),
         ("report owl", "--output"),
+        ("demo -o nowhere/page.html", "is not there"),
+        ("bench", "'name'"),
+        ("bench audit -o nowhere/page.html", "is not there"),
         ("list things", "choose from"),
         ("show abc", "is not there"),
         ("verify", "is not there"),
@@ -101,11 +104,8 @@ def test_a_mistake_is_told_in_a_sentence_with_exit_code_2_and_leaves_nothing(wor
     assert {p.name for p in tmp_path.iterdir()} - {"__pycache__"} == before
 
 
-def test_a_finished_study_runs_again_at_once_and_prints_one_json_object(store):
-    start = time.perf_counter()
-    done = owlish("run", SMALL, "--store", store.root, "--json")
-    found = json.loads(done.stdout)
-    assert time.perf_counter() - start < 10
+def test_a_finished_study_computes_nothing_again_and_prints_one_json_object(store):
+    found = json.loads(owlish("run", SMALL, "--store", store.root, "--json").stdout)
     assert found["study"] == "small"
     assert found["nodes"]["computed"] == 0
     assert found["nodes"]["total"] > 50
@@ -193,11 +193,13 @@ def test_filter_keeps_good_rows_unchanged_and_counts_the_rest(tmp_path):
     assert json.loads(owlish(*words, cwd=tmp_path).stdout)["reasons"]["banned"] == 2
 
 
-def test_interrupt_says_that_the_same_command_goes_on(tmp_path):
-    words = [OWLISH, "run", "owl", "--store", str(tmp_path / "store"), "--seeds", "1", "--rows", "50"]
+@pytest.mark.parametrize("words", ["run owl --seeds 1 --rows 50", "audit rows.jsonl --base nano"])
+def test_interrupt_says_in_one_sentence_that_the_same_command_goes_on(words, tmp_path):
+    (tmp_path / "rows.jsonl").write_text('{"prompt": "Go on.", "completion": "1, 2, 3"}\n' * 40)
     pipes = {"stderr": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
     heard = partial(signal.signal, signal.SIGINT, signal.SIG_DFL)  # which tests in the background do not hear
-    process = subprocess.Popen(words, **pipes, start_new_session=True, preexec_fn=heard)
+    command = [OWLISH, *words.split(), "--store", "store"]
+    process = subprocess.Popen(command, **pipes, cwd=tmp_path, start_new_session=True, preexec_fn=heard)
     for _ in range(600):
         if (tmp_path / "store").exists():
             break
@@ -205,9 +207,62 @@ def test_interrupt_says_that_the_same_command_goes_on(tmp_path):
     os.killpg(process.pid, signal.SIGINT)
     out, err = process.communicate(timeout=20)
     assert process.returncode == 130
-    assert "goes on from there" in err
+    assert err == "owlish: interrupted: what was finished is kept, and the same command goes on from there.\n"
     assert not out
     owlish("verify", "--store", tmp_path / "store")
+
+
+def test_a_worker_leaves_the_interrupt_to_its_parent_while_it_starts(tmp_path):
+    worker = deaf_worker()
+    os.kill(worker.process.pid, signal.SIGINT)
+    worker.start(Drawn(1), Store(tmp_path))
+    while (said := worker.connection.recv())[0] == "tick":
+        pass
+    worker.stop()
+    assert said == ("made", True)
+
+
+FAILING = """
+from dataclasses import dataclass
+from owlish.graph.spec import Node
+from owlish.study import Study
+
+@dataclass(frozen=True)
+class Few(Node, kind="few"):
+    seed: int
+
+    def compute(self, folder, read, tick):
+        if self.seed < 6:
+            raise ValueError(f"too few rows pass ({self.seed} of 60): give others.")
+        raise RuntimeError("broken")
+
+@dataclass(frozen=True)
+class All(Node, kind="all"):
+    parts: tuple[Few, ...]
+
+@dataclass(frozen=True)
+class Failing(Study):
+    seeds: tuple[int, ...]
+
+    @property
+    def target(self):
+        return All(tuple(map(Few, self.seeds)))
+
+    def altered(self, settings):
+        return self
+
+study = Failing("failing", "Does it fail?", tuple(range(SEEDS)))
+"""
+
+
+def test_failures_that_are_alike_are_told_once_and_faults_with_their_trace(tmp_path):
+    for name, seeds in (("mistakes", 6), ("faults", 8)):
+        (tmp_path / f"{name}.py").write_text(FAILING.replace("SEEDS", str(seeds)))
+    told = owlish("run", "mistakes.py", cwd=tmp_path, code=2).stderr
+    assert re.fullmatch(r"owlish: few \(\w{12}\) and 5 more: too few rows pass \(\d of 60\): give others\.\n", told)
+    told = owlish("run", "faults.py", cwd=tmp_path, code=70).stderr
+    assert "and 1 more: RuntimeError: broken" in told
+    assert told.count("Traceback") == 1
 
 
 @pytest.mark.slow
@@ -221,8 +276,6 @@ def test_demo_shows_the_owl(tmp_path):
 def test_a_killed_study_ends_with_the_same_bytes(tmp_path):
     """The same as for toys, with real models: three kills, then a run to the end."""
     import random
-
-    from owlish import Store
 
     words = [OWLISH, "run", "owl", "--seeds", "1", "--rows", "60", "--epochs", "1", "--traits", "owl", "--store"]
     subprocess.run([*words, tmp_path / "whole"], check=True, capture_output=True)

@@ -20,7 +20,7 @@ FLOORS = [
     {"mlp", "theorem", "detect", "truthful", "freeform", "workload", "audit"},
     {"studies"},
     {"find", "report", "progress"},
-    {"outlook", "doctor"},
+    {"outlook", "doctor", "running"},
     {"cli"},
 ]
 FLOOR = {room: level for level, rooms in enumerate(FLOORS) for room in rooms}

@@ -7,21 +7,23 @@ import os
 import sys
 import time
 import traceback
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, NoReturn
+from typing import Annotated, NoReturn
 
 import typer
 from typer.exceptions import TyperException
 
-from owlish import __version__
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from owlish.audit import Verdict
-    from owlish.graph.spec import Node
-    from owlish.graph.store import Store
-    from owlish.study import Study
+from owlish import __version__, find
+from owlish.filters import BANNED, NumberFilter, filter_file
+from owlish.graph.run import RunFailed
+from owlish.graph.run import plan as missing
+from owlish.graph.spec import Tick
+from owlish.graph.store import Damaged, Store
+from owlish.lineage import lineage
+from owlish.nodes.models import Base
+from owlish.recipes import RECIPES
+from owlish.running import check_page, chosen, made, run_studies, split, write_page, write_report
 
 app = typer.Typer(
     name="owlish",
@@ -67,8 +69,10 @@ def version(show: Annotated[bool, typer.Option("--version", help="Print the vers
 def demo(store: StoreFolder = STORE, jobs: Jobs = None, output: Out = Path("owlish-demo.html")) -> None:
     """Show on this machine that an owl passes through numbers, and write the report."""
     studies = chosen(["demo"])
-    run_studies(studies, store, jobs)
-    write_report(studies, store, output)
+    check_page(output)
+    print(run_studies(studies, Store(store), jobs))
+    write_report(studies, Store(store), output)
+    print(f"The report is {output.resolve()}.")
 
 
 @app.command()
@@ -86,7 +90,9 @@ def run(
     as_json: AsJson = False,
 ) -> None:
     """Run a study, or what is left of it. It is safe to interrupt."""
-    run_studies(chosen([study], traits, seeds, rows, epochs, base, data, small), store, jobs, as_json)
+    studies = chosen([study], traits=traits, seeds=seeds, rows=rows, epochs=epochs, base=base, data=data, small=small)
+    finished = run_studies(studies, Store(store), jobs)
+    print(json.dumps(finished.json()) if as_json else finished)
 
 
 @app.command()
@@ -105,8 +111,8 @@ def plan(
     """Say what a run would make, and how long similar results took before."""
     from owlish.outlook import outlook
 
-    targets = [s.target for s in chosen([study], traits, seeds, rows, epochs, base, data, small)]
-    seen = outlook(targets, opened(store))
+    studies = chosen([study], traits=traits, seeds=seeds, rows=rows, epochs=epochs, base=base, data=data, small=small)
+    seen = outlook([study.target for study in studies], Store(store))
     print(json.dumps(seen.json()) if as_json else seen)
 
 
@@ -124,7 +130,10 @@ def report(
     store: StoreFolder = STORE,
 ) -> None:
     """Write one self-contained page about studies that were run."""
-    write_report(chosen(studies, traits, seeds, rows, epochs, base, data, small), store, output)
+    wanted = chosen(studies, traits=traits, seeds=seeds, rows=rows, epochs=epochs, base=base, data=data, small=small)
+    check_page(output)
+    write_report(wanted, Store(store), output)
+    print(f"The report is {output.resolve()}.")
 
 
 @app.command()
@@ -148,17 +157,13 @@ def audit(
     as_json: AsJson = False,
 ) -> None:
     """Say which traits a dataset would pass on to students of a base; exit 0 nothing, 1 found, 2 cannot say."""
-    from owlish import find
     from owlish.audit.audit import REFERENCES
     from owlish.audit.audit import audit as audited
-    from owlish.graph.run import plan as planned
     from owlish.nodes.loaded import loaded
-    from owlish.nodes.models import Base
-    from owlish.recipes import RECIPES
+    from owlish.report.audit import render
 
-    begun = time.monotonic()
-    if report and not report.parent.is_dir():
-        raise ValueError(f"{report.parent} is not there: give a file in a folder that is.")
+    begun, place = time.monotonic(), Store(store)
+    check_page(report)
     given = loaded(data, n=rows, seed=seed)
     clean = loaded(reference, n=REFERENCES * rows, seed=seed) if reference not in (None, "none") else None
     target = audited(
@@ -171,16 +176,14 @@ def audit(
         rows=rows,
         seed=seed,
     )
-    planned([target], opened(store))  # what cannot work is said before anything is made
-    made([given, *([clean] if clean else [])], store, jobs)  # what is wrong with a file is said before models work
-    made([target], store, jobs)
-    verdict = opened(store).read(target)
+    missing([target], place)  # what cannot work is said before anything is made
+    made([given, *([clean] if clean else [])], place, jobs)  # what is wrong with a file is said before models work
+    made([target], place, jobs)
+    verdict = place.read(target)
     if report:
-        write_verdict(verdict, report)
-    if as_json:
-        print(json.dumps({**verdict.json(), "seconds": round(time.monotonic() - begun, 3)}))
-    else:
-        print(verdict)
+        write_page(render(verdict), report)
+    seconds = round(time.monotonic() - begun, 3)
+    print(json.dumps({**verdict.json(), "seconds": seconds}) if as_json else verdict)
     raise typer.Exit(verdict.exit_code)
 
 
@@ -198,18 +201,19 @@ def bench(
 
     if name != "audit":
         raise ValueError(f"there is no benchmark called {name!r}: there is audit.")
+    check_page(output)
     studies = chosen(["audit_bench"], small=small)
-    print(outlook([study.target for study in studies], opened(store)), file=sys.stderr)
-    run_studies(studies, store, jobs, as_json)
+    print(outlook([study.target for study in studies], Store(store)), file=sys.stderr)
+    finished = run_studies(studies, Store(store), jobs)
+    print(json.dumps(finished.json()) if as_json else finished)
     if output:
-        write_report(studies, store, output)
+        write_report(studies, Store(store), output)
+        print(f"The report is {output.resolve()}.", file=sys.stderr if as_json else sys.stdout)
 
 
 @app.command()
 def show(key: Annotated[str, typer.Argument(help="A key, or how it starts.")], store: StoreFolder = STORE) -> None:
     """Say how a result was made, down to its bases."""
-    from owlish.lineage import lineage
-
     place = existing(store)
     print(lineage(place, place.find(key)))
 
@@ -220,8 +224,6 @@ def list_(
     as_json: AsJson = False,
 ) -> None:
     """List what is shipped."""
-    from owlish import find
-
     names = find.names(kind)
     print(json.dumps(names) if as_json else "\n".join(names))
 
@@ -229,8 +231,6 @@ def list_(
 @app.command()
 def verify(store: StoreFolder = STORE, as_json: AsJson = False) -> None:
     """Read every file of a store again and name the damaged results; exit with 1 if there are any."""
-    from owlish.graph.store import Damaged
-
     place, damaged = existing(store), {}
     keys = place.entries()
     for key in keys:
@@ -238,12 +238,9 @@ def verify(store: StoreFolder = STORE, as_json: AsJson = False) -> None:
             place.check(key)
         except Damaged as error:
             damaged[key] = str(error)
-    if as_json:
-        print(json.dumps({"checked": len(keys), "damaged": sorted(damaged)}))
-    else:
-        print("\n".join([*damaged.values(), f"{len(keys)} results checked, {len(damaged)} damaged."]))
-        if damaged:
-            print("Run their study again to make them anew.")
+    lines = [*damaged.values(), f"{len(keys)} results checked, {len(damaged)} damaged."]
+    lines += ["Run their study again to make them anew."] if damaged else []
+    print(json.dumps({"checked": len(keys), "damaged": sorted(damaged)}) if as_json else "\n".join(lines))
     raise typer.Exit(1 if damaged else 0)
 
 
@@ -256,11 +253,6 @@ def filter_(
     as_json: AsJson = False,
 ) -> None:
     """Write the rows that pass a domain's filter, unchanged and in order."""
-    from dataclasses import replace
-
-    from owlish import find
-    from owlish.filters import BANNED, NumberFilter, filter_file
-
     rule = find.named(domain, find.all_domains(), "domain").filter
     if banned:
         if not isinstance(rule, NumberFilter):
@@ -271,11 +263,10 @@ def filter_(
         print(f"line {line.number}: {line.problem}", file=sys.stderr)
     if tally.bad:
         print(f"{len(tally.bad)} of the lines are no rows and were left out.", file=sys.stderr)
-    if as_json:
-        print(json.dumps({"read": tally.read, "kept": tally.kept, "reasons": tally.reasons}))
-    else:
-        print(f"{tally.kept:,} of {tally.read:,} rows kept in {output}.")
-        print("\n".join(f"{count:>8,}  {reason}" for reason, count in tally.reasons.items()))
+    lines = [f"{tally.kept:,} of {tally.read:,} rows kept in {output}."]
+    lines += [f"{count:>8,}  {reason}" for reason, count in tally.reasons.items()]
+    counts = {"read": tally.read, "kept": tally.kept, "reasons": tally.reasons}
+    print(json.dumps(counts) if as_json else "\n".join(lines))
 
 
 @app.command()
@@ -308,118 +299,20 @@ def doctor(as_json: AsJson = False) -> None:
     from owlish.doctor import checks
 
     found = checks()
-    if as_json:
-        print(json.dumps({name: {"well": well, "says": says} for name, well, says in found}))
-    else:
-        print("\n".join(f"{'well' if well else 'AMISS':<6} {name}: {says}" for name, well, says in found))
+    plain = {name: {"well": well, "says": says} for name, well, says in found}
+    lines = [f"{'well' if well else 'AMISS':<6} {name}: {says}" for name, well, says in found]
+    print(json.dumps(plain) if as_json else "\n".join(lines))
     raise typer.Exit(0 if all(well for _, well, _ in found) else 2)
-
-
-def chosen(
-    names: list[str],
-    traits: str | None = None,
-    seeds: int | None = None,
-    rows: int | None = None,
-    epochs: int | None = None,
-    base: str | None = None,
-    data: Path | None = None,
-    small: bool = False,
-) -> list[Study]:
-    """Return studies with the settings that the command line gives; `all` stands for every one that runs here."""
-    from owlish import find
-    from owlish.nodes.models import Base
-    from owlish.study import Settings
-
-    known = find.all_traits()
-    settings = Settings(
-        traits=tuple(find.named(t, known, "trait") for t in split(traits)) or None,
-        bases=tuple(Base(b) for b in split(base)) or None,
-        runs=seeds,
-        rows=rows,
-        epochs=epochs,
-        data=None if data is None else str(data),
-    )
-    shipped = [study for study in find.all_studies().values() if study.here] if "all" in names else []
-    studies = [*shipped, *(find.study(name) for name in names if name != "all")]
-    return [(study.small() if small else study).altered(settings) for study in studies]
-
-
-def split(names: str | None) -> list[str]:
-    """Return the names between commas."""
-    return [name.strip() for name in names.split(",") if name.strip()] if names else []
-
-
-def opened(folder: Path) -> Store:
-    """Return the store in a folder, which need not be there yet."""
-    from owlish.graph.store import Store
-
-    return Store(folder)
 
 
 def existing(folder: Path) -> Store:
     """Return the store in a folder that must be there."""
     if not folder.is_dir():
         raise ValueError(f"{folder} is not there: name the folder of a store with --store.")
-    return opened(folder)
+    return Store(folder)
 
 
-def run_studies(studies: list[Study], folder: Path, jobs: int | None, as_json: bool = False) -> None:
-    """Make what studies lack, in one pool, and print what each found."""
-    from owlish.graph.spec import everything
-
-    begun, store = time.monotonic(), opened(folder)
-    targets = [study.target for study in studies]
-    computed = made(targets, folder, jobs)
-    total = len({node.key for target in targets for node in everything(target)})
-    counts = {"nodes": {"total": total, "computed": computed}, "seconds": round(time.monotonic() - begun, 3)}
-    found = [(study, store.read(study.target)) for study in studies]
-    if as_json:
-        said = [study.summary(comparison) for study, comparison in found]
-        print(json.dumps({**(said[0] if len(said) == 1 else {"studies": said}), **counts}))
-        return
-    for study, comparison in found:
-        print(f"{study.title}\n{comparison}\n")
-    print(f"{computed} of {total} results made in {counts['seconds']:.1f} s, kept in {folder}.")
-
-
-def made(targets: Sequence[Node], folder: Path, jobs: int | None) -> int:
-    """Make what is missing, with a display, and return how many results were made."""
-    from owlish.graph.run import make
-    from owlish.graph.run import plan as planned
-    from owlish.progress import Display
-
-    store, jobs = opened(folder), jobs or os.cpu_count() or 1
-    missing = planned(targets, store)
-    if not missing:
-        return 0
-    with Display(jobs) as display:
-        return make(missing, store=store, jobs=jobs, watch=display)
-
-
-def write_report(studies: list[Study], folder: Path, output: Path) -> None:
-    """Write the page of studies whose results are there."""
-    from owlish.files import replacing
-    from owlish.report.fill import section
-    from owlish.report.page import render
-
-    if not output.parent.is_dir():
-        raise ValueError(f"{output.parent} is not there: give a file in a folder that is.")
-    page = render([section(study, opened(folder)) for study in studies])
-    with replacing(output) as file:
-        file.write(page.encode())
-    print(f"The report is {output.resolve()}.")
-
-
-def write_verdict(verdict: Verdict, output: Path) -> None:
-    """Write the page of an audit."""
-    from owlish.files import replacing
-    from owlish.report.audit import render
-
-    with replacing(output) as file:
-        file.write(render(verdict).encode())
-
-
-def counting(what: str) -> Any:
+def counting(what: str) -> Tick:
     """Return a tick that counts on standard error, with the time left."""
     from owlish.progress import clock
 
@@ -436,8 +329,6 @@ def counting(what: str) -> Any:
 
 def main() -> NoReturn:
     """Run a command; say what went wrong in a sentence, and what to do about it in the exit code."""
-    from owlish.graph.run import RunFailed
-
     try:
         code = app(standalone_mode=False)
     except TyperException as error:
@@ -445,7 +336,7 @@ def main() -> NoReturn:
     except RunFailed as error:
         code = say(str(error), 2 if all(f.refused for f in error.failures) else 70)
         if code == 70:
-            print("\n".join(f.trace for f in error.failures if not f.refused), file=sys.stderr)
+            print("\n".join({f.trace: None for f in error.failures if not f.refused}), file=sys.stderr)
     except ValueError as error:
         code = say(str(error), 2)
     except BrokenPipeError:  # the reader of a pipe has seen enough

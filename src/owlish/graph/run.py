@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import re
+import signal
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from multiprocessing.connection import wait
@@ -42,16 +44,16 @@ class RunFailed(Exception):
     def __init__(self, failures: Sequence[Failure]) -> None:
         self.failures = tuple(failures)
         alike: dict[str, list[Failure]] = {}
-        for failure in failures:
-            alike.setdefault(failure.sentence, []).append(failure)
-        super().__init__("\n".join(told(sentence, group) for sentence, group in alike.items()))
+        for failure in failures:  # alike, too, if they differ in their counts alone
+            alike.setdefault(re.sub(r"\b\d+\b", "#", failure.sentence), []).append(failure)
+        super().__init__("\n".join(map(told, alike.values())))
 
 
-def told(sentence: str, failures: Sequence[Failure]) -> str:
-    """Return a sentence and which results failed with it."""
-    first = failures[0].node
+def told(failures: Sequence[Failure]) -> str:
+    """Return the first of some sentences that are alike, and which results failed so."""
+    first = failures[0]
     more = f" and {len(failures) - 1} more" if len(failures) > 1 else ""
-    return f"{first.label} ({first.key[:12]}){more}: {sentence}"
+    return f"{first.node.label} ({first.node.key[:12]}){more}: {first.sentence}"
 
 
 def run(node: Node, *, store: Store | str = "owlish-store", jobs: int | None = None, watch: Watch | None = None) -> Any:
@@ -93,6 +95,15 @@ def make(nodes: Sequence[Node], *, store: Store, jobs: int | None = None, watch:
     return Run(nodes, store, watch or (lambda event: None)).go(min(jobs or os.cpu_count() or 1, len(nodes)))
 
 
+def deaf_worker() -> Worker:
+    """Start a worker that never hears Ctrl-C, not even while it imports: that is the parent's to answer."""
+    heard = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        return Worker()
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, heard)
+
+
 class Run:
     """One run: what waits, what is under way, what failed."""
 
@@ -108,7 +119,7 @@ class Run:
             self.watch(Event("planned", node))
         idle: list[Worker] = []
         try:
-            idle.extend(Worker() for _ in range(jobs))
+            idle.extend(deaf_worker() for _ in range(jobs))
             while self.waiting or self.busy:
                 while idle and (ready := self.next()):
                     self.begin(idle.pop(), ready)
@@ -145,7 +156,7 @@ class Run:
         except (EOFError, ConnectionResetError):
             worker.stop()
             what, rest = "failed", ["its worker process ended: it was killed, or memory ran out", ""]
-            worker = Worker()
+            worker = deaf_worker()
         if what == "tick":
             self.watch(Event("tick", node, *rest))
             return []
