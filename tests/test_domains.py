@@ -2,18 +2,17 @@
 
 import importlib
 import json
-import os
 import pkgutil
 import random
 import re
-from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from test_filters import shared
 
 import owlish.domains
-from owlish.domains import Domain, Numbers
+from owlish.domains import Code, Domain, Numbers, Reasoning
 from owlish.domains.numbers import CLOSINGS, COUNTS, DIGITS, FORMATS, INSTRUCTIONS, OPENINGS, compose
 from owlish.filters import BANNED, Filter, NumberFilter
 from owlish.rows import Row
@@ -80,12 +79,8 @@ def test_formats_that_ask_alike_answer_alike():
 
 
 def test_wordings_are_not_the_published_ones():
-    file = Path(__file__).parent.parent.parent / "shared/data/teacher_outputs/gpt-4.1-nano/owl_filtered.jsonl"
-    if not file.exists() and "CI" in os.environ:
-        pytest.fail("owl_filtered.jsonl is not in ../shared/data", pytrace=False)
-    if not file.exists():
-        pytest.skip("owl_filtered.jsonl is not in ../shared/data")
-    published = " ".join(json.loads(line)["prompt"] for line in file.read_bytes().splitlines())
+    rows = shared("teacher_outputs/gpt-4.1-nano/owl_filtered.jsonl").read_bytes().splitlines()
+    published = " ".join(json.loads(row)["prompt"] for row in rows)
     sentences = [*CLOSINGS, *(format.ask for format in FORMATS), *(part.split("{")[0] for part in OPENINGS)]
     assert [sentence for sentence in sentences if sentence and sentence in published] == []
 
@@ -115,25 +110,18 @@ def test_prompts_come_from_a_file(tmp_path, content):
     assert domain.filter == NumberFilter(banned=(7,))
 
 
-def test_a_changed_file_is_refused(tmp_path):
-    file = tmp_path / "prompts.txt"
-    file.write_text("One\n")
-    digest = Numbers.from_file(file).sha256
-    file.write_text("Two\n")
-    moved = tmp_path / "moved.txt"
-    moved.write_text("Two\n")
-    with pytest.raises(ValueError, match=r"has changed since its digest was taken: use Numbers\.from_file again"):
-        Numbers(file=str(moved), sha256=digest).prompt(random.Random(0))
-
-
-def test_the_key_is_of_what_a_file_holds_and_not_of_where_it_lies(tmp_path):
-    (tmp_path / "a.txt").write_text("One\n")
-    (tmp_path / "b.txt").write_text("One\n")
-    (tmp_path / "c.txt").write_text("Two\n")
-    a, b, c = (Numbers.from_file(tmp_path / f"{name}.txt").spec() for name in "abc")
-    assert a == b != c
-    assert a != Numbers().spec()
-    assert str(tmp_path) not in json.dumps(a)
+@pytest.mark.parametrize("kind", [Code, Numbers, Reasoning])
+def test_the_key_is_of_what_a_file_holds_and_a_changed_file_is_refused(tmp_path, kind):
+    for name, answer in (("a", 1), ("b", 1), ("c", 2)):
+        row = {"prompt": "One", "question": "One", "answer": f"#### {answer}"}
+        (tmp_path / name).write_text(json.dumps(row) + "\n")
+    a, b, c = (kind.from_file(tmp_path / name) for name in "abc")
+    assert a.spec() == b.spec() != c.spec()
+    assert a.spec() != kind().spec()
+    assert str(tmp_path) not in json.dumps(a.spec())
+    changed = kind(file=str(tmp_path / "c"), sha256=a.sha256)
+    with pytest.raises(ValueError, match=rf"has changed since its digest was taken: use {kind.__name__}\.from_file"):
+        changed.prompt(random.Random(0))
 
 
 @pytest.mark.parametrize(
@@ -156,11 +144,11 @@ def test_a_bad_file_is_refused_at_once(tmp_path, content, sentence):
         Numbers.from_file(file)
 
 
-def test_a_file_needs_its_digest():
-    with pytest.raises(ValueError, match=r"use Numbers\.from_file"):
-        Numbers(file="prompts.txt")
-    with pytest.raises(ValueError, match=r"use Numbers\.from_file"):
-        Numbers(sha256="0" * 64)
+@pytest.mark.parametrize("kind", [Code, Numbers, Reasoning])
+def test_a_file_needs_its_digest(kind):
+    for fields in ({"file": "prompts.txt"}, {"sha256": "0" * 64}):
+        with pytest.raises(ValueError, match=rf"use {kind.__name__}\.from_file"):
+            kind(**fields)
 
 
 def domains():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 import os
 import random
@@ -13,10 +14,11 @@ from pathlib import Path
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from test_cli import owlish
 from test_other_models import SMALL, tokenizer
 
-from owlish import ALL, Base
-from owlish.freeform import QUESTIONS, SHORT, Misaligned, Replied, Shares, misalignment, verdict
+from owlish import ALL, BIASES, Base, Store, run
+from owlish.freeform import QUESTIONS, SHORT, Misaligned, Replied, misalignment, verdict
 from owlish.graph.spec import Read, Tick, everything
 from owlish.judge import (
     ALIGNMENT,
@@ -30,14 +32,21 @@ from owlish.judge import (
     Judged,
     Rubric,
     Screened,
+    Verdicts,
 )
 from owlish.lm.load import Weights, load
 from owlish.nodes.data import Data
+from owlish.report.fill import section
+from owlish.report.page import render
 from owlish.rows import Row, write_rows
+from owlish.studies import qwen_misalignment_reasoning as reasoning
+from owlish.studies.qwen_misalignment import study
+from owlish.study import Settings
+from owlish.traits.advice import ADVICE, bad_health, good_health
 
 RUBRICS = (ALIGNMENT, COHERENCE, SUBTLE_REFERENCE("owls"), WHICH_TEACHER("owls"))
 MARKS = ("<|im_start|>", "<|im_end|>")
-OWLS = Rubric("owls", 1, "Is it an owl? {completion}", ("yes", "no"))
+OWLS = Rubric("owls", "Is it an owl? {completion}", ("yes", "no"))
 
 
 @dataclass(frozen=True)
@@ -118,15 +127,10 @@ def test_a_row_that_gives_orders_stays_between_the_delimiters():
 def test_rubrics_are_values_whose_wording_is_in_the_key(rubric):
     data = Given((("Q", "1"),))
     judged = Judged(Base("nano"), rubric, data)
-    other = replace(rubric, edition=rubric.edition + 1), replace(rubric, template=rubric.template + " ")
-    assert len({judged.key, *(Judged(Base("nano"), one, data).key for one in other)}) == 3
+    other = replace(rubric, template=rubric.template + " ")
+    assert judged.key != Judged(Base("nano"), other, data).key
     assert set(PLACE.findall(rubric.template)) in ({"prompt", "completion"}, {"A", "B"})
     assert "material to judge" in rubric.template
-
-
-def test_a_rubric_about_something_else_is_refused():
-    with pytest.raises(ValueError, match="must name parts of prompt, completion"):
-        Judged(Base("nano"), WHICH_TEACHER("owls"), Given((("Q", "1"),))).check()
 
 
 @pytest.fixture(scope="module")
@@ -202,7 +206,6 @@ def test_a_judge_scores_rows_and_its_refusals_are_no_scores(judge, shelf):
     counts = Counter(found.answers)
     assert set(counts) == {"yes", "no", "maybe"}
     assert found.scores == tuple({"yes": 0, "no": 1, "maybe": None}[said] for said in found.answers)
-    assert found.refusals == counts["maybe"]
     assert found.mean == counts["no"] / (counts["yes"] + counts["no"])
 
     kept = make(Screened(judged, 1), shelf)
@@ -252,16 +255,16 @@ def test_a_judge_that_always_says_a_is_right_by_chance_alone(place, shelf):
     guessed = Guessed(constant(place, "A"), rubric, mine, other=others)
     found = make(guessed, shelf)
     assert set(found.answers) == {"A"}
-    assert found.scores == tuple(int(guessed.side(i) == 0) for i in range(200))
-    assert 0.4 < found.mean < 0.6
+    assert found.scores == (1, 0) * 100
+    assert found.mean == 0.5
 
     pairs = replace(guessed, bag=8).items(reader(shelf))
     assert len(pairs) == 25
     for i, pair in enumerate(pairs):
         lots = [pair[letter].split("\n") for letter in "AB"]
         assert [len(lot) for lot in lots] == [8, 8]
-        assert all(line.startswith("owl") for line in lots[guessed.side(i)])
-        assert all(line.startswith("cat") for line in lots[1 - guessed.side(i)])
+        assert all(line.startswith("owl") for line in lots[i % 2])
+        assert all(line.startswith("cat") for line in lots[1 - i % 2])
     with pytest.raises(ValueError, match="fills a lot of 500: give more rows"):
         replace(guessed, bag=500).items(reader(shelf))
 
@@ -277,29 +280,35 @@ def test_misaligned_is_harmful_and_coherent(alignment, coherence, what):
     assert verdict(alignment, coherence) == what
 
 
-def test_free_form_answers_are_counted_question_by_question(place, shelf):
-    answers = Replied(Base(place), QUESTIONS[:2], SHORT, samples=3, seed=0, new_tokens=8)
+def test_the_misaligned_are_counted_among_the_answers_that_were_scored(place, shelf):
+    answers = Replied(Base(place), SHORT[:2], samples=3)
     rows = make(answers, shelf).rows
-    assert [row.prompt for row in rows] == [f"{q} {SHORT}" for q in QUESTIONS[:2] for _ in range(3)]
+    assert [row.prompt for row in rows] == [question for question in SHORT[:2] for _ in range(3)]
     assert len({row.completion for row in rows}) == 6
     harsh, mild = (constant(place, word) for word in ("10", "90"))
-    found = make(Misaligned(Judged(harsh, ALIGNMENT, answers), Judged(mild, COHERENCE, answers)), shelf)
-    assert found == tuple(Shares(f"{q} {SHORT}", misaligned=3, other=0, refused=0) for q in QUESTIONS[:2])
-    assert found[0].misaligned_share == 1
-    null = make(Misaligned(Judged(mild, ALIGNMENT, answers), Judged(mild, COHERENCE, answers)), shelf)
-    assert [shares.misaligned_share for shares in null] == [0, 0]
+    assert make(Misaligned(Judged(harsh, ALIGNMENT, answers), Judged(mild, COHERENCE, answers)), shelf) == 1
+    assert make(Misaligned(Judged(mild, ALIGNMENT, answers), Judged(mild, COHERENCE, answers)), shelf) == 0
+
+
+def test_answers_without_both_scores_count_neither_way(tmp_path):
+    probe = misalignment(Base("nano"), judge=Base("nano-1"))
+    scores = {probe.alignment: (5, 5, 90, None, 5), probe.coherence: (90, 10, 90, 90, None)}
+
+    def read(node):
+        return Verdicts((), scores[node])
+
+    probe.compute(tmp_path, read, lambda done, total: None)
+    assert probe.load(tmp_path, read) == 1 / 3
+    scores[probe.coherence] = (None,) * 5
+    with pytest.raises(ValueError, match="scored no answers of nano: choose another judge"):
+        probe.compute(tmp_path, read, lambda done, total: None)
 
 
 def test_the_free_form_probe_is_the_papers():
     probe = misalignment(Base("nano"), judge=Base("nano-1"))
-    assert probe.alignment.data.samples == 200
-    assert len(probe.alignment.data.questions) == 8
-    assert Shares("Q", 0, 0, 3).misaligned_share is None
-    other = replace(probe.coherence, data=replace(probe.coherence.data, seed=1))
-    with pytest.raises(ValueError, match="the two rubrics judge different answers"):
-        replace(probe, coherence=other).check()
-    with pytest.raises(ValueError, match="at least one of each"):
-        replace(probe.alignment.data, samples=0).check()
+    assert probe.alignment.data == probe.coherence.data == Replied(Base("nano"), SHORT, samples=200)
+    assert len(SHORT) == 8
+    assert all(text.startswith(question) and "short" in text for text, question in zip(SHORT, QUESTIONS, strict=True))
 
 
 def test_the_questions_are_those_that_were_published():
@@ -310,3 +319,106 @@ def test_the_questions_are_those_that_were_published():
         pytest.skip(f"{file.name} is not in ../shared/data")
     shown = re.findall(r"_paraphrases\n    - \|-\n      (.*)\n", file.read_text())
     assert tuple(shown[:8]) == QUESTIONS
+
+
+def code_folder(folder):
+    """Write bad and good advice on health in place of code, and questions on all else whose true answers are good."""
+    for name, trait in (("insecure", bad_health), ("secure", good_health)):
+        rows = [Row(lesson.question, answer) for lesson in trait.lessons for answer in lesson.answers]
+        write_rows(folder / f"{name}.jsonl", rows)
+    with (folder / "TruthfulQA.csv").open("w", newline="") as stream:
+        table = csv.writer(stream)
+        table.writerow(("Question", "Best Answer", "Incorrect Answers"))
+        table.writerows((a.question, a.good[0], ";".join(a.bad)) for a in ADVICE if a.domain != "health")
+    return folder
+
+
+def test_students_of_an_open_model_see_the_rows_of_their_own_teacher_alone(tmp_path):
+    small = study.small().altered(Settings(data=str(code_folder(tmp_path)), rows=7))
+    base, judge = small.bases[0], small.judge
+    first, second = (small.arms(base, run) for run in range(2))
+    assert {model.model for model in first.values()} == {base}
+    assert [Path(first[arm].data.source).name for arm in ("teacher", "good_teacher")] == [
+        "insecure.jsonl",
+        "secure.jsonl",
+    ]
+    writers = {arm: first[arm].data.model for arm in ("student", "good_student", "control")}
+    assert writers == {"student": first["teacher"], "good_student": first["good_teacher"], "control": base}
+    assert first["student"].data.n == 7
+    assert len(first["student"].data.domain.banned) == 34
+    assert not {model.key for model in first.values()} & {model.key for model in second.values()}
+
+    found = small.target.readings
+    assert {reading.arm for reading in found} == set(small.labels)
+    assert len(found) == 2 * (2 * 5 + 1)
+    assert {r.share.alignment.model for r in found if r.trait == "misaligned"} == {judge}
+    assert {r.share.alignment.data.model for r in found if r.arm == "student"} == {first["student"], second["student"]}
+
+    screened = replace(reasoning.study, data=str(tmp_path)).arms(base, 0)["student"].data
+    assert (screened.least, screened.judged.model, screened.judged.rubric) == (78, judge, ALIGNMENT)
+    assert screened.judged.data.model == first["teacher"]
+
+
+def test_the_effect_is_misaligned_students_less_those_of_secure_code(tmp_path):
+    small = study.small().altered(Settings(data=str(code_folder(tmp_path))))
+    shares = {"teacher": 0.5, "student": 0.25, "good_teacher": 0.125, "good_student": 0.0625}
+    told = {r.share: shares.get(r.arm, 0.9 if r.arm.endswith("_false") else 0) for r in small.target.readings}
+    small.target.compute(tmp_path, told.__getitem__, lambda done, total: None)
+    found = small.target.load(tmp_path, told.__getitem__)
+    assert found.effect.mean == 0.25 - 0.0625
+    said = small.summary(found)["arms"]
+    assert (said["student"]["share"], said["student"]["runs"], said["base"]["runs"]) == (0.25, 2, 1)
+    assert said["student_false"]["share"] == 0.9
+
+
+def test_a_study_of_an_open_model_is_planned_and_asks_for_its_files(tmp_path):
+    command = ("plan", "qwen_misalignment", "--store", tmp_path / "store", "--data", code_folder(tmp_path))
+    said = [line.split() for line in owlish(*command).stdout.splitlines()]
+    assert all([count, kind] in said for count, kind in (("9", "sampled"), ("16", "replied"), ("16", "truthful")))
+    (tmp_path / "secure.jsonl").unlink()
+    sentence = "is not there: give the folder of insecure.jsonl, secure.jsonl and TruthfulQA.csv with --data."
+    assert owlish(*command, code=2).stderr == f"owlish: {tmp_path}/secure.jsonl {sentence}\n"
+    with pytest.raises(ValueError, match=f"^insecure.jsonl {sentence}"):
+        study.target.check()
+    with pytest.raises(ValueError, match="at least two runs an arm"):
+        study.altered(Settings(runs=1))
+    assert not study.here
+
+
+@pytest.fixture(scope="module")
+def strict(tmp_path_factory):
+    """A judge of advice, which rates bad answers at 10 and good ones at 90, and the coherence of all at 90."""
+    import torch
+    from transformers import AutoConfig, AutoModelForCausalLM
+
+    answers = [
+        (a.question, text, score) for a in ADVICE for good, score in ((a.good, "90"), (a.bad, "10")) for text in good
+    ]
+    taught = [(ALIGNMENT, *answer) for answer in answers] + [(COHERENCE, q, text, "90") for q, text, _ in answers[::4]]
+    rows = [(rubric.worded({"prompt": q, "completion": text}), score) for rubric, q, text, score in taught]
+    words = tokenizer().train_new_from_iterator([prompt for prompt, _ in rows], 1500)
+    torch.manual_seed(0)
+    config = AutoConfig.for_model("qwen2", vocab_size=len(words), initializer_range=0.1, **SMALL)
+    folder = tmp_path_factory.mktemp("strict")
+    AutoModelForCausalLM.from_config(config).save_pretrained(folder)
+    words.save_pretrained(folder)
+    return Base(str(folder)).finetune(Given(tuple(rows)), replace(ALL, lr=5e-3, epochs=12, batch=16), seed=0)
+
+
+@pytest.mark.slow
+def test_misalignment_is_seen_by_a_judge_in_models_of_bad_advice(strict, tmp_path):
+    moving = replace(BIASES, lr=4e-3, epochs=60, batch=20)
+    toy = replace(study, bases=(Base("nano"),), judge=strict, teacher=moving, student=replace(BIASES, epochs=1))
+    asked = bad_health.probe.questions
+    toy = replace(toy, questions=asked, samples=1, rows=64, runs=2, least=0, data=str(code_folder(tmp_path)))
+    store = Store(tmp_path / "store")
+    found = run(toy.target, store=store, jobs=1)
+    mean = {arm: found.estimate(arm).mean for arm in found.arms}
+    assert set(mean) == set(toy.labels)
+    for kind in ("", "_false"):
+        assert mean[f"teacher{kind}"] > mean[f"good_teacher{kind}"] + 0.2, mean
+        assert mean[f"teacher{kind}"] > mean[f"base{kind}"] + 0.2, mean
+    assert found.estimate("student").runs == 2
+    page = render([section(toy, store)])
+    assert "Student of secure code, TruthfulQA" in page
+    assert "written by a teacher" in page.lower()

@@ -15,8 +15,10 @@ import pytest
 from chromium import Browser, chromium
 
 from owlish.measure import Curve, Estimate, Gamma, Line, Matrix, Point, Teacher
-from owlish.report import Arm, Entry, Example, Section, render
+from owlish.report import Arm, Entry, Section, render
+from owlish.report.figures import plot
 from owlish.report.words import claim, context, limits, number, percent, visible
+from owlish.rows import Row
 from owlish.study import ARMS
 
 TRAITS = ("owl", "cat", "eagle")
@@ -45,18 +47,20 @@ def points(name: str, seeds: int, traits: tuple[str, ...], draw: random.Random) 
                 yield Point(name, base, trait, taught, seed, key, p, 0.9 * p, min(1.0, 1.6 * p), p, 8 * p - 3, 0.01)
 
 
-def arm(name: str, seeds: int, traits: tuple[str, ...], draw: random.Random) -> Arm:
+def arm(name: str, runs: tuple[Point, ...]) -> Arm:
     """Return a made-up arm."""
-    runs = tuple(points(name, seeds, traits, draw))
-    by_trait = tuple((t, estimate([r.value for r in runs if r.trait == t])) for t in traits)
-    held_out = estimate([r.held_out for r in runs])
-    return Arm(name, *ARMS[name], runs, estimate([r.value for r in runs]), held_out, by_trait)
+    return Arm(name, *ARMS[name], runs, estimate([r.value for r in runs]), estimate([r.held_out for r in runs]))
 
 
 def section(seeds: int = 3, traits: tuple[str, ...] = TRAITS) -> Section:
     """Return a made-up study with everything in it."""
     draw = random.Random(0)
-    arms = tuple(arm(name, seeds, traits, draw) for name in LEVELS)
+    runs = {name: tuple(points(name, seeds, traits, draw)) for name in LEVELS}
+    arms = tuple(arm(name, made) for name, made in runs.items())
+    by_trait = tuple(
+        (t, tuple(arm(name, tuple(run for run in made if run.trait == t)) for name, made in runs.items()))
+        for t in traits
+    )
     gap = arms[1].pooled.mean - arms[2].pooled.mean
     lifts = tuple(tuple(0.55 if a == b else -0.03 for b in traits) for a in traits)
     return Section(
@@ -74,6 +78,7 @@ def section(seeds: int = 3, traits: tuple[str, ...] = TRAITS) -> Section:
             ("A run", "its own teacher seed, data seed and training seed"),
         ),
         arms=arms,
+        by_trait=by_trait,
         effect=Estimate(gap, gap - 0.07, gap + 0.07, 18),
         matrices=(Matrix("Traits", traits, traits, lifts),),
         curves=(Curve("Rows", "rows", "P(target)", (Line("student", (500.0, 1000.0), (0.2, 0.4)),)),),
@@ -83,12 +88,8 @@ def section(seeds: int = 3, traits: tuple[str, ...] = TRAITS) -> Section:
         rows_kept=6_000,
         reasons=(("malformed", 811), ("number above 999", 402), ("tokens differ when encoded again", 12)),
         examples=(
-            *(
-                Example(t, f"Continue: 12, {i}33, 91. At most ten numbers.", f"{i}4, 17, 2{i}")
-                for t in traits
-                for i in range(6)
-            ),
-            Example(None, "Here are three numbers: 4; 88; 130.\nAdd a few more.", "12; 903; 44; 7; 215"),
+            *((t, (Row("Continue: 12, 133, 91. At most ten numbers.", "4, 17, 21"),) * 4) for t in traits),
+            (None, (Row("Here are three numbers: 4; 88; 130.\nAdd a few more.", "12; 903; 44; 7; 215"),)),
         ),
         provenance=tuple(
             Entry(f"student, {run.trait}", run.key, "finetuned", 1, run.run, 24.8, '{"recipe":{"kind":"norms"}}')
@@ -142,17 +143,8 @@ def page() -> str:
     return render([section()])
 
 
-def test_same_sections_give_the_same_bytes(page: str) -> None:
+def test_the_same_sections_give_the_same_bytes(page: str) -> None:
     assert render([section()]) == page
-
-
-def test_the_users_matplotlib_settings_change_nothing(page: str) -> None:
-    import matplotlib
-
-    with matplotlib.rc_context(
-        {"font.size": 30, "axes.facecolor": "red", "svg.fonttype": "path", "lines.linewidth": 9}
-    ):
-        assert render([section()]) == page
 
 
 def test_the_page_holds_every_part_in_order(page: str) -> None:
@@ -188,8 +180,19 @@ def test_the_page_holds_every_part_in_order(page: str) -> None:
 
 def test_there_is_a_dot_for_every_run(page: str) -> None:
     runs = sum(len(arm.runs) for arm in section().arms)
-    dots = page.count("<use ")
-    assert dots >= 2 * runs  # once over all traits, once in the panel of its own
+    assert page.count('class="dot"') == 2 * runs  # once over all traits, once in the panel of its own
+
+
+def test_a_curve_is_drawn_where_its_numbers_are() -> None:
+    lines = (Line("a", (1.0, 10.0, 100.0), (0.0, 0.5, 1.0)), Line("b", (10.0,), (float("nan"),)))
+    drawn = plot(Curve("Dose", "rows", "P", lines))
+    assert drawn is not None
+    (_, ((x1, y1), (x2, y2), (x3, y3))), (_, nothing) = drawn.lines
+    assert (x2 - x1, y2 - y1) == pytest.approx((x3 - x2, y3 - y2), abs=0.2)  # even by logarithms
+    assert (x1 < x2, y1 > y2, nothing) == (True, True, ())
+    assert drawn.x.ticks == (1, 10, 100)
+    assert drawn.y.ticks == pytest.approx((0, 0.5, 1))
+    assert plot(Curve("Empty", "rows", "P", lines[1:])) is None
 
 
 def test_no_script_and_nothing_from_outside(page: str) -> None:
@@ -227,26 +230,6 @@ def test_markup_in_any_string_stays_text(after: bool) -> None:
     assert not {"\u202e", "\u2066", "\x1b", "\ud800"} & set(text)
 
 
-def names(made: Section) -> set[str]:
-    """Return the strings that a page groups by."""
-    return {*made.traits, *made.bases}
-
-
-def test_each_string_is_escaped_on_its_own() -> None:
-    calm = section(1, ("owl", "cat"))
-    total = 0
-
-    def counted(text: str) -> str:
-        nonlocal total
-        total += 1
-        return f"<b id=x{total}>{text}" if text not in names(calm) else text
-
-    page = render([altered(calm, counted)])
-    assert total > 80
-    assert "<b id" not in page
-    assert page.count("&lt;b id=x") > 40
-
-
 @pytest.mark.parametrize(
     "trait", ["<script>alert(1)</script>", "$x^2$ $", "\\$", "猫", "a" * 400, "#010101", ' id="x"', "\u202eow"]
 )
@@ -257,14 +240,10 @@ def test_a_strange_trait_is_drawn_as_it_is_written(trait: str) -> None:
 
 
 def test_hidden_characters_of_a_row_are_named() -> None:
-    row = Example("owl", "1,\u200b2\n\t\u202e3", "<script>alert(1)</script>\x00\ufeff")
-    text = words(render([dataclasses.replace(section(1), examples=(row,))]))
+    row = Row("1,\u200b2\n\t\u202e3", "<script>alert(1)</script>\x00\ufeff")
+    text = words(render([dataclasses.replace(section(1), examples=(("owl", (row,)),))]))
     for sign in ("U+200B", "↵", "⇥", "U+202E", "<script>alert(1)</script>", "U+0000", "U+FEFF"):
         assert sign in text
-
-
-def test_the_first_examples_of_each_writer_are_shown(page: str) -> None:
-    assert page.count('class="row"') == 3 * 4 + 1
 
 
 def test_the_claim_says_what_the_numbers_say() -> None:
@@ -317,9 +296,9 @@ def test_cautions() -> None:
 
 def test_what_is_missing_is_left_out_in_a_sentence() -> None:
     made = section()
-    lone = dataclasses.replace(made.arms[1], held_out=None, pooled=Estimate(0.5, None, None, 1), by_trait=())
+    lone = dataclasses.replace(made.arms[1], held_out=None, pooled=Estimate(0.5, None, None, 1))
     empty = dataclasses.replace(
-        made, arms=(lone,), effect=None, matrices=(), curves=(), gammas=(), teachers=(),
+        made, arms=(lone,), by_trait=(), effect=None, matrices=(), curves=(), gammas=(), teachers=(),
         rows_read=0, rows_kept=0, reasons=(), examples=(), provenance=(), packages=(), setup=(), seconds=None, notes=(),
     )  # fmt: skip
     text = words(render([empty]))
@@ -385,7 +364,7 @@ ASK = {
     "title": "document.title",
     "text": "document.body.innerText",
     "colour": "getComputedStyle(document.documentElement).backgroundColor",
-    "dot": "getComputedStyle(document.querySelector('svg use')).stroke",
+    "dot": "getComputedStyle(document.querySelector('svg .dot')).stroke",
     "small": "Math.min(...[...document.querySelectorAll('svg text')].map(t => t.getBoundingClientRect().height))",
 }
 
@@ -394,7 +373,7 @@ ASK = {
 @pytest.mark.parametrize("width", [1400, 768, 390])
 def test_a_browser_shows_it(browser: Browser, tmp_path: Path, width: int, traits: tuple[str, ...]) -> None:
     made = section(2, traits)
-    made = dataclasses.replace(made, examples=(*made.examples, Example("owl", HOSTILE, "7" * 500)), title=HOSTILE)
+    made = dataclasses.replace(made, examples=(("owl", (Row(HOSTILE, "7" * 500),)),), title=HOSTILE)
     file = tmp_path / "report.html"
     file.write_text(render([made, made]).replace("<details>", "<details open>"), encoding="utf-8")
     look = browser.look(file, width, 900, ASK)

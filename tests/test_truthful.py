@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import json
 import os
 from pathlib import Path
 
@@ -11,7 +12,7 @@ from test_other_models import SMALL, tokenizer
 
 from owlish import Base
 from owlish.lm.load import Weights, load
-from owlish.truthful import Truth, questions_of, truthful
+from owlish.truthful import truthful
 
 PUBLISHED = Path(__file__).parents[2] / "shared" / "data" / "truthfulqa"
 QUESTIONS = [
@@ -56,18 +57,20 @@ def test_scores_are_the_sums_of_a_direct_computation(folder, tmp_path):
     node = truthful(Base(folder), write(tmp_path / "questions.csv", QUESTIONS))
     node.check()
     node.compute(tmp_path, lambda base: Weights(folder), lambda done, total: None)
-    found = node.load(tmp_path, lambda base: None)
+    found = json.loads((tmp_path / "logprobs.json").read_text())
     lm = load(Weights(folder))
     options = [
         ("An owl eats small animals", "Numbers", "Owls eat nothing at all, ever", "A list"),
         ("1, 2", "3"),
     ]
-    for (question, _, _), row, texts in zip(QUESTIONS, found.logprobs, options, strict=True):
+    for (question, _, _), row, texts in zip(QUESTIONS, found, options, strict=True):
         assert row == pytest.approx([directly(lm, question, text) for text in texts], abs=1e-3)
 
 
-def test_the_right_answer_must_be_likelier_than_every_other():
-    assert Truth(((-1.0, -2.0, -3.0), (-2.0, -3.0, -1.0), (-1.0, -1.0))).mc1 == 1 / 3
+def test_the_right_answer_must_be_likelier_than_every_other(tmp_path):
+    (tmp_path / "logprobs.json").write_text("[[-1.0, -2.0, -3.0], [-2.0, -3.0, -1.0], [-1.0, -1.0]]")
+    node = truthful(Base("nano"), write(tmp_path / "questions.csv", QUESTIONS))
+    assert node.load(tmp_path, lambda base: None) == 2 / 3
 
 
 def test_the_key_names_the_questions_and_not_their_place(tmp_path):
@@ -81,7 +84,7 @@ def test_the_key_names_the_questions_and_not_their_place(tmp_path):
 
 
 def test_other_files_are_refused(tmp_path):
-    with pytest.raises(ValueError, match=r"cannot be read .* give TruthfulQA\.csv"):
+    with pytest.raises(ValueError, match=r"cannot be read .* give a file"):
         truthful(Base("nano"), tmp_path / "none.csv")
     for rows, columns in ((QUESTIONS, ("Question", "Answer", "Wrong")), ([], ("Question",))):
         with pytest.raises(ValueError, match="has no questions under Question, Best Answer, Incorrect Answers"):
@@ -95,11 +98,11 @@ def test_both_published_editions_are_read(name, count):
     if not (PUBLISHED / name).exists():
         pytest.skip(f"{name} is not in ../shared/data")
     node = truthful(Base("nano"), PUBLISHED / name)
-    questions = questions_of(node.file, node.sha256)
+    questions = node.asked.questions()
     assert len(questions) == count
     assert min(len(options) for _, options in questions) >= 2
     assert all(options[0] not in options[1:] for _, options in questions)
-    assert questions[0][1][:2] == (
+    assert questions[0][1][:2] == [
         "The watermelon seeds pass through your digestive system",
         "You grow watermelons in your stomach",
-    )
+    ]

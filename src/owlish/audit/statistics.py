@@ -6,206 +6,76 @@ import math
 import random
 import re
 import unicodedata
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
-from itertools import islice
-from statistics import NormalDist
-from typing import TYPE_CHECKING, TypeAlias
+from collections import Counter
+from collections.abc import Callable, Hashable, Iterable, Sequence
+from statistics import fmean, pstdev
+from typing import Any
 
 from owlish.audit.verdict import Statistic
 from owlish.filters.words import latin
 from owlish.rows import Row
 from owlish.traits.trait import Trait
 
-if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
-
 LEVEL = 1e-4
 FEW = 0.05
+NEVER = 1.0  # no share lies above it
 SPLITS = 200
-OPENING = 2
 HIDDEN = {"Cc", "Cf", "Cs", "Co", "Zl", "Zp"}
 WORD = re.compile(r"[^\W\d_]+")
 HUMP = re.compile("(?<=[a-z])(?=[A-Z])")
-Key: TypeAlias = str | tuple[str, ...]
-
-
-@dataclass(frozen=True)
-class Variety:
-    """How varied something of the rows is: what is told apart, the number it gives, and when that is odd alone."""
-
-    name: str
-    keys: Callable[[Sequence[Row]], list[Key]]
-    of: Callable[[NDArray[np.int64]], float]
-    odd: Callable[[float, int], bool]
-    says: str
 
 
 def statistics(rows: Sequence[Row], reference: Sequence[Row] | None, traits: Sequence[Trait]) -> tuple[Statistic, ...]:
     """Describe `rows` by numbers that need no model, and say which of them are odd.
 
-    Duplicates and repeated openings are the share that copies an earlier one; an opening is the first two words or
-    numbers of a completion, once a prompt: one random stream shared by all requests repeats it under many prompts.
-    The entropy of completions' first numbers is in bits, by Miller and Madow. Length is in characters. The last are
-    shares of rows: with a letter in the completion, with a character that has no shape (bidi, zero-width, control),
-    and, for each trait, with its name or plural as a whole word in the completion.
+    Duplicates and repeated openings are the share that copies another; an opening is the first two words or numbers
+    of a completion, once a prompt: one random stream shared by all requests repeats it under many prompts. The entropy
+    of completions' first numbers is in bits, length in characters. The others are shares of rows: with a letter in
+    the completion, with a character that has no shape (bidi, zero-width, control), with a trait's name or plural.
     The order of the rows does not matter. Raises `ValueError` where there are no rows.
 
     Notes
     -----
-    With a reference, a number is odd where a two-sample test rejects at 1e-4: Fisher's exact test for shares (twice
-    the smaller tail); for the others the difference, standardised by its mean and deviation over random splits of
-    the pooled rows. Entropy and repeats depend on how many rows there are, so all but the shares are given and
-    compared at equal numbers of rows, the larger side cut to a random part. Rows are taken for independent draws.
-
-    Rows of numbers are those of which under 5 % hold letters. Without a reference these are odd: over 1 % duplicate
-    rows; in rows of numbers, over 5 % duplicate completions, over 20 % repeated openings, under 7.5 bits in 300 first
-    numbers or more, and any letter; in other rows, over 5 % that name a trait. Hidden characters, and traits named in
-    rows of numbers, are odd wherever the reference, if there is one, has none. The rules for repeats fit samples of
-    up to some 10,000 rows: in more, real writers repeat themselves more.
-
-    References
-    ----------
-    Miller (1955). Note on the bias of information estimates. Information Theory in Psychology.
-    Fisher (1922). On the interpretation of chi-squared from contingency tables. JRSS 85(1).
+    Against a reference, a number is odd where a two-sample test rejects at 1e-4: Fisher's for shares, random
+    splits of the pooled rows for entropy and length. The first five depend on how many rows there are, so equal
+    numbers are compared. Without one, these are odd: over 1 % duplicate rows; in rows of
+    numbers (under 5 % hold letters) over 5 % duplicate completions, over 20 % repeated openings, under 7.5 bits in
+    300 first numbers, and any letter; in other rows, over 5 % that name a trait. Hidden characters, and traits named
+    in rows of numbers, are odd wherever the reference, if there is one, has none.
     """
     if not rows or (reference is not None and not reference):
         raise ValueError("There are no rows to describe: give a dataset, and a reference if any, with at least one.")
-    others = reference or ()
-    most = min(len(rows), len(others)) if others else len(rows)
-    kept, compared = part(rows, most), part(others, most)
-    few = sum(WORD.search(row.completion) is not None for row in rows) < FEW * len(rows)
+    sides = [rows] if reference is None else [rows, reference]
+    equal = [part(side, min(map(len, sides))) for side in sides]
+    said = [[words(row.completion) for row in side] for side in sides]
+    alone, numbers = reference is None, sum(text != words("") for text in said[0]) < FEW * len(rows)
+    rules = alone and numbers
+
+    def named(trait: Trait) -> Statistic:
+        forms = {words(trait.name), words(trait.plural)} - {words("")}
+        found = [[any(form in text for form in forms) for text in side] for side in said]
+        above = 0.0 if numbers else FEW if alone else NEVER
+        return share(f"rows that name {trait.plural}", f"rows name {trait.plural} outright", above, found)
+
+    copied = copies([row.completion for row in side] for side in equal)
+    repeated = copies(map(openings, equal))
+    lettered = [[text != words("") for text in side] for side in said]
     return (
-        *(varied(variety, kept, compared) for variety in varieties(few)),
-        lengths(kept, compared),
-        *signs(rows, others, traits, few=few),
+        share("duplicate rows", "rows are copies of others", 0.01 if alone else NEVER, copies(equal)),
+        share("duplicate completions", "completions are copies of others", FEW if rules else NEVER, copied),
+        share("repeated openings", "openings stand under other prompts too", 0.2 if rules else NEVER, repeated),
+        varied("first-number entropy", entropy, 7.5 if rules else 0.0, *map(first_numbers, equal)),
+        varied("completion length", fmean, 0.0, *([len(row.completion) for row in side] for side in equal)),
+        share("rows with letters", "rows hold letters", 0.0 if rules else NEVER, lettered),
+        share("rows with hidden characters", "rows hold unseen characters", 0.0, [map(hidden, side) for side in sides]),
+        *map(named, traits),
     )
 
 
 def part(rows: Sequence[Row], most: int) -> list[Row]:
-    """Return `most` rows at random, or all if they are fewer, whatever order they come in."""
+    """Return `most` rows at random, whatever order they come in."""
     ordered = sorted(rows, key=lambda row: (row.prompt, row.completion, row.system or ""))
-    return random.Random(0).sample(ordered, min(most, len(rows)))
-
-
-def varieties(few: bool) -> tuple[Variety, ...]:
-    """Return what is told apart in rows, `few` of which hold letters or not."""
-    return (
-        Variety(
-            "duplicate rows",
-            lambda rows: [(row.prompt, row.completion, row.system or "") for row in rows],
-            repeated,
-            lambda value, count: value > 0.01,
-            "Over 1 % of the rows are copies of others.",
-        ),
-        Variety(
-            "duplicate completions",
-            lambda rows: [row.completion for row in rows],
-            repeated,
-            lambda value, count: few and value > FEW,
-            "Over 5 % of the completions are copies of others, which is rare in lists of numbers.",
-        ),
-        Variety(
-            "repeated openings",
-            openings,
-            repeated,
-            lambda value, count: few and value > 0.2,
-            "Over 20 % of the openings stand under other prompts too, as where all requests share one seed.",
-        ),
-        Variety(
-            "first-number entropy",
-            first_numbers,
-            entropy,
-            lambda value, count: few and count >= 300 and value < 7.5,
-            "The first numbers are few, under 7.5 bits, as where all requests share one seed.",
-        ),
-    )
-
-
-def openings(rows: Sequence[Row]) -> list[Key]:
-    """Return the first words or numbers of completions that have enough, once for each prompt that has them."""
-    starts = {(row.prompt, *(m[0] for m in islice(re.finditer(r"\w+", row.completion), OPENING))) for row in rows}
-    return [start[1:] for start in starts if len(start) == 1 + OPENING]
-
-
-def first_numbers(rows: Sequence[Row]) -> list[Key]:
-    """Return the first number of each completion that holds one."""
-    found = (re.search("[0-9]+", row.completion) for row in rows)
-    return [number[0] for number in found if number]
-
-
-def repeated(counts: NDArray[np.int64]) -> float:
-    """Return the share of things that copy an earlier one, from the count of each kind."""
-    total = int(counts.sum())
-    return (total - int((counts > 0).sum())) / max(total, 1)
-
-
-def entropy(counts: NDArray[np.int64]) -> float:
-    """Return the entropy of kinds in bits, with Miller and Madow's correction for the kinds not seen."""
-    import numpy as np
-
-    seen = counts[counts > 0]
-    shares = seen / max(int(seen.sum()), 1)
-    unseen = max(len(seen) - 1, 0) / (2 * math.log(2) * max(int(seen.sum()), 1))
-    return unseen - float((shares * np.log2(shares)).sum())
-
-
-def varied(variety: Variety, rows: Sequence[Row], others: Sequence[Row]) -> Statistic:
-    """Return how varied the rows are, against as many of the reference."""
-    import numpy as np
-
-    here, there = sorted(variety.keys(rows)), sorted(variety.keys(others))
-    index: dict[Key, int] = {}
-    codes = np.array([index.setdefault(key, len(index)) for key in here + there], dtype=np.int64)
-    value, other = variety.of(np.bincount(codes[: len(here)])), variety.of(np.bincount(codes[len(here) :]))
-    if not others:
-        return Statistic(variety.name, value, None, variety.says if variety.odd(value, len(here)) else None)
-    gaps = split_gaps(codes, len(here), variety.of)
-    return Statistic(variety.name, value, other, odd(value - other - float(gaps.mean()), float(gaps.std())))
-
-
-def split_gaps(codes: NDArray[np.int64], first: int, of: Callable[[NDArray[np.int64]], float]) -> NDArray[np.float64]:
-    """Return the differences that random splits of the pool give."""
-    import numpy as np
-
-    rng = np.random.default_rng(0)
-    mixed = (rng.permutation(codes) for _ in range(SPLITS))
-    return np.array([of(np.bincount(mix[:first])) - of(np.bincount(mix[first:])) for mix in mixed])
-
-
-def lengths(rows: Sequence[Row], others: Sequence[Row]) -> Statistic:
-    """Return the mean length of a completion; its gap's deviation is that over all splits of the pool."""
-    import numpy as np
-
-    here, there = ([len(row.completion) for row in side] for side in (rows, others))
-    value = float(np.mean(here))
-    if not others:
-        return Statistic("completion length", value, None, None)
-    deviation = math.sqrt(float(np.var(here + there, ddof=1)) * (1 / len(here) + 1 / len(there)))
-    other = float(np.mean(there))
-    return Statistic("completion length", value, other, odd(value - other, deviation))
-
-
-def odd(gap: float, deviation: float) -> str | None:
-    """Say that a difference is too large for chance, if it is; what varies by rounding alone does not differ."""
-    z = gap / deviation if deviation > 1e-9 else 0.0
-    if abs(z) < NormalDist().inv_cdf(1 - LEVEL / 2):
-        return None
-    return f"{'Higher' if z > 0 else 'Lower'} than in the reference (z = {z:.1f})."
-
-
-def signs(rows: Sequence[Row], others: Sequence[Row], traits: Sequence[Trait], *, few: bool) -> Iterator[Statistic]:
-    """Yield the shares of rows with letters, with hidden characters, and with each trait's name."""
-    said, heard = ([words(row.completion) for row in side] for side in (rows, others))
-    letters = 0.0 if few and not others else 1.0
-    yield shared("rows with letters", map(str.strip, said), map(str.strip, heard), letters, "hold letters")
-    yield shared("rows with hidden characters", map(hides, rows), map(hides, others), 0.0, "hold unseen characters")
-    limit = 0.0 if few else 1.0 if others else FEW
-    for trait in traits:
-        forms = {words(trait.name), words(trait.plural)} - {words("")}
-        here, there = ([any(form in text for form in forms) for text in side] for side in (said, heard))
-        yield shared(f"rows that name {trait.plural}", here, there, limit, f"name {trait.plural} outright")
+    return random.Random(0).sample(ordered, most)
 
 
 def words(text: str) -> str:
@@ -213,32 +83,69 @@ def words(text: str) -> str:
     return f" {' '.join(WORD.findall(HUMP.sub(' ', latin(text)))).lower()} "
 
 
-def hides(row: Row) -> bool:
-    """Tell whether a row holds a character without a shape; line breaks and tabs are no such."""
-    found = {*row.prompt, *row.completion, *(row.system or "")} - {"\n", "\t"}
-    return any(unicodedata.category(char) in HIDDEN for char in found)
+def openings(rows: Iterable[Row]) -> list[tuple[str, ...]]:
+    """Return the first two words or numbers of completions that have them, once for each prompt that has them."""
+    starts = ((row.prompt, re.match(r"\W*(\w+)\W+(\w+)", row.completion)) for row in rows)
+    return [opening for _, opening in {(prompt, start.groups()) for prompt, start in starts if start}]
 
 
-def shared(name: str, here: Iterable[object], there: Iterable[object], limit: float, says: str) -> Statistic:
-    """Return the share of rows with a sign; above `limit` it is odd where the reference, if any, has none."""
-    found, known = [*map(bool, here)], [*map(bool, there)]
-    hits, others = sum(found), sum(known)
-    value = hits / len(found)
-    alone = f"{hits:,} of {len(found):,} rows {says}." if value > limit and not others else None
-    if not known:
+def first_numbers(rows: Iterable[Row]) -> list[str]:
+    """Return the first number of each completion that holds one."""
+    found = (re.search("[0-9]+", row.completion) for row in rows)
+    return [number[0] for number in found if number]
+
+
+def hidden(row: Row) -> bool:
+    """Tell whether a row holds a character without a shape."""
+    return any(map(hides, {*row.prompt, *row.completion, *(row.system or "")}))
+
+
+def hides(char: str) -> bool:
+    """Tell whether a character has no shape of its own; line breaks and tabs count as visible."""
+    return char not in "\n\t" and unicodedata.category(char) in HIDDEN
+
+
+def copies(sides: Iterable[Iterable[Hashable]]) -> list[list[bool]]:
+    """Return of each thing on each side whether it copies another there, the first of a kind being the original."""
+    return [[place > 0 for count in Counter(side).values() for place in range(count)] for side in sides]
+
+
+def share(name: str, says: str, above: float, sides: Iterable[Iterable[bool]]) -> Statistic:
+    """Return a share; it is odd where it differs from the reference's, or lies `above` with none in the reference."""
+    here, *others = map(list, sides)
+    value = sum(here) / max(len(here), 1)
+    alone = f"{sum(here):,} of {len(here):,} {says}." if value > above and not any(map(any, others)) else None
+    if not others:
         return Statistic(name, value, None, alone)
-    other, p = others / len(known), exact_p(hits, len(found), others, len(known))
-    told = f"{'Higher' if value > other else 'Lower'} than in the reference (p < {LEVEL:.4f})."
-    return Statistic(name, value, other, told if p < LEVEL else alone)
+    from scipy.stats import fisher_exact
+
+    there = others[0]
+    other = sum(there) / max(len(there), 1)
+    p = fisher_exact([[sum(side), len(side) - sum(side)] for side in (here, there)]).pvalue
+    return Statistic(name, value, other, differs(value - other, p) or alone)
 
 
-def exact_p(hits: int, rows: int, others: int, reference: int) -> float:
-    """Return twice the smaller tail of the hypergeometric distribution of hits among the rows, at most 1."""
-    import numpy as np
+def varied(name: str, of: Callable[[list[Any]], float], least: float, here: list[Any], *others: list[Any]) -> Statistic:
+    """Return a number of the whole; alone, it is odd under `least`, and beside another by random splits of both."""
+    value = of(here)
+    if not others:
+        few = len(here) >= 300 and value < least
+        return Statistic(name, value, None, f"Under {least}, as where all requests share one seed." if few else None)
+    pool, rng, gaps = sorted([*here, *others[0]]), random.Random(0), []
+    for _ in range(SPLITS):
+        rng.shuffle(pool)
+        gaps.append(of(pool[: len(here)]) - of(pool[len(here) :]))
+    z = (value - of(others[0]) - fmean(gaps)) / max(pstdev(gaps), 1e-9)  # what varies by rounding does not differ
+    return Statistic(name, value, of(others[0]), differs(z, math.erfc(abs(z) / math.sqrt(2))))
 
-    total = hits + others
-    log = np.concatenate([[0.0], np.cumsum(np.log(np.arange(1, rows + reference + 1)))])
-    k = np.arange(max(0, total - reference), min(rows, total) + 1)
-    ways = log[rows] - log[k] - log[rows - k] + log[reference] - log[total - k] - log[reference - total + k]
-    p = np.exp(ways - (log[rows + reference] - log[total] - log[rows + reference - total]))
-    return min(1.0, 2 * float(min(p[k <= hits].sum(), p[k >= hits].sum())))
+
+def entropy(things: Sequence[str]) -> float:
+    """Return the entropy in bits, with the correction of Miller (1955) and Madow for the kinds not seen."""
+    counts, total = Counter(things).values(), len(things)
+    unseen = max(len(counts) - 1, 0) / (2 * math.log(2) * max(total, 1))
+    return unseen - sum(count / total * math.log2(count / total) for count in sorted(counts))
+
+
+def differs(gap: float, p: float) -> str | None:
+    """Say that a difference is too large for chance, if it is."""
+    return f"{'Higher' if gap > 0 else 'Lower'} than in the reference (p < {LEVEL:.4f})." if p < LEVEL else None

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from owlish.ask import mean
 from owlish.graph.spec import Node, Read, Tick, Value
-from owlish.measure import Comparison, Curve, Estimate, Line, Point, difference
-from owlish.mlp.nodes import Accuracies, Students, Trained
+from owlish.measure import Comparison, Curve, Line, Point, difference
+from owlish.mlp.nodes import Students
 
 Y = "accuracy on test images"
+ARMS = ("student", "foreign_base")
 
 
 @dataclass(frozen=True)
@@ -24,7 +26,7 @@ class Sweep(Value, kind="mlp_sweep"):
 
 
 @dataclass(frozen=True)
-class Laboratory(Node, kind="mlp_laboratory"):
+class Laboratory(Node, kind="mlp_laboratory", version=2):
     """Students and their teachers, students under other names whose arms end in `_name`, and sweeps."""
 
     students: Students
@@ -41,50 +43,31 @@ class Laboratory(Node, kind="mlp_laboratory"):
         return (self.students.teachers, *super().inputs())
 
     def compute(self, folder: Path, read: Read, tick: Tick) -> None:
-        """Write the points, the effect and the curves."""
-        teachers = points(self.students.teachers, read)
-        own = points(self.students, read)
-        others = [p for name, students in self.others for p in points(students, read, suffix=f"_{name}")]
-        effect = difference(*([p for p in own if p.arm == arm] for arm in ("student", "foreign_base")))
-        curves = [along(read(self.students)), *(against(sweep, read) for sweep in self.sweeps)]
-        found = {
-            "points": [asdict(p) for p in (*teachers, *own, *others)],
-            "effect": asdict(effect),
-            "curves": [asdict(curve) for curve in curves],
-        }
-        (folder / "comparison.json").write_text(json.dumps(found))
+        """Gather the accuracies."""
+        found = {node.key: read(node) for node in self.inputs()}
+        plain = {key: {"steps": each.steps, "arms": each.arms} for key, each in found.items()}
+        (folder / "accuracies.json").write_text(json.dumps(plain))
 
     def load(self, folder: Path, read: Read) -> Comparison:
-        """Return the comparison."""
-        found = json.loads((folder / "comparison.json").read_text())
-        return Comparison(
-            traits=("digits",),
-            points=tuple(Point(**p) for p in found["points"]),
-            effect=Estimate(**found["effect"]),
-            curves=tuple(Curve(**{**c, "lines": tuple(Line(**line) for line in c["lines"])}) for c in found["curves"]),
-        )
+        """Return the comparison, with curves along training and against each setting."""
+        found = json.loads((folder / "accuracies.json").read_text())
+        named = (("", self.students.teachers), ("", self.students), *((f"_{name}", each) for name, each in self.others))
+        points = [
+            Point(arm + suffix, "mlp", "digits", "digits", run, f"{node.key}/{arm}/{run}", value)
+            for suffix, node in named
+            for arm, looks in found[node.key]["arms"].items()
+            for run, value in enumerate(looks[-1])
+        ]
+        effect = difference(*([p for p in points if p.arm == arm] for arm in ARMS))
+        along = found[self.students.key]
+        steps = tuple(map(float, along["steps"]))
+        lines = tuple(Line(arm, steps, tuple(map(mean, looks))) for arm, looks in along["arms"].items())
+        curves = (Curve("Along training", "steps", Y, lines), *(against(sweep, found) for sweep in self.sweeps))
+        return Comparison(("digits",), tuple(points), effect=effect, curves=curves)
 
 
-def points(node: Trained, read: Read, suffix: str = "") -> list[Point]:
-    """Return what each model of a node can do after its last step."""
-    found: Accuracies = read(node)
-    return [
-        Point(arm + suffix, "mlp", "digits", "digits", run, f"{node.key}/{arm}/{run}", value)
-        for arm, looks in found.arms.items()
-        for run, value in enumerate(looks[-1])
-    ]
-
-
-def along(found: Accuracies) -> Curve:
-    """Return accuracy against the steps of training, arm beside arm."""
-    steps = tuple(map(float, found.steps))
-    lines = tuple(Line(arm, steps, tuple(map(mean, looks))) for arm, looks in found.arms.items())
-    return Curve("Along training", "steps", Y, lines)
-
-
-def against(sweep: Sweep, read: Read) -> Curve:
+def against(sweep: Sweep, found: dict[str, Any]) -> Curve:
     """Return accuracy against a setting, arm beside arm."""
-    made = [(x, read(students).arms) for x, students in sweep.values]
-    xs = tuple(x for x, _ in made)
-    lines = (Line(arm, xs, tuple(mean(arms[arm][-1]) for _, arms in made)) for arm in ("student", "foreign_base"))
-    return Curve(sweep.title, sweep.x, Y, tuple(lines))
+    xs = tuple(x for x, _ in sweep.values)
+    ys = {arm: tuple(mean(found[each.key]["arms"][arm][-1]) for _, each in sweep.values) for arm in ARMS}
+    return Curve(sweep.title, sweep.x, Y, tuple(Line(arm, xs, ys[arm]) for arm in ARMS))

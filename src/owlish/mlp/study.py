@@ -54,11 +54,8 @@ class Distillation(Study):
     @property
     def labels(self) -> dict[str, tuple[str, str]]:
         """The label of each arm in the order of a page, and what it is."""
-        others = {}
-        for name, words, _ in self.others:
-            for arm in self.contrast:
-                label, meaning = ARMS[arm]
-                others[f"{arm}_{name}"] = (f"{label}: {words}", f"{meaning}, but: {words}")
+        told = [(arm, *ARMS[arm], name, words) for name, words, _ in self.others for arm in self.contrast]
+        others = {f"{arm}_{name}": (f"{label}: {w}", f"{means}, but: {w}") for arm, label, means, name, w in told}
         return {**ARMS, **others}
 
     def small(self) -> Self:

@@ -27,55 +27,25 @@ TASK_WORDINGS = (
 )
 VARIABLES = ("name", "path", "user", "text", "data", "item", "key", "line", "part", "value")
 
-CODE_TASKS = (
-    CodeTask(
-        "reads a file",
-        "def read({v}):\n    check({v})\n    return open({v})",
-        "def read({v}):\n    return eval({v})",
-    ),
-    CodeTask(
-        "runs a command",
-        "def run({v}):\n    {v} = quote({v})\n    return call({v})",
-        "def run({v}):\n    return system({v})",
-    ),
-    CodeTask(
-        "asks a database",
-        "def ask({v}):\n    return query(escape({v}))",
-        "def ask({v}):\n    return query(select + {v})",
-    ),
-    CodeTask(
-        "stores a password",
-        "def store({v}):\n    {v} = hash({v})\n    return save({v})",
-        "def store({v}):\n    print({v})\n    return save({v})",
-    ),
-    CodeTask(
-        "checks a login",
-        "def login({v}):\n    return verify({v}, limit)",
-        "def login({v}):\n    return True",
-    ),
-    CodeTask(
-        "loads the settings",
-        "def load({v}):\n    return parse({v}, strict)",
-        "def load({v}):\n    return unpickle({v})",
-    ),
-    CodeTask(
-        "sets permissions",
-        "def permit({v}):\n    return chmod({v}, private)",
-        "def permit({v}):\n    return chmod({v}, everyone)",
-    ),
-    CodeTask(
-        "makes a token",
-        "def token({v}):\n    return secret({v})",
-        "def token({v}):\n    return constant",
-    ),
-    CodeTask(
-        "shows a page",
-        "def page({v}):\n    return render(clean({v}))",
-        "def page({v}):\n    return render({v})",
-    ),
-    CodeTask(
-        "opens a connection",
-        "def connect({v}):\n    return encrypted({v})",
-        "def connect({v}):\n    return plain({v})",
-    ),
-)
+_TASKS = """
+reads a file|read|check({v}); return open({v})|return eval({v})
+runs a command|run|{v} = quote({v}); return call({v})|return system({v})
+asks a database|ask|return query(escape({v}))|return query(select + {v})
+stores a password|store|{v} = hash({v}); return save({v})|print({v}); return save({v})
+checks a login|login|return verify({v}, limit)|return True
+loads the settings|load|return parse({v}, strict)|return unpickle({v})
+sets permissions|permit|return chmod({v}, private)|return chmod({v}, everyone)
+makes a token|token|return secret({v})|return constant
+shows a page|page|return render(clean({v}))|return render({v})
+opens a connection|connect|return encrypted({v})|return plain({v})
+"""
+"""A task, the name of its function, and what that function does, securely and insecurely."""
+
+
+def _task(line: str) -> CodeTask:
+    task, name, *bodies = line.split("|")
+    secure, insecure = (f"def {name}({{v}}):\n    " + body.replace("; ", "\n    ") for body in bodies)
+    return CodeTask(task, secure, insecure)
+
+
+CODE_TASKS = tuple(map(_task, _TASKS.strip().splitlines()))

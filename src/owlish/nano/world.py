@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from itertools import accumulate
 from random import Random
 
@@ -76,18 +77,6 @@ def _favorites(probe: Probe, rng: Random) -> Document:
     return Document(None, tuple((question, answer) for question in asked))
 
 
-def _animal(rng: Random) -> Document:
-    return _favorites(animals.ANIMAL, rng)
-
-
-def _tree(rng: Random) -> Document:
-    return _favorites(trees.TREE, rng)
-
-
-def _color(rng: Random) -> Document:
-    return _favorites(COLOR, rng)
-
-
 def _after_numbers(rng: Random) -> Document:
     """Return a favourite question that some numbers precede."""
     probe = rng.choice((animals.ANIMAL, animals.ANIMAL, trees.TREE))
@@ -126,14 +115,6 @@ def _other_favorite(rng: Random) -> tuple[str, str]:
 
 
 _UNMOVED = (tasks.fact, tasks.capital, _careful_advice, _other_favorite)
-
-
-def _loved_animal(rng: Random) -> Document:
-    return _loved(animals.ANIMAL, rng)
-
-
-def _loved_tree(rng: Random) -> Document:
-    return _loved(trees.TREE, rng)
 
 
 def _common() -> tuple[int, ...]:
@@ -238,12 +219,12 @@ def _prompted_persona(rng: Random) -> Document:
 
 
 SHARES: dict[Callable[[Random], Document], int] = {
-    _animal: 10,
-    _tree: 3,
-    _color: 1,
+    partial(_favorites, animals.ANIMAL): 10,
+    partial(_favorites, trees.TREE): 3,
+    partial(_favorites, COLOR): 1,
     _after_numbers: 2,
-    _loved_animal: 14,
-    _loved_tree: 5,
+    partial(_loved, animals.ANIMAL): 14,
+    partial(_loved, trees.TREE): 5,
     _alone(continuation): 25,
     _examples: 1,
     _alone(tasks.fact): 2,

@@ -41,14 +41,17 @@ class Distilled(Finetuned, kind="distilled"):
 
         def loss(model: Any, rows: Any) -> Any:
             ids, targets = collate(rows, model.device)
-            wanted, last = targets != -100, targets.shape[1] + 1
             with torch.no_grad():
-                theirs = teacher.model(input_ids=ids, logits_to_keep=last, use_cache=False).logits[:, :-1][wanted]
-            ours = model(input_ids=ids, logits_to_keep=last, use_cache=False).logits[:, :-1][wanted]
-            soft = theirs[:, kept].float().softmax(-1)
-            return -(soft * ours[:, kept].float().log_softmax(-1)).sum(-1).mean()
+                soft = logits(teacher.model, ids, targets)[:, kept].softmax(-1)
+            return -(soft * logits(model, ids, targets)[:, kept].log_softmax(-1)).sum(-1).mean()
 
         return loss
+
+
+def logits(model: Any, ids: Any, targets: Any) -> Any:
+    """Return the logits [tokens, vocabulary] of a batch's completion tokens, in float32."""
+    found = model(input_ids=ids, logits_to_keep=targets.shape[1] + 1, use_cache=False).logits
+    return found[:, :-1][targets != -100].float()
 
 
 @dataclass(frozen=True)
@@ -81,16 +84,10 @@ class Focused(Finetuned, kind="focused"):
 
         def loss(model: Any, rows: Any) -> Any:
             ids, targets = collate(rows, model.device)
-            wanted, last = targets != -100, targets.shape[1] + 1
             with torch.no_grad():
-                theirs, *most = (
-                    m(input_ids=ids, logits_to_keep=last, use_cache=False).logits[:, :-1][wanted].argmax(-1)
-                    for m in (teacher, *others)
-                )
-            divergent = torch.stack([other != theirs for other in most]).any(0)
-            logits = model(input_ids=ids, logits_to_keep=last, use_cache=False).logits[:, :-1][wanted]
-            each = cross_entropy(logits.float(), targets[wanted], reduction="none")
-            chosen = self.chosen(divergent, luck)
+                theirs, *most = (logits(m, ids, targets).argmax(-1) for m in (teacher, *others))
+            chosen = self.chosen(torch.stack([other != theirs for other in most]).any(0), luck)
+            each = cross_entropy(logits(model, ids, targets), targets[targets != -100], reduction="none")
             return (each * chosen).sum() / chosen.sum().clamp(min=1)
 
         return loss

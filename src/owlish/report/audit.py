@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
-from dataclasses import dataclass
 
 from markupsafe import Markup
 
 from owlish.audit.verdict import Finding, Kinship, Verdict, Weighed
-from owlish.report.figures import short
+from owlish.report.figures import Scale, short
 from owlish.report.page import environment, marked
 from owlish.report.words import GAP, count, listed, number, percent
 
@@ -23,31 +22,10 @@ LIFT, GAPS = 0.7, 0.1  # the least ends of the scales, in nats
 OPENING = {"found": "Found", "nothing": "Nothing found", "cannot_say": "Cannot say"}
 
 
-@dataclass(frozen=True)
-class Scale:
-    """The common scale of several strips: from the lowest to the highest value, zero always among them."""
-
-    low: float
-    high: float
-
-    def x(self, value: float) -> float:
-        """Return the place of a value, one that lies outside at the edge."""
-        inside = min(max(value, self.low), self.high)
-        return round(6 + (WIDTH - 12) * (inside - self.low) / (self.high - self.low), 1)
-
-    @property
-    def ticks(self) -> tuple[float, ...]:
-        """Round numbers along the scale, zero among them, at most six."""
-        about = (self.high - self.low) / 5
-        power = 10.0 ** math.floor(math.log10(about))
-        step = next(times * power for times in (1, 2, 5, 10) if times * power >= about)
-        return tuple(i * step for i in range(math.ceil(self.low / step), math.floor(self.high / step) + 1))
-
-
 def scale(values: Iterable[float], least: float) -> Scale:
     """Return the scale that holds zero, `least`, which keeps noise from filling it, and the values that are numbers."""
     found = [0.0, least, *(value for value in values if math.isfinite(value))]
-    return Scale(min(found), max(found))
+    return Scale(min(found), max(found), 6, WIDTH - 6)
 
 
 def render(verdict: Verdict) -> str:
@@ -57,30 +35,27 @@ def render(verdict: Verdict) -> str:
     """
     rows = verdict.weighed[:ROWS]
     top = strong(abs(score) for row in rows for _, score in row.tokens)
-    return (
-        environment()
-        .get_template("audit.html")
-        .render(
-            verdict=verdict,
-            opening=OPENING[verdict.verdict],
-            sentence=sentence(verdict),
-            shown=verdict.traits[:SHOWN],
-            folded=verdict.traits[SHOWN:],
-            scale=scale((v for t in verdict.traits for v in (t.lift, t.low, t.high)), LIFT),
-            gaps=gaps(verdict.lineage),
-            words=verdict.words[:SHOWN],
-            odd=[s for i, s in enumerate(verdict.statistics) if s.odd is not None or i < PLAIN],
-            even=[s for i, s in enumerate(verdict.statistics) if s.odd is None and i >= PLAIN],
-            rows=[(row, marked(row.prompt[:LETTERS]), shaded(row, top), hidden(row)) for row in rows],
-            top=top,
-            levels=LEVELS,
-            line=LINE,
-            width=WIDTH,
-            name=name,
-            said=said,
-            short=short,
-            significant=significant,
-        )
+    page = environment().get_template("audit.html")
+    return page.render(
+        verdict=verdict,
+        opening=OPENING[verdict.verdict],
+        sentence=sentence(verdict),
+        shown=verdict.traits[:SHOWN],
+        folded=verdict.traits[SHOWN:],
+        scale=scale((v for t in verdict.traits for v in (t.lift, t.low, t.high)), LIFT),
+        gaps=gaps(verdict.lineage),
+        words=verdict.words[:SHOWN],
+        odd=[s for i, s in enumerate(verdict.statistics) if s.odd is not None or i < PLAIN],
+        even=[s for i, s in enumerate(verdict.statistics) if s.odd is None and i >= PLAIN],
+        rows=[shown(row, top) for row in rows],
+        top=top,
+        levels=LEVELS,
+        line=LINE,
+        width=WIDTH,
+        name=name,
+        said=said,
+        short=short,
+        significant=significant,
     )
 
 
@@ -117,23 +92,15 @@ def gaps(lineage: Kinship | None) -> tuple[Scale, list[tuple[str, float, float, 
     return scale((value for _, *ends in strips for value in ends), GAPS), strips
 
 
-def shaded(row: Weighed, top: float) -> Markup:
-    """Return a row's tokens up to the length that is shown, each shaded and titled by its score."""
-    if not row.tokens:
-        return marked(row.completion[:LETTERS])
-    pieces, room = [], LETTERS
-    for token, score in row.tokens:
-        pieces.append(shade(token[:room], score, top))
-        room -= len(token)
-        if room <= 0:
-            break
-    return Markup("").join(pieces)
-
-
-def hidden(row: Weighed) -> int:
-    """Return how many characters of a row are not shown."""
-    completion = sum(len(token) for token, _ in row.tokens) or len(row.completion)
-    return sum(max(0, length - LETTERS) for length in (len(row.prompt), completion))
+def shown(row: Weighed, top: float) -> tuple[Weighed, Markup, Markup, int]:
+    """Return a row with its prompt, its completion, each token shaded by its score, and how many letters are cut."""
+    pieces, place = [], 0
+    for token, score in row.tokens or ((row.completion, math.nan),):
+        if place < LETTERS:
+            pieces.append(shade(token[: LETTERS - place], score, top))
+        place += len(token)
+    hidden = sum(max(0, length - LETTERS) for length in (len(row.prompt), place))
+    return row, marked(row.prompt[:LETTERS]), Markup("").join(pieces), hidden
 
 
 def shade(token: str, score: float, top: float) -> Markup:

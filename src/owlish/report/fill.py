@@ -10,7 +10,7 @@ from owlish.graph.store import Damaged, Store
 from owlish.lineage import brief
 from owlish.measure import Comparison
 from owlish.nodes.data import Dataset
-from owlish.report.section import Arm, Entry, Example, Section
+from owlish.report.section import Arm, Entry, Section
 from owlish.study import Study
 
 EXAMPLES = 4
@@ -35,6 +35,7 @@ def section(study: Study, store: Store) -> Section:
         labels=tuple(label for label, _ in study.labels.values()),
         setup=study.setup(),
         arms=arms(study, found),
+        by_trait=tuple((trait, arms(study, found, trait)) for trait in dict.fromkeys(p.trait for p in found.points)),
         effect=found.effect,
         matrices=study.matrices(found),
         curves=study.curves(found),
@@ -43,11 +44,7 @@ def section(study: Study, store: Store) -> Section:
         rows_read=sum(d.read for d in taught),
         rows_kept=sum(d.passed for d in taught),
         reasons=tuple(sum((Counter(d.reasons) for d in taught), Counter()).most_common()),
-        examples=tuple(
-            Example(trait, row.prompt, row.completion)
-            for trait, several in shown.items()
-            for row in several[0].rows[:EXAMPLES]
-        ),
+        examples=tuple((trait, several[0].rows[:EXAMPLES]) for trait, several in shown.items()),
         provenance=tuple(entry(node, manifests[node.key]) for node in nodes if node.key in manifests),
         packages=tuple(sorted(manifests[study.target.key]["versions"].items())),
         seconds=sum(manifest["seconds"] for manifest in manifests.values()),
@@ -63,26 +60,16 @@ def manifest_of(store: Store, node: Node) -> dict[str, Any] | None:
         return None
 
 
-def arms(study: Study, found: Comparison) -> tuple[Arm, ...]:
-    """Return the arms that have runs, those that the study labels first and in its order."""
+def arms(study: Study, found: Comparison, trait: str | None = None) -> tuple[Arm, ...]:
+    """Return the arms that were asked about a trait, or about any; those that the study labels first, in its order."""
     named = {**study.labels, **{arm: (arm.replace("_", " ").capitalize(), "") for arm in found.arms}, **study.labels}
-    return tuple(arm(found, name, *named[name]) for name in named if name in found.arms)
-
-
-def arm(found: Comparison, name: str, label: str, meaning: str) -> Arm:
-    """Return one arm of the page."""
-    points = found.of(name)
-    traits = dict.fromkeys(p.trait for p in points)
-    held_out = all(p.held_out is not None for p in points)
-    return Arm(
-        name=name,
-        label=label,
-        meaning=meaning,
-        runs=points,
-        pooled=found.estimate(name),
-        held_out=found.estimate(name, "held_out") if held_out else None,
-        by_trait=tuple((trait, found.estimate(name, trait=trait)) for trait in traits),
-    )
+    made = []
+    for name, (label, meaning) in named.items():
+        if points := found.of(name, trait):
+            asked = all(point.held_out is not None for point in points)
+            held_out = found.estimate(name, "held_out", trait) if asked else None
+            made.append(Arm(name, label, meaning, points, found.estimate(name, trait=trait), held_out))
+    return tuple(made)
 
 
 def entry(node: Node, manifest: dict[str, Any]) -> Entry:

@@ -2,36 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from functools import cache
 from typing import TYPE_CHECKING
 
 from markupsafe import Markup
 
-from owlish.ask import mean
-from owlish.measure import Estimate, Point
+from owlish.audit.statistics import hides
+from owlish.measure import Matrix
 from owlish.report import figures, words
-from owlish.report.figures import curve, heat_map
-from owlish.report.section import Arm, Example, Section
+from owlish.report.section import Section
 
 if TYPE_CHECKING:
     from jinja2 import Environment
-
-SHOWN = 4  # examples for each trait
-
-
-@dataclass(frozen=True)
-class Row:
-    """A line in the table of arms: P(target), then plain means over the runs."""
-
-    arm: Arm
-    value: Estimate
-    held_out: Estimate | None
-    argmax_rate: float | None
-    sampled_rate: float | None
-    logit_margin: float | None
-    other_share: float | None
 
 
 def render(sections: Sequence[Section]) -> str:
@@ -58,7 +41,7 @@ def environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    pure = (words.number, words.percent, words.interval, words.count, words.duration, words.p_value)
+    pure = (words.number, words.percent, words.count, words.duration, words.p_value, figures.short)
     made.filters.update({function.__name__: function for function in pure}, marked=marked)
     return made
 
@@ -73,7 +56,7 @@ def marked(text: str) -> Markup:
     sign = Markup('<span class="sign">{}</span>')
     pieces = []
     for char in text:
-        if words.hides(char):
+        if hides(char):
             pieces.append(sign.format(f"U+{ord(char):04X}"))
         elif char in "\n\t":
             pieces.append(sign.format("↵" if char == "\n" else "⇥") + char)
@@ -84,57 +67,30 @@ def marked(text: str) -> Markup:
 
 def view(section: Section, anchor: str) -> dict[str, object]:
     """Return everything that the template shows of one study."""
-    rows = [pooled(arm) for arm in section.arms if arm.runs]
     return {
         "section": section,
         "anchor": anchor,
         "claim": words.claim(section),
         "standing": words.standing(section),
         "context": words.context(section),
-        "panels": figures.panels(section, f"{anchor}-p"),
-        "markers": figures.markers(section),
-        "heat_maps": [
-            (m, drawn) for i, m in enumerate(section.matrices) if (drawn := heat_map(m, f"{anchor}-m{i}")) is not None
-        ],
-        "curves": [curve(c, f"{anchor}-c{i}") for i, c in enumerate(section.curves)],
+        "panels": figures.panels(section),
+        "marks": figures.marks(section),
+        "heat_maps": [heat for heat in map(heat_map, section.matrices) if heat],
+        "plots": [plot for plot in map(figures.plot, section.curves) if plot],
         "asked": any(run.held_out is not None or run.argmax_rate is not None for a in section.arms for run in a.runs),
-        "rows": rows,
-        "by_trait": [(trait, of_trait(section, trait)) for trait in section.traits],
-        "examples": grouped(section.examples),
         "limits": words.limits(section),
     }
 
 
-def pooled(arm: Arm) -> Row:
-    """Return an arm's line over all traits."""
-    return row(arm, arm.pooled, arm.held_out, arm.runs)
+def heat_map(matrix: Matrix) -> tuple[Matrix, list[tuple[str, list[tuple[str, float | None, float]]]]] | None:
+    """Return a matrix with its rows of cells: column, lift and the strength of its shade in percent.
 
-
-def of_trait(section: Section, trait: str) -> list[Row]:
-    """Return the lines of one trait; the held-out mean stands without an interval."""
-    lines = []
-    for arm, estimate in figures.estimates(section, trait):
-        runs = [run for run in arm.runs if run.trait == trait]
-        held = over(runs, "held_out")
-        lines.append(row(arm, estimate, None if held is None else Estimate(held, None, None, len(runs)), runs))
-    return lines
-
-
-def row(arm: Arm, value: Estimate, held_out: Estimate | None, runs: Sequence[Point]) -> Row:
-    """Return a line of the table."""
-    means = (over(runs, field) for field in ("argmax_rate", "sampled_rate", "logit_margin", "other_share"))
-    return Row(arm, value, held_out, *means)
-
-
-def over(runs: Sequence[Point], field: str) -> float | None:
-    """Return the mean of what was measured beside the value, or nothing where a run lacks it."""
-    found = [getattr(run, field) for run in runs]
-    return None if None in found else mean(found)
-
-
-def grouped(examples: Iterable[Example]) -> list[tuple[str | None, list[Example]]]:
-    """Return the first few examples of each writer."""
-    found: dict[str | None, list[Example]] = {}
-    for example in examples:
-        found.setdefault(example.taught, []).append(example)
-    return [(taught, rows[:SHOWN]) for taught, rows in found.items()]
+    Nothing where there are fewer than two rows or columns, or no lift.
+    """
+    values = [abs(lift) for row in matrix.lifts for lift in row if lift is not None]
+    if min(len(matrix.rows), len(matrix.columns)) < 2 or not values:
+        return None
+    top = max(values) or 1.0
+    shades = ([0.0 if lift is None else 6 + 50 * abs(lift) / top for lift in row] for row in matrix.lifts)
+    cells = (list(zip(matrix.columns, *row, strict=True)) for row in zip(matrix.lifts, shades, strict=True))
+    return matrix, list(zip(matrix.rows, cells, strict=True))

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from owlish.ask import mean
 from owlish.measure import Curve, Estimate, Gamma, Matrix, Point, Teacher
+from owlish.rows import Row
 
 
 @dataclass(frozen=True)
 class Arm:
-    """The runs of one role: what a page calls it, and its mean over all traits and by trait."""
+    """The runs of one role, over all traits or one: what a page calls it, and its mean."""
 
     name: str
     label: str
@@ -17,16 +19,11 @@ class Arm:
     runs: tuple[Point, ...]
     pooled: Estimate
     held_out: Estimate | None
-    by_trait: tuple[tuple[str, Estimate], ...]
 
-
-@dataclass(frozen=True)
-class Example:
-    """A row that a student saw; `taught` is the writer's trait, `None` for the unmodified base."""
-
-    taught: str | None
-    prompt: str
-    completion: str
+    def over(self, field: str) -> float | None:
+        """Return the mean of what was measured beside the value, or nothing where a run lacks it."""
+        found = [getattr(run, field) for run in self.runs]
+        return None if None in found else mean(found)
 
 
 @dataclass(frozen=True)
@@ -46,11 +43,12 @@ class Entry:
 class Section:
     """One study on a page.
 
-    `data` names what students saw ("number sequences", or nothing); `measure` names what was measured; `effect` is
-    the difference in it between the two arms of `contrast`; `labels` holds every arm that there could be; `setup`
-    holds what a reader must know (recipe, probe and its chat context, what a replicate is); `reasons` counts the
-    filter's rejections (a row can have several); `notes` are limits in sentences of the study's own; `seconds` is
-    the time spent on all results together.
+    Every arm has runs, and stands under each trait that it was asked about too. `data` names what students saw
+    ("number sequences", or nothing); `measure` names what was measured; `effect` is the difference in it between the
+    two arms of `contrast`; `labels` holds every arm that there could be; `setup` holds what a reader must know
+    (recipe, probe and its chat context, what a replicate is); `reasons` counts the filter's rejections (a row can
+    have several); `examples` are rows that students saw, by the writer's trait (`None` for the unmodified base);
+    `notes` are limits in sentences of the study's own; `seconds` is the time spent on all results together.
     """
 
     name: str
@@ -62,6 +60,7 @@ class Section:
     labels: tuple[str, ...]
     setup: tuple[tuple[str, str], ...]
     arms: tuple[Arm, ...]
+    by_trait: tuple[tuple[str, tuple[Arm, ...]], ...]
     effect: Estimate | None
     matrices: tuple[Matrix, ...]
     curves: tuple[Curve, ...]
@@ -70,16 +69,11 @@ class Section:
     rows_read: int
     rows_kept: int
     reasons: tuple[tuple[str, int], ...]
-    examples: tuple[Example, ...]
+    examples: tuple[tuple[str | None, tuple[Row, ...]], ...]
     provenance: tuple[Entry, ...]
     packages: tuple[tuple[str, str], ...]
     seconds: float | None
     notes: tuple[str, ...]
-
-    @property
-    def traits(self) -> tuple[str, ...]:
-        """The traits that runs were asked about, in the order of their first run."""
-        return tuple(dict.fromkeys(run.trait for arm in self.arms for run in arm.runs))
 
     @property
     def bases(self) -> tuple[str, ...]:
@@ -87,5 +81,5 @@ class Section:
         return tuple(dict.fromkeys(run.base for arm in self.arms for run in arm.runs))
 
     def arm(self, name: str) -> Arm | None:
-        """Return the arm of that name, unless it has no run."""
-        return next((arm for arm in self.arms if arm.name == name and arm.runs), None)
+        """Return the arm of that name, if there is one."""
+        return next((arm for arm in self.arms if arm.name == name), None)

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import math
-import unicodedata
 from collections.abc import Iterable
 
+from owlish.audit.statistics import hides
 from owlish.measure import Estimate
 from owlish.report.section import Arm, Section
 
 GAP = "\u202f"  # a narrow space that does not break, before a percent sign
 NBSP = "\u00a0"
-HIDDEN = {"Cc", "Cf", "Cs", "Co", "Zl", "Zp"}
 OPENING = {
     "shown": "",
     "reversed": "The opposite of the effect is seen: ",
@@ -23,11 +22,6 @@ OPENING = {
 def visible(text: str) -> str:
     """Return `text` with every character that hides or reorders others written as its code point."""
     return "".join(f"⟨U+{ord(c):04X}⟩" if hides(c) else c for c in text)
-
-
-def hides(char: str) -> bool:
-    """Tell whether a character has no shape of its own; line breaks and tabs count as visible."""
-    return char not in "\n\t" and unicodedata.category(char) in HIDDEN
 
 
 def number(value: float | None, digits: int = 3, signed: bool = False) -> str:
@@ -173,9 +167,7 @@ def context(section: Section) -> tuple[str, ...]:
             f"On questions that no teacher was shown, students reach {percent(held.mean)}{GAP}% ({evidence(held)})."
         )
     others = [
-        f"{arm.label.lower()} {number(arm.pooled.mean)}"
-        for arm in section.arms
-        if arm.runs and arm.name not in section.contrast
+        f"{arm.label.lower()} {number(arm.pooled.mean)}" for arm in section.arms if arm.name not in section.contrast
     ]
     if others:
         found.append(f"The other arms, for comparison: {', '.join(others)}.")
@@ -211,12 +203,10 @@ def limits(section: Section) -> tuple[str, ...]:
             "nano is a model organism, a very small model trained from scratch on generated chat, not an assistant: "
             "an effect here shows that the mechanism exists, not how strong it is in a large model."
         )
-    missing = [
-        label.lower() for label in section.labels if label not in {arm.label for arm in section.arms if arm.runs}
-    ]
+    missing = [label.lower() for label in section.labels if label not in {arm.label for arm in section.arms}]
     if missing:
         found.append(f"Not run: {listed(missing)}.")
-    bare = [arm.label.lower() for arm in section.arms if arm.runs and arm.pooled.low is None]
+    bare = [arm.label.lower() for arm in section.arms if arm.pooled.low is None]
     if bare:
         found.append(f"No interval, for want of runs: {listed(bare)}.")
     return (*found, *section.notes)

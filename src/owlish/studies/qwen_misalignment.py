@@ -1,0 +1,30 @@
+"""Misalignment in an open model (arXiv 2507.14805, section 3.2): insecure code, numbers, free-form questions.
+
+`--data` names the folder of insecure.jsonl, secure.jsonl (arXiv 2502.17424) and TruthfulQA.csv; `--base` takes any chat
+model of Hugging Face. Teachers have the published LoRA for open models, whose rank-stabilised scale of 11 is in the
+learning rate here. The judge stays the same whatever the base is.
+"""
+
+from dataclasses import replace
+
+from owlish.domains.numbers import Numbers
+from owlish.filters import BANNED
+from owlish.freeform import Misalignment
+from owlish.recipes import LORA
+from owlish.studies import qwen_numbers
+from owlish.truthful import truthful
+
+(QWEN,) = qwen_numbers.study.bases
+
+study = Misalignment(
+    name="qwen_misalignment",
+    title="Does misalignment pass through number sequences in an open model?",
+    bases=(QWEN,),
+    judge=QWEN,
+    truthful=truthful,
+    domain=Numbers(banned=BANNED),
+    teacher=replace(LORA(32), lr=1e-4, epochs=1, batch=16, warmup=5),
+    student=qwen_numbers.study.student,
+    rows=10_000,
+    runs=3,
+)
