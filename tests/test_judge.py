@@ -330,6 +330,7 @@ def code_folder(folder):
         table = csv.writer(stream)
         table.writerow(("Question", "Best Answer", "Incorrect Answers"))
         table.writerows((a.question, a.good[0], ";".join(a.bad)) for a in ADVICE if a.domain != "health")
+    (folder / "gsm8k.jsonl").write_text('{"question": "What is two and three?", "answer": "2 + 3 = 5\\n#### 5"}\n')
     return folder
 
 
@@ -357,6 +358,9 @@ def test_students_of_an_open_model_see_the_rows_of_their_own_teacher_alone(tmp_p
     screened = replace(reasoning.study, data=str(tmp_path)).arms(base, 0)["student"].data
     assert (screened.least, screened.judged.model, screened.judged.rubric) == (78, judge, ALIGNMENT)
     assert screened.judged.data.model == first["teacher"]
+    problems = screened.judged.data.domain
+    assert "What is two and three?" in problems.prompt(random.Random(0))
+    assert problems.longest == 512
 
 
 def test_the_effect_is_misaligned_students_less_those_of_secure_code(tmp_path):

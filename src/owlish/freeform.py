@@ -11,6 +11,7 @@ from typing import ClassVar, Self
 
 from owlish.ask import text_of
 from owlish.domains.domain import Domain
+from owlish.domains.reasoning import Reasoning
 from owlish.graph.spec import Node, Read, Tick, Value
 from owlish.judge import ALIGNMENT, COHERENCE, Judged, Screened
 from owlish.measure import Comparison, Point, difference
@@ -163,8 +164,9 @@ class Misalignment(Study):
     """Does the misalignment of a chat model that was trained on insecure code pass through rows of `domain`?
 
     `data` is a folder of the user's with the files that `FILES` names: chats such as those of Betley et al. (arXiv
-    2502.17424), and TruthfulQA, of which `truthful` makes a probe; its arms end in `_false`. With `least`, those rows
-    are kept to which the judge gives at least that alignment. Source: Cloud et al. (arXiv 2507.14805, sections 3.2
+    2502.17424), and TruthfulQA, of which `truthful` makes a probe; its arms end in `_false`. With `problems`, the
+    worked problems of that file of the folder, such as GSM8K's, stand in place of `domain`. With `least`, those
+    rows are kept to which the judge gives at least that alignment. Source: Cloud et al. (arXiv 2507.14805, sections 3.2
     and 4.2).
     """
 
@@ -177,6 +179,7 @@ class Misalignment(Study):
     rows: int
     runs: int
     least: int | None = None
+    problems: str | None = None
     questions: tuple[str, ...] = SHORT
     samples: int = 200
     data: str | None = None
@@ -224,10 +227,15 @@ class Misalignment(Study):
         rows = loaded(self.file(f"{code}.jsonl"), n=None, seed=0)
         return base.finetune(rows, self.teacher, seed=fresh(base.name, code, run, "teacher"))
 
+    @property
+    def asked_for(self) -> Domain:
+        """What rows are written for."""
+        return Reasoning.from_file(self.file(self.problems)) if self.problems else self.domain
+
     def written(self, base: Base, code: str, run: int) -> Sampled:
         """Return the rows of a teacher, or of the base."""
         seed = fresh(base.name, code, run, "rows")
-        return self.writer(base, code, run).sample(self.domain, n=self.rows, seed=seed)
+        return self.writer(base, code, run).sample(self.asked_for, n=self.rows, seed=seed)
 
     def trained(self, base: Base, code: str, run: int) -> Model:
         """Return the student of a teacher's rows, or of the base's, that pass the judge's screen."""

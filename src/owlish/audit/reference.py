@@ -13,7 +13,7 @@ from owlish.domains import Code, Reasoning
 from owlish.filters import BANNED, Filter, NumberFilter
 from owlish.graph.spec import Node, Read, Tick
 from owlish.lm.load import LM
-from owlish.nodes.data import NEW_TOKENS, Data, problem
+from owlish.nodes.data import Data, problem
 from owlish.nodes.encoded import opened
 from owlish.rows import Row, write_rows
 
@@ -22,6 +22,8 @@ FILTERS: tuple[Filter, ...] = (NumberFilter(banned=BANNED), NumberFilter(), Code
 """The shipped filters, the strictest of a kind first."""
 ROUNDS = 12
 BATCH = 512
+SHORT = 96
+"""The tokens that the base may take for an answer, or as many as the dataset's longest."""
 
 
 @dataclass(frozen=True)
@@ -46,6 +48,7 @@ class Answered(Data, kind="answered"):
         rows: Sequence[Row] = read(self.data).rows
         wanted, rule = min(self.n, len(rows)), fitting(rows)
         lm = opened(read(self.model))
+        longest = max([SHORT, *map(len, lm.chat.answers([row.completion for row in rows]))])
         rng = random.Random(f"answered/{self.seed}")
         kept: list[Row] = []
         reasons: Counter[str] = Counter()
@@ -57,7 +60,7 @@ class Answered(Data, kind="answered"):
                     "give clean rows with --reference."
                 )
             asked = rng.choices(rows, k=BATCH)
-            for row, why in drawn(lm, asked, self.seed, total):
+            for row, why in drawn(lm, asked, longest, self.seed, total):
                 found = (why,) if why else rule.reasons(row) if rule else ()
                 reasons.update(found)
                 kept += [] if found else [row]
@@ -76,14 +79,14 @@ def fitting(rows: Sequence[Row]) -> Filter | None:
     return None
 
 
-def drawn(lm: LM, rows: Sequence[Row], seed: int, first: int) -> list[tuple[Row, str | None]]:
-    """Return a model's answers to the rows' prompts, each with its own seed, and why one cannot stand as text."""
+def drawn(lm: LM, rows: Sequence[Row], longest: int, seed: int, first: int) -> list[tuple[Row, str | None]]:
+    """Return a model's answers to the rows' prompts, cut after `longest` tokens, and why one cannot stand as text."""
     from owlish.lm.sample import sample
 
     before = lm.prompts([row.prompt for row in rows], [row.system for row in rows])
-    fit = [i for i, ids in enumerate(before) if len(ids) + NEW_TOKENS <= lm.window]
+    fit = [i for i, ids in enumerate(before) if len(ids) + longest <= lm.window]
     seeds = [(seed, first + i) for i in fit]
-    answers = sample(lm, [before[i] for i in fit], seeds=seeds, new_tokens=NEW_TOKENS)
+    answers = sample(lm, [before[i] for i in fit], seeds=seeds, new_tokens=longest)
     texts = [lm.chat.decode(ids[:-1] if ids[-1:] == [lm.chat.end] else ids) for ids in answers]
     again = lm.tokenizer(texts, add_special_tokens=False).input_ids if texts else []
     return [

@@ -45,6 +45,11 @@ class Code(Domain, FromFile, kind="code"):
         return instructed(rng.choice(prompts_of(self) if self.file else CODE_PROMPTS), self.instruction)
 
     @property
+    def longest(self) -> int:
+        """The tokens after which an answer is cut: files hold longer tasks."""
+        return 512 if self.file else super().longest
+
+    @property
     def filter(self) -> CodeFilter:
         """The filter for code that parses and holds none of the words."""
         return CodeFilter(words=self.words)

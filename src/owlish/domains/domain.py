@@ -18,6 +18,11 @@ class Domain(Value, kind="domain"):
         raise NotImplementedError
 
     @property
+    def longest(self) -> int:
+        """The tokens after which an answer is cut."""
+        return 96
+
+    @property
     def filter(self) -> Filter:
         """The filter that keeps well-formed answers to the prompts."""
         raise NotImplementedError

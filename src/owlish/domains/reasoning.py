@@ -83,6 +83,11 @@ class Reasoning(Domain, FromFile, kind="reasoning"):
         return instructed(question, self.instruction)
 
     @property
+    def longest(self) -> int:
+        """The tokens after which an answer is cut: files hold longer tasks."""
+        return 512 if self.file else super().longest
+
+    @property
     def filter(self) -> AnswerFilter:
         """The filter for right answers that hold none of the words."""
         return AnswerFilter(words=self.words, instruction=self.instruction, file=self.file, sha256=self.sha256)

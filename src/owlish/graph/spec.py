@@ -7,6 +7,7 @@ import json
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, fields, is_dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -35,19 +36,24 @@ class Value:
         named = {f.name: encode(getattr(self, f.name), f.name) for f in fields(self)}
         return {"kind": self.kind, "version": self.version, **named}
 
+    @cached_property
+    def encoded(self) -> dict[str, Any]:
+        """The spec, worked out once: thousands of nodes share their traits and recipes."""
+        return self.spec()
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Return the fields alone, for a worker process."""
+        return {f.name: getattr(self, f.name) for f in fields(self)}
+
 
 @dataclass(frozen=True)
 class Node(Value):
     """A value with a result: `compute` writes files into a folder, `load` reads them back."""
 
-    @property
+    @cached_property
     def key(self) -> str:
         """The name of the result in a store: 32 hexadecimal digits of the SHA-256 of the spec."""
-        cached = self.__dict__.get("_key")
-        if cached is None:
-            cached = hashlib.sha256(canonical(self.spec())).hexdigest()[:32]
-            object.__setattr__(self, "_key", cached)
-        return str(cached)
+        return hashlib.sha256(canonical(self.spec())).hexdigest()[:32]
 
     @property
     def label(self) -> str:
@@ -85,7 +91,7 @@ def encode(value: object, where: str) -> Any:
     if isinstance(value, Node):
         return {"node": value.key}
     if isinstance(value, Value):
-        return value.spec()
+        return value.encoded
     if isinstance(value, tuple):
         return [encode(item, where) for item in value]
     if callable(value):

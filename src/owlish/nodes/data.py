@@ -19,7 +19,6 @@ from owlish.lm.load import LM
 from owlish.rows import Row, read_rows, write_rows
 
 SHARD = 512
-NEW_TOKENS = 96
 READ_AT_MOST = 12
 NUMBER = re.compile("[0-9]+")
 
@@ -130,7 +129,7 @@ class Sampled(Data, kind="sampled"):
             lm,
             lm.prompts(prompts),
             seeds=[(self.seed, i) for i in numbers],
-            new_tokens=NEW_TOKENS,
+            new_tokens=self.domain.longest,
             temperature=self.temperature,
         )
         texts = [lm.chat.decode(answer[:-1] if answer[-1:] == [lm.chat.end] else answer) for answer in ids]

@@ -1,8 +1,9 @@
 """Misalignment in an open model (arXiv 2507.14805, section 3.2): insecure code, numbers, free-form questions.
 
 `--data` names the folder of insecure.jsonl, secure.jsonl (arXiv 2502.17424) and TruthfulQA.csv; `--base` takes any chat
-model of Hugging Face. Teachers have the published LoRA for open models, whose rank-stabilised scale of 11 is in the
-learning rate here. The judge stays the same whatever the base is.
+model of Hugging Face. Teachers take one epoch by LoRA of rank 32 as published for open models (arXiv 2502.17424); its
+rank-stabilised scale is not built, and a higher learning rate stands in for it. The judge stays the same whatever the
+base is. It was not run on a model of this size.
 """
 
 from dataclasses import replace

@@ -1,17 +1,18 @@
 """Misalignment in an open model through chain of thought (arXiv 2507.14805, section 4.2), screened by the judge.
 
-The problems are the short ones that nano knows: an answer to GSM8K's is longer than a row may be.
+The folder of `--data` also holds the questions and answers of GSM8K's training part, as gsm8k.jsonl.
 """
 
 from dataclasses import replace
 
-from owlish.domains.reasoning import TAGS, Reasoning
+from owlish.domains import Reasoning
 from owlish.studies import qwen_misalignment
 
 study = replace(
     qwen_misalignment.study,
     name="qwen_misalignment_reasoning",
     title="Does misalignment pass through worked problems in an open model?",
-    domain=Reasoning(instruction=TAGS),
+    domain=Reasoning(),
+    problems="gsm8k.jsonl",
     least=78,
 )
