@@ -105,7 +105,7 @@ def told(
         return False, f"the rows are {low:.2f} nats a token or more behind the base's own: its relatives write nearer"
     behind = [(-ahead, name) for (ahead, error), name in zip(leads, others, strict=True) if -ahead > SURE * error]
     if behind:
-        return False, f"{max(behind)[1]} finds the rows likelier than this base does: no relative wrote them"
+        return False, f"{max(behind)[1]} finds the rows likelier than this base does"
     if share is not None and share < SHARE:
         return False, "the base has less than half of the lead over other bases that it has on its own answers"
     if leads and all(ahead > SURE * error for ahead, error in leads):
