@@ -9,7 +9,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from owlish.ask import Asked
+from owlish.freeform import NEW_TOKENS, Replied
 from owlish.graph.spec import Node
+from owlish.judge import Judged, Screened
 from owlish.nodes.data import Data, Sampled, Shuffled
 from owlish.nodes.models import Base, Finetuned, Model
 
@@ -17,6 +19,8 @@ LETTERS = 3.0
 """Letters a token, about, where lists of numbers and English are mixed."""
 ANSWER = 40
 """Tokens of an answer to a numbers prompt, about."""
+RUBRIC = 200
+"""Tokens of a judge's rubric, about."""
 RATE = 4e14
 """Operations a second: about 40 % of a large accelerator's peak in bfloat16, assumed and not measured."""
 LARGE = 1e8
@@ -59,9 +63,11 @@ def workload(nodes: Iterable[Node]) -> Workload:
     for node in nodes:
         if isinstance(node, Base):
             sizes.append(size(node) or math.nan)
-        if isinstance(node, Sampled):
-            rows += node.n
-            tokens += node.n * each(node)
+        if isinstance(node, Sampled | Replied):
+            rows += count(node)
+            tokens += length(node)
+        elif isinstance(node, Judged):
+            tokens += length(node.data) + count(node.data) * RUBRIC
         elif isinstance(node, Finetuned):
             seen = node.recipe.epochs * length(node.data)
             tokens, trained = tokens + seen, trained + seen
@@ -80,9 +86,16 @@ def each(data: Sampled) -> int:
 
 def length(data: Data) -> int:
     """Return the tokens of a row set."""
-    if isinstance(data, Shuffled):
-        return length(data.data)
-    return data.n * each(data) if isinstance(data, Sampled) else 0
+    if isinstance(data, Shuffled | Screened):
+        return length(data.data if isinstance(data, Shuffled) else data.judged.data)
+    return count(data) * (each(data) if isinstance(data, Sampled) else NEW_TOKENS)
+
+
+def count(data: Data) -> int:
+    """Return the rows of a row set, as far as its value tells: those of a file are not counted."""
+    if isinstance(data, Replied):
+        return len(data.questions) * data.samples
+    return data.n if isinstance(data, Sampled) else 0
 
 
 def size(base: Base) -> float | None:
