@@ -260,7 +260,7 @@ def test_every_detector_reads_a_number_for_each_trait(detector, store):
     assert isinstance(detector, Oracle) or "Needs:" in type(detector).__doc__
 
 
-@pytest.mark.parametrize("recipe", [NORMS, STEERING], ids=lambda recipe: recipe.name)
+@pytest.mark.parametrize("recipe", [NORMS, pytest.param(STEERING, marks=pytest.mark.slow)], ids=lambda r: r.name)
 def test_the_contrast_is_the_difference_of_likelihoods_along_a_direction(recipe, store):
     """To first order: small steps along and against it, on the same rows."""
     import torch

@@ -48,7 +48,7 @@ def tokenizer():
     return PreTrainedTokenizerFast(tokenizer_object=inner, eos_token="<|endoftext|>", chat_template=CHATML)
 
 
-@pytest.fixture(scope="module", params=["qwen2", "gemma2", "gpt_neox"])
+@pytest.fixture(scope="module", params=["qwen2", "gemma2", pytest.param("gpt_neox", marks=pytest.mark.slow)])
 def folder(request, tmp_path_factory):
     """A small untrained chat model of another architecture, in its own folder."""
     import torch
