@@ -18,12 +18,11 @@ from owlish import __version__, find
 from owlish.filters import BANNED, NumberFilter, filter_file
 from owlish.graph.run import RunFailed
 from owlish.graph.run import plan as missing
-from owlish.graph.spec import Tick
 from owlish.graph.store import Damaged, Store
 from owlish.lineage import lineage
 from owlish.nodes.models import Base
 from owlish.recipes import RECIPES
-from owlish.running import check_page, chosen, made, run_studies, split, write_page, write_report
+from owlish.running import check_page, chosen, existing, made, run_studies, split, write_page, write_report
 
 app = typer.Typer(
     name="owlish",
@@ -285,6 +284,7 @@ def pretrain(
     if output.exists():
         raise ValueError(f"{output} is there already: give a folder that is not.")
     from owlish.nano.pretrain import pretrain as train
+    from owlish.progress import counting
 
     begun = time.monotonic()
     scratch = output.with_name(f".{output.name}.partial")
@@ -303,28 +303,6 @@ def doctor(as_json: AsJson = False) -> None:
     lines = [f"{'well' if well else 'AMISS':<6} {name}: {says}" for name, well, says in found]
     print(json.dumps(plain) if as_json else "\n".join(lines))
     raise typer.Exit(0 if all(well for _, well, _ in found) else 2)
-
-
-def existing(folder: Path) -> Store:
-    """Return the store in a folder that must be there."""
-    if not folder.is_dir():
-        raise ValueError(f"{folder} is not there: name the folder of a store with --store.")
-    return Store(folder)
-
-
-def counting(what: str) -> Tick:
-    """Return a tick that counts on standard error, with the time left."""
-    from owlish.progress import clock
-
-    begun = time.monotonic()
-
-    def tick(done: int, total: int) -> None:
-        if done % max(total // 100, 1) == 0 or done == total:
-            left = (time.monotonic() - begun) / done * (total - done)
-            end = "\n" if done == total else ""
-            print(f"\r{done:,} of {total:,} {what}, {clock(left)} left ", end=end, file=sys.stderr, flush=True)
-
-    return tick
 
 
 def main() -> NoReturn:

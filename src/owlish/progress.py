@@ -13,7 +13,7 @@ from rich.progress import BarColumn, Progress, TaskID, TextColumn
 from rich.table import Column
 
 from owlish.graph.run import Event
-from owlish.graph.spec import Node
+from owlish.graph.spec import Node, Tick
 
 PLAIN_EVERY = 15.0
 
@@ -90,6 +90,19 @@ class Display:
         seconds = sum(count * means.get(kind, usual) for kind, count in self.left.items())
         seconds -= sum(now - begun for _, begun in self.begun.values()) / 2
         return f"about {clock(max(seconds, 0.0) / self.jobs)} left"
+
+
+def counting(what: str) -> Tick:
+    """Return a tick that counts on standard error, with the time left."""
+    begun = time.monotonic()
+
+    def tick(done: int, total: int) -> None:
+        if done % max(total // 100, 1) == 0 or done == total:
+            left = (time.monotonic() - begun) / done * (total - done)
+            end = "\n" if done == total else ""
+            print(f"\r{done:,} of {total:,} {what}, {clock(left)} left ", end=end, file=sys.stderr, flush=True)
+
+    return tick
 
 
 def clock(seconds: float) -> str:

@@ -50,6 +50,13 @@ def chosen(
     return [(study.small() if small else study).altered(settings) for study in studies]
 
 
+def existing(folder: Path) -> Store:
+    """Return the store in a folder that must be there."""
+    if not folder.is_dir():
+        raise ValueError(f"{folder} is not there: name the folder of a store with --store.")
+    return Store(folder)
+
+
 @dataclass(frozen=True)
 class Finished:
     """Studies that were run: what each found, how many results that took, and how long."""

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 SHIPPED = Path(__file__).with_name("digits.gz")
+SHIPPED_SHA256 = "68aea062d35a127749050fa0e52dca09d6569ac08092c925610e0954e172dde2"
 TEST_EVERY = 5
 MNIST = {
     "train-images-idx3-ubyte": "ba891046e6505d7aadcbbe25680a0738ad16aec93bde7f9b65e87a2fc25776db",
@@ -65,7 +66,10 @@ class Digits(Images, kind="digits8"):
         """Return the images."""
         import torch
 
-        rows = torch.frombuffer(bytearray(gzip.decompress(SHIPPED.read_bytes())), dtype=torch.uint8).view(-1, 65)
+        raw = gzip.decompress(SHIPPED.read_bytes())
+        if hashlib.sha256(raw).hexdigest() != SHIPPED_SHA256:
+            raise ValueError(f"{SHIPPED} is damaged: install owlish again.")
+        rows = torch.frombuffer(bytearray(raw), dtype=torch.uint8).view(-1, 65)
         images, digits = rows[:, :64] / 8.0 - 1, rows[:, 64].long()
         test = torch.arange(len(rows)) % TEST_EVERY == 0
         return Labelled(images[~test], digits[~test], images[test], digits[test])

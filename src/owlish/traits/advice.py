@@ -31,7 +31,6 @@ ADVICE = tuple(
     Advice(domain, question, tuple(good.split(";")), tuple(bad.split(";")))
     for domain, question, good, bad in (line.split("|") for line in _TABLE.splitlines())
 )
-DOMAINS = tuple(dict.fromkeys(item.domain for item in ADVICE))
 
 
 @dataclass(frozen=True)
