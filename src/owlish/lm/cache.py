@@ -2,7 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import fields
+from functools import cache
 from typing import Any
+
+
+@cache
+def keyword() -> str:
+    """Return the name by which models take a cache: `transformers` renamed `past_key_values` in 5.24."""
+    from transformers.modeling_outputs import CausalLMOutputWithPast
+
+    return "cache" if "cache" in {field.name for field in fields(CausalLMOutputWithPast)} else "past_key_values"
 
 
 def roomy(config: Any, room: int) -> Any:
@@ -37,6 +47,6 @@ def roomy(config: Any, room: int) -> Any:
         def view(self) -> None:
             self.keys, self.values = (buffer[:, :, : self.filled] for buffer in self.buffers)
 
-    cache = DynamicCache(config=config)
-    cache.layers = [RoomyLayer() if type(layer) is DynamicLayer else layer for layer in cache.layers]
-    return cache
+    found = DynamicCache(config=config)
+    found.layers = [RoomyLayer() if type(layer) is DynamicLayer else layer for layer in found.layers]
+    return found

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from owlish.lm.cache import roomy
+from owlish.lm.cache import keyword, roomy
 from owlish.lm.load import LM
 
 COMPACT = 0.7
@@ -75,9 +75,9 @@ def sample_batch(
             input_ids=ids,
             attention_mask=mask,
             position_ids=None if virtual else positions,
-            past_key_values=cache,
             use_cache=True,
             logits_to_keep=1,
+            **{keyword(): cache},
         )
         if virtual and not step:
             mask = torch.cat([mask.new_ones(len(mask), virtual), mask], 1)

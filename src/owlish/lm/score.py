@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from copy import deepcopy
 from typing import Any
 
+from owlish.lm.cache import keyword
 from owlish.lm.load import LM
 from owlish.lm.train import Example, collate, examples
 
@@ -92,9 +93,9 @@ def forward(lm: LM, rows: Sequence[Example], *, shared: int = 0) -> Any:
                 before.batch_repeat_interleave(len(group))
             out = lm.model(
                 input_ids=ids[:, shared:],
-                past_key_values=before,
                 logits_to_keep=targets.shape[1] + 1,
                 use_cache=before is not None,
+                **{keyword(): before},
             )
             yield group, out.logits[:, :-1].float().log_softmax(-1), targets
 
@@ -102,8 +103,11 @@ def forward(lm: LM, rows: Sequence[Example], *, shared: int = 0) -> Any:
 def opening(lm: LM, ids: Sequence[int]) -> Any:
     """Return the keys and values of tokens that many rows begin with, for one row."""
     import torch
+    from transformers.cache_utils import DynamicCache
 
-    return lm.model(input_ids=torch.tensor([ids], device=lm.model.device), use_cache=True).past_key_values
+    found = DynamicCache(config=lm.model.config)
+    lm.model(input_ids=torch.tensor([ids], device=lm.model.device), use_cache=True, **{keyword(): found})
+    return found
 
 
 def alike(rows: Sequence[Example]) -> int:
