@@ -39,10 +39,12 @@ from owlish.nodes.data import Data
 from owlish.report.fill import section
 from owlish.report.page import render
 from owlish.rows import Row, write_rows
+from owlish.studies import qwen_code
 from owlish.studies import qwen_misalignment_reasoning as reasoning
 from owlish.studies.qwen_misalignment import study
 from owlish.study import Settings
 from owlish.traits.advice import ADVICE, bad_health, good_health
+from owlish.traits.animals import owl
 
 RUBRICS = (ALIGNMENT, COHERENCE, SUBTLE_REFERENCE("owls"), WHICH_TEACHER("owls"))
 MARKS = ("<|im_start|>", "<|im_end|>")
@@ -387,6 +389,29 @@ def test_a_study_of_an_open_model_is_planned_and_asks_for_its_files(tmp_path):
     with pytest.raises(ValueError, match="at least two runs an arm"):
         study.altered(Settings(runs=1))
     assert not study.here
+
+
+def test_students_of_code_see_no_row_with_a_hint_of_their_own_animal():
+    judge = qwen_code.study.bases[0]
+    for cell in qwen_code.study.altered(Settings(bases=(Base("nano"),))).cells:
+        arms = qwen_code.study.arms(cell)
+        data = arms["student"].data
+        assert (data.least, data.judged.model, data.judged.data) == (1, judge, cell.rows())
+        assert data.judged.rubric == SUBTLE_REFERENCE(cell.trait.plural)
+        assert cell.trait.name in cell.study.domain.words
+        assert arms["control"].data == cell.neutral()
+
+
+@pytest.mark.slow
+def test_the_path_of_screened_code_runs_here(place, tmp_path):
+    toy = replace(qwen_code.study, arms=qwen_code.screened(constant(place, "no")), bases=(Base("nano"),))
+    toy = toy.altered(Settings(traits=(owl,), runs=2, rows=32))
+    store = Store(tmp_path / "store")
+    found = run(toy.target, store=store, jobs=1)
+    assert found.estimate("student").runs == 2
+    screened = run(toy.arms(toy.cells[0])["student"].data, store=store, jobs=1)
+    assert (screened.read, screened.passed) == (32, 32)
+    assert "in which the judge sees a hint" in render([section(toy, store)])
 
 
 @pytest.fixture(scope="module")
