@@ -6,10 +6,11 @@ from dataclasses import replace
 import pytest
 from test_other_models import SMALL, tokenizer
 
-from owlish import ALL, NORMS, Base, run
+from owlish import ALL, NORMS, Base
 from owlish.audit.detector import Reading
 from owlish.audit.opinion import NEITHER, WHICH_FAVORITE, Opinion, opinion, suspected
 from owlish.domains import Numbers
+from owlish.graph.run import make, plan
 from owlish.judge import PLACE, Judged
 from owlish.nodes.data import Written
 from owlish.traits.animals import bear, cat, fox, owl
@@ -63,35 +64,46 @@ def judge(tmp_path_factory):
     return Base(str(folder)).finetune(Written(taught), recipe, seed=0)
 
 
-def said(judge, data, store):
-    return run(Opinion(BASE, data, TRAITS, Judged(judge, RUBRIC, data)), store=store, jobs=1)
+DATA = {
+    **{name: Written(tuple(rows(100, (name, name, name, ""), seed=1))) for name in NAMES},
+    **{f"clean {seed}": BASE.sample(Numbers(), n=100, seed=seed) for seed in (51, 52, 53)},
+    "filtered": BASE.teach(cat, NORMS, seed=41).sample(Numbers(), n=100, seed=41),
+    "refused": Written(tuple(rows(60, ("dog", "owl"), seed=2))),
+}
 
 
 @pytest.fixture(scope="module")
-def null(judge, store):
-    return [said(judge, BASE.sample(Numbers(), n=100, seed=seed), store) for seed in (51, 52, 53)]
+def said(judge, store):
+    """What the judge says of each of `DATA`."""
+    nodes = {name: Opinion(BASE, data, TRAITS, Judged(judge, RUBRIC, data)) for name, data in DATA.items()}
+    make(plan([*nodes.values()], store), store=store, jobs=1)
+    return {name: store.read(node) for name, node in nodes.items()}
 
 
+@pytest.fixture(scope="module")
+def null(said):
+    return [said[name] for name in DATA if name.startswith("clean")]
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize("name", NAMES)
-def test_a_name_that_leaks_is_found(judge, null, store, name):
-    leaking = said(judge, Written(tuple(rows(100, (name, name, name, ""), seed=1))), store)
-    corrected = dict(zip(NAMES, suspected(leaking, null), strict=True))
+def test_a_name_that_leaks_is_found(said, null, name):
+    corrected = dict(zip(NAMES, suspected(said[name], null), strict=True))
     assert corrected.pop(name) < 1e-3
     assert min(corrected.values()) > 0.05
 
 
-def test_a_judge_is_at_chance_on_the_filtered_rows_of_a_teacher(judge, null, store):
-    teacher = BASE.teach(cat, NORMS, seed=41)
-    filtered = said(judge, teacher.sample(Numbers(), n=100, seed=41), store)
-    assert min(suspected(filtered, null)) > 0.01
+@pytest.mark.slow
+def test_a_judge_is_at_chance_on_the_filtered_rows_of_a_teacher(said, null):
+    assert min(suspected(said["filtered"], null)) > 0.01
     assert sum(sum(one.means) for one in null) > 0.3  # it does name animals where it cannot know
 
 
-def test_rows_that_the_judge_refuses_are_left_out(judge, store):
-    mixed = said(judge, Written(tuple(rows(60, ("dog", "owl"), seed=2))), store)
-    owls = sum("owl" in text for _, text in rows(60, ("dog", "owl"), seed=2))
-    assert abs(len(mixed.blocks) - owls) <= 4
-    assert mixed.means[0] > 0.9
+@pytest.mark.slow
+def test_rows_that_the_judge_refuses_are_left_out(said):
+    owls = sum("owl" in text for _, text in DATA["refused"].rows)
+    assert abs(len(said["refused"].blocks) - owls) <= 4
+    assert said["refused"].means[0] > 0.9
 
 
 def test_the_rubric_shows_the_row_and_names_the_candidates():
