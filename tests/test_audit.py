@@ -248,7 +248,8 @@ def test_every_detector_of_the_package_is_tried_here():
         for node in ast.walk(ast.parse(path.read_text()))
         if isinstance(node, ast.ClassDef) and {getattr(b, "id", "") for b in node.bases} & {"Detector", "Contrast"}
     }
-    assert found == {type(detector).__name__ for detector in every_detector()}
+    judged = {"Opinion"}  # needs a judge: tests/test_audit_opinion.py
+    assert found == {type(detector).__name__ for detector in every_detector()} | judged
 
 
 @pytest.mark.parametrize("detector", every_detector(), ids=lambda d: type(d).__name__)
