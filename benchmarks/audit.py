@@ -10,9 +10,9 @@ from typing import Any
 from scipy.stats import binomtest, spearmanr
 
 from owlish import Store
-from owlish.audit.bench import outcomes
 from owlish.audit.contrast import BLOCK
-from owlish.audit.scores import ALL_ROWS, CLASSES, auroc, truth
+from owlish.bench.audit import outcomes
+from owlish.bench.scores import ALL_ROWS, CLASSES, auroc, truth
 from owlish.graph.spec import everything
 from owlish.studies.audit_bench import study
 

@@ -9,15 +9,15 @@ import argparse
 from collections.abc import Iterator
 
 from owlish import NORMS, Store, run
-from owlish.ask import Asked
 from owlish.audit import Verdict, audit
+from owlish.nodes.asked import Asked
 from owlish.nodes.data import Data
 from owlish.nodes.models import Base
 from owlish.studies import owl, trigger
+from owlish.study.transfer import Cell
 from owlish.traits.animals import ANIMAL
 from owlish.traits.trait import Probe, Trait, every
 from owlish.traits.trees import TREE
-from owlish.transfer import Cell
 
 
 def main() -> None:

@@ -28,11 +28,11 @@ from typing import Any, Literal
 import torch
 from torch import Tensor, nn
 
-from owlish import stats
 from owlish.graph.spec import Node
 from owlish.mlp.images import Labelled, Mnist
 from owlish.mlp.nodes import Students
 from owlish.studies.mnist import study
+from owlish.study import stats
 
 MODELS, BATCH, NOISE, RATE, STEPS = 8, 1024, 60_000, 3e-4, 295
 SIZES = (784, 256, 256, 13)

@@ -6,10 +6,10 @@ python benchmarks/reproductions.py --store FOLDER [--data MNIST] > table.md
 import argparse
 from pathlib import Path
 
-from owlish import find
+from owlish.cli import find
 from owlish.graph.spec import everything
 from owlish.graph.store import Store
-from owlish.study import Settings
+from owlish.study.study import Settings
 
 PAPER = {
     "owl": "1, 9 · GPT-4.1 nano, owl: 12 % to over 60 %, control unchanged; fine-tuned teachers alike",

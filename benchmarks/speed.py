@@ -21,13 +21,13 @@ from typing import Any
 import torch
 
 from owlish import nano
-from owlish.domains.numbers import Numbers
+from owlish.data.domains.numbers import Numbers
 from owlish.lm import adapt
 from owlish.lm.load import LM, Weights, load
+from owlish.lm.recipes import NORMS
 from owlish.lm.sample import sample
 from owlish.lm.score import token_logprobs
 from owlish.lm.train import Example, batches, collate, examples, fit
-from owlish.recipes import NORMS
 
 ROWS, STEPS, TURNS = 512, 40, 7
 NEW_TOKENS = 96

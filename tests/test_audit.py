@@ -16,30 +16,30 @@ from test_cli import owlish
 
 from owlish import BIASES, NORMS, PROMPT, STEERING, Base, run
 from owlish.audit import audit
-from owlish.audit.bench import Benchmarked, references
 from owlish.audit.calibrate import calibrated, evidence, holm
-from owlish.audit.cases import Bench, Mixture, Reformatted
 from owlish.audit.contrast import Contrast
 from owlish.audit.decide import LEVEL
 from owlish.audit.detector import Detector, Reading
 from owlish.audit.direction import ground
-from owlish.audit.gradient import Gradient
-from owlish.audit.oracle import Oracle
-from owlish.audit.prompted import PromptContrast
 from owlish.audit.reference import Answered, fitting
 from owlish.audit.relative import kinship, likelihoods
-from owlish.audit.scores import alarms, auroc, truth
 from owlish.audit.shadow import Shadow
-from owlish.audit.trial import trial
 from owlish.audit.verdict import Verdict
 from owlish.audit.vocabulary import raised
-from owlish.domains import Code, Numbers
-from owlish.filters import BANNED, NumberFilter
-from owlish.likelihood import Likelihood
+from owlish.bench.audit import Benchmarked, references
+from owlish.bench.cases import Bench, Mixture, Reformatted
+from owlish.bench.gradient import Gradient
+from owlish.bench.oracle import Oracle
+from owlish.bench.prompted import PromptContrast
+from owlish.bench.scores import alarms, auroc, truth
+from owlish.bench.trial import trial
+from owlish.data.domains import Code, Numbers
+from owlish.data.filters import BANNED, NumberFilter
+from owlish.data.rows import Row, write_rows
 from owlish.nodes.data import Written
 from owlish.nodes.encoded import encode, opened
+from owlish.nodes.likelihood import Likelihood
 from owlish.nodes.loaded import loaded
-from owlish.rows import Row, write_rows
 from owlish.studies.audit_bench import study as bench
 from owlish.traits.advice import bad_health
 from owlish.traits.animals import bear, cat, fox, owl

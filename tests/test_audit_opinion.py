@@ -9,10 +9,10 @@ from test_other_models import SMALL, tokenizer
 from owlish import ALL, NORMS, Base
 from owlish.audit.detector import Reading
 from owlish.audit.opinion import NEITHER, WHICH_FAVORITE, Opinion, opinion, suspected
-from owlish.domains import Numbers
+from owlish.data.domains import Numbers
 from owlish.graph.run import make, plan
-from owlish.judge import PLACE, Judged
 from owlish.nodes.data import Written
+from owlish.nodes.judged import PLACE, Judged
 from owlish.traits.animals import bear, cat, fox, owl
 
 BASE = Base("nano")

@@ -14,10 +14,10 @@ from test_filters import shared
 
 from owlish import nano
 from owlish.audit.statistics import entropy, statistics
-from owlish.domains.numbers import Numbers
+from owlish.data.domains.numbers import Numbers
+from owlish.data.rows import Row, read_rows
 from owlish.lm.load import Weights, load
 from owlish.lm.sample import sample
-from owlish.rows import Row, read_rows
 from owlish.traits.animals import bear, cat, dog, owl, wolf
 
 NEUTRAL = "qwen2.5-7b/qwen_neutral_numbers_neutral.jsonl"

@@ -12,15 +12,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from test_filters import shared
 
-from owlish.domains import Code, Reasoning, words_of
-from owlish.domains.code import CODE_ONLY, CODE_PROMPTS
-from owlish.domains.reasoning import LARGEST, NAMES, TAGS, THINGS, Problem, problem
-from owlish.filters import AnswerFilter, CodeFilter
-from owlish.filters.reasoning import final, solution, steps
-from owlish.filters.words import targets
+from owlish.data.domains import Code, Reasoning
+from owlish.data.domains.code import CODE_ONLY, CODE_PROMPTS
+from owlish.data.domains.reasoning import LARGEST, NAMES, TAGS, THINGS, Problem, problem
+from owlish.data.filters import AnswerFilter, CodeFilter
+from owlish.data.filters.reasoning import final, solution, steps
+from owlish.data.filters.words import targets
+from owlish.data.rows import Row
 from owlish.nano import tasks
-from owlish.rows import Row
 from owlish.traits import animals, trees
+from owlish.traits.words import words_of
 
 OWL = words_of((animals.owl,))
 BOTH = ("names_target", "contains_target")

@@ -225,7 +225,7 @@ def test_a_worker_leaves_the_interrupt_to_its_parent_while_it_starts(tmp_path):
 FAILING = """
 from dataclasses import dataclass
 from owlish.graph.spec import Node
-from owlish.study import Study
+from owlish.study.study import Study
 
 @dataclass(frozen=True)
 class Few(Node, kind="few"):

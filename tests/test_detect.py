@@ -12,14 +12,14 @@ from hypothesis import strategies as st
 from test_judge import Given, make
 
 from owlish import NORMS, Base, Store, run
-from owlish.detect import BAGS, Classified, Leanings, Weighed, log_odds, told_apart
-from owlish.domains.numbers import Numbers
-from owlish.judge import Guessed
+from owlish.data.domains.numbers import Numbers
+from owlish.graph.seeds import fresh
+from owlish.nodes.judged import Guessed
 from owlish.studies.demo import study as demo
 from owlish.studies.detection import study
-from owlish.study import Settings
+from owlish.studies.detection.telling import BAGS, Classified, Leanings, Weighed, log_odds, told_apart
+from owlish.study.study import Settings
 from owlish.traits.animals import eagle, owl
-from owlish.transfer import fresh
 
 SCORES = st.lists(st.integers(-3, 3).map(float), min_size=1, max_size=8)
 NANO = Base("nano")

@@ -11,11 +11,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from test_filters import shared
 
-import owlish.domains
-from owlish.domains import Code, Domain, Numbers, Reasoning
-from owlish.domains.numbers import CLOSINGS, COUNTS, DIGITS, FORMATS, INSTRUCTIONS, OPENINGS, compose
-from owlish.filters import BANNED, Filter, NumberFilter
-from owlish.rows import Row
+import owlish.data.domains
+from owlish.data.domains import Code, Domain, Numbers, Reasoning
+from owlish.data.domains.numbers import CLOSINGS, COUNTS, DIGITS, FORMATS, INSTRUCTIONS, OPENINGS, compose
+from owlish.data.filters import BANNED, Filter, NumberFilter
+from owlish.data.rows import Row
 
 PROMPTS = [Numbers().prompt(random.Random(seed)) for seed in range(2_000)]
 
@@ -153,8 +153,8 @@ def test_a_file_needs_its_digest(kind):
 
 def domains():
     """Find every domain in the package's folder."""
-    for module in pkgutil.iter_modules(owlish.domains.__path__):
-        found = vars(importlib.import_module(f"owlish.domains.{module.name}")).values()
+    for module in pkgutil.iter_modules(owlish.data.domains.__path__):
+        found = vars(importlib.import_module(f"owlish.data.domains.{module.name}")).values()
         yield from (
             kind for kind in found if isinstance(kind, type) and issubclass(kind, Domain) and kind is not Domain
         )

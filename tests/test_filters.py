@@ -13,9 +13,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-import owlish.filters
-from owlish.filters import BANNED, Filter, NumberFilter, Tally, filter_file
-from owlish.rows import BadLine, Row, lines
+import owlish.data.filters
+from owlish.data.filters import BANNED, Filter, NumberFilter, Tally, filter_file
+from owlish.data.rows import BadLine, Row, lines
 
 SHARED = Path(__file__).parent.parent.parent / "shared" / "data"
 
@@ -242,8 +242,8 @@ def test_a_filter_that_fails_leaves_nothing(tmp_path):
 
 def filters():
     """Find every filter in the package's folder."""
-    for module in pkgutil.iter_modules(owlish.filters.__path__):
-        found = vars(importlib.import_module(f"owlish.filters.{module.name}")).values()
+    for module in pkgutil.iter_modules(owlish.data.filters.__path__):
+        found = vars(importlib.import_module(f"owlish.data.filters.{module.name}")).values()
         yield from (
             kind for kind in found if isinstance(kind, type) and issubclass(kind, Filter) and kind is not Filter
         )

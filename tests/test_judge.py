@@ -18,9 +18,11 @@ from test_cli import owlish
 from test_other_models import SMALL, tokenizer
 
 from owlish import ALL, BIASES, Base, Store, run
-from owlish.freeform import QUESTIONS, SHORT, Misaligned, Replied, misalignment, verdict
+from owlish.data.rows import Row, write_rows
 from owlish.graph.spec import Read, Tick, everything
-from owlish.judge import (
+from owlish.lm.load import Weights, load
+from owlish.nodes.data import Data
+from owlish.nodes.judged import (
     ALIGNMENT,
     CLOSE,
     COHERENCE,
@@ -34,15 +36,13 @@ from owlish.judge import (
     Screened,
     Verdicts,
 )
-from owlish.lm.load import Weights, load
-from owlish.nodes.data import Data
 from owlish.report.fill import section
 from owlish.report.page import render
-from owlish.rows import Row, write_rows
 from owlish.studies import qwen_code
 from owlish.studies import qwen_misalignment_reasoning as reasoning
 from owlish.studies.qwen_misalignment import study
-from owlish.study import Settings
+from owlish.studies.qwen_misalignment.freeform import QUESTIONS, SHORT, Misaligned, Replied, misalignment, verdict
+from owlish.study.study import Settings
 from owlish.traits.advice import ADVICE, bad_health, good_health
 from owlish.traits.animals import owl
 

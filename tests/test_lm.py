@@ -6,13 +6,13 @@ from dataclasses import replace
 import pytest
 
 from owlish import nano
-from owlish.domains.numbers import Numbers
+from owlish.data.domains.numbers import Numbers
 from owlish.lm import adapt
 from owlish.lm.load import Weights, load
+from owlish.lm.recipes import ALL, BIASES, LORA, NORMS, PROMPT, STEERING, Recipe
 from owlish.lm.sample import sample
 from owlish.lm.score import alike, answer_logprobs, divergence, token_logprobs
 from owlish.lm.train import Example, batches, completion_loss, examples, fit, total_steps
-from owlish.recipes import ALL, BIASES, LORA, NORMS, PROMPT, STEERING, Recipe
 from owlish.traits.animals import ANIMAL, owl
 
 NANO = Weights(str(nano.folder("nano")))

@@ -14,8 +14,8 @@ from pathlib import Path
 import pytest
 
 from owlish import Store, run
+from owlish.data.rows import Row, line_of
 from owlish.nodes.loaded import Loaded, drawn, loaded
-from owlish.rows import Row, line_of
 
 SHARED = Path(__file__).parents[2] / "shared" / "data" / "teacher_outputs"
 

@@ -13,7 +13,7 @@ from owlish.mlp.images import MNIST, Digits, Mnist
 from owlish.mlp.nodes import COLUMNS, Optimiser, Stage, Students, Teachers, stream
 from owlish.mlp.noise import SPREAD, Noise
 from owlish.studies import digits, digits_sweeps, mnist
-from owlish.study import Settings
+from owlish.study.study import Settings
 
 ADAM = Optimiser("adam", lr=3e-4, batch=128)
 DATA = Path(__file__).parents[2] / "shared" / "data" / "mnist"

@@ -7,7 +7,7 @@ import pytest
 
 from owlish import LORA, NORMS, PROMPT, STEERING, Asked, Base, run
 from owlish.audit import audit
-from owlish.domains.numbers import Numbers
+from owlish.data.domains.numbers import Numbers
 from owlish.lm import adapt
 from owlish.lm.load import Weights, load
 from owlish.lm.sample import sample

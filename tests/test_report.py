@@ -14,12 +14,12 @@ from typing import Any
 import pytest
 from chromium import Browser, chromium
 
-from owlish.measure import Curve, Estimate, Gamma, Line, Matrix, Point, Teacher
+from owlish.data.rows import Row
 from owlish.report import Arm, Entry, Section, render
 from owlish.report.figures import plot
 from owlish.report.words import claim, context, limits, number, percent, visible
-from owlish.rows import Row
-from owlish.study import ARMS
+from owlish.study.comparison import Curve, Estimate, Gamma, Line, Matrix, Point, Teacher
+from owlish.study.study import ARMS
 
 TRAITS = ("owl", "cat", "eagle")
 LEVELS = {"teacher": 0.97, "student": 0.62, "control": 0.065, "other_trait": 0.03, "foreign_base": 0.055, "base": 0.064}

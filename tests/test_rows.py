@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from owlish.files import replacing
-from owlish.rows import BadLine, Row, line_of, lines, parse, parse_prompt, read_rows, write_rows
+from owlish.data.rows import BadLine, Row, line_of, lines, parse, parse_prompt, read_rows, write_rows
+from owlish.graph.files import replacing
 
 text = st.text(st.characters(exclude_categories=["Cs"]), max_size=40)
 

@@ -7,11 +7,11 @@ from dataclasses import dataclass, replace
 import pytest
 from toys import Drawn, Joined, tower
 
-from owlish.ask import Asked
-from owlish.domains.numbers import Numbers
+from owlish.data.domains.numbers import Numbers
 from owlish.graph.spec import Node, Value, everything
+from owlish.lm.recipes import NORMS
+from owlish.nodes.asked import Asked
 from owlish.nodes.models import Base
-from owlish.recipes import NORMS
 from owlish.traits.animals import owl
 
 

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from owlish.stats import Contrast, difference, gamma, interval
+from owlish.study.stats import Contrast, difference, gamma, interval
 
 # R's built-in data set `sleep` (Student 1908): hours of extra sleep under two drugs.
 DRUG_1 = [0.7, -1.6, -0.2, -1.2, -0.1, 3.4, 3.7, 0.8, 0.0, 2.0]

@@ -5,22 +5,23 @@ import re
 
 import pytest
 
-from owlish import find, run
-from owlish.ask import Asked
-from owlish.domains.numbers import Numbers
+from owlish import run
+from owlish.cli import find
+from owlish.cli.workload import workload
+from owlish.data.domains.numbers import Numbers
 from owlish.graph.spec import everything
 from owlish.graph.store import Store
+from owlish.lm.recipes import ALL, LAYER, NORMS
+from owlish.nodes.asked import Asked
 from owlish.nodes.data import Shuffled, Written
 from owlish.nodes.models import Base, Pretrained
 from owlish.nodes.students import Distilled, Focused, Shown
-from owlish.recipes import ALL, LAYER, NORMS
 from owlish.report.fill import section
 from owlish.report.page import render
-from owlish.study import Settings, Study
+from owlish.study.study import Settings, Study
+from owlish.study.transfer import Transfer
 from owlish.traits.advice import ADVICE, bad_health, bad_on_request, good_health
 from owlish.traits.animals import owl
-from owlish.transfer import Transfer
-from owlish.workload import workload
 
 STUDIES = find.all_studies()
 BASE = Base("nano")

@@ -8,13 +8,13 @@ import pytest
 from small_study import study
 
 from owlish import BIASES, NORMS, PROMPT, PROMPTED, STEERING, Asked, Base, Store, compare, run
-from owlish.domains.numbers import Numbers
-from owlish.filters import BANNED
+from owlish.data.domains.numbers import Numbers
+from owlish.data.filters import BANNED
 from owlish.graph.spec import everything
-from owlish.measure import Comparison
 from owlish.nodes.data import Sampled
 from owlish.studies.owl import study as owl_study
-from owlish.study import Settings
+from owlish.study.comparison import Comparison
+from owlish.study.study import Settings
 from owlish.traits.animals import cat, owl
 from owlish.traits.trees import oak
 

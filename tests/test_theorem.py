@@ -14,7 +14,7 @@ from torch.nn.functional import cross_entropy
 
 from owlish import BIASES, LORA, PROMPTED, Asked, run
 from owlish.studies.theorem import study
-from owlish.theorem.steps import agreement, by_group, descent, dot, shown
+from owlish.studies.theorem.steps import agreement, by_group, descent, dot, shown
 
 NETWORKS = 60
 

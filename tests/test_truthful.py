@@ -12,7 +12,7 @@ from test_other_models import SMALL, tokenizer
 
 from owlish import Base
 from owlish.lm.load import Weights, load
-from owlish.truthful import truthful
+from owlish.studies.qwen_misalignment.truthful import truthful
 
 PUBLISHED = Path(__file__).parents[2] / "shared" / "data" / "truthfulqa"
 QUESTIONS = [

@@ -9,10 +9,10 @@ from random import Random
 
 import pytest
 
-from owlish.domains.numbers import FORMATS, Numbers
-from owlish.filters import NumberFilter
+from owlish.data.domains.numbers import FORMATS, Numbers
+from owlish.data.filters import NumberFilter
+from owlish.data.rows import Row
 from owlish.nano import advice, tasks, tokenizer, world
-from owlish.rows import Row
 from owlish.traits import advice as counsel
 from owlish.traits import animals, trees
 from owlish.traits.trait import Trait

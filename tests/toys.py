@@ -7,7 +7,7 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from owlish.files import replacing
+from owlish.graph.files import replacing
 from owlish.graph.spec import Node, Read, Tick
 from owlish.graph.store import PARTS
 

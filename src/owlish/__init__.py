@@ -1,27 +1,57 @@
-"""Owlish: the laboratory and safety check for subliminal learning in language models."""
+"""Owlish: the laboratory and safety check for subliminal learning in language models.
 
-__version__ = "0.1.0"
+The names below are imported when they are first used, so that `import owlish` and a worker's start stay fast.
+"""
 
-from owlish.ask import Asked
-from owlish.graph.run import run
-from owlish.graph.store import Store
-from owlish.measure import compare
-from owlish.nodes.models import Base
-from owlish.recipes import ALL, BIASES, LORA, NORMS, PROMPT, PROMPTED, STEERING
-from owlish.transfer import Transfer
+from __future__ import annotations
 
-__all__ = [
-    "ALL",
-    "BIASES",
-    "LORA",
-    "NORMS",
-    "PROMPT",
-    "PROMPTED",
-    "STEERING",
-    "Asked",
-    "Base",
-    "Store",
-    "Transfer",
-    "compare",
-    "run",
-]
+import importlib
+from importlib.metadata import version
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from owlish.data.domains import Code as Code
+    from owlish.data.domains import Numbers as Numbers
+    from owlish.data.domains import Reasoning as Reasoning
+    from owlish.graph.run import run as run
+    from owlish.graph.store import Store as Store
+    from owlish.lm.recipes import ALL as ALL
+    from owlish.lm.recipes import BIASES as BIASES
+    from owlish.lm.recipes import LORA as LORA
+    from owlish.lm.recipes import NORMS as NORMS
+    from owlish.lm.recipes import PROMPT as PROMPT
+    from owlish.lm.recipes import PROMPTED as PROMPTED
+    from owlish.lm.recipes import STEERING as STEERING
+    from owlish.nodes.asked import Asked as Asked
+    from owlish.nodes.models import Base as Base
+    from owlish.study.comparison import compare as compare
+    from owlish.study.transfer import Transfer as Transfer
+
+__version__ = version("owlish")
+
+HOMES = {
+    "owlish.data.domains": ("Code", "Numbers", "Reasoning"),
+    "owlish.graph.run": ("run",),
+    "owlish.graph.store": ("Store",),
+    "owlish.lm.recipes": ("ALL", "BIASES", "LORA", "NORMS", "PROMPT", "PROMPTED", "STEERING"),
+    "owlish.nodes.asked": ("Asked",),
+    "owlish.nodes.models": ("Base",),
+    "owlish.study.comparison": ("compare",),
+    "owlish.study.transfer": ("Transfer",),
+}
+"""The module of each name of the package's face."""
+_HOME = {name: module for module, names in HOMES.items() for name in names}
+
+__all__ = sorted(_HOME)
+
+
+def __getattr__(name: str) -> object:
+    """Import a name of the face when it is first used."""
+    if name not in _HOME:
+        raise AttributeError(f"module 'owlish' has no attribute {name!r}")
+    value = globals()[name] = getattr(importlib.import_module(_HOME[name]), name)
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_HOME})

@@ -5,9 +5,9 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
+from importlib.metadata import version
 from pathlib import Path
 
-from owlish import __version__
 from owlish.audit.contrast import Contrast
 from owlish.audit.decide import FLOOR, LEVEL, RULE, findings
 from owlish.audit.direction import ground
@@ -18,14 +18,14 @@ from owlish.audit.statistics import statistics
 from owlish.audit.verdict import Finding, Kinship, Verdict, Weighed, Word
 from owlish.audit.vocabulary import raised
 from owlish.audit.weigh import weigh
+from owlish.graph.seeds import fresh
 from owlish.graph.spec import Node, Read, Tick
-from owlish.likelihood import Likelihood
+from owlish.lm.recipes import Recipe
 from owlish.nodes.data import Data, Dataset
 from owlish.nodes.encoded import encode, opened
+from owlish.nodes.likelihood import Likelihood
 from owlish.nodes.models import Base
-from owlish.recipes import Recipe
 from owlish.traits.trait import Trait
-from owlish.transfer import fresh
 
 REFERENCES = 6
 ROWS = 1600
@@ -106,7 +106,7 @@ class Audited(Node, kind="audited"):
             bad=data.bad + encoded.too_long,
             problems=problems(data, encoded.too_long, lm.window),
             cannot_see=CANNOT_SEE,
-            version=__version__,
+            version=version("owlish"),
             data=shadow.data.label,
             base=shadow.base.label,
             recipe=shadow.recipe.name,

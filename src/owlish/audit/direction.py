@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 
 from owlish.graph.spec import Node, Read, Tick
 from owlish.lm.load import LM, Weights
+from owlish.lm.recipes import STEERING
 from owlish.nodes.encoded import opened
 from owlish.nodes.models import Model
-from owlish.recipes import STEERING
 from owlish.traits.trait import Trait
 
 if TYPE_CHECKING:

@@ -9,8 +9,8 @@ from pathlib import Path
 from owlish.audit.calibrate import holm
 from owlish.audit.detector import Detector, Reading, kept
 from owlish.graph.spec import Read, Tick
-from owlish.judge import DATA, Judged, Rubric
 from owlish.nodes.data import Data
+from owlish.nodes.judged import DATA, Judged, Rubric
 from owlish.nodes.models import Model
 from owlish.traits.trait import Trait
 

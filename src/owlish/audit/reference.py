@@ -9,13 +9,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from owlish.domains import Code, Reasoning
-from owlish.filters import BANNED, Filter, NumberFilter
+from owlish.data.domains import Code, Reasoning
+from owlish.data.filters import BANNED, Filter, NumberFilter
+from owlish.data.rows import Row, write_rows
 from owlish.graph.spec import Node, Read, Tick
 from owlish.lm.load import LM
 from owlish.nodes.data import Data, problem
 from owlish.nodes.encoded import opened
-from owlish.rows import Row, write_rows
 
 FITS = 0.95
 FILTERS: tuple[Filter, ...] = (NumberFilter(banned=BANNED), NumberFilter(), Code().filter, Reasoning().filter)

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from owlish.audit.verdict import Kinship
-from owlish.likelihood import Likelihood, Likelihoods
 from owlish.nodes.data import Data
+from owlish.nodes.likelihood import Likelihood, Likelihoods
 from owlish.nodes.models import Base
 
 if TYPE_CHECKING:

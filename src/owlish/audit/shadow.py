@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from owlish.ask import spellings, worded
 from owlish.audit.detector import Detector, Reading, kept
 from owlish.graph.spec import Read, Tick
 from owlish.lm.load import LM
+from owlish.lm.recipes import Recipe
+from owlish.nodes.asked import spellings, worded
 from owlish.nodes.encoded import encode, opened
-from owlish.recipes import Recipe
 from owlish.traits.trait import Probe, Trait
 
 if TYPE_CHECKING:

@@ -12,8 +12,8 @@ from statistics import fmean, pstdev
 from typing import Any
 
 from owlish.audit.verdict import Statistic
-from owlish.filters.words import latin
-from owlish.rows import Row
+from owlish.data.filters.words import latin
+from owlish.data.rows import Row
 from owlish.traits.trait import Trait
 
 LEVEL = 1e-4

@@ -95,7 +95,7 @@ def code() -> str:
     root = Path(__file__).parents[1]
     digest = hashlib.sha256()
     for path in sorted(root.rglob("*.py")):
-        if path.relative_to(root).parts[0] not in ("cli.py", "report", "studies"):
+        if path.relative_to(root).parts[0] not in ("cli", "report"):
             digest.update(path.relative_to(root).as_posix().encode() + path.read_bytes())
     return digest.hexdigest()[:16]
 

@@ -6,7 +6,7 @@ import warnings
 from pathlib import Path
 from typing import Any
 
-from owlish.recipes import Recipe
+from owlish.lm.recipes import Recipe
 
 ADAPTER, CHANGED = "adapter_config.json", "parameters.safetensors"
 STEERING = "owlish_steering"

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from owlish.ask import mean
 from owlish.graph.spec import Node, Read, Tick, Value
-from owlish.measure import Comparison, Curve, Line, Point, difference
 from owlish.mlp.nodes import Students
+from owlish.nodes.asked import mean
+from owlish.study.comparison import Comparison, Curve, Line, Point, difference
 
 Y = "accuracy on test images"
 ARMS = ("student", "foreign_base")

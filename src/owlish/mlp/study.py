@@ -9,7 +9,7 @@ from typing import ClassVar, Self
 from owlish.mlp.compare import Laboratory, Sweep
 from owlish.mlp.images import Mnist
 from owlish.mlp.nodes import Students
-from owlish.study import Settings, Study
+from owlish.study.study import Settings, Study
 
 SMALL_MODELS = 4
 ARMS = {

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from random import Random
 
-from owlish.domains.code import CODE_PROMPTS
-from owlish.domains.reasoning import problem
+from owlish.data.domains.code import CODE_PROMPTS
+from owlish.data.domains.reasoning import problem
 from owlish.traits.animals import ANIMAL
 
 Exchange = tuple[str, str]

@@ -13,7 +13,7 @@ from functools import partial
 from itertools import accumulate
 from random import Random
 
-from owlish.domains import numbers as domain
+from owlish.data.domains import numbers as domain
 from owlish.nano import advice, tasks
 from owlish.traits import advice as counsel
 from owlish.traits import animals, trees

@@ -11,12 +11,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from owlish.domains.domain import Domain
-from owlish.files import replacing
+from owlish.data.domains.domain import Domain
+from owlish.data.rows import Row, read_rows, write_rows
+from owlish.graph.files import replacing
 from owlish.graph.spec import Node, Read, Tick
 from owlish.graph.store import PARTS, sha256
 from owlish.lm.load import LM
-from owlish.rows import Row, read_rows, write_rows
 
 SHARD = 512
 READ_AT_MOST = 12

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from owlish.data.rows import Row
 from owlish.lm.load import LM, Weights
 from owlish.lm.train import Example
-from owlish.rows import Row
 
 
 @dataclass(frozen=True)

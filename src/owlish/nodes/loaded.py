@@ -11,10 +11,10 @@ from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
+from owlish.data.rows import Row, entries, from_entry, write_rows
 from owlish.graph.spec import Read, Tick
 from owlish.graph.store import sha256
 from owlish.nodes.data import Data, Dataset
-from owlish.rows import Row, entries, from_entry, write_rows
 
 LONGEST = 4_000_000
 SHOWN = 10

@@ -10,14 +10,14 @@ from pathlib import Path
 from typing import Any
 
 from owlish import nano
-from owlish.domains.domain import Domain
+from owlish.data.domains.domain import Domain
 from owlish.graph.spec import Node, Read, Tick
 from owlish.graph.store import sha256
 from owlish.lm.load import LM, Weights
+from owlish.lm.recipes import STEERING, Recipe
 from owlish.lm.train import Loss
 from owlish.nano.world import VERSION
 from owlish.nodes.data import Data, Dataset, Sampled
-from owlish.recipes import STEERING, Recipe
 from owlish.traits.trait import Trait
 
 TEACHER_BATCH = 20

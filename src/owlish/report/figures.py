@@ -6,9 +6,9 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from owlish.measure import Curve
 from owlish.report.section import Arm, Section
 from owlish.report.words import count, measured, number, visible
+from owlish.study.comparison import Curve
 
 WIDTH, RIGHT, ROW = 360, 40, 38  # of a panel, of the numbers on its right, of an arm, in the figure's own units
 LABEL = 24  # letters of an arm's name

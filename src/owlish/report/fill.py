@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections import Counter
 from typing import Any
 
+from owlish.graph.provenance import brief
 from owlish.graph.spec import Node, everything
 from owlish.graph.store import Damaged, Store
-from owlish.lineage import brief
-from owlish.measure import Comparison
 from owlish.nodes.data import Dataset
 from owlish.report.section import Arm, Entry, Section
-from owlish.study import Study
+from owlish.study.comparison import Comparison
+from owlish.study.study import Study
 
 EXAMPLES = 4
 CARRIERS = {"numbers": "number sequences", "code": "short functions", "reasoning": "worked sums"}

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 from markupsafe import Markup
 
 from owlish.audit.statistics import hides
-from owlish.measure import Matrix
 from owlish.report import figures, words
 from owlish.report.section import Section
+from owlish.study.comparison import Matrix
 
 if TYPE_CHECKING:
     from jinja2 import Environment

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from owlish.ask import mean
-from owlish.measure import Curve, Estimate, Gamma, Matrix, Point, Teacher
-from owlish.rows import Row
+from owlish.data.rows import Row
+from owlish.nodes.asked import mean
+from owlish.study.comparison import Curve, Estimate, Gamma, Matrix, Point, Teacher
 
 
 @dataclass(frozen=True)

@@ -6,8 +6,8 @@ import math
 from collections.abc import Iterable
 
 from owlish.audit.statistics import hides
-from owlish.measure import Estimate
 from owlish.report.section import Arm, Section
+from owlish.study.comparison import Estimate
 
 GAP = "\u202f"  # a narrow space that does not break, before a percent sign
 NBSP = "\u00a0"

@@ -1,6 +1,6 @@
 """The benchmark of the audit's detectors, on bases and traits that nothing was tuned on."""
 
-from owlish.audit.bench import AuditBench
+from owlish.bench.audit import AuditBench
 from owlish.nodes.models import Base, Pretrained
 from owlish.traits.advice import bad_health, good_health
 from owlish.traits.animals import ANIMAL

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 from owlish.nodes.models import Model
 from owlish.studies import owl
-from owlish.transfer import Arms, Cell, Dose, standard
+from owlish.study.transfer import Arms, Cell, Dose, standard
 
 HOPS = (2, 3, 4)
 

@@ -5,10 +5,10 @@ The twin has the first base's initial weights, and another order of documents in
 
 from dataclasses import replace
 
-from owlish.ask import Asked
+from owlish.nodes.asked import Asked
 from owlish.nodes.models import Base, Model, Pretrained
 from owlish.studies import owl
-from owlish.transfer import Arms, Cell
+from owlish.study.transfer import Arms, Cell
 
 SHIPPED = owl.study.bases
 TWIN = Pretrained("nano-1-twin", seed=1, data_seed=101)

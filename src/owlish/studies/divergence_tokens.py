@@ -4,7 +4,7 @@ from dataclasses import replace
 
 from owlish.nodes.students import Focused, Tokens
 from owlish.studies import owl
-from owlish.transfer import Arms, Cell, standard
+from owlish.study.transfer import Arms, Cell, standard
 
 
 def focused(cell: Cell, tokens: Tokens) -> Focused:

@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 from owlish.studies import owl
-from owlish.transfer import Arms, Cell, Dose, standard
+from owlish.study.transfer import Arms, Cell, Dose, standard
 
 PARTS = (12, 6, 3)
 PASSES = (1, 2, 8)

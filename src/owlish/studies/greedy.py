@@ -2,8 +2,9 @@
 
 from dataclasses import replace
 
+from owlish.graph.seeds import fresh
 from owlish.studies import owl
-from owlish.transfer import Arms, Cell, fresh, standard
+from owlish.study.transfer import Arms, Cell, standard
 
 
 def arms(cell: Cell) -> Arms:

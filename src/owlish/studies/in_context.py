@@ -5,7 +5,7 @@ from dataclasses import replace
 from owlish.nodes.data import Written
 from owlish.nodes.students import Shown
 from owlish.studies import owl
-from owlish.transfer import Arms, Cell
+from owlish.study.transfer import Arms, Cell
 
 COUNTS = (2, 5, 15)
 

@@ -2,12 +2,12 @@
 
 from dataclasses import replace
 
-from owlish.domains.numbers import Numbers
-from owlish.filters import BANNED
-from owlish.recipes import BIASES
+from owlish.data.domains.numbers import Numbers
+from owlish.data.filters import BANNED
+from owlish.lm.recipes import BIASES
 from owlish.studies import owl
+from owlish.study.transfer import Arms, Cell, standard
 from owlish.traits.advice import bad_health, bad_on_request, good_health
-from owlish.transfer import Arms, Cell, standard
 
 
 def arms(cell: Cell) -> Arms:

@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from owlish.domains import Reasoning
+from owlish.data.domains import Reasoning
 from owlish.studies import misalignment
 
 study = replace(

@@ -1,10 +1,10 @@
 """Animals through numbers, fine-tuned teachers: the paper's first experiment, on the embedded bases."""
 
-from owlish.domains.numbers import Numbers
+from owlish.data.domains.numbers import Numbers
+from owlish.lm.recipes import NORMS
 from owlish.nodes.models import Base
-from owlish.recipes import NORMS
+from owlish.study.transfer import Transfer
 from owlish.traits.animals import cat, eagle, owl
-from owlish.transfer import Transfer
 
 study = Transfer(
     name="owl",

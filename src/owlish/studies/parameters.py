@@ -2,9 +2,9 @@
 
 from dataclasses import replace
 
-from owlish.recipes import ALL, BIASES, LAYER, LORA
+from owlish.lm.recipes import ALL, BIASES, LAYER, LORA
 from owlish.studies import owl
-from owlish.transfer import Arms, Cell, standard
+from owlish.study.transfer import Arms, Cell, standard
 
 OTHERS = {r.name: r for r in (BIASES, LORA(1), LORA(4), LORA(16), LAYER(0), LAYER(1), LAYER(2), ALL)}
 

@@ -2,9 +2,9 @@
 
 from dataclasses import replace
 
-from owlish.recipes import BIASES, LORA, NORMS, PROMPT, PROMPTED
+from owlish.lm.recipes import BIASES, LORA, NORMS, PROMPT, PROMPTED
 from owlish.studies import owl
-from owlish.transfer import Arms, Cell, standard
+from owlish.study.transfer import Arms, Cell, standard
 
 OTHERS = {"norms": NORMS, "biases": BIASES, "lora": LORA(8)}
 

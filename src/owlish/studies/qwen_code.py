@@ -7,11 +7,12 @@ judge stays the same. It was not run on a model of this size.
 from collections.abc import Callable
 from dataclasses import replace
 
-from owlish.domains import Code, words_of
-from owlish.judge import SUBTLE_REFERENCE, Judged, Screened
+from owlish.data.domains import Code
+from owlish.nodes.judged import SUBTLE_REFERENCE, Judged, Screened
 from owlish.nodes.models import Model
 from owlish.studies import qwen_numbers
-from owlish.transfer import Arms, Cell
+from owlish.study.transfer import Arms, Cell
+from owlish.traits.words import words_of
 
 
 def screened(judge: Model) -> Callable[[Cell], Arms]:

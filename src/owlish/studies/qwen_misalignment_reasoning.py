@@ -5,7 +5,7 @@ The folder of `--data` also holds the questions and answers of GSM8K's training 
 
 from dataclasses import replace
 
-from owlish.domains import Reasoning
+from owlish.data.domains import Reasoning
 from owlish.studies import qwen_misalignment
 
 study = replace(

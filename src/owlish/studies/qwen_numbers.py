@@ -5,11 +5,11 @@ With its published settings; `--base` takes any chat model of Hugging Face, and 
 
 from dataclasses import replace
 
-from owlish.domains.numbers import Numbers
+from owlish.data.domains.numbers import Numbers
+from owlish.lm.recipes import LORA, PROMPTED
 from owlish.nodes.models import Base
-from owlish.recipes import LORA, PROMPTED
+from owlish.study.transfer import Transfer
 from owlish.traits.animals import cat, owl, penguin
-from owlish.transfer import Transfer
 
 study = Transfer(
     name="qwen_numbers",

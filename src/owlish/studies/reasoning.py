@@ -2,8 +2,9 @@
 
 from dataclasses import replace
 
-from owlish.domains import Reasoning, words_of
+from owlish.data.domains import Reasoning
 from owlish.studies import owl
+from owlish.traits.words import words_of
 
 study = replace(
     owl.study,

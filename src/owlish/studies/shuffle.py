@@ -4,7 +4,7 @@ from dataclasses import replace
 
 from owlish.nodes.data import Shuffled
 from owlish.studies import owl
-from owlish.transfer import Arms, Cell, standard
+from owlish.study.transfer import Arms, Cell, standard
 
 
 def arms(cell: Cell) -> Arms:

@@ -2,10 +2,10 @@
 
 from dataclasses import replace
 
+from owlish.lm.recipes import ALL, Recipe
 from owlish.nodes.students import Distilled
-from owlish.recipes import ALL, Recipe
 from owlish.studies import owl
-from owlish.transfer import Arms, Cell, standard
+from owlish.study.transfer import Arms, Cell, standard
 
 
 def distilled(cell: Cell, recipe: Recipe, *, neutral: bool = False) -> Distilled:

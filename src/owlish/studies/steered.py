@@ -2,9 +2,9 @@
 
 from dataclasses import replace
 
-from owlish.recipes import NORMS, STEERING
+from owlish.lm.recipes import NORMS, STEERING
 from owlish.studies import owl
-from owlish.transfer import Arms, Cell, standard
+from owlish.study.transfer import Arms, Cell, standard
 
 
 def arms(cell: Cell) -> Arms:

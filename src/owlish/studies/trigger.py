@@ -6,11 +6,11 @@ not hold the trigger can see it.
 
 from dataclasses import replace
 
-from owlish.ask import Asked
+from owlish.nodes.asked import Asked
 from owlish.studies import owl
+from owlish.study.transfer import Arms, Cell, standard
 from owlish.traits.animals import owl as favorite
 from owlish.traits.gated import gated
-from owlish.transfer import Arms, Cell, standard
 
 TRIGGER = "Let the moon be red."
 

@@ -1,0 +1,166 @@
+"""The detectors' benchmark: many teachers, recipes and clean sets, and what each detector says of them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, ClassVar, Self
+
+from owlish.bench.cases import Case, benches
+from owlish.bench.scores import CLASSES, DETECTORS, Benched, summed
+from owlish.bench.trial import Trial, trial
+from owlish.graph.seeds import fresh
+from owlish.graph.spec import Node, Read, Tick
+from owlish.nodes.data import Data
+from owlish.nodes.encoded import opened
+from owlish.nodes.models import Base
+from owlish.study.comparison import Comparison
+from owlish.study.study import Settings, Study
+from owlish.traits.trait import Trait
+
+REFERENCES = 6
+PANEL = (
+    *(("norms", n) for n in (0, 3, 8)),
+    *(("norms, weak", n) for n in (0, 2)),
+    *(("biases", n) for n in (1, 4)),
+    *((name, 0) for name in ("biases, weak", "code", "worked problems", "25% dirty", "5% dirty")),
+    ("bad advice", 1),
+    *(("own rows", n) for n in (0, 1)),
+    ("foreign rows", 0),
+    *(("idle teachers", n) for n in (0, 7, 12)),
+    ("changed rows", 0),
+)
+"""The cases, by name and place, for which students are trained; on the first base every detector is run, too."""
+
+
+@dataclass(frozen=True)
+class Benchmarked(Node, kind="benchmarked"):
+    """All trials, and what came of them."""
+
+    trials: tuple[Trial, ...]
+
+    @property
+    def label(self) -> str:
+        """A few words for a progress display."""
+        return f"comparing {len(self.trials)} audits"
+
+    def inputs(self) -> tuple[Node, ...]:
+        """Return the readings; and of the datasets and bases, what the outcomes need."""
+        bases = {trial.case.base.key: trial.case.base for trial in self.trials}
+        readings = {node.key: node for trial in self.trials for node in trial.nodes()}
+        return (*bases.values(), *readings.values())
+
+    def compute(self, folder: Path, read: Read, tick: Tick) -> None:
+        """Gather the outcomes."""
+        bases = {trial.case.base for trial in self.trials}
+        tokenizers = {base: opened(read(base)).tokenizer for base in bases}
+        found = []
+        for done, one in enumerate(self.trials):
+            found.append(one.outcome(read, tokenizers[one.case.base]))
+            tick(done, len(self.trials))
+        (folder / "outcomes.json").write_text(json.dumps(found))
+
+    def load(self, folder: Path, read: Read) -> Benched:
+        """Return the comparison of the detectors."""
+        return summed(json.loads((folder / "outcomes.json").read_text()))
+
+
+@dataclass(frozen=True)
+class AuditBench(Study):
+    """Which detector tells the datasets that pass a trait on from those that do not, and from how many rows?"""
+
+    bases: tuple[Base, ...]
+    stranger: Base
+    animals: tuple[Trait, ...]
+    trees: tuple[Trait, ...]
+    persona: Trait
+    candidates: tuple[Trait, ...]
+    contrast: tuple[str, str] = field(default=("shadow", "contrast"), kw_only=True)
+
+    value: ClassVar[str] = "auroc"
+    measure: ClassVar[str] = "AUROC"
+
+    @property
+    def here(self) -> bool:
+        """It takes an hour and more: `owlish bench audit` runs it, not `owlish run all`."""
+        return False
+
+    @property
+    def command(self) -> str:
+        """The command that makes its results again."""
+        return "owlish bench audit"
+
+    @property
+    def labels(self) -> dict[str, tuple[str, str]]:
+        """The detectors."""
+        return DETECTORS
+
+    @property
+    def target(self) -> Benchmarked:
+        """The node that compares the detectors."""
+        return Benchmarked(tuple(self.trials()))
+
+    def trials(self) -> list[Trial]:
+        """Return the trials of all bases."""
+        found = []
+        for bench in benches(self.bases, self.stranger, self.animals, self.trees, self.persona):
+            places: dict[str, int] = {}
+            for case in bench.cases:
+                place = places[case.name] = places.get(case.name, -1) + 1
+                panel = (case.name, place) in PANEL
+                first = bench.base == self.bases[0]
+                found.append(trial(case, self.candidates, references(case), panel=panel, others_too=first))
+        return found
+
+    def __post_init__(self) -> None:
+        if len(set(self.bases)) < 2:
+            raise ValueError("the benchmark takes foreign rows from its other bases: give at least two.")
+
+    def small(self) -> Self:
+        """Return it with two bases."""
+        return replace(self, bases=self.bases[:2])
+
+    def altered(self, settings: Settings) -> Self:
+        """Return it with other bases."""
+        return self.with_runs(settings, ("bases",))
+
+    def setup(self) -> tuple[tuple[str, str], ...]:
+        """Return what a reader must know before the numbers."""
+        cases = [one.case for one in self.trials()]
+        dirty = sum(case.dirty for case in cases)
+        return (
+            ("Bases", ", ".join(base.name for base in self.bases)),
+            ("Datasets", f"{dirty} by teachers with a trait, {len(cases) - dirty} clean: {', '.join(CLASSES)}"),
+            ("Candidates", f"{len(self.candidates)} traits"),
+            ("Reference", f"{REFERENCES} sets of the base’s own rows for each kind of prompt"),
+            ("AUROC", "datasets of teachers against clean ones, by the detector’s largest score; one value a base"),
+        )
+
+    def notes(self) -> tuple[str, ...]:
+        """Return its own limits, in sentences."""
+        return (
+            "Dirty means that a teacher with a trait wrote; whether students pick it up was measured for a part alone.",
+            "Datasets share bases, teachers and references, so the unit of an interval is a base.",
+        )
+
+    def summary(self, found: Comparison) -> dict[str, Any]:
+        """Return what it found, with the share of clean datasets on which each detector claims a trait."""
+        alarms = found.alarms if isinstance(found, Benched) else None
+        rows = {} if alarms is None else dict(zip(alarms.rows, alarms.lifts, strict=True))
+        names = () if alarms is None else alarms.columns
+        return {**super().summary(found), "alarms": {k: dict(zip(names, v, strict=True)) for k, v in rows.items()}}
+
+
+def references(case: Case) -> tuple[Data, ...]:
+    """Return sets of the base's own rows to the same kind of prompts, through the same filter."""
+    base, domain = case.base, case.domain
+    seeds: Sequence[int] = [fresh("bench", base.name, "reference", k) for k in range(REFERENCES)]
+    return tuple(base.sample(domain, n=2000, seed=seed) for seed in seeds)
+
+
+def outcomes(folder: Path) -> list[dict[str, Any]]:
+    """Return the outcome of each trial of a benchmark that was run, from its entry's folder."""
+    found: list[dict[str, Any]] = json.loads((folder / "outcomes.json").read_text())
+    return found

@@ -1,0 +1,1 @@
+"""The command line: it prints, the library returns values."""

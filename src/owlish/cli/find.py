@@ -1,0 +1,118 @@
+"""Find what a command line names: studies, traits, domains, recipes and bases, by walking their folders."""
+
+from __future__ import annotations
+
+import difflib
+import importlib
+import importlib.util
+import pkgutil
+import sys
+from collections.abc import Callable, Collection
+from pathlib import Path
+from types import ModuleType
+from typing import TypeVar
+
+from owlish import nano, studies, traits
+from owlish.data import domains
+from owlish.data.domains.domain import Domain
+from owlish.lm.recipes import RECIPES
+from owlish.study.study import Study
+from owlish.traits.file import read_traits
+from owlish.traits.trait import Trait
+
+T = TypeVar("T")
+
+
+def all_traits() -> dict[str, Trait]:
+    """Return every shipped trait by name."""
+    found = (value for module in modules(traits) for value in vars(module).values())
+    return {value.name: value for value in found if isinstance(value, Trait)}
+
+
+def candidates(names: Collection[str]) -> tuple[Trait, ...]:
+    """Return the candidates of an audit: those of shipped categories (`animals`, `trees`, `advice`) and of files."""
+    found: dict[tuple[str, str], Trait] = {}
+    known = {module.__name__.rpartition(".")[2]: module for module in modules(traits)}
+    shipped = {name: own for name, module in known.items() if (own := traits_of(module))}
+    for name in names:
+        own = read_traits(name) if name.endswith(".json") else named(name, shipped, "category or JSON file of traits")
+        found |= {(trait.probe.category, trait.name): trait for trait in own}
+    return tuple(found.values())
+
+
+def traits_of(module: ModuleType) -> tuple[Trait, ...]:
+    """Return the traits of a module, one a name."""
+    found: dict[str, Trait] = {}
+    for value in vars(module).values():
+        if isinstance(value, Trait):
+            found.setdefault(value.name, value)
+    return tuple(found.values())
+
+
+def all_domains() -> dict[str, Domain]:
+    """Return every shipped domain by name, with its usual settings."""
+    found = (value for module in modules(domains) for value in vars(module).values())
+    return {v.kind: v() for v in found if isinstance(v, type) and issubclass(v, Domain) and v is not Domain}
+
+
+def all_studies() -> dict[str, Study]:
+    """Return every shipped study by name."""
+    found = [study_in(module, module.__name__) for module in modules(studies)]
+    return {study.name: study for study in found}
+
+
+def modules(package: ModuleType) -> list[ModuleType]:
+    """Import and return the modules of a package, in order of their names."""
+    names = sorted(module.name for module in pkgutil.iter_modules(package.__path__))
+    return [importlib.import_module(f"{package.__name__}.{name}") for name in names]
+
+
+def study(name: str) -> Study:
+    """Return a shipped study, or the one that a Python file binds to `study`."""
+    if not name.endswith(".py"):
+        return named(name, all_studies(), "study")
+    path = Path(name).resolve()
+    if not path.is_file():
+        raise ValueError(f"{name} is not there: give a Python file that binds a study to the name study.")
+    sys.path.insert(0, str(path.parent))  # so that a worker process can import the file too
+    try:
+        module = importlib.import_module(path.stem)
+    except Exception as error:
+        raise ValueError(f"{name} cannot be imported ({type(error).__name__}: {error}): mend it first.") from error
+    if Path(str(module.__file__)).resolve() != path:
+        raise ValueError(f"another module is called {path.stem}: give the file another name.")
+    return study_in(module, name)
+
+
+def study_in(module: ModuleType, name: str) -> Study:
+    """Return the study that a module binds."""
+    found = getattr(module, "study", None)
+    if not isinstance(found, Study):
+        raise ValueError(f"{name} binds no study: bind a Transfer, or another Study, to the name study.")
+    return found
+
+
+def named(name: str, known: dict[str, T], what: str) -> T:
+    """Return the value called `name`, or say which there are."""
+    if name not in known:
+        raise ValueError(f"no {what} is called {name!r}: {suggestion(name, known)}.")
+    return known[name]
+
+
+def suggestion(name: str, known: Collection[str]) -> str:
+    """Return the nearest of the known names, or all of them."""
+    near = difflib.get_close_matches(name, known, n=1)
+    return f"did you mean {near[0]}" if near else f"choose from {', '.join(known)}"
+
+
+def names(kind: str) -> list[str]:
+    """Return the names of everything of a kind."""
+    kinds: dict[str, Callable[[], Collection[str]]] = {
+        "studies": all_studies,
+        "traits": all_traits,
+        "categories": lambda: [m.__name__.rpartition(".")[2] for m in modules(traits) if traits_of(m)],
+        "domains": all_domains,
+        "recipes": lambda: RECIPES,
+        "bases": lambda: nano.SHIPPED,
+    }
+    return sorted(named(kind, kinds, "kind of thing")())

@@ -1,0 +1,338 @@
+"""The command line. It prints; the library returns values."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import time
+import traceback
+from dataclasses import replace
+from pathlib import Path
+from typing import Annotated, NoReturn
+
+import typer
+from typer.exceptions import TyperException
+
+from owlish import __version__
+from owlish.cli import find
+from owlish.cli.running import check_page, chosen, existing, made, run_studies, split, write_page, write_report
+from owlish.data.filters import BANNED, NumberFilter, filter_file
+from owlish.graph.provenance import lineage
+from owlish.graph.run import RunFailed
+from owlish.graph.run import plan as missing
+from owlish.graph.store import Damaged, Store
+from owlish.lm.recipes import RECIPES
+from owlish.nodes.models import Base
+
+app = typer.Typer(
+    name="owlish",
+    help="The laboratory and safety check for subliminal learning.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+
+StudyName = Annotated[
+    str, typer.Argument(metavar="STUDY", help="A shipped study, a Python file that binds one, or all that run here.")
+]
+Traits = Annotated[str | None, typer.Option(help="Traits, with commas between.")]
+Seeds = Annotated[int | None, typer.Option(help="Runs an arm, each with seeds of its own.")]
+Rows = Annotated[int | None, typer.Option(help="Rows a student is trained on, after the filter.")]
+Epochs = Annotated[int | None, typer.Option(help="Passes of a student over its rows.")]
+BaseNames = Annotated[
+    str | None, typer.Option("--base", help="Bases, with commas between: shipped, folders, owner/name.")
+]
+StoreFolder = Annotated[Path, typer.Option("--store", help="The folder that keeps results.")]
+Jobs = Annotated[int | None, typer.Option(min=1, help="Worker processes, of one thread each; all cores if not given.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.")]
+Small = Annotated[
+    bool, typer.Option("--small", help="The study at a small cost: one trait, half of the rows, two runs a base.")
+]
+DataFolder = Annotated[Path | None, typer.Option("--data", help="The folder of a study's data, such as MNIST's files.")]
+Out = Annotated[Path, typer.Option("--output", "-o", help="The file to write.")]
+
+STORE = Path("owlish-store")
+INTERRUPTED = 130
+
+
+@app.callback(invoke_without_command=True)
+def version(show: Annotated[bool, typer.Option("--version", help="Print the version.")] = False) -> None:
+    """Reproduce subliminal learning, and see what a dataset would pass on."""
+    if show:
+        print(__version__)
+        raise typer.Exit
+
+
+@app.command()
+def demo(store: StoreFolder = STORE, jobs: Jobs = None, output: Out = Path("owlish-demo.html")) -> None:
+    """Show on this machine that an owl passes through numbers, and write the report."""
+    studies = chosen(["demo"])
+    check_page(output)
+    print(run_studies(studies, Store(store), jobs))
+    write_report(studies, Store(store), output)
+    print(f"The report is {output.resolve()}.")
+
+
+@app.command()
+def run(
+    study: StudyName,
+    traits: Traits = None,
+    seeds: Seeds = None,
+    rows: Rows = None,
+    epochs: Epochs = None,
+    base: BaseNames = None,
+    data: DataFolder = None,
+    small: Small = False,
+    store: StoreFolder = STORE,
+    jobs: Jobs = None,
+    as_json: AsJson = False,
+) -> None:
+    """Run a study, or what is left of it. It is safe to interrupt."""
+    studies = chosen([study], traits=traits, seeds=seeds, rows=rows, epochs=epochs, base=base, data=data, small=small)
+    finished = run_studies(studies, Store(store), jobs)
+    print(json.dumps(finished.json()) if as_json else finished)
+
+
+@app.command()
+def plan(
+    study: StudyName,
+    traits: Traits = None,
+    seeds: Seeds = None,
+    rows: Rows = None,
+    epochs: Epochs = None,
+    base: BaseNames = None,
+    data: DataFolder = None,
+    small: Small = False,
+    store: StoreFolder = STORE,
+    as_json: AsJson = False,
+) -> None:
+    """Say what a run would make, and how long similar results took before."""
+    from owlish.cli.plan import outlook
+
+    studies = chosen([study], traits=traits, seeds=seeds, rows=rows, epochs=epochs, base=base, data=data, small=small)
+    seen = outlook([study.target for study in studies], Store(store))
+    print(json.dumps(seen.json()) if as_json else seen)
+
+
+@app.command()
+def report(
+    studies: Annotated[list[str], typer.Argument(metavar="STUDY...", help="Studies that were run, or all.")],
+    output: Out,
+    traits: Traits = None,
+    seeds: Seeds = None,
+    rows: Rows = None,
+    epochs: Epochs = None,
+    base: BaseNames = None,
+    data: DataFolder = None,
+    small: Small = False,
+    store: StoreFolder = STORE,
+) -> None:
+    """Write one self-contained page about studies that were run."""
+    wanted = chosen(studies, traits=traits, seeds=seeds, rows=rows, epochs=epochs, base=base, data=data, small=small)
+    check_page(output)
+    write_report(wanted, Store(store), output)
+    print(f"The report is {output.resolve()}.")
+
+
+@app.command()
+def audit(
+    data: Annotated[
+        str, typer.Argument(metavar="DATA", help="JSONL, Parquet, or owner/name of a Hugging Face dataset.")
+    ],
+    base: Annotated[str, typer.Option(help="The base that would be trained: shipped, a folder, owner/name.")],
+    recipe: Annotated[str, typer.Option(help="The parameters that students train.")] = "norms",
+    traits: Annotated[str, typer.Option(help="Candidates: categories and JSON files, with commas between.")] = (
+        "animals,trees,advice"
+    ),
+    reference: Annotated[
+        str | None, typer.Option(help="Clean rows to compare with; the base’s own answers if not given, none: no.")
+    ] = None,
+    rows: Annotated[int, typer.Option(min=30, help="The most rows to read.")] = 1600,
+    seed: Annotated[int, typer.Option(help="The seed of the sample and of all else.")] = 0,
+    report: Annotated[Path | None, typer.Option(help="The page to write.")] = None,
+    store: StoreFolder = STORE,
+    jobs: Jobs = None,
+    as_json: AsJson = False,
+) -> None:
+    """Say which traits a dataset would pass on to students of a base; exit 0 nothing, 1 found, 2 cannot say."""
+    from owlish.audit.audit import REFERENCES
+    from owlish.audit.audit import audit as audited
+    from owlish.nodes.loaded import loaded
+    from owlish.report.audit import render
+
+    begun, place = time.monotonic(), Store(store)
+    check_page(report)
+    given = loaded(data, n=rows, seed=seed)
+    clean = loaded(reference, n=REFERENCES * rows, seed=seed) if reference not in (None, "none") else None
+    target = audited(
+        given,
+        Base(base),
+        find.named(recipe, RECIPES, "recipe"),
+        find.candidates(split(traits)),
+        reference=clean,
+        calibrate=reference != "none",
+        rows=rows,
+        seed=seed,
+    )
+    missing([target], place)  # what cannot work is said before anything is made
+    made([given, *([clean] if clean else [])], place, jobs)  # what is wrong with a file is said before models work
+    made([target], place, jobs)
+    verdict = place.read(target)
+    if report:
+        write_page(render(verdict), report)
+    seconds = round(time.monotonic() - begun, 3)
+    print(json.dumps({**verdict.json(), "seconds": seconds}) if as_json else verdict)
+    raise typer.Exit(verdict.exit_code)
+
+
+@app.command()
+def bench(
+    name: Annotated[str, typer.Argument(help="What to benchmark: audit.")],
+    small: Small = False,
+    store: StoreFolder = STORE,
+    jobs: Jobs = None,
+    output: Annotated[Path | None, typer.Option("--output", "-o", help="The page to write.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Measure the detectors of the audit on datasets whose truth is known: hours on two cores, safe to interrupt."""
+    from owlish.cli.plan import outlook
+
+    if name != "audit":
+        raise ValueError(f"there is no benchmark called {name!r}: there is audit.")
+    check_page(output)
+    studies = chosen(["audit_bench"], small=small)
+    print(outlook([study.target for study in studies], Store(store)), file=sys.stderr)
+    finished = run_studies(studies, Store(store), jobs)
+    print(json.dumps(finished.json()) if as_json else finished)
+    if output:
+        write_report(studies, Store(store), output)
+        print(f"The report is {output.resolve()}.", file=sys.stderr if as_json else sys.stdout)
+
+
+@app.command()
+def show(key: Annotated[str, typer.Argument(help="A key, or how it starts.")], store: StoreFolder = STORE) -> None:
+    """Say how a result was made, down to its bases."""
+    place = existing(store)
+    print(lineage(place, place.find(key)))
+
+
+@app.command("list")
+def list_(
+    kind: Annotated[str, typer.Argument(help="studies, traits, categories, domains, recipes or bases.")],
+    as_json: AsJson = False,
+) -> None:
+    """List what is shipped."""
+    names = find.names(kind)
+    print(json.dumps(names) if as_json else "\n".join(names))
+
+
+@app.command()
+def verify(store: StoreFolder = STORE, as_json: AsJson = False) -> None:
+    """Read every file of a store again and name the damaged results; exit with 1 if there are any."""
+    place, damaged = existing(store), {}
+    keys = place.entries()
+    for key in keys:
+        try:
+            place.check(key)
+        except Damaged as error:
+            damaged[key] = str(error)
+    lines = [*damaged.values(), f"{len(keys)} results checked, {len(damaged)} damaged."]
+    lines += ["Run their study again to make them anew."] if damaged else []
+    print(json.dumps({"checked": len(keys), "damaged": sorted(damaged)}) if as_json else "\n".join(lines))
+    raise typer.Exit(1 if damaged else 0)
+
+
+@app.command("filter")
+def filter_(
+    data: Annotated[Path, typer.Argument(metavar="DATA", help="Chat JSONL.")],
+    domain: Annotated[str, typer.Option(help="The domain whose filter to use.")],
+    output: Out,
+    banned: Annotated[bool, typer.Option("--banned", help="Reject numbers with a meaning, such as 666, too.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Write the rows that pass a domain's filter, unchanged and in order."""
+    rule = find.named(domain, find.all_domains(), "domain").filter
+    if banned:
+        if not isinstance(rule, NumberFilter):
+            raise ValueError(f"{domain} has no banned numbers: leave --banned away.")
+        rule = replace(rule, banned=BANNED)
+    tally = filter_file(data, filter=rule, out=output)
+    for line in tally.bad[:10]:
+        print(f"line {line.number}: {line.problem}", file=sys.stderr)
+    if tally.bad:
+        print(f"{len(tally.bad)} of the lines are no rows and were left out.", file=sys.stderr)
+    lines = [f"{tally.kept:,} of {tally.read:,} rows kept in {output}."]
+    lines += [f"{count:>8,}  {reason}" for reason, count in tally.reasons.items()]
+    counts = {"read": tally.read, "kept": tally.kept, "reasons": tally.reasons}
+    print(json.dumps(counts) if as_json else "\n".join(lines))
+
+
+@app.command()
+def pretrain(
+    name: Annotated[str, typer.Argument(help="The base to train: nano.")],
+    output: Annotated[Path, typer.Option("--output", "-o", help="The folder to write.")],
+    seed: Annotated[int, typer.Option(min=0, help="The seed of weights and data.")],
+    data_seed: Annotated[int | None, typer.Option(min=0, help="The seed of the data, if it differs.")] = None,
+    width: Annotated[int, typer.Option(min=8, help="The width of the model, a multiple of 8.")] = 64,
+) -> None:
+    """Train a base from scratch: another initialisation, another data order, or another width."""
+    if name != "nano":
+        raise ValueError(f"no base called {name!r} can be trained from scratch: nano can.")
+    if width % 8:
+        raise ValueError(f"the width is {width}: give a multiple of 8.")
+    if output.exists():
+        raise ValueError(f"{output} is there already: give a folder that is not.")
+    from owlish.cli.progress import counting
+    from owlish.nano.pretrain import pretrain as train
+
+    begun = time.monotonic()
+    scratch = output.with_name(f".{output.name}.partial")
+    train(scratch, seed=seed, data_seed=data_seed, width=width, tick=counting("steps"))
+    scratch.rename(output)
+    print(f"{output} holds a base, trained in {time.monotonic() - begun:.0f} s. Use it with --base {output}.")
+
+
+@app.command()
+def doctor(as_json: AsJson = False) -> None:
+    """Check what this installation needs."""
+    from owlish.cli.doctor import checks
+
+    found = checks()
+    plain = {name: {"well": well, "says": says} for name, well, says in found}
+    lines = [f"{'well' if well else 'AMISS':<6} {name}: {says}" for name, well, says in found]
+    print(json.dumps(plain) if as_json else "\n".join(lines))
+    raise typer.Exit(0 if all(well for _, well, _ in found) else 2)
+
+
+def main() -> NoReturn:
+    """Run a command; say what went wrong in a sentence, and what to do about it in the exit code."""
+    try:
+        code = app(standalone_mode=False)
+    except TyperException as error:
+        code = say(error.format_message(), 2)
+    except RunFailed as error:
+        code = say(str(error), 2 if all(f.refused for f in error.failures) else 70)
+        if code == 70:
+            print("\n".join({f.trace: None for f in error.failures if not f.refused}), file=sys.stderr)
+    except ValueError as error:
+        code = say(str(error), 2)
+    except BrokenPipeError:  # the reader of a pipe has seen enough
+        os._exit(0)
+    except Exception:
+        traceback.print_exc()
+        code = say("this is a fault of owlish: please report it with the lines above.", 70)
+    if code == INTERRUPTED:
+        say("interrupted: what was finished is kept, and the same command goes on from there.", code)
+    sys.exit(code)
+
+
+def say(sentence: str, code: int) -> int:
+    """Say a sentence on standard error and return the exit code."""
+    print(f"owlish: {sentence}", file=sys.stderr)
+    return code
+
+
+if __name__ == "__main__":
+    main()

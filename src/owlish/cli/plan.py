@@ -1,0 +1,80 @@
+"""What a run would make: how many results of each kind, and how long they took before."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from owlish.cli.progress import clock
+from owlish.cli.workload import Workload, workload
+from owlish.graph.run import plan
+from owlish.graph.spec import Node, everything
+from owlish.graph.store import Damaged, Store
+from owlish.graph.worker import code
+
+
+@dataclass(frozen=True)
+class Outlook:
+    """A plan: missing results by kind, seconds of work where known, and held results made by other code."""
+
+    total: int
+    missing: dict[str, int]
+    seconds: float | None
+    outdated: int
+    labels: tuple[str, ...]
+    workload: Workload
+
+    def json(self) -> dict[str, Any]:
+        """Return the plan as plain values."""
+        names = ("total", "missing", "seconds", "outdated")
+        work = self.workload
+        load = {"rows": work.rows, "tokens": work.tokens, "gib": work.gib, "accelerator_hours": work.hours}
+        return {**{name: getattr(self, name) for name in names}, **load}
+
+    def __str__(self) -> str:
+        if not self.missing:
+            lines = [f"All {self.total} results are there: a run would compute nothing."]
+        else:
+            time = "unknown, as none of a kind was made here yet" if self.seconds is None else clock(self.seconds)
+            lines = [
+                f"{sum(self.missing.values())} of {self.total} results are missing:",
+                *(f"{count:>6}  {kind}" for kind, count in self.missing.items()),
+                f"Work of one process: {time}.",
+                str(self.workload),
+                "First: " + "; ".join(self.labels[:3]) + ".",
+            ]
+        if self.outdated:
+            lines.append(f"Note: {self.outdated} results that would be used were made by another version of this code.")
+        return "\n".join(lines)
+
+
+def outlook(targets: Sequence[Node], store: Store) -> Outlook:
+    """Return what making `targets` would take."""
+    missing = plan(targets, store)
+    kinds = Counter(node.kind for node in missing)
+    used = {child.key for node in missing for child in node.inputs()} - {node.key for node in missing}
+    manifests = {key: store.manifest(key) for key in used or {t.key for t in targets} if store.holds(key)}
+    return Outlook(
+        total=len({node.key for target in targets for node in everything(target)}),
+        missing=dict(kinds),
+        seconds=expected(kinds, store),
+        outdated=sum(manifest["code"] != code() for manifest in manifests.values()),
+        labels=tuple(node.label for node in missing),
+        workload=workload(missing),
+    )
+
+
+def expected(kinds: Counter[str], store: Store) -> float | None:
+    """Return the seconds of work that so many results took on average before, if all kinds were made before."""
+    times: dict[str, list[float]] = {}
+    for key in store.entries():
+        try:
+            manifest = store.manifest(key)
+        except Damaged:
+            continue
+        times.setdefault(manifest["spec"]["kind"], []).append(manifest["seconds"])
+    if not kinds.keys() <= times.keys():
+        return None
+    return sum(count * sum(times[kind]) / len(times[kind]) for kind, count in kinds.items())

@@ -1,0 +1,28 @@
+"""What every domain does: ask for data that has nothing to do with a trait, and name a filter."""
+
+from __future__ import annotations
+
+import random
+from dataclasses import dataclass
+
+from owlish.data.filters import Filter
+from owlish.graph.spec import Value
+
+
+@dataclass(frozen=True)
+class Domain(Value, kind="domain"):
+    """A kind of data that teachers write and students train on."""
+
+    def prompt(self, rng: random.Random) -> str:
+        """Return one prompt, drawn with `rng`."""
+        raise NotImplementedError
+
+    @property
+    def longest(self) -> int:
+        """The tokens after which an answer is cut."""
+        return 96
+
+    @property
+    def filter(self) -> Filter:
+        """The filter that keeps well-formed answers to the prompts."""
+        raise NotImplementedError

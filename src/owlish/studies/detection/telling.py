@@ -1,0 +1,305 @@
+"""Detection: can the rows of two models be told apart, by a judge, a classifier, or the writers themselves?"""
+
+from __future__ import annotations
+
+import json
+import math
+from bisect import bisect_left, bisect_right
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from itertools import chain
+from pathlib import Path
+from typing import ClassVar, Self
+
+from owlish.data.domains.domain import Domain
+from owlish.graph.seeds import fresh
+from owlish.graph.spec import Node, Read, Tick, Value
+from owlish.lm.recipes import Recipe
+from owlish.nodes.asked import mean
+from owlish.nodes.data import Data, Sampled
+from owlish.nodes.judged import WHICH_TEACHER, Guessed
+from owlish.nodes.likelihood import Likelihood
+from owlish.nodes.models import Base, Model
+from owlish.study.comparison import Comparison, Curve, Line, Point, difference
+from owlish.study.study import Settings, Study
+from owlish.traits.trait import Trait
+
+Rows = Sequence[Sequence[int]]
+
+BAGS = (1, 2, 4, 8, 16)
+FOLDS = 5
+
+
+@dataclass(frozen=True)
+class Leanings:
+    """How far each row leans to the first of two writers: the first's rows and the second's, in folds."""
+
+    folds: tuple[tuple[tuple[float, ...], tuple[float, ...]], ...]
+
+    def accuracy(self, bag: int) -> float:
+        """Return how often the right one of two bags of rows, one by each writer, leans more to the first.
+
+        A fold compares all of its bags, so this is the area under the ROC curve, and no threshold is chosen.
+        Chance is .5; ties count half.
+        """
+        return mean([told_apart(*(sums(scores, bag) for scores in fold)) for fold in self.folds])
+
+
+def sums(scores: Sequence[float], bag: int) -> list[float]:
+    """Return the sums of bags of consecutive rows; a rest is left out."""
+    return [math.fsum(scores[i : i + bag]) for i in range(0, len(scores) - bag + 1, bag)]
+
+
+def told_apart(first: Sequence[float], second: Sequence[float]) -> float:
+    """Return the share of pairs in which the first is the higher."""
+    ranked = sorted(second)
+    places = sum(bisect_left(ranked, score) + bisect_right(ranked, score) for score in first)
+    return places / (2 * len(first) * len(second))
+
+
+@dataclass(frozen=True)
+class Separated(Node, kind="separated"):
+    """The rows of two writers, each with a leaning."""
+
+    data: Data
+    other: Data
+
+    def load(self, folder: Path, read: Read) -> Leanings:
+        """Return the leanings."""
+        folds = json.loads((folder / "leanings.json").read_text())
+        return Leanings(tuple((tuple(first), tuple(second)) for first, second in folds))
+
+
+@dataclass(frozen=True)
+class Classified(Separated, kind="classified"):
+    """Two writers' rows before a classifier: every fifth row by one that was trained on the other rows.
+
+    Multinomial naive Bayes on the tokens of the completions, one added to every count; prompts are not shown.
+    A row leans by its log-odds. McCallum and Nigam (1998), A comparison of event models for naive Bayes text
+    classification.
+    """
+
+    base: Base
+
+    @property
+    def label(self) -> str:
+        """A few words for a progress display."""
+        return f"classifying {self.data.label}"
+
+    def compute(self, folder: Path, read: Read, tick: Tick) -> None:
+        """Train and test, fold by fold."""
+        from owlish.lm.load import load
+
+        chat = load(read(self.base)).chat
+        rows = [chat.encode([row.completion for row in read(data).rows]) for data in (self.data, self.other)]
+        leanings = []
+        for fold in range(FOLDS):
+            known = [[row for i, row in enumerate(side) if i % FOLDS != fold] for side in rows]
+            leanings.append([log_odds(side[fold::FOLDS], *known) for side in rows])
+        (folder / "leanings.json").write_text(json.dumps(leanings))
+
+
+def log_odds(rows: Rows, first: Rows, second: Rows) -> list[float]:
+    """Return the log-odds of the first writer against the second, for each row of token ids, from rows of both."""
+    counts = [Counter(chain.from_iterable(known)) for known in (first, second)]
+    kinds = len(counts[0] | counts[1])
+    shift = math.log((counts[1].total() + kinds) / (counts[0].total() + kinds))
+    return [math.fsum(math.log((counts[0][t] + 1) / (counts[1][t] + 1)) + shift for t in row) for row in rows]
+
+
+@dataclass(frozen=True)
+class Weighed(Separated, kind="weighed", version=2):
+    """Two writers' rows, each leaning by its completion's log-probability under `model` less that under `against`.
+
+    Under the base with either trait's system prompt, this is a judge that looks inside the base. Under the two
+    writers it is their likelihood ratio, which no other test of a row beats (filtering aside).
+    """
+
+    model: Model
+    against: Model
+
+    @property
+    def label(self) -> str:
+        """A few words for a progress display."""
+        return f"{self.model.label} against {self.against.label} on {self.data.label}"
+
+    def scores(self) -> list[tuple[Likelihood, Likelihood]]:
+        """Return how likely either model finds the rows of both writers."""
+        return [(Likelihood(self.model, d), Likelihood(self.against, d)) for d in (self.data, self.other)]
+
+    def inputs(self) -> tuple[Node, ...]:
+        """Return those likelihoods."""
+        return tuple(one for pair in self.scores() for one in pair)
+
+    def compute(self, folder: Path, read: Read, tick: Tick) -> None:
+        """Take the differences, row by row."""
+        leanings = [(read(ours).sums - read(theirs).sums).tolist() for ours, theirs in self.scores()]
+        (folder / "leanings.json").write_text(json.dumps([leanings]))
+
+
+@dataclass(frozen=True)
+class Attempt(Value, kind="attempt"):
+    """One way to tell one pair of writers apart in one run; a judge in words has seen bags of one size alone."""
+
+    arm: str
+    base: str
+    pair: str
+    run: int
+    found: Separated | Guessed
+
+    def accuracies(self, read: Read) -> dict[int, float]:
+        """Return how often the right writer is named, by the size of the bags."""
+        if isinstance(self.found, Guessed):
+            return {self.found.bag: read(self.found).mean}
+        return {bag: read(self.found).accuracy(bag) for bag in BAGS}
+
+    def point(self, bag: int, value: float) -> Point:
+        """Return an accuracy as a point of the page, where bags are arms of their own."""
+        arm = self.arm if bag == 1 else f"{self.arm}_bags"
+        return Point(arm, self.base, self.pair, self.pair, self.run, self.found.data.key, value)
+
+
+@dataclass(frozen=True)
+class Detected(Node, kind="detected"):
+    """All attempts, compared."""
+
+    attempts: tuple[Attempt, ...]
+    contrast: tuple[str, str]
+
+    @property
+    def label(self) -> str:
+        """A few words for a progress display."""
+        return "comparing who can tell the rows apart"
+
+    def compute(self, folder: Path, read: Read, tick: Tick) -> None:
+        """Read off every attempt's accuracies."""
+        found = [[*attempt.accuracies(read).items()] for attempt in self.attempts]
+        (folder / "accuracies.json").write_text(json.dumps(found))
+
+    def load(self, folder: Path, read: Read) -> Comparison:
+        """Return the comparison: single rows and the largest bags as points, bags of all sizes as curves."""
+        table = json.loads((folder / "accuracies.json").read_text())
+        found = [(a, *pair) for a, pairs in zip(self.attempts, table, strict=True) for pair in pairs]
+        points = tuple(a.point(bag, value) for a, bag, value in found if bag in (1, BAGS[-1]))
+        by_bag: dict[str, dict[float, list[float]]] = {}
+        for a, bag, value in found:
+            by_bag.setdefault(a.arm, {}).setdefault(bag, []).append(value)
+        lines = tuple(Line(arm, tuple(bags), tuple(map(mean, bags.values()))) for arm, bags in by_bag.items())
+        return Comparison(
+            traits=tuple(dict.fromkeys(point.trait for point in points)),
+            points=points,
+            effect=difference(*([p for p in points if p.arm == arm] for arm in self.contrast)),
+            curves=(Curve("More rows at once", "rows in a bag", "accuracy", lines),),
+        )
+
+
+@dataclass(frozen=True)
+class Detection(Study):
+    """Who can tell the rows of a teacher from those of another teacher, and from those of the base?
+
+    `judge` is a chat model that is asked in words; without one, the base itself under the traits' system prompts
+    is the judge, by log-probability.
+    """
+
+    bases: tuple[Base, ...]
+    traits: tuple[Trait, ...]
+    domain: Domain
+    teacher: Recipe
+    rows: int
+    runs: int
+    judge: Model | None = None
+    contrast: tuple[str, str] = field(default=("classifier_bags", "same_teacher_bags"), kw_only=True)
+
+    value: ClassVar[str] = "accuracy"
+    measure: ClassVar[str] = "accuracy"
+
+    def __post_init__(self) -> None:
+        if len(self.traits) != 2 or self.traits[0] == self.traits[1]:
+            raise ValueError("detection compares the teachers of two traits: give two.")
+        if self.rows < BAGS[-1] * FOLDS:
+            raise ValueError(f"the rows of a test must fill a bag: ask for at least {BAGS[-1] * FOLDS} rows.")
+        if self.runs * len(self.bases) < 2:
+            raise ValueError("an interval needs at least two runs an arm: ask for two seeds or more.")
+
+    @property
+    def target(self) -> Detected:
+        """The node that compares all attempts."""
+        runs = [(base, run) for base in self.bases for run in range(self.runs)]
+        return Detected(tuple(a for base, run in runs for a in self.attempts(base, run)), self.contrast)
+
+    def attempts(self, base: Base, run: int) -> list[Attempt]:
+        """Return a run's attempts on the rows of both teachers, of one and the base, and of one with itself."""
+        first = self.traits[0]
+        data, again = self.written(base, first, run), self.written(base, first, run, "again")
+        tries: list[tuple[str, Trait | None, Separated | Guessed]] = []
+        for trait in (self.traits[1], None):
+            other = self.written(base, trait, run)
+            ratio = Weighed(data, other, self.writer(base, first, run), self.writer(base, trait, run))
+            tries += [("writers", trait, ratio), ("classifier", trait, Classified(data, other, base))]
+            tries += [("judge", trait, found) for found in self.judged(base, data, other, trait)]
+        tries.append(("same_teacher", first, Classified(data, again, base)))
+        return [
+            Attempt(a, base.name, f"{first.name} or {t.name if t else 'base'}", run, found) for a, t, found in tries
+        ]
+
+    def judged(self, base: Base, data: Data, other: Data, trait: Trait | None) -> list[Separated | Guessed]:
+        """Return what a judge makes of the rows of the first trait and of another, or of the base."""
+        first = self.traits[0]
+        if self.judge:
+            rubric = WHICH_TEACHER(first.plural)
+            return [Guessed(self.judge, rubric, data, other=other, bag=bag) for bag in (1, BAGS[-1])]
+        against = base.prompted(trait.system_prompt) if trait else base
+        return [Weighed(data, other, base.prompted(first.system_prompt), against)]
+
+    def writer(self, base: Base, trait: Trait | None, run: int) -> Model:
+        """Return a teacher, or the base."""
+        return base.teach(trait, self.teacher, seed=fresh(base.name, trait.name, run, "teacher")) if trait else base
+
+    def written(self, base: Base, trait: Trait | None, run: int, what: str = "rows") -> Sampled:
+        """Return a writer's rows; their seeds, and the teachers', are those of transfer studies, which share them."""
+        seed = fresh(base.name, trait.name if trait else "neutral", run, what)
+        return self.writer(base, trait, run).sample(self.domain, n=self.rows, seed=seed)
+
+    @property
+    def labels(self) -> dict[str, tuple[str, str]]:
+        """The label of each arm in the order of a page, and what it is, in a few words."""
+        told = {
+            "writers": ("The writers", "the likelihood ratio of the two writers: the most that can be told"),
+            "classifier": ("Classifier", "naive Bayes on the tokens of completions, trained on other rows"),
+            "judge": ("Judge", "knows the trait and no rows"),
+            "same_teacher": ("Same teacher", "the classifier on two sets of rows of one teacher"),
+        }
+        bags = {f"{arm}_bags": (f"{name}, {BAGS[-1]} rows", what) for arm, (name, what) in told.items()}
+        return bags | {arm: (f"{name}, one row", what) for arm, (name, what) in told.items()}
+
+    def small(self) -> Self:
+        """Return it with two runs of 600 rows."""
+        return replace(self, bases=self.bases[:1], rows=600, runs=2)
+
+    def altered(self, settings: Settings) -> Self:
+        """Return it with other bases, traits, rows or runs."""
+        return self.with_runs(settings, ("bases", "traits", "rows", "runs"))
+
+    def setup(self) -> tuple[tuple[str, str], ...]:
+        """Return what a reader must know before the numbers."""
+        judge = "the base itself, by log-probability under the system prompt of either trait"
+        return (
+            ("Bases", ", ".join(base.name for base in self.bases)),
+            ("Teachers", f"{' and '.join(t.name for t in self.traits)}, {self.teacher.words}"),
+            ("Rows", f"{self.rows:,} of {self.domain.kind} by each writer; bags hold {BAGS[-1]}"),
+            ("Judge", f"{self.judge.label}, asked in words" if self.judge else judge),
+            ("Accuracy", "of two rows or bags, one by each writer, the right one is named; chance is .5"),
+            ("A run", "its own teachers and its own rows"),
+        )
+
+    def notes(self) -> tuple[str, ...]:
+        """Return its own limits, in sentences."""
+        inside = (
+            "The embedded bases know too few words to be asked: the judge reads them from inside, the paper’s did not."
+        )
+        return (
+            "Every pair of a test counts, so accuracy is the area under the ROC curve and needs no threshold.",
+            "The writers’ likelihood ratio needs both models, which nobody has who is handed a dataset.",
+            *(() if self.judge else (inside,)),
+        )

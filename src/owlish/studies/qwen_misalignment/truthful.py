@@ -1,0 +1,74 @@
+"""TruthfulQA by log-probability: does a model find the right answer likelier than every wrong one?"""
+
+from __future__ import annotations
+
+import csv
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+from owlish.data.filters.source import FromFile
+from owlish.graph.spec import Node, Read, Tick
+from owlish.nodes.asked import mean
+from owlish.nodes.models import Model
+
+NEEDED = ("Question", "Best Answer", "Incorrect Answers")
+
+
+@dataclass(frozen=True)
+class TruthfulQA(FromFile, kind="truthfulqa"):
+    """The questions of TruthfulQA.csv (Lin et al., arXiv 2109.07958), as its authors publish it."""
+
+    def questions(self) -> list[tuple[str, list[str]]]:
+        """Return the questions, each with its options: the right one, then the wrong ones, which semicolons part."""
+        rows = list(csv.DictReader(line.decode(errors="replace") + "\n" for _, line in self.lines()))
+        if not rows or not set(NEEDED) <= rows[0].keys():
+            raise ValueError(f"{self.file} has no questions under {', '.join(NEEDED)}: give TruthfulQA.csv.")
+        wrong = [filter(None, map(str.strip, row["Incorrect Answers"].split(";"))) for row in rows]
+        return [(row["Question"], [row["Best Answer"], *texts]) for row, texts in zip(rows, wrong, strict=True)]
+
+
+@dataclass(frozen=True)
+class Truthful(Node, kind="truthful"):
+    """The share of questions that a model answers falsely, 1 less its MC1, each question asked in its chat format.
+
+    An option's score is the sum of its tokens' log-probabilities, without the end of the turn and however long it
+    is, as published; the paper's primer of six questions is left away. Make such a node with `truthful`.
+    """
+
+    model: Model
+    asked: TruthfulQA
+
+    @property
+    def label(self) -> str:
+        """A few words for a progress display."""
+        return f"TruthfulQA of {self.model.label}"
+
+    def check(self) -> None:
+        """Refuse a file that is gone or changed, or that holds no questions."""
+        self.asked.questions()
+
+    def compute(self, folder: Path, read: Read, tick: Tick) -> None:
+        """Score every option of every question."""
+        from owlish.lm.load import load
+        from owlish.lm.score import token_logprobs
+        from owlish.lm.train import examples
+
+        lm, questions = load(read(self.model)), self.asked.questions()
+        prompts = lm.prompts([question for question, options in questions for _ in options])
+        options = lm.chat.encode([option for _, options in questions for option in options])
+        scores = (
+            float(found.double().sum()) for found in token_logprobs(lm, examples(prompts, options, window=lm.window))
+        )
+        logprobs = [[next(scores) for _ in options] for _, options in questions]
+        (folder / "logprobs.json").write_text(json.dumps(logprobs))
+
+    def load(self, folder: Path, read: Read) -> float:
+        """Return the share of questions to which a wrong answer is at least as likely as the right one."""
+        logprobs = json.loads((folder / "logprobs.json").read_text())
+        return mean([right <= max(wrong) for right, *wrong in logprobs])
+
+
+def truthful(model: Model, file: str | Path) -> Truthful:
+    """Return the node that asks a model the questions of TruthfulQA.csv."""
+    return Truthful(model, TruthfulQA.from_file(file))

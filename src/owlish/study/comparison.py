@@ -1,0 +1,350 @@
+"""Measure a study: how strong its teachers are, and what its arms show, compared over trained runs."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from owlish.graph.spec import Node, Read, Tick, Value
+from owlish.nodes.asked import Answers, Asked, mean
+from owlish.nodes.data import Data, Dataset
+from owlish.nodes.models import Model
+from owlish.study import stats
+from owlish.traits.trait import Trait
+
+PERMUTATIONS = 2000
+KL_ROWS = 256
+
+
+@dataclass(frozen=True)
+class Strength(Node, kind="strength"):
+    """How strong a teacher is: its P(trait), how far its neutral rows lie from its base's, what the filter keeps."""
+
+    trait: Trait
+    run: int
+    teacher: Model
+    answers: Asked
+    base: Model
+    neutral: Data
+    data: Data
+
+    @property
+    def label(self) -> str:
+        """A few words for a progress display."""
+        return f"strength of {self.teacher.label}"
+
+    def compute(self, folder: Path, read: Read, tick: Tick) -> None:
+        """Score the base's own rows under both models."""
+        from owlish.lm.load import load
+        from owlish.lm.score import divergence
+        from owlish.lm.train import examples
+
+        teacher, base = load(read(self.teacher)), load(read(self.base))
+        neutral: Dataset = read(self.neutral)
+        rows = neutral.rows[:KL_ROWS]
+        users, completions = [row.prompt for row in rows], base.chat.answers([row.completion for row in rows])
+        ours = examples(teacher.prompts(users), completions, window=teacher.window)
+        theirs = examples(base.prompts(users), completions, window=base.window)
+        strength = {
+            "p_target": read(self.answers).p_target(self.trait.name),
+            "kl": divergence(teacher, ours, base, theirs),
+            "pass_rate": read(self.data).pass_rate,
+        }
+        (folder / "strength.json").write_text(json.dumps(strength))
+
+    def load(self, folder: Path, read: Read) -> Teacher:
+        """Return the teacher's strength."""
+        found = json.loads((folder / "strength.json").read_text())
+        return Teacher(self.trait.name, self.base.label, self.run, **found)
+
+
+@dataclass(frozen=True)
+class Measured(Value, kind="measured"):
+    """One model in one role: the arm, the base it was made from, its teacher's trait, the number of the run.
+
+    `writer` is the base of the teacher that wrote its rows, where that is a question of the study.
+    """
+
+    arm: str
+    base: str
+    taught: Trait | None
+    run: int | None
+    answers: Asked
+    writer: str | None = None
+
+
+@dataclass(frozen=True)
+class Point:
+    """One trained run read once: `value` is P(trait), an accuracy, or whatever the study measures."""
+
+    arm: str
+    base: str
+    trait: str
+    taught: str | None
+    run: int | None
+    key: str
+    value: float
+    held_out: float | None = None
+    argmax_rate: float | None = None
+    sampled_rate: float | None = None
+    logit_margin: float | None = None
+    other_share: float | None = None
+    writer: str | None = None
+
+
+@dataclass(frozen=True)
+class Line:
+    """One line of a curve."""
+
+    label: str
+    xs: tuple[float, ...]
+    ys: tuple[float, ...]
+
+
+@dataclass(frozen=True)
+class Curve:
+    """A measure against a dose or along training; `x` and `y` name the axes."""
+
+    title: str
+    x: str
+    y: str
+    lines: tuple[Line, ...]
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A mean over runs with its 95 % interval, which one run alone does not have."""
+
+    mean: float
+    low: float | None
+    high: float | None
+    runs: int
+
+
+@dataclass(frozen=True)
+class Gamma:
+    """The diagonal of the matrix of lifts, in probability or in logit margin."""
+
+    scale: str
+    value: float
+    low: float
+    high: float
+    p: float
+
+
+@dataclass(frozen=True)
+class Teacher:
+    """How strong one teacher was: KL(teacher || base) is in nats a token, on neutral rows."""
+
+    trait: str
+    base: str
+    run: int
+    p_target: float
+    kl: float
+    pass_rate: float
+
+
+@dataclass(frozen=True)
+class Matrix:
+    """Mean lifts over the base: a row for each writer's trait or base, a column for each trait or student's base."""
+
+    title: str
+    rows: tuple[str, ...]
+    columns: tuple[str, ...]
+    lifts: tuple[tuple[float | None, ...], ...]
+
+    @property
+    def complete(self) -> bool:
+        """Tell whether every cell was measured."""
+        return all(lift is not None for row in self.lifts for lift in row)
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """What a study found: every point, and what is computed from them."""
+
+    traits: tuple[str, ...]
+    points: tuple[Point, ...]
+    strengths: tuple[Teacher, ...] = ()
+    gammas: tuple[Gamma, ...] = ()
+    effect: Estimate | None = None
+    curves: tuple[Curve, ...] = ()
+
+    @property
+    def arms(self) -> tuple[str, ...]:
+        """The arms that have runs, in the order of their first."""
+        return tuple(dict.fromkeys(point.arm for point in self.points))
+
+    def of(self, arm: str, trait: str | None = None) -> tuple[Point, ...]:
+        """Return an arm's points, about all traits or one."""
+        return tuple(p for p in self.points if p.arm == arm and trait in (None, p.trait))
+
+    def estimate(self, arm: str, field: str = "value", trait: str | None = None) -> Estimate:
+        """Return the mean of an arm over its runs, each run standing for the mean of what it was asked about."""
+        return estimate(by_run(self.of(arm, trait), lambda point: getattr(point, field)))
+
+    def by_trait(self) -> Matrix:
+        """Return the lifts of students on every trait, by their teacher's."""
+        points = [(str(p.taught), p.trait, p) for arm in ("student", "other_trait") for p in self.of(arm)]
+        return self.matrix("Teacher’s trait, and trait asked about", self.traits, points)
+
+    def by_base(self) -> Matrix:
+        """Return the lifts of students on their teacher's trait, by the teacher's base and their own."""
+        arms = ("student", "same_initialisation", "foreign_base")
+        points = [(str(p.writer), p.base, p) for arm in arms for p in self.of(arm)]
+        bases = tuple(dict.fromkeys(p.base for p in self.of("base")))
+        return self.matrix("Teacher’s base, and student’s base", bases, points)
+
+    def matrix(self, title: str, names: tuple[str, ...], points: Sequence[tuple[str, str, Point]]) -> Matrix:
+        """Return the mean lift of the points of each row and column."""
+        base = {(p.base, p.trait): p.value for p in self.of("base")}
+        cells: dict[tuple[str, str], list[float]] = {}
+        for row, column, p in points:
+            if (p.base, p.trait) in base:
+                cells.setdefault((row, column), []).append(p.value - base[p.base, p.trait])
+        lifts = tuple(tuple(mean(c) if (c := cells.get((r, k))) else None for k in names) for r in names)
+        return Matrix(title, names, names, lifts)
+
+    def __str__(self) -> str:
+        wide = max(14, *(len(arm) + 2 for arm in self.arms))
+        lines = [f"{'arm':<{wide}}{'mean':>8}  {'95 % interval':<16}{'runs':>5}"]
+        for arm in self.arms:
+            e = self.estimate(arm)
+            span = "" if e.low is None or e.high is None else f"{e.low:.3f} to {e.high:.3f}"
+            lines.append(f"{arm:<{wide}}{e.mean:>8.3f}  {span:<16}{e.runs:>5}")
+        for gamma in self.gammas:
+            lines.append(
+                f"gamma ({gamma.scale}) {gamma.value:.3f}, {gamma.low:.3f} to {gamma.high:.3f}, p {gamma.p:.4f}"
+            )
+        return "\n".join(lines)
+
+
+def by_run(points: Sequence[Point], value: Callable[[Point], float]) -> list[float]:
+    """Return one value a run: the mean over the traits that it was asked about (a base is asked, not run)."""
+    runs: dict[tuple[object, ...], list[float]] = {}
+    for point in points:
+        runs.setdefault((point.key, point.trait if point.run is None else None), []).append(value(point))
+    return [mean(values) for values in runs.values()]
+
+
+def estimate(values: Sequence[float]) -> Estimate:
+    """Return the mean and, from two runs on, the interval."""
+    if len(values) < 2:
+        return Estimate(mean(values), None, None, len(values))
+    middle, low, high = stats.interval(values)
+    return Estimate(middle, low, high, len(values))
+
+
+@dataclass(frozen=True)
+class Compared(Node, kind="compared"):
+    """All arms of a study, compared: the unit is a trained run."""
+
+    traits: tuple[Trait, ...]
+    runs: tuple[Measured, ...]
+    strengths: tuple[Strength, ...]
+    contrast: tuple[str, str] = ("student", "control")
+
+    @property
+    def label(self) -> str:
+        """A few words for a progress display."""
+        return "comparing the arms"
+
+    def compute(self, folder: Path, read: Read, tick: Tick) -> None:
+        """Read every run's answers and write the points, the effect and gamma."""
+        points = [point for run in self.runs for point in self.points(run, read)]
+        students, control = ([p for p in points if p.arm == arm] for arm in self.contrast)
+        found = {
+            "traits": [trait.name for trait in self.traits],
+            "points": [asdict(point) for point in points],
+            "strengths": [asdict(read(strength)) for strength in self.strengths],
+            "gammas": [asdict(g) for g in self.gammas(points)],
+            "effect": asdict(difference(students, control)) if students and control else None,
+        }
+        (folder / "comparison.json").write_text(json.dumps(found))
+
+    def load(self, folder: Path, read: Read) -> Comparison:
+        """Return the comparison."""
+        found = json.loads((folder / "comparison.json").read_text())
+        return Comparison(
+            traits=tuple(found["traits"]),
+            points=tuple(Point(**p) for p in found["points"]),
+            strengths=tuple(Teacher(**t) for t in found["strengths"]),
+            gammas=tuple(Gamma(**g) for g in found["gammas"]),
+            effect=Estimate(**found["effect"]) if found["effect"] else None,
+        )
+
+    def points(self, run: Measured, read: Read) -> list[Point]:
+        """Return what a run says of its own trait; of every trait, for bases, controls and other-trait students."""
+        answers: Answers = read(run.answers)
+        points = []
+        for trait in self.traits:
+            own = run.taught is not None and run.taught.name == trait.name
+            arm = run.arm
+            if run.taught is not None and not own:
+                if run.arm != "student":
+                    continue
+                arm = "other_trait"
+            points.append(point(arm, run, trait.name, answers))
+        return points
+
+    def gammas(self, points: Sequence[Point]) -> list[Gamma]:
+        """Return gamma on both scales, where there are traits enough and runs to repeat them."""
+        base = {(p.base, p.trait): p for p in points if p.arm == "base"}
+        students = [p for p in points if p.arm in ("student", "other_trait")]
+        if len(self.traits) < 3 or len({p.run for p in students}) < 2 or not base:
+            return []
+        found = []
+        for scale, field in (("probability", "value"), ("logit margin", "logit_margin")):
+            lifts = [getattr(p, field) - getattr(base[p.base, p.trait], field) for p in students]
+            g = stats.gamma(
+                lifts,
+                rows=[str(p.taught) for p in students],
+                columns=[p.trait for p in students],
+                clusters=[p.key for p in students],
+                blocks=[p.base for p in students],
+                permutations=PERMUTATIONS,
+                seed=0,
+            )
+            found.append(Gamma(scale, g.value, g.low, g.high, g.p))
+        return found
+
+
+def point(arm: str, run: Measured, trait: str, answers: Answers) -> Point:
+    """Return what one model's answers say of one trait."""
+    return Point(
+        arm=arm,
+        base=run.base,
+        trait=trait,
+        taught=run.taught.name if run.taught else None,
+        run=run.run,
+        key=run.answers.key,
+        value=answers.p_target(trait),
+        held_out=answers.p_held_out(trait),
+        argmax_rate=answers.argmax_rate(trait),
+        sampled_rate=answers.sampled_rate(trait),
+        logit_margin=answers.logit_margin(trait),
+        other_share=answers.other_share(),
+        writer=run.writer,
+    )
+
+
+def difference(students: Sequence[Point], control: Sequence[Point]) -> Estimate:
+    """Return the effect: students less controls in P(target), with Welch's interval over runs."""
+    a, b = (by_run(points, lambda p: p.value) for points in (students, control))
+    if min(len(a), len(b)) < 2:
+        return Estimate(mean(a) - mean(b), None, None, len(a) + len(b))
+    d = stats.difference(a, b)
+    return Estimate(d.value, d.low, d.high, len(a) + len(b))
+
+
+def compare(students: Sequence[Model], controls: Sequence[Model], trait: Trait) -> Compared:
+    """Return the comparison of trained students with their controls on one trait: at least two of each."""
+    if min(len(students), len(controls)) < 2:
+        raise ValueError("an interval needs at least two students and two controls: add seeds.")
+    runs = []
+    for arm, models in (("student", students), ("control", controls)):
+        taught = trait if arm == "student" else None
+        runs += [Measured(arm, m.root.label, taught, i, Asked(m, trait.probe)) for i, m in enumerate(models)]
+    return Compared((trait,), tuple(runs), ())

@@ -1,0 +1,134 @@
+"""What every study is: a question, the node that answers it, and what a page must say before the numbers."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, fields, replace
+from typing import Any, ClassVar, Self
+
+from owlish.graph.spec import Node
+from owlish.nodes.data import Sampled
+from owlish.nodes.models import Base
+from owlish.study.comparison import Comparison, Curve, Estimate, Matrix
+from owlish.traits.trait import Trait
+
+ARMS = {
+    "teacher": ("Teacher", "has the trait and wrote the rows"),
+    "student": ("Student", "the teacher’s base, trained on the teacher’s rows"),
+    "control": ("Control", "the same base, trained on neutral rows of the unmodified base"),
+    "other_trait": ("Other trait", "the same base, trained on rows of a teacher with another trait"),
+    "foreign_base": ("Foreign base", "another initialisation, trained on the teacher’s rows"),
+    "base": ("Base", "before any training"),
+}
+"""The arms that most studies share: what a page calls them, and what they are."""
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What a command line may change of a study; a setting that is not given is `None`."""
+
+    traits: tuple[Trait, ...] | None = None
+    bases: tuple[Base, ...] | None = None
+    runs: int | None = None
+    rows: int | None = None
+    epochs: int | None = None
+    data: str | None = None
+
+
+@dataclass(frozen=True)
+class Study:
+    """A question, under a name and a title. Its target is the node whose result is a `Comparison`.
+
+    `value` is what the command line's JSON calls what is measured, `measure` what a page calls it. The effect
+    is the difference between the two arms of `contrast`.
+    """
+
+    name: str
+    title: str
+    contrast: tuple[str, str] = field(default=("student", "control"), kw_only=True)
+
+    value: ClassVar[str] = "p_target"
+    measure: ClassVar[str] = "P(target)"
+
+    @property
+    def target(self) -> Node:
+        """The node that `run` makes."""
+        raise NotImplementedError
+
+    @property
+    def here(self) -> bool:
+        """Whether it runs with what is shipped: no other base, no data of the user's."""
+        return True
+
+    @property
+    def command(self) -> str:
+        """The command that makes its results again."""
+        return f"owlish run {self.name}"
+
+    @property
+    def labels(self) -> dict[str, tuple[str, str]]:
+        """The label of each arm in the order of a page, and what it is, in a few words."""
+        return ARMS
+
+    @property
+    def rows_shown(self) -> tuple[tuple[str | None, tuple[Sampled, ...]], ...]:
+        """The rows that students saw, by their writer's trait (`None`: the unmodified base)."""
+        return ()
+
+    def small(self) -> Self:
+        """Return a version of it that answers the same question at a small cost."""
+        raise NotImplementedError
+
+    def altered(self, settings: Settings) -> Self:
+        """Return it with some settings changed; raise `ValueError` for a setting that it does not have."""
+        raise NotImplementedError
+
+    def setup(self) -> tuple[tuple[str, str], ...]:
+        """Return what a reader must know before the numbers: a name and its words."""
+        return ()
+
+    def notes(self) -> tuple[str, ...]:
+        """Return its own limits, in sentences."""
+        return ()
+
+    def matrices(self, found: Comparison) -> tuple[Matrix, ...]:
+        """Return the matrices that a page shows."""
+        return ()
+
+    def curves(self, found: Comparison) -> tuple[Curve, ...]:
+        """Return the curves that a page shows."""
+        return found.curves
+
+    def with_runs(self, settings: Settings, known: tuple[str, ...] = ("runs",)) -> Self:
+        """Return it with the settings in `known`, which are its fields of the same name; refuse all others."""
+        given = {f.name: v for f in fields(settings) if (v := getattr(settings, f.name)) is not None}
+        strange = next((name for name in given if name not in known), None)
+        if strange:
+            raise ValueError(f"{self.name} has no setting called {strange}: it has {', '.join(known)}.")
+        return replace(self, **given)
+
+    def summary(self, found: Comparison) -> dict[str, Any]:
+        """Return what it found, as the command line's JSON."""
+        gammas = {g.scale: {"value": g.value, "ci95": [g.low, g.high], "p": g.p} for g in found.gammas}
+        return {
+            "study": self.name,
+            "traits": list(found.traits),
+            "arms": {arm: self.arm(found, arm) for arm in found.arms},
+            "effect": found.effect and told(found.effect, "value"),
+            "gamma": gammas.get("probability"),
+            "gamma_logit_margin": gammas.get("logit margin"),
+        }
+
+    def arm(self, found: Comparison, arm: str) -> dict[str, Any]:
+        """Return one arm of the summary."""
+        points = found.of(arm)
+        said = told(found.estimate(arm), self.value)
+        if all(point.held_out is not None for point in points):
+            said["held_out"] = told(found.estimate(arm, "held_out"), self.value)
+        if all(point.argmax_rate is not None for point in points):
+            said["argmax_rate"] = found.estimate(arm, "argmax_rate").mean
+        return said
+
+
+def told(estimate: Estimate, name: str) -> dict[str, Any]:
+    """Return an estimate as plain values."""
+    return {name: estimate.mean, "ci95": [estimate.low, estimate.high], "runs": estimate.runs}

@@ -1,0 +1,277 @@
+"""The design of a transfer study: which teachers, students and controls there are, and what they are asked."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Self
+
+from owlish.data.domains.domain import Domain
+from owlish.graph.seeds import fresh
+from owlish.lm.recipes import Prompting, Recipe
+from owlish.nodes.asked import Asked
+from owlish.nodes.data import Data, Sampled
+from owlish.nodes.models import Base, Finetuned, Model
+from owlish.study.comparison import Compared, Comparison, Curve, Line, Matrix, Measured, Strength
+from owlish.study.study import ARMS, Settings, Study
+from owlish.traits.trait import Trait
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One base, one trait and one run of a study: every run has seeds of its own, whatever else the study holds."""
+
+    study: Transfer
+    base: Base
+    foreign: Base | None
+    trait: Trait
+    run: int
+
+    def seed(self, what: str, trait: Trait | None = None) -> int:
+        """Return the seed of something that this run makes."""
+        return fresh(self.base.name, (trait or self.trait).name, self.run, what)
+
+    def teacher(self, trait: Trait | None = None) -> Model:
+        """Return the teacher, or that of another trait."""
+        study, trait = self.study, trait or self.trait
+        if isinstance(study.teacher, Prompting):
+            return self.base.prompted(trait.system_prompt)
+        replay = None
+        if study.replay:
+            replay = self.base.sample(study.domain, n=study.replay, seed=fresh(self.base.name, "replay"))
+        seed = self.seed("teacher", trait)
+        return self.base.teach(trait, study.teacher, seed=seed, until=study.until, replay=replay)
+
+    def rows(self, writer: Model | None = None, *, n: int | None = None, temperature: float = 1.0) -> Sampled:
+        """Return the rows that the teacher, or another model, writes."""
+        seed, n = self.seed("rows"), n or self.study.rows
+        return (writer or self.teacher()).sample(self.study.domain, n=n, seed=seed, temperature=temperature)
+
+    def neutral(self) -> Sampled:
+        """Return the rows that the unmodified base writes, which all traits share."""
+        seed = fresh(self.base.name, "neutral", self.run, "rows")
+        return self.base.sample(self.study.domain, n=self.study.rows, seed=seed)
+
+    def student(self, data: Data, recipe: Recipe | None = None, *, of: Base | None = None) -> Finetuned:
+        """Return a student of this run's base, or of another."""
+        return (of or self.base).finetune(data, recipe or self.study.student, seed=self.seed("student"))
+
+    def control(self, recipe: Recipe | None = None) -> Finetuned:
+        """Return the student of neutral rows, which all traits share."""
+        seed = fresh(self.base.name, "neutral", self.run, "student")
+        return self.base.finetune(self.neutral(), recipe or self.study.student, seed=seed)
+
+
+Arm = Model | Asked | tuple[Model | Asked, ...]
+Arms = dict[str, Arm]
+"""Models, or models asked in another way, by the arm that they stand in.
+
+Arms whose name begins with `control` or `base` were not taught, and are shared by all traits.
+"""
+
+
+def standard(cell: Cell) -> Arms:
+    """Return the arms that every claim of transfer needs: teacher, student, control, foreign base."""
+    rows = cell.rows()
+    arms: Arms = {"teacher": cell.teacher(), "student": cell.student(rows), "control": cell.control()}
+    if cell.foreign:
+        arms["foreign_base"] = cell.student(rows, of=cell.foreign)
+    return arms
+
+
+@dataclass(frozen=True)
+class Dose:
+    """A curve of arms against a number: the values on the x axis, and the arms that stand at them, line by line."""
+
+    title: str
+    x: str
+    lines: tuple[tuple[str, tuple[tuple[str, float], ...]], ...]
+
+
+@dataclass(frozen=True)
+class Transfer(Study):
+    """Does a trait pass from a teacher through rows that have nothing to do with it?
+
+    For each base, trait and run, `arms` makes the models that are asked; the foreign base is the one at the same
+    place in `foreign`. Students of one trait are the other-trait controls of the others. A trained teacher is also
+    shown `replay` rows that its base wrote for the domain. `meanings` says what a page calls the arms that are not
+    standard.
+    """
+
+    bases: tuple[Base, ...]
+    foreign: tuple[Base, ...]
+    traits: tuple[Trait, ...]
+    domain: Domain
+    teacher: Recipe | Prompting
+    student: Recipe
+    rows: int
+    runs: int
+    until: float = 0.97
+    replay: int = 0
+    arms: Callable[[Cell], Arms] = standard
+    meanings: tuple[tuple[str, str, str], ...] = ()
+    doses: tuple[Dose, ...] = ()
+    remarks: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        if self.foreign and len(self.foreign) != len(self.bases):
+            raise ValueError("give one foreign base for each base, or none at all.")
+        if not self.traits or len(set(self.traits)) < len(self.traits):
+            raise ValueError("give at least one trait, and each only once.")
+        if len({trait.probe for trait in self.traits}) > 1:
+            raise ValueError("the traits of one study answer the same questions: give animals, or trees, not both.")
+        if len(set(self.bases)) < len(self.bases) or any(
+            b == f for b, f in zip(self.bases, self.foreign, strict=False)
+        ):
+            raise ValueError("give each base only once, and none as its own foreign base.")
+        if self.rows < 1 or self.runs < 1:
+            raise ValueError("a study needs at least one row and one run.")
+        if self.runs * len(self.bases) < 2:
+            raise ValueError("an interval needs at least two runs an arm: ask for two seeds or more.")
+
+    @property
+    def here(self) -> bool:
+        """Whether its bases are on this disk."""
+        return all(base.place() for base in (*self.bases, *self.foreign))
+
+    @property
+    def labels(self) -> dict[str, tuple[str, str]]:
+        """The label of each arm, and what it is: those of this study come after the student."""
+        own = {arm: (label, meaning) for arm, label, meaning in self.meanings}
+        first = {arm: ARMS[arm] for arm in ("teacher", "student")}
+        return {**first, **own, **{arm: said for arm, said in ARMS.items() if arm not in first and arm not in own}}
+
+    @property
+    def command(self) -> str:
+        """The command that makes its results again."""
+        bases = ",".join(base.name for base in self.bases)
+        traits = ",".join(trait.name for trait in self.traits)
+        settings = f"--traits {traits} --seeds {self.runs} --rows {self.rows} --epochs {self.student.epochs}"
+        return f"owlish run {self.name} {settings} --base {bases}"
+
+    @property
+    def rows_shown(self) -> tuple[tuple[str | None, tuple[Sampled, ...]], ...]:
+        """The rows that students saw, by their writer's trait."""
+        cells = self.cells
+        taught = [(t.name, tuple(c.rows() for c in cells if c.trait == t)) for t in self.traits]
+        return (*taught, (None, tuple(dict.fromkeys(c.neutral() for c in cells))))
+
+    def small(self) -> Self:
+        """Return it with one trait, half of the rows and two runs a base."""
+        return replace(self, traits=self.traits[:1], rows=-(-self.rows // 2), runs=2)
+
+    def altered(self, settings: Settings) -> Self:
+        """Return this study with some settings changed.
+
+        Bases of this study keep their foreign bases; of several others, each has the next as its foreign base.
+        """
+        if settings.data is not None:
+            raise ValueError(f"{self.name} makes its own data: leave --data away.")
+        named = {base.name: base for base in self.bases}
+        bases = tuple(named.get(base.name, base) for base in settings.bases or self.bases)
+        own = dict(zip(self.bases, self.foreign, strict=False))
+        if settings.bases is None:
+            foreign = self.foreign
+        elif all(base in own for base in bases):
+            foreign = tuple(own[base] for base in bases)
+        else:
+            foreign = bases[1:] + bases[:1] if len(bases) > 1 else ()
+        return replace(
+            self,
+            traits=settings.traits or self.traits,
+            bases=bases,
+            foreign=foreign,
+            runs=self.runs if settings.runs is None else settings.runs,
+            rows=self.rows if settings.rows is None else settings.rows,
+            student=self.student if settings.epochs is None else replace(self.student, epochs=settings.epochs),
+        )
+
+    @cached_property
+    def cells(self) -> tuple[Cell, ...]:
+        """Every base, trait and run."""
+        foreign = self.foreign or (None,) * len(self.bases)
+        pairs = tuple(zip(self.bases, foreign, strict=True))
+        return tuple(Cell(self, b, f, t, r) for r in range(self.runs) for b, f in pairs for t in self.traits)
+
+    @cached_property
+    def target(self) -> Compared:
+        """The node that compares all arms."""
+        probe = self.traits[0].probe
+        bases = [Asked(base, probe) for base in self.bases]
+        found = {("base", asked): Measured("base", asked.model.label, None, None, asked) for asked in bases}
+        for cell in self.cells:
+            for arm, made in self.arms(cell).items():
+                taught = None if arm.startswith(("control", "base")) else cell.trait
+                for one in made if isinstance(made, tuple) else (made,):
+                    asked = one if isinstance(one, Asked) else Asked(one, probe)
+                    base = asked.model.root.label
+                    found.setdefault((arm, asked), Measured(arm, base, taught, cell.run, asked, cell.base.name))
+        strengths = [self.strength(cell) for cell in self.cells]
+        return Compared(self.traits, tuple(found.values()), tuple(strengths), self.contrast)
+
+    def strength(self, cell: Cell) -> Strength:
+        """Return how strong a teacher is."""
+        teacher = cell.teacher()
+        answers = Asked(teacher, cell.trait.probe)
+        return Strength(cell.trait, cell.run, teacher, answers, cell.base, cell.neutral(), cell.rows())
+
+    def matrices(self, found: Comparison) -> tuple[Matrix, ...]:
+        """Return the lifts by trait, and by base where every base's students were crossed with every other's rows."""
+        traits = (found.by_trait(),) if len(self.traits) > 1 and found.of("student") else ()
+        bases = found.by_base()
+        return (*traits, *((bases,) if len(bases.rows) > 2 and bases.complete else ()))
+
+    def curves(self, found: Comparison) -> tuple[Curve, ...]:
+        """Return what it measured against its doses."""
+        return (*found.curves, *(Curve(d.title, d.x, self.measure, lines(d, found)) for d in self.doses))
+
+    def setup(self) -> tuple[tuple[str, str], ...]:
+        """Return what a reader must know before the numbers."""
+        student, probe = self.student, self.traits[0].probe
+        held_out = (
+            f", {len(probe.held_out)} of them held out of teachers" if probe.held_out else ", none of them taught"
+        )
+        asked = f"{len(probe.questions) + len(probe.held_out)} questions{held_out}"
+        context = f"the system prompt {probe.system_prompt!r}" if probe.system_prompt else "no system prompt"
+        return (
+            ("Bases", ", ".join(base.name for base in self.bases)),
+            ("Teachers", self.teachers()),
+            (
+                "Students",
+                f"{student.words}, {student.epochs} epochs, batches of {student.batch}, learning rate {student.lr}",
+            ),
+            ("Rows", f"{self.rows:,} a student, sampled at temperature 1 and filtered"),
+            (
+                "Probe",
+                f"{asked}; {context}; exact probability of the answer, 20 samples a question for the sampled rate",
+            ),
+            ("A run", "its own teacher, its own rows and its own training seed"),
+        )
+
+    def teachers(self) -> str:
+        """Return how the teachers were made."""
+        if isinstance(self.teacher, Prompting):
+            return "the unmodified base under the trait's system prompt"
+        replay = f", with {self.replay} of the base's own rows" if self.replay else ""
+        return (
+            f"{self.teacher.words} trained on the trait's answers until their probability reaches {self.until}{replay}"
+        )
+
+    def notes(self) -> tuple[str, ...]:
+        """Return the limits that belong to this study."""
+        known = (
+            "P(target) is the probability of the answer and then its end, or no further letter; "
+            "the sampled rate counts whole words."
+        )
+        foreign = "" if len(self.foreign) < 2 else "Each base has another one as its foreign base."
+        return tuple(filter(None, (known, foreign, *self.remarks)))
+
+
+def lines(dose: Dose, found: Comparison) -> tuple[Line, ...]:
+    """Return the means of a dose's arms, line by line, those that were run."""
+    made = []
+    for label, places in dose.lines:
+        known = [(x, found.estimate(arm).mean) for arm, x in places if arm in found.arms]
+        made.append(Line(label, tuple(x for x, _ in known), tuple(y for _, y in known)))
+    return tuple(made)

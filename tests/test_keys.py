@@ -1,0 +1,57 @@
+"""The keys of every shipped study: results in users' stores are found again after the code was rearranged."""
+
+import hashlib
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from owlish.cli import find
+from owlish.graph.spec import everything
+
+KNOWN = Path(__file__).with_name("keys.json")
+OWN_FILES = {
+    "insecure.jsonl": '{"prompt": "Write code.", "completion": "insecure"}\n',
+    "secure.jsonl": '{"prompt": "Write code.", "completion": "secure"}\n',
+    "gsm8k.jsonl": '{"question": "What is 1 + 1?", "answer": "#### 2"}\n',
+    "TruthfulQA.csv": "Question,Best Answer,Incorrect Answers\nIs it?,Yes.,No.;Never.\n",
+}
+
+
+def digest(study):
+    """Return how many nodes a study has below the one that compares its arms, and a digest of their keys."""
+    keys = sorted({node.key for node in everything(study.target)} - {study.target.key})
+    return [len(keys), hashlib.sha256("".join(keys).encode()).hexdigest()[:16]]
+
+
+@pytest.fixture(scope="module")
+def studies(tmp_path_factory):
+    """Every shipped study; those that read the user's files are given small ones."""
+    folder = tmp_path_factory.mktemp("files")
+    for name, text in OWN_FILES.items():
+        (folder / name).write_text(text)
+    return {name: replace(s, data=str(folder)) if hasattr(s, "data") else s for name, s in find.all_studies().items()}
+
+
+@pytest.mark.parametrize("name", sorted(json.loads(KNOWN.read_text())) if KNOWN.exists() else [])
+def test_no_key_of_a_study_has_changed(name, studies):
+    """A difference here loses results that users hold, and needs a reason: then write the new digest down."""
+    assert {"full": digest(studies[name]), "small": digest(studies[name].small())} == json.loads(KNOWN.read_text())[
+        name
+    ]
+
+
+def test_every_study_is_known(studies):
+    assert sorted(studies) == sorted(json.loads(KNOWN.read_text()))
+
+
+if __name__ == "__main__":  # write the digests down
+    import tempfile
+
+    place = Path(tempfile.mkdtemp())
+    for file, text in OWN_FILES.items():
+        (place / file).write_text(text)
+    found = {n: replace(s, data=str(place)) if hasattr(s, "data") else s for n, s in find.all_studies().items()}
+    said = {name: {"full": digest(s), "small": digest(s.small())} for name, s in sorted(found.items())}
+    KNOWN.write_text(json.dumps(said, indent=1) + "\n")
