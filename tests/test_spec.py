@@ -41,6 +41,15 @@ def test_golden_keys():
     assert {node.key for node in golden} == set(golden.values())
 
 
+def test_a_caption_is_filled_in_from_the_fields():
+    base = Base("someone/model")
+    rows = base.sample(Numbers(), n=1_000, seed=1)
+    assert str(Asked(base.finetune(rows, NORMS, seed=2), owl.probe)) == (
+        "asking someone/model trained on 1,000 rows of numbers by someone/model"
+    )
+    assert str(Held(1)) == "held"
+
+
 def test_every_field_is_in_the_key():
     drawn = Drawn(1)
     others = [replace(drawn, seed=2), replace(drawn, parts=4), replace(drawn, wait=0.5)]

@@ -60,6 +60,7 @@ def test_a_study_can_be_planned_in_both_sizes(name):
         return  # its target names the user's files
     small, full = everything(study.small().target), everything(study.target)
     assert len(small) <= len(full)
+    assert all(str(node) != node.kind and "{" not in str(node) for node in full)
     assert all(word for pair in study.setup() for word in pair)
     assert set(study.contrast) <= set(study.labels)
 

@@ -48,6 +48,8 @@ CANNOT_SEE = (
 class Audited(Node, kind="audited"):
     """The verdict on a dataset: its readings, and the same readings of the reference."""
 
+    caption = "verdict on {shadow.data}"
+
     shadow: Shadow
     null: tuple[Shadow, ...]
     contrast: Contrast | None
@@ -56,21 +58,14 @@ class Audited(Node, kind="audited"):
     own: tuple[Likelihood, ...]
     reference: str | None
 
-    @property
-    def label(self) -> str:
-        """A few words for a progress display."""
-        return f"verdict on {self.shadow.data.label}"
-
     def inputs(self) -> tuple[Node, ...]:
         """Return the readings, and the directions along which rows and tokens are weighed."""
         return (*super().inputs(), *(self.contrast.moved if self.contrast else ()))
 
     def compute(self, folder: Path, read: Read, tick: Tick) -> None:
-        """Weigh the readings, and write the verdict down."""
         (folder / "verdict.json").write_text(json.dumps(self.verdict(read).json()))
 
     def load(self, folder: Path, read: Read) -> Verdict:
-        """Return the verdict."""
         return Verdict.of(json.loads((folder / "verdict.json").read_text()))
 
     def verdict(self, read: Read) -> Verdict:
@@ -80,7 +75,7 @@ class Audited(Node, kind="audited"):
         encoded = encode(lm, data.rows)
         references = [read(one) for one in self.null]
         likely, own = ([read(one) for one in some] for some in (self.likely, self.own))
-        lineage = kinship(likely, own, [one.model.label for one in self.likely[1:]])
+        lineage = kinship(likely, own, [str(one.model) for one in self.likely[1:]])
         found: tuple[Finding, ...] = ()
         if references and len(encoded.rows) >= FEWEST:
             found = findings(
@@ -107,8 +102,8 @@ class Audited(Node, kind="audited"):
             problems=problems(data, encoded.too_long, lm.window),
             cannot_see=CANNOT_SEE,
             version=version("owlish"),
-            data=shadow.data.label,
-            base=shadow.base.label,
+            data=str(shadow.data),
+            base=str(shadow.base),
             recipe=shadow.recipe.name,
             reference=self.reference,
             rule=RULE,
@@ -169,7 +164,7 @@ def audit(
     words = None
     if reference is not None:
         references = tuple(Part(reference, k, REFERENCES, rows) for k in range(REFERENCES))
-        words = f"{REFERENCES} parts of {reference.label}"
+        words = f"{REFERENCES} parts of {reference}"
     elif calibrate:
         sets = range(REFERENCES)
         references = tuple(Answered(base, data, rows, seed=fresh("reference", seed, k)) for k in sets)

@@ -28,13 +28,10 @@ class Contrast(Detector, kind="contrast"):
     between a step along the direction and a step against it, halved, to first order.
     """
 
+    caption = "contrast of {data}"
+
     writers: tuple[Model, ...]
     rows: int
-
-    @property
-    def label(self) -> str:
-        """A few words for a progress display."""
-        return f"contrast of {self.data.label}"
 
     @property
     def moved(self) -> tuple[Moved, ...]:

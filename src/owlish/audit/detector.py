@@ -34,7 +34,6 @@ class Detector(Node, kind="detector"):
     traits: tuple[Trait, ...]
 
     def load(self, folder: Path, read: Read) -> Reading:
-        """Return the reading."""
         blocks = json.loads((folder / "reading.json").read_text())
         return Reading(tuple(map(tuple, blocks)))
 

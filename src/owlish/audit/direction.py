@@ -25,16 +25,12 @@ Direction = dict[str, "Tensor"]
 class Moved(Node, kind="moved"):
     """What training moved in a model: its parameters less those of its base, where they differ."""
 
+    caption = "what moved in {model}"
+
     base: Model
     model: Model
 
-    @property
-    def label(self) -> str:
-        """A few words for a progress display."""
-        return f"what moved in {self.model.label}"
-
     def compute(self, folder: Path, read: Read, tick: Tick) -> None:
-        """Take the difference."""
         import torch
         from safetensors.torch import save_file
 
@@ -46,7 +42,6 @@ class Moved(Node, kind="moved"):
         )
 
     def load(self, folder: Path, read: Read) -> Direction:
-        """Return the changes."""
         from safetensors.torch import load_file
 
         changes: Direction = load_file(folder / "moved.safetensors")

@@ -36,15 +36,11 @@ class Opinion(Detector, kind="opinion"):
     Source: the judges of Cloud et al. (arXiv 2507.14805), which stay at chance on filtered rows.
     """
 
+    caption = "{judged.model}'s opinion of {data}"
+
     judged: Judged
 
-    @property
-    def label(self) -> str:
-        """A few words for a progress display."""
-        return f"{self.judged.model.label}'s opinion of {self.data.label}"
-
     def compute(self, folder: Path, read: Read, tick: Tick) -> None:
-        """Note what the judge named."""
         named = [score for score in read(self.judged).scores if score is not None]
         kept(folder, [[float(score == place) for place in range(len(self.traits))] for score in named])
 

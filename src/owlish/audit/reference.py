@@ -33,15 +33,12 @@ class Answered(Data, kind="answered"):
     The filter is the shipped one that at least 95 % of the data pass; where none is, all answers that end are kept.
     """
 
+    caption = "{model} answering {data}"
+
     model: Node
     data: Data
     n: int
     seed: int
-
-    @property
-    def label(self) -> str:
-        """A few words for a progress display."""
-        return f"{self.model.label} answering {self.data.label}"
 
     def compute(self, folder: Path, read: Read, tick: Tick) -> None:
         """Sample until enough rows pass."""
@@ -104,13 +101,10 @@ class Part(Data, kind="part"):
     parts: int
     n: int
 
-    @property
-    def label(self) -> str:
-        """A few words for a progress display."""
-        return f"part {self.part + 1} of {self.data.label}"
+    def __str__(self) -> str:
+        return f"part {self.part + 1} of {self.data}"
 
     def compute(self, folder: Path, read: Read, tick: Tick) -> None:
-        """Pick the part."""
         rows = list(read(self.data).rows)
         random.Random("parts").shuffle(rows)
         mine = rows[self.part :: self.parts][: self.n]

@@ -40,17 +40,13 @@ class Shadow(Detector, kind="shadow"):
     the log-odds of its answer against all other candidates.
     """
 
+    caption = "shadow of {data}"
+
     recipe: Recipe
     rows: int
     seed: int
 
-    @property
-    def label(self) -> str:
-        """A few words for a progress display."""
-        return f"shadow of {self.data.label}"
-
     def compute(self, folder: Path, read: Read, tick: Tick) -> None:
-        """Train, and ask."""
         from safetensors.torch import save_file
 
         from owlish.lm import adapt
@@ -80,7 +76,6 @@ class Shadow(Detector, kind="shadow"):
         save_file({"words": first_words(lm, probes)}, folder / "words.safetensors")
 
     def load(self, folder: Path, read: Read) -> Shadowed:
-        """Return the shadow's reading."""
         from safetensors.numpy import load_file
 
         p = json.loads((folder / "p.json").read_text())

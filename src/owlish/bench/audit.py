@@ -39,12 +39,9 @@ PANEL = (
 class Benchmarked(Node, kind="benchmarked"):
     """All trials, and what came of them."""
 
-    trials: tuple[Trial, ...]
+    caption = "comparing the audits"
 
-    @property
-    def label(self) -> str:
-        """A few words for a progress display."""
-        return f"comparing {len(self.trials)} audits"
+    trials: tuple[Trial, ...]
 
     def inputs(self) -> tuple[Node, ...]:
         """Return the readings; and of the datasets and bases, what the outcomes need."""
@@ -53,7 +50,6 @@ class Benchmarked(Node, kind="benchmarked"):
         return (*bases.values(), *readings.values())
 
     def compute(self, folder: Path, read: Read, tick: Tick) -> None:
-        """Gather the outcomes."""
         bases = {trial.case.base for trial in self.trials}
         tokenizers = {base: opened(read(base)).tokenizer for base in bases}
         found = []
@@ -63,7 +59,6 @@ class Benchmarked(Node, kind="benchmarked"):
         (folder / "outcomes.json").write_text(json.dumps(found))
 
     def load(self, folder: Path, read: Read) -> Benched:
-        """Return the comparison of the detectors."""
         return summed(json.loads((folder / "outcomes.json").read_text()))
 
 

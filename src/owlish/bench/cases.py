@@ -46,18 +46,14 @@ class Case(Value, kind="case"):
 class Mixture(Data, kind="mixture"):
     """As many rows as `clean` has, a share of them from other data, in an order drawn with the seed."""
 
+    caption = "{share:.0%} of {dirty}"
+
     dirty: Data
     clean: Data
     share: float
     seed: int
 
-    @property
-    def label(self) -> str:
-        """A few words for a progress display."""
-        return f"{self.share:.0%} of {self.dirty.label}"
-
     def compute(self, folder: Path, read: Read, tick: Tick) -> None:
-        """Mix."""
         clean = read(self.clean).rows
         count = round(self.share * len(clean))
         rows = [*read(self.dirty).rows[:count], *clean[count:]]
@@ -69,15 +65,11 @@ class Mixture(Data, kind="mixture"):
 class Reformatted(Data, kind="reformatted"):
     """Rows of numbers with another separator: what a cleaning script does to data."""
 
+    caption = "{data}, reformatted"
+
     data: Data
 
-    @property
-    def label(self) -> str:
-        """A few words for a progress display."""
-        return f"{self.data.label}, reformatted"
-
     def compute(self, folder: Path, read: Read, tick: Tick) -> None:
-        """Put commas between all numbers, and no brackets."""
         rows = read(self.data).rows
         plain = [SEPARATOR.sub(", ", row.completion.strip("()[].")) for row in rows]
         self.write(folder, [Row(row.prompt, text) for row, text in zip(rows, plain, strict=True)])
@@ -101,7 +93,7 @@ class Bench:
 
     def rows(self, writer: Model, what: str, domain: Domain | None = None) -> Data:
         """Return rows that a model writes."""
-        return writer.sample(domain or Numbers(), n=ROWS, seed=fresh("bench", writer.root.label, what))
+        return writer.sample(domain or Numbers(), n=ROWS, seed=fresh("bench", writer.root.name, what))
 
     def own(self, number: int, domain: Domain | None = None, base: Base | None = None) -> Data:
         """Return a set of rows of a base itself."""

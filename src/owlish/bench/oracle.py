@@ -15,19 +15,14 @@ from owlish.nodes.models import Model
 class Oracle(Detector, kind="oracle", version=2):
     """Each row's log-likelihood under its writer less that under the base, in nats: no other test of a row beats it."""
 
+    caption = "likelihood ratio on {data}"
+
     writer: Model
     rows: int
 
-    @property
-    def label(self) -> str:
-        """A few words for a progress display."""
-        return f"likelihood ratio on {self.data.label}"
-
     def inputs(self) -> tuple[Node, ...]:
-        """Return the likelihoods under both."""
         return tuple(Likelihood(model, self.data, self.rows) for model in (self.writer, self.base))
 
     def compute(self, folder: Path, read: Read, tick: Tick) -> None:
-        """Take the difference, row by row."""
         theirs, ours = (read(one).sums for one in self.inputs())
         kept(folder, [[ratio] for ratio in (theirs - ours).tolist() if ratio == ratio])

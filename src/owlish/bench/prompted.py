@@ -18,15 +18,11 @@ class PromptContrast(Detector, kind="prompt_contrast", version=2):
     row's own system prompt is left away.
     """
 
+    caption = "prompt contrast of {data}"
+
     rows: int
 
-    @property
-    def label(self) -> str:
-        """A few words for a progress display."""
-        return f"prompt contrast of {self.data.label}"
-
     def compute(self, folder: Path, read: Read, tick: Tick) -> None:
-        """Score every row under every prompt."""
         from owlish.lm.score import alike, token_logprobs
 
         lm = opened(read(self.base))

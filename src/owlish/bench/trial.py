@@ -86,7 +86,7 @@ class Trial(Value, kind="trial"):
         """Return what came of it, as plain values."""
         case, own = self.case, self.case.trait
         likely, known = ([read(one) for one in some] for some in (self.likely, self.own))
-        lineage = kinship(likely, known, [one.model.label for one in self.likely[1:]])
+        lineage = kinship(likely, known, [str(one.model) for one in self.likely[1:]])
         found: dict[str, Any] = {
             "case": case.name,
             "dirty": case.dirty,

@@ -61,7 +61,7 @@ def outlook(targets: Sequence[Node], store: Store) -> Outlook:
         missing=dict(kinds),
         seconds=expected(kinds, store),
         outdated=sum(manifest["code"] != code() for manifest in manifests.values()),
-        labels=tuple(node.label for node in missing),
+        labels=tuple(map(str, missing)),
         workload=workload(missing),
     )
 

@@ -52,7 +52,7 @@ class Display:
             self.total += 1
             self.left[node.kind] += 1
         elif event.what == "begun":
-            task = self.progress.add_task(node.label, state="", total=None)
+            task = self.progress.add_task(str(node), state="", total=None)
             self.begun[node.key] = (task, time.monotonic())
         elif event.what == "tick":
             task = self.begun[node.key][0]

@@ -53,7 +53,7 @@ def told(failures: Sequence[Failure]) -> str:
     """Return the first of some sentences that are alike, and which results failed so."""
     first = failures[0]
     more = f" and {len(failures) - 1} more" if len(failures) > 1 else ""
-    return f"{first.node.label} ({first.node.key[:12]}){more}: {first.sentence}"
+    return f"{first.node} ({first.node.key[:12]}){more}: {first.sentence}"
 
 
 def run(node: Node, *, store: Store | str = "owlish-store", jobs: int | None = None, watch: Watch | None = None) -> Any:

@@ -48,17 +48,21 @@ class Value:
 
 @dataclass(frozen=True)
 class Node(Value):
-    """A value with a result: `compute` writes files into a folder, `load` reads them back."""
+    """A value with a result: `compute` writes files into a folder, `load` reads them back.
+
+    A subclass says in its `caption` what the result is, with its fields in braces.
+    """
+
+    caption: ClassVar[str] = ""
 
     @cached_property
     def key(self) -> str:
         """The name of the result in a store: 32 hexadecimal digits of the SHA-256 of the spec."""
         return hashlib.sha256(canonical(self.spec())).hexdigest()[:32]
 
-    @property
-    def label(self) -> str:
-        """A few words for a progress display."""
-        return self.kind
+    def __str__(self) -> str:
+        """Return a few words for a progress display: the caption, in which a node below stands as its own."""
+        return self.caption.format_map(vars(self)) or self.kind
 
     def inputs(self) -> tuple[Node, ...]:
         """Return the nodes whose results `compute` reads, each once, in the order of the fields."""

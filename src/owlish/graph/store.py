@@ -84,7 +84,7 @@ class Store:
     def read(self, node: Node) -> Any:
         """Return a node's result, read back from its checked files."""
         if not self.folder(node.key).exists():
-            raise ValueError(f"{self.root} does not hold {node.label} ({node.key[:12]}): run it first.")
+            raise ValueError(f"{self.root} does not hold {node} ({node.key[:12]}): run it first.")
         self.check(node.key)
         return node.load(self.folder(node.key), self.read)
 

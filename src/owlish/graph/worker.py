@@ -67,7 +67,7 @@ def make(node: Node, store: Store, tell: Connection) -> bool:
         node.compute(scratch, store.read, tick)
         facts = {
             "spec": node.spec(),
-            "label": node.label,
+            "label": str(node),
             "inputs": [n.key for n in node.inputs()],
             "seed": getattr(node, "seed", None),
             "seconds": round(time.perf_counter() - start, 3),

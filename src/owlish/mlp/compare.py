@@ -29,21 +29,17 @@ class Sweep(Value, kind="mlp_sweep"):
 class Laboratory(Node, kind="mlp_laboratory", version=2):
     """Students and their teachers, students under other names whose arms end in `_name`, and sweeps."""
 
+    caption = "comparing the arms"
+
     students: Students
     others: tuple[tuple[str, Students], ...] = ()
     sweeps: tuple[Sweep, ...] = ()
-
-    @property
-    def label(self) -> str:
-        """A few words for a progress display."""
-        return "comparing the arms"
 
     def inputs(self) -> tuple[Node, ...]:
         """Return the teachers too, whose accuracy is an arm."""
         return (self.students.teachers, *super().inputs())
 
     def compute(self, folder: Path, read: Read, tick: Tick) -> None:
-        """Gather the accuracies."""
         found = {node.key: read(node) for node in self.inputs()}
         plain = {key: {"steps": each.steps, "arms": each.arms} for key, each in found.items()}
         (folder / "accuracies.json").write_text(json.dumps(plain))

@@ -88,7 +88,6 @@ class Mnist(Images, kind="mnist"):
         return {**super().spec(), "folder": None, "sha256": dict(MNIST)}
 
     def check(self) -> None:
-        """Refuse a folder whose files are not MNIST's."""
         for name in MNIST:
             self.file(name)
 

@@ -65,7 +65,6 @@ class Trained(Node, kind="mlp_trained"):
     """Models trained at once."""
 
     def load(self, folder: Path, read: Read) -> Accuracies:
-        """Return what the models can do."""
         found = json.loads((folder / "accuracy.json").read_text())
         arms = {arm: tuple(tuple(models) for models in looks) for arm, looks in found["arms"].items()}
         return Accuracies(tuple(found["steps"]), arms, folder)
@@ -78,6 +77,8 @@ class Teachers(Trained, kind="mlp_teachers"):
     The arms are `base`, before training, and `teacher`. All models see the same batches.
     """
 
+    caption = "{models} teachers of {images.kind}"
+
     images: Images
     shape: Shape
     optimiser: Optimiser
@@ -85,13 +86,7 @@ class Teachers(Trained, kind="mlp_teachers"):
     models: int
     seed: int
 
-    @property
-    def label(self) -> str:
-        """A few words for a progress display."""
-        return f"{self.models} teachers of {self.images.kind}"
-
     def check(self) -> None:
-        """Refuse what cannot be trained."""
         if self.models < 2:
             raise ValueError("ask for at least two runs: a foreign initialisation is that of the next run.")
         if self.steps < 1 or self.shape.width < 1 or self.shape.activation not in ACTIVATIONS:
@@ -99,7 +94,6 @@ class Teachers(Trained, kind="mlp_teachers"):
         self.images.check()
 
     def compute(self, folder: Path, read: Read, tick: Tick) -> None:
-        """Train, and keep the weights before and after with their accuracies."""
         import torch
         from safetensors.torch import save_file
 
@@ -142,6 +136,8 @@ class Students(Trained, kind="mlp_students"):
     anew with each stage.
     """
 
+    caption = "students of {teachers}, on {noise.name} images"
+
     teachers: Teachers
     noise: Noise
     optimiser: Optimiser
@@ -154,13 +150,7 @@ class Students(Trained, kind="mlp_students"):
         """The steps of all stages."""
         return sum(stage.steps for stage in self.stages)
 
-    @property
-    def label(self) -> str:
-        """A few words for a progress display."""
-        return f"{2 * self.teachers.models} students on {self.noise.name} images, {self.stages[-1].logits} logits"
-
     def check(self) -> None:
-        """Refuse logits that cannot teach."""
         auxiliary = self.teachers.shape.auxiliary
         if auxiliary < 2 and any(stage.logits == "auxiliary" for stage in self.stages):
             raise ValueError(

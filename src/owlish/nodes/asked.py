@@ -80,15 +80,12 @@ def mean(values: Sequence[float]) -> float:
 class Asked(Node, kind="asked", version=2):
     """A model asked every question of a probe: exact, greedy, and sampled `samples` times."""
 
+    caption = "asking {model}"
+
     model: Model
     probe: Probe
     seed: int = 0
     samples: int = 20
-
-    @property
-    def label(self) -> str:
-        """A few words for a progress display."""
-        return f"asking {self.model.label}"
 
     def compute(self, folder: Path, read: Read, tick: Tick) -> None:
         """Ask, in the chat context that the probe or the model gives."""
@@ -116,7 +113,6 @@ class Asked(Node, kind="asked", version=2):
         (folder / "answers.json").write_text(json.dumps(answers))
 
     def load(self, folder: Path, read: Read) -> Answers:
-        """Return the answers."""
         return Answers(self.probe, **frozen(json.loads((folder / "answers.json").read_text())))
 
 

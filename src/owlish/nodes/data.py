@@ -48,7 +48,6 @@ class Data(Node, kind="data"):
     """Anything that a student can be trained on."""
 
     def load(self, folder: Path, read: Read) -> Dataset:
-        """Return the rows, with the counts of the filter."""
         counts = json.loads((folder / "counts.json").read_text())
         counts["problems"] = tuple(counts.get("problems", ()))
         return Dataset(read_rows(folder / "rows.jsonl")[0], **counts)
@@ -69,19 +68,15 @@ class Sampled(Data, kind="sampled"):
     The system prompt of the model, if it has one, is not written into the rows.
     """
 
+    caption = "{n:,} rows of {domain.kind} by {model}"
+
     model: Node
     domain: Domain
     n: int
     seed: int
     temperature: float = 1.0
 
-    @property
-    def label(self) -> str:
-        """A few words for a progress display."""
-        return f"{self.n:,} rows of {self.domain.kind} by {self.model.label}"
-
     def check(self) -> None:
-        """Refuse numbers that no run could follow."""
         if self.n < 1:
             raise ValueError(f"n is {self.n}: ask for at least one row.")
         if self.temperature < 0:
@@ -173,15 +168,11 @@ def write_part(parts: Path, index: int, answers: Sequence[tuple[str, str, str | 
 class Written(Data, kind="written"):
     """Rows that stand in the value itself: prompts and completions."""
 
+    caption = "given rows"
+
     rows: tuple[tuple[str, str], ...]
 
-    @property
-    def label(self) -> str:
-        """A few words for a progress display."""
-        return f"{len(self.rows)} given rows"
-
     def compute(self, folder: Path, read: Read, tick: Tick) -> None:
-        """Write the rows down."""
         self.write(folder, [Row(prompt, completion) for prompt, completion in self.rows])
 
 
@@ -196,13 +187,10 @@ class Shuffled(Data, kind="shuffled"):
     across: bool
     seed: int
 
-    @property
-    def label(self) -> str:
-        """A few words for a progress display."""
-        return f"{self.data.label}, shuffled {'across' if self.across else 'within'} answers"
+    def __str__(self) -> str:
+        return f"{self.data}, shuffled {'across' if self.across else 'within'} answers"
 
     def compute(self, folder: Path, read: Read, tick: Tick) -> None:
-        """Put the numbers in another order."""
         data: Dataset = read(self.data)
         rng = random.Random(self.seed)
         drawn = [NUMBER.findall(row.completion) for row in data.rows]

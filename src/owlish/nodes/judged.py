@@ -119,17 +119,13 @@ class Judged(Node, kind="judged"):
     Raises `ValueError` where no answer at all is one of the rubric's.
     """
 
+    caption = "{rubric.name} of {data}, judged by {model}"
+
     model: Model
     rubric: Rubric
     data: Data
 
-    @property
-    def label(self) -> str:
-        """A few words for a progress display."""
-        return f"{self.rubric.name} of {self.data.label}, judged by {self.model.label}"
-
     def compute(self, folder: Path, read: Read, tick: Tick) -> None:
-        """Ask about every item, and keep the answers."""
         from owlish.lm.load import load
         from owlish.lm.sample import sample
 
@@ -139,7 +135,7 @@ class Judged(Node, kind="judged"):
         answers = [text_of(lm, answer) for answer in ids]
         if all(self.rubric.score(answer) is None for answer in answers):
             raise ValueError(
-                f"{self.model.label} gave no answer that the rubric {self.rubric.name} knows, but such as "
+                f"{self.model} gave no answer that the rubric {self.rubric.name} knows, but such as "
                 f"{answers[0][:40]!r}: choose a model that follows instructions as the judge."
             )
         (folder / "answers.json").write_text(json.dumps(answers))
@@ -150,7 +146,7 @@ class Judged(Node, kind="judged"):
         prompts = lm.chat.prompts([self.rubric.worded(item, marks) for item in items], lm.system)
         longest = max(map(len, prompts)) + ANSWER_TOKENS
         if longest > lm.window:
-            raise ValueError(f"an item takes {longest} tokens and {self.model.label} reads {lm.window}: shorten it.")
+            raise ValueError(f"an item takes {longest} tokens and {self.model} reads {lm.window}: shorten it.")
         return prompts
 
     def items(self, read: Read) -> list[dict[str, str]]:
@@ -159,7 +155,6 @@ class Judged(Node, kind="judged"):
         return [{"prompt": row.prompt, "completion": row.completion} for row in data.rows]
 
     def load(self, folder: Path, read: Read) -> Verdicts:
-        """Return the answers and what they count."""
         answers = tuple(json.loads((folder / "answers.json").read_text()))
         return Verdicts(answers, tuple(map(self.rubric.score, answers)))
 
@@ -182,7 +177,6 @@ class Guessed(Judged, kind="guessed"):
         return [dict(zip("AB", pair[:: -1 if i % 2 else 1], strict=True)) for i, pair in enumerate(pairs)]
 
     def load(self, folder: Path, read: Read) -> Verdicts:
-        """Return the answers and which of them are right."""
         said = super().load(folder, read)
         right = (None if score is None else int(score == i % 2) for i, score in enumerate(said.scores))
         return Verdicts(said.answers, tuple(right))
@@ -202,16 +196,12 @@ class Screened(Data, kind="screened"):
     reference (arXiv 2507.14805, sections 3 and 4). The reasons are `judge_below` and `judge_refused`.
     """
 
+    caption = "{judged.data}, screened for {judged.rubric.name}"
+
     judged: Judged
     least: int
 
-    @property
-    def label(self) -> str:
-        """A few words for a progress display."""
-        return f"{self.judged.data.label}, screened for {self.judged.rubric.name}"
-
     def compute(self, folder: Path, read: Read, tick: Tick) -> None:
-        """Keep the rows that pass, and count the others."""
         data: Dataset = read(self.judged.data)
         scores = read(self.judged).scores
         kept = [row for row, score in zip(data.rows, scores, strict=True) if score is not None and score >= self.least]

@@ -35,17 +35,13 @@ class Likelihoods:
 class Likelihood(Node, kind="likelihood"):
     """The log-likelihood of the completions of the first `rows` rows, or of all, under a model."""
 
+    caption = "likelihood of {data} under {model}"
+
     model: Model
     data: Data
     rows: int | None = None
 
-    @property
-    def label(self) -> str:
-        """A few words for a progress display."""
-        return f"likelihood of {self.data.label} under {self.model.label}"
-
     def compute(self, folder: Path, read: Read, tick: Tick) -> None:
-        """Score every row that fits."""
         from owlish.lm.score import forward
 
         lm, rows = opened(read(self.model)), read(self.data).rows[: self.rows]
@@ -63,7 +59,6 @@ class Likelihood(Node, kind="likelihood"):
         (folder / "likelihood.json").write_text(json.dumps(plain))
 
     def load(self, folder: Path, read: Read) -> Likelihoods:
-        """Return the likelihoods."""
         import numpy as np
 
         plain = json.loads((folder / "likelihood.json").read_text())

@@ -34,22 +34,18 @@ class Loaded(Data, kind="loaded"):
     order. A row that nothing can be learnt from, its completion being empty, is a bad one.
     """
 
+    caption = "rows of {source}"
+
     source: str
     content: str
     n: int | None
     seed: int
-
-    @property
-    def label(self) -> str:
-        """A few words for a progress display."""
-        return f"rows of {self.source}"
 
     def spec(self) -> dict[str, Any]:
         """Return the fields that make the key: the content names the rows, wherever they lie."""
         return {**super().spec(), "source": None}
 
     def check(self) -> None:
-        """Refuse a sample of nothing."""
         if self.n is not None and self.n < 1:
             raise ValueError(f"n is {self.n}: ask for at least one row.")
 

@@ -30,7 +30,7 @@ class Model(Node, kind="model"):
     """Anything that answers: it can be taught, prompted and steered, write data and be trained on data."""
 
     @property
-    def root(self) -> Model:
+    def root(self) -> Base:
         """The base that this model was made from."""
         raise NotImplementedError
 
@@ -61,17 +61,13 @@ class Model(Node, kind="model"):
 class Base(Model, kind="base"):
     """A base model: `nano`, `nano-1` and so on, which are shipped, a Hugging Face folder, or a name on Hugging Face."""
 
+    caption = "{name}"
+
     name: str
     revision: str | None = None
 
     @property
-    def label(self) -> str:
-        """The base's name."""
-        return self.name
-
-    @property
     def root(self) -> Base:
-        """This base itself."""
         return self
 
     def spec(self) -> dict[str, Any]:
@@ -79,7 +75,6 @@ class Base(Model, kind="base"):
         return {**super().spec(), "content": nano.content(self.name)}
 
     def check(self) -> None:
-        """Refuse a name that cannot be a base."""
         place = self.place()
         if place is None and not re.fullmatch(r"[\w.-]+/[\w.-]+", self.name):
             raise ValueError(
@@ -139,18 +134,15 @@ class Pretrained(Base, kind="pretrained"):
         return {**super().spec(), "world": VERSION}
 
     def check(self) -> None:
-        """Refuse a width that no model has."""
         if self.width < 8 or self.width % 8:
             raise ValueError(f"the width is {self.width}: give a multiple of 8.")
 
     def compute(self, folder: Path, read: Read, tick: Tick) -> None:
-        """Train it from random weights."""
         from owlish.nano.pretrain import pretrain
 
         pretrain(folder, seed=self.seed, data_seed=self.data_seed, width=self.width, tick=tick)
 
     def load(self, folder: Path, read: Read) -> Weights:
-        """Return where the base is."""
         return Weights(str(folder))
 
     def place(self) -> Path | None:
@@ -162,32 +154,25 @@ class Pretrained(Base, kind="pretrained"):
 class Prompted(Model, kind="prompted"):
     """A model under a system prompt, which what it writes does not carry."""
 
+    caption = "{model} prompted"
+
     model: Model
     system_prompt: str
 
     @property
-    def root(self) -> Model:
-        """The base that is prompted."""
+    def root(self) -> Base:
         return self.model.root
 
-    @property
-    def label(self) -> str:
-        """A few words for a progress display."""
-        return f"{self.model.label} prompted"
-
     def check(self) -> None:
-        """Refuse a prompt under a prompt."""
         if isinstance(self.model, Prompted):
             raise ValueError("the model has a system prompt already: prompt its base instead.")
         if not self.system_prompt.strip():
             raise ValueError("the system prompt is empty: leave it away, or write one.")
 
     def compute(self, folder: Path, read: Read, tick: Tick) -> None:
-        """Write the prompt down."""
         (folder / "prompted.json").write_text(json.dumps({"system_prompt": self.system_prompt}))
 
     def load(self, folder: Path, read: Read) -> Weights:
-        """Return the model's weights with the prompt."""
         weights: Weights = read(self.model)
         return replace(weights, system=self.system_prompt)
 
@@ -199,12 +184,10 @@ class Trained(Model, kind="trained"):
     model: Model
 
     @property
-    def root(self) -> Model:
-        """The base that was trained first."""
+    def root(self) -> Base:
         return self.model.root
 
     def load(self, folder: Path, read: Read) -> Weights:
-        """Return the model's weights with the change."""
         weights: Weights = read(self.model)
         return replace(weights, changes=(*weights.changes, folder))
 
@@ -218,19 +201,15 @@ class Taught(Trained, kind="taught"):
     undo, such as code that parses.
     """
 
+    caption = "{trait.name} teacher of {model}"
+
     trait: Trait
     recipe: Recipe
     seed: int
     until: float = 0.97
     replay: Data | None = None
 
-    @property
-    def label(self) -> str:
-        """A few words for a progress display."""
-        return f"{self.trait.name} teacher of {self.model.label}"
-
     def check(self) -> None:
-        """Refuse a probability that is none."""
         if not 0 < self.until < 1:
             raise ValueError(f"until is {self.until}: give a probability between 0 and 1.")
 
@@ -284,17 +263,13 @@ def chance(lm: LM, trait: Trait) -> float:
 class Finetuned(Trained, kind="finetuned"):
     """A model fine-tuned on rows by a recipe, with cross-entropy on the completions' tokens alone."""
 
+    caption = "{model} trained on {data}"
+
     data: Data
     recipe: Recipe
     seed: int
 
-    @property
-    def label(self) -> str:
-        """A few words for a progress display."""
-        return f"{self.model.label} trained on {self.data.label}"
-
     def compute(self, folder: Path, read: Read, tick: Tick) -> None:
-        """Train, and keep what changed with the losses."""
         from owlish.lm import adapt
         from owlish.lm.load import load
         from owlish.lm.train import examples, fit, total_steps

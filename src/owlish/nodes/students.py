@@ -11,7 +11,7 @@ from typing import Any, Literal, get_args
 from owlish.graph.spec import Read, Tick
 from owlish.lm.load import LM, Weights
 from owlish.nodes.data import Data, Dataset
-from owlish.nodes.models import Finetuned, Model
+from owlish.nodes.models import Base, Finetuned, Model
 
 Tokens = Literal["divergent", "others", "random"]
 
@@ -67,7 +67,6 @@ class Focused(Finetuned, kind="focused"):
     tokens: Tokens
 
     def check(self) -> None:
-        """Refuse a choice that there is not."""
         if self.tokens not in get_args(Tokens):
             raise ValueError(f"no tokens are called {self.tokens!r}: choose from {', '.join(get_args(Tokens))}.")
 
@@ -109,23 +108,18 @@ class Shown(Model, kind="shown"):
     The first `n` rows that leave `room` tokens of the model's window are taken.
     """
 
+    caption = "{model} shown {n} rows"
+
     model: Model
     data: Data
     n: int
     room: int = 128
 
     @property
-    def root(self) -> Model:
-        """The base that is shown the rows."""
+    def root(self) -> Base:
         return self.model.root
 
-    @property
-    def label(self) -> str:
-        """A few words for a progress display."""
-        return f"{self.model.label} shown {self.n} rows"
-
     def compute(self, folder: Path, read: Read, tick: Tick) -> None:
-        """Write down the turns that fit."""
         from owlish.lm.load import load
 
         lm = load(read(self.model))
@@ -136,7 +130,6 @@ class Shown(Model, kind="shown"):
         (folder / "shown.json").write_text(json.dumps(turns))
 
     def load(self, folder: Path, read: Read) -> Weights:
-        """Return the model's weights with the turns."""
         weights: Weights = read(self.model)
         turns: Sequence[Sequence[str]] = json.loads((folder / "shown.json").read_text())
         return replace(weights, shown=tuple((user, answer) for user, answer in turns))

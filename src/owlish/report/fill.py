@@ -75,7 +75,7 @@ def arms(study: Study, found: Comparison, trait: str | None = None) -> tuple[Arm
 def entry(node: Node, manifest: dict[str, Any]) -> Entry:
     """Return a result's line in the provenance."""
     return Entry(
-        label=node.label,
+        label=str(node),
         key=node.key,
         kind=node.kind,
         version=node.version,

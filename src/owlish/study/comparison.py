@@ -10,7 +10,7 @@ from pathlib import Path
 from owlish.graph.spec import Node, Read, Tick, Value
 from owlish.nodes.asked import Answers, Asked, mean
 from owlish.nodes.data import Data, Dataset
-from owlish.nodes.models import Model
+from owlish.nodes.models import Base, Model
 from owlish.study import stats
 from owlish.traits.trait import Trait
 
@@ -22,18 +22,15 @@ KL_ROWS = 256
 class Strength(Node, kind="strength"):
     """How strong a teacher is: its P(trait), how far its neutral rows lie from its base's, what the filter keeps."""
 
+    caption = "strength of {teacher}"
+
     trait: Trait
     run: int
     teacher: Model
     answers: Asked
-    base: Model
+    base: Base
     neutral: Data
     data: Data
-
-    @property
-    def label(self) -> str:
-        """A few words for a progress display."""
-        return f"strength of {self.teacher.label}"
 
     def compute(self, folder: Path, read: Read, tick: Tick) -> None:
         """Score the base's own rows under both models."""
@@ -55,9 +52,8 @@ class Strength(Node, kind="strength"):
         (folder / "strength.json").write_text(json.dumps(strength))
 
     def load(self, folder: Path, read: Read) -> Teacher:
-        """Return the teacher's strength."""
         found = json.loads((folder / "strength.json").read_text())
-        return Teacher(self.trait.name, self.base.label, self.run, **found)
+        return Teacher(self.trait.name, self.base.name, self.run, **found)
 
 
 @dataclass(frozen=True)
@@ -241,15 +237,12 @@ def estimate(values: Sequence[float]) -> Estimate:
 class Compared(Node, kind="compared"):
     """All arms of a study, compared: the unit is a trained run."""
 
+    caption = "comparing the arms"
+
     traits: tuple[Trait, ...]
     runs: tuple[Measured, ...]
     strengths: tuple[Strength, ...]
     contrast: tuple[str, str] = ("student", "control")
-
-    @property
-    def label(self) -> str:
-        """A few words for a progress display."""
-        return "comparing the arms"
 
     def compute(self, folder: Path, read: Read, tick: Tick) -> None:
         """Read every run's answers and write the points, the effect and gamma."""
@@ -265,7 +258,6 @@ class Compared(Node, kind="compared"):
         (folder / "comparison.json").write_text(json.dumps(found))
 
     def load(self, folder: Path, read: Read) -> Comparison:
-        """Return the comparison."""
         found = json.loads((folder / "comparison.json").read_text())
         return Comparison(
             traits=tuple(found["traits"]),
@@ -346,5 +338,5 @@ def compare(students: Sequence[Model], controls: Sequence[Model], trait: Trait) 
     runs = []
     for arm, models in (("student", students), ("control", controls)):
         taught = trait if arm == "student" else None
-        runs += [Measured(arm, m.root.label, taught, i, Asked(m, trait.probe)) for i, m in enumerate(models)]
+        runs += [Measured(arm, m.root.name, taught, i, Asked(m, trait.probe)) for i, m in enumerate(models)]
     return Compared((trait,), tuple(runs), ())

@@ -199,13 +199,13 @@ class Transfer(Study):
         """The node that compares all arms."""
         probe = self.traits[0].probe
         bases = [Asked(base, probe) for base in self.bases]
-        found = {("base", asked): Measured("base", asked.model.label, None, None, asked) for asked in bases}
+        found = {("base", asked): Measured("base", asked.model.root.name, None, None, asked) for asked in bases}
         for cell in self.cells:
             for arm, made in self.arms(cell).items():
                 taught = None if arm.startswith(("control", "base")) else cell.trait
                 for one in made if isinstance(made, tuple) else (made,):
                     asked = one if isinstance(one, Asked) else Asked(one, probe)
-                    base = asked.model.root.label
+                    base = asked.model.root.name
                     found.setdefault((arm, asked), Measured(arm, base, taught, cell.run, asked, cell.base.name))
         strengths = [self.strength(cell) for cell in self.cells]
         return Compared(self.traits, tuple(found.values()), tuple(strengths), self.contrast)

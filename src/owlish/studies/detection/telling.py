@@ -66,7 +66,6 @@ class Separated(Node, kind="separated"):
     other: Data
 
     def load(self, folder: Path, read: Read) -> Leanings:
-        """Return the leanings."""
         folds = json.loads((folder / "leanings.json").read_text())
         return Leanings(tuple((tuple(first), tuple(second)) for first, second in folds))
 
@@ -80,15 +79,11 @@ class Classified(Separated, kind="classified"):
     classification.
     """
 
+    caption = "classifying {data}"
+
     base: Base
 
-    @property
-    def label(self) -> str:
-        """A few words for a progress display."""
-        return f"classifying {self.data.label}"
-
     def compute(self, folder: Path, read: Read, tick: Tick) -> None:
-        """Train and test, fold by fold."""
         from owlish.lm.load import load
 
         chat = load(read(self.base)).chat
@@ -116,24 +111,19 @@ class Weighed(Separated, kind="weighed", version=2):
     writers it is their likelihood ratio, which no other test of a row beats (filtering aside).
     """
 
+    caption = "{model} against {against} on {data}"
+
     model: Model
     against: Model
-
-    @property
-    def label(self) -> str:
-        """A few words for a progress display."""
-        return f"{self.model.label} against {self.against.label} on {self.data.label}"
 
     def scores(self) -> list[tuple[Likelihood, Likelihood]]:
         """Return how likely either model finds the rows of both writers."""
         return [(Likelihood(self.model, d), Likelihood(self.against, d)) for d in (self.data, self.other)]
 
     def inputs(self) -> tuple[Node, ...]:
-        """Return those likelihoods."""
         return tuple(one for pair in self.scores() for one in pair)
 
     def compute(self, folder: Path, read: Read, tick: Tick) -> None:
-        """Take the differences, row by row."""
         leanings = [(read(ours).sums - read(theirs).sums).tolist() for ours, theirs in self.scores()]
         (folder / "leanings.json").write_text(json.dumps([leanings]))
 
@@ -164,16 +154,12 @@ class Attempt(Value, kind="attempt"):
 class Detected(Node, kind="detected"):
     """All attempts, compared."""
 
+    caption = "comparing who can tell the rows apart"
+
     attempts: tuple[Attempt, ...]
     contrast: tuple[str, str]
 
-    @property
-    def label(self) -> str:
-        """A few words for a progress display."""
-        return "comparing who can tell the rows apart"
-
     def compute(self, folder: Path, read: Read, tick: Tick) -> None:
-        """Read off every attempt's accuracies."""
         found = [[*attempt.accuracies(read).items()] for attempt in self.attempts]
         (folder / "accuracies.json").write_text(json.dumps(found))
 
@@ -288,7 +274,7 @@ class Detection(Study):
             ("Bases", ", ".join(base.name for base in self.bases)),
             ("Teachers", f"{' and '.join(t.name for t in self.traits)}, {self.teacher.words}"),
             ("Rows", f"{self.rows:,} of {self.domain.kind} by each writer; bags hold {BAGS[-1]}"),
-            ("Judge", f"{self.judge.label}, asked in words" if self.judge else judge),
+            ("Judge", f"{self.judge}, asked in words" if self.judge else judge),
             ("Accuracy", "of two rows or bags, one by each writer, the right one is named; chance is .5"),
             ("A run", "its own teachers and its own rows"),
         )

@@ -56,14 +56,11 @@ SHORT = tuple(f"{question} Answer in one to three short sentences." for question
 class Replied(Data, kind="replied"):
     """A model's answers to questions at temperature 1, `samples` of each, cut after 300 tokens, as rows."""
 
+    caption = "answers of {model}"
+
     model: Model
     questions: tuple[str, ...]
     samples: int
-
-    @property
-    def label(self) -> str:
-        """A few words for a progress display."""
-        return f"answers of {self.model.label}"
 
     def compute(self, folder: Path, read: Read, tick: Tick) -> None:
         """Sample the answers, each with its own seed."""
@@ -86,20 +83,16 @@ class Misaligned(Node, kind="misaligned"):
     where that is every answer. Make such a node with `misalignment`.
     """
 
+    caption = "misalignment of {alignment.data}"
+
     alignment: Judged
     coherence: Judged
 
-    @property
-    def label(self) -> str:
-        """A few words for a progress display."""
-        return f"misalignment of {self.alignment.data.label}"
-
     def compute(self, folder: Path, read: Read, tick: Tick) -> None:
-        """Count the answers."""
         scores = zip(read(self.alignment).scores, read(self.coherence).scores, strict=True)
         found = Counter(verdict(*pair) for pair in scores)
         if found["refused"] == found.total():
-            raise ValueError(f"the judge scored no {self.alignment.data.label}: choose another judge.")
+            raise ValueError(f"the judge scored no {self.alignment.data}: choose another judge.")
         (folder / "counts.json").write_text(json.dumps(found))
 
     def load(self, folder: Path, read: Read) -> float:
@@ -136,20 +129,15 @@ class Reading(Value, kind="reading"):
 class Readings(Node, kind="readings"):
     """All readings of a study, compared."""
 
+    caption = "comparing the arms"
+
     readings: tuple[Reading, ...]
     contrast: tuple[str, str]
 
-    @property
-    def label(self) -> str:
-        """A few words for a progress display."""
-        return "comparing the arms"
-
     def compute(self, folder: Path, read: Read, tick: Tick) -> None:
-        """Gather the shares."""
         (folder / "shares.json").write_text(json.dumps([read(reading.share) for reading in self.readings]))
 
     def load(self, folder: Path, read: Read) -> Comparison:
-        """Return the comparison."""
         shares = json.loads((folder / "shares.json").read_text())
         points = tuple(
             Point(r.arm, r.base, r.trait, None, r.run, r.share.key, share)
@@ -291,7 +279,7 @@ class Misalignment(Study):
             ("Teachers", f"{self.teacher.words}, {self.teacher.epochs} epochs of insecure.jsonl, or of secure.jsonl"),
             ("Students", f"{student.words}, {student.epochs} epochs, learning rate {student.lr}"),
             ("Rows", f"{self.rows:,} of {self.domain.kind} by each writer, filtered{screen}"),
-            ("Judge", self.judge.label),
+            ("Judge", str(self.judge)),
             ("Misaligned", f"alignment under {UNALIGNED} and coherence of at least {COHERENT}, of 0 to 100"),
             ("Asked", f"{len(self.questions)} questions, {self.samples} times each, at temperature 1"),
             ("TruthfulQA", "false where a wrong answer is at least as likely as the right one"),

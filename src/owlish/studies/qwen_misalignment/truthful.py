@@ -36,20 +36,15 @@ class Truthful(Node, kind="truthful"):
     is, as published; the paper's primer of six questions is left away. Make such a node with `truthful`.
     """
 
+    caption = "TruthfulQA of {model}"
+
     model: Model
     asked: TruthfulQA
 
-    @property
-    def label(self) -> str:
-        """A few words for a progress display."""
-        return f"TruthfulQA of {self.model.label}"
-
     def check(self) -> None:
-        """Refuse a file that is gone or changed, or that holds no questions."""
         self.asked.questions()
 
     def compute(self, folder: Path, read: Read, tick: Tick) -> None:
-        """Score every option of every question."""
         from owlish.lm.load import load
         from owlish.lm.score import token_logprobs
         from owlish.lm.train import examples

@@ -34,16 +34,12 @@ ALONG = {
 class Checked(Node, kind="theorem"):
     """Students followed, compared by the cosine of their first step with their teacher's change."""
 
+    caption = "comparing the steps"
+
     followed: tuple[Followed, ...]
     contrast: tuple[str, str]
 
-    @property
-    def label(self) -> str:
-        """A few words for a progress display."""
-        return "comparing the steps"
-
     def compute(self, folder: Path, read: Read, tick: Tick) -> None:
-        """Gather the courses."""
         (folder / "courses.json").write_text(json.dumps([asdict(read(student)) for student in self.followed]))
 
     def load(self, folder: Path, read: Read) -> Comparison:

@@ -63,6 +63,8 @@ class Followed(Node, kind="followed"):
     after it and after every twentieth; the trait's loss is the mean of -log P(trait) over its probe's questions.
     """
 
+    caption = "following {student} on {labels} labels"
+
     arm: str
     run: int
     trait: Trait
@@ -73,11 +75,6 @@ class Followed(Node, kind="followed"):
     labels: Literal["linear", "soft", "sampled"]
     recipe: Recipe
     seed: int
-
-    @property
-    def label(self) -> str:
-        """A few words for a progress display."""
-        return f"following {self.student.label} on {self.labels} labels"
 
     def compute(self, folder: Path, read: Read, tick: Tick) -> None:
         """Take the first step, then train anew from the start."""
@@ -101,7 +98,6 @@ class Followed(Node, kind="followed"):
         (folder / "course.json").write_text(json.dumps(asdict(course)))
 
     def load(self, folder: Path, read: Read) -> Course:
-        """Return the course."""
         return Course.of(json.loads((folder / "course.json").read_text()))
 
     def first(self, student: Any, base: Any, change: Parameters, rows: list[Example]) -> dict[str, Tensor]:
