@@ -1,6 +1,7 @@
 """What all tests share."""
 
 import os
+from pathlib import Path
 
 import pytest
 
@@ -20,7 +21,11 @@ def pytest_collection_modifyitems(config, items):
 
 @pytest.fixture(scope="session")
 def store(tmp_path_factory, worker_id):
-    """One store for all tests and processes, in which the small study has been run."""
+    """One store for all tests and processes, in which the small study has been run.
+
+    OWLISH_TEST_STORE names a folder that keeps it from one call of pytest to the next, while nothing that its models
+    depend on is changed.
+    """
     from small_study import study
 
     from owlish import Store, run
@@ -28,6 +33,7 @@ def store(tmp_path_factory, worker_id):
 
     base = tmp_path_factory.getbasetemp()
     folder = base if worker_id == "master" else base.parent
+    folder = Path(os.environ.get("OWLISH_TEST_STORE", folder))
     shared = Store(folder / "store")
     with locked(folder / "lock"):
         run(study.target, store=shared, jobs=2)
