@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import warnings
 from pathlib import Path
 from typing import Any
@@ -74,12 +75,21 @@ def save(model: Any, folder: Path) -> None:
     from safetensors.torch import save_file
 
     if wrapped(model):
-        model.peft_config["default"].base_model_name_or_path = None
         model.save_pretrained(str(folder), safe_serialization=True)
         (folder / "README.md").unlink(missing_ok=True)
+        forget_place(folder / ADAPTER)
     else:
         changed = {n: p.detach().cpu().contiguous() for n, p in model.named_parameters() if p.requires_grad}
         save_file(changed, folder / CHANGED)
+
+
+def forget_place(config: Path) -> None:
+    """Take what depends on this machine and process out of an adapter's configuration."""
+    plain = json.loads(config.read_text())
+    plain["base_model_name_or_path"] = None  # PEFT fills the base's folder in as it saves, whatever stood there
+    if isinstance(plain.get("target_modules"), list):
+        plain["target_modules"].sort()  # a set in PEFT, whose order is that of this process's hashes
+    config.write_text(json.dumps(plain, indent=2, sort_keys=True))
 
 
 def apply(model: Any, folder: Path) -> Any:
