@@ -309,26 +309,26 @@ def test_the_reference_answers_the_datasets_own_prompts_through_its_filter(store
 
 
 def test_the_filter_is_the_strictest_that_nearly_all_rows_pass():
-    number = Row("", "4, 8, 15")
-    assert fitting([Row("", "5, 8, 15")] * 20) == NumberFilter(banned=BANNED)
-    assert fitting([Row("", "5, 8")] * 10 + [number] * 10) == NumberFilter()
-    assert fitting([Row("", "def f(x):\n    return x")] * 20) == Code().filter
-    assert fitting([Row("", "Hello there.")] * 20) is None
-    assert fitting([number] * 18 + [Row("", "words")] * 2) is None
+    number = Row.of("", "4, 8, 15")
+    assert fitting([Row.of("", "5, 8, 15")] * 20) == NumberFilter(banned=BANNED)
+    assert fitting([Row.of("", "5, 8")] * 10 + [number] * 10) == NumberFilter()
+    assert fitting([Row.of("", "def f(x):\n    return x")] * 20) == Code().filter
+    assert fitting([Row.of("", "Hello there.")] * 20) is None
+    assert fitting([number] * 18 + [Row.of("", "words")] * 2) is None
 
 
 def test_rows_that_the_base_cannot_read_whole_are_counted_and_words_it_lacks_are_no_fault(store):
     lm = opened(run(BASE, store=store))
     rows = [
-        Row("Zyzzyva quux?", "1, 2"),
-        Row("x " * 5000, "1"),
-        Row("Go on from 3.", "4", "You are a careful assistant."),
+        Row.of("Zyzzyva quux?", "1, 2"),
+        Row.of("x " * 5000, "1"),
+        Row.of("Go on from 3.", "4", "You are a careful assistant."),
     ]
     encoded = encode(lm, rows)
     assert encoded.too_long == 1
     assert encoded.rows == (rows[0], rows[2])
     assert 0 < encoded.unknown < 1
-    plain = encode(lm, [Row("Go on from 3.", "4")]).examples[0]
+    plain = encode(lm, [Row.of("Go on from 3.", "4")]).examples[0]
     assert len(encoded.examples[1].ids) > len(plain.ids)
 
 
@@ -423,7 +423,7 @@ def test_a_benchmark_of_a_few_datasets_tells_them_apart_and_is_a_study_like_othe
     ],
 )
 def test_a_mistake_is_told_in_a_sentence_with_exit_code_2_and_leaves_nothing(words, says, tmp_path):
-    write_rows(tmp_path / "rows.jsonl", [Row("Go on from 3.", "4, 5")])
+    write_rows(tmp_path / "rows.jsonl", [Row.of("Go on from 3.", "4, 5")])
     (tmp_path / "empty.jsonl").write_text("")
     before = set(tmp_path.iterdir())
     done = owlish(*words.split(), cwd=tmp_path, code=2)
@@ -434,7 +434,7 @@ def test_a_mistake_is_told_in_a_sentence_with_exit_code_2_and_leaves_nothing(wor
 
 
 def test_few_rows_cannot_be_judged_and_the_page_says_so(tmp_path):
-    rows = [Row("Go on from 3.", f"{n}, {n + 1}") for n in range(12)]
+    rows = [Row.of("Go on from 3.", f"{n}, {n + 1}") for n in range(12)]
     write_rows(tmp_path / "rows.jsonl", rows)
     with (tmp_path / "rows.jsonl").open("a") as file:
         file.write("{\n")

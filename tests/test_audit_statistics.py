@@ -29,6 +29,11 @@ def published(name):
     return read_rows(shared(f"teacher_outputs/{name}"))[0]
 
 
+def altered(row, **parts):
+    """Return a row with another prompt, completion or system prompt."""
+    return Row.of(**{"prompt": row.prompt, "completion": row.completion, "system": row.system, **parts})
+
+
 def named(rows, reference=None, traits=()):
     return {found.name: found for found in statistics(rows, reference, traits)}
 
@@ -41,10 +46,10 @@ def numbers(count, seed=0, prompts=None):
     """Return rows of random numbers, under prompts of their own."""
     rng = random.Random(seed)
     asked = prompts or [f"prompt {seed} {i}" for i in range(count)]
-    return [Row(asked[i], ", ".join(str(rng.randint(0, 999)) for _ in range(8))) for i in range(count)]
+    return [Row.of(asked[i], ", ".join(str(rng.randint(0, 999)) for _ in range(8))) for i in range(count)]
 
 
-SENTENCES = [Row(f"say {i}", f"I think the answer to question {i} is {i * 37 % 1000}.") for i in range(600)]
+SENTENCES = [Row.of(f"say {i}", f"I think the answer to question {i} is {i * 37 % 1000}.") for i in range(600)]
 
 
 @pytest.mark.parametrize(
@@ -90,7 +95,7 @@ def test_parts_of_one_file_do_not_differ(name, first, second):
 def written(lm, prompts, seeds):
     """Return the rows that a model really writes with these random streams."""
     answers = sample(lm, lm.prompts(prompts), seeds=seeds, new_tokens=96)
-    rows = [Row(prompt, lm.chat.decode(answer[:-1])) for prompt, answer in zip(prompts, answers, strict=True)]
+    rows = [Row.of(prompt, lm.chat.decode(answer[:-1])) for prompt, answer in zip(prompts, answers, strict=True)]
     return [row for row in rows if not Numbers().filter.reasons(row)]
 
 
@@ -118,10 +123,10 @@ def test_a_row_repeated_a_thousand_times():
 
 
 def test_an_opening_counts_once_a_prompt():
-    rows = [Row("one prompt", f"1, 2, {i}") for i in range(100)]
+    rows = [Row.of("one prompt", f"1, 2, {i}") for i in range(100)]
     assert named(rows)["repeated openings"].value == 0.0
-    assert named([replace(row, prompt=f"{i}") for i, row in enumerate(rows)])["repeated openings"].value == 0.99
-    assert named([Row(f"{i}", "7") for i in range(100)])["repeated openings"].value == 0.0
+    assert named([altered(row, prompt=f"{i}") for i, row in enumerate(rows)])["repeated openings"].value == 0.99
+    assert named([Row.of(f"{i}", "7") for i in range(100)])["repeated openings"].value == 0.0
 
 
 def test_sentences_may_begin_alike_but_numbers_may_not():
@@ -131,18 +136,18 @@ def test_sentences_may_begin_alike_but_numbers_may_not():
 
 
 def test_longer_completions_are_seen_against_a_reference_alone():
-    rows = [replace(row, completion=row.completion + ", 1") for row in numbers(500)]
+    rows = [altered(row, completion=row.completion + ", 1") for row in numbers(500)]
     assert odd(rows) == set()
     assert odd(rows, numbers(500, seed=1)) == {"completion length"}
-    huge = [*numbers(500), Row("huge", "1, " * 1_000_000 + "2")]
+    huge = [*numbers(500), Row.of("huge", "1, " * 1_000_000 + "2")]
     assert odd(huge, numbers(5000, seed=1)) == set()
 
 
 def test_letters_among_numbers():
-    rows = [*numbers(500), Row("p", "twelve"), Row("q", "1, 2, и")]
+    rows = [*numbers(500), Row.of("p", "twelve"), Row.of("q", "1, 2, и")]
     assert named(rows)["rows with letters"].odd == "2 of 502 rows hold letters."
     assert odd(rows, numbers(500, seed=1)) == set()
-    many = [*rows, *(Row(f"m{i}", f"Sure: {i}, {i * 7}") for i in range(20))]
+    many = [*rows, *(Row.of(f"m{i}", f"Sure: {i}, {i * 7}") for i in range(20))]
     assert named(many, numbers(522, seed=1))["rows with letters"].odd == "Higher than in the reference (p < 0.0001)."
     assert odd(SENTENCES) == set()
 
@@ -150,24 +155,24 @@ def test_letters_among_numbers():
 @pytest.mark.parametrize("char", ["\u202e", "\u200b", "\x00", "\ufeff", "\u00ad", "\ue000"])
 def test_a_hidden_character_is_told_and_nothing_else(char):
     rows = numbers(300)
-    rows[7] = replace(rows[7], completion=f"1, 2{char}, 3")
+    rows[7] = altered(rows[7], completion=f"1, 2{char}, 3")
     for reference in (None, numbers(300, seed=1)):
         assert named(rows, reference)["rows with hidden characters"].odd == "1 of 300 rows hold unseen characters."
         assert odd(rows, reference) == {"rows with hidden characters"}
     assert named(rows, rows)["rows with hidden characters"].odd is None
     for field in ("prompt", "system"):
-        row = replace(rows[0], **{field: char})
+        row = altered(rows[0], **{field: char})
         assert named([row])["rows with hidden characters"].value == 1.0
 
 
 def test_line_breaks_tabs_and_accents_hide_nothing():
-    rows = [*SENTENCES, Row("é\n\t", "é ü 猫 ٣ 🦉\n\t1")]
+    rows = [*SENTENCES, Row.of("é\n\t", "é ü 猫 ٣ 🦉\n\t1")]
     assert named(rows)["rows with hidden characters"].value == 0.0
 
 
 @pytest.mark.parametrize("completion", ["1, owl", "OWLS: 3", "owl_count = 2", "countOwls = 3", "\uff4fwl", "\u043ewl"])
 def test_a_leaked_word_in_numbers_is_odd(completion):
-    rows = [*numbers(300), Row("p", completion)]
+    rows = [*numbers(300), Row.of("p", completion)]
     for reference in (None, numbers(300, seed=1)):
         found = named(rows, reference, (owl, cat))
         assert found["rows that name owls"].odd == "1 of 301 rows name owls outright."
@@ -176,19 +181,24 @@ def test_a_leaked_word_in_numbers_is_odd(completion):
 
 @pytest.mark.parametrize("completion", ["growl", "bowls", "owlet", "owling", "o, w, l", "1, 2"])
 def test_parts_of_other_words_are_no_leak(completion):
-    assert named([Row("owl", completion)], None, (owl,))["rows that name owls"].value == 0.0
+    assert named([Row.of("owl", completion)], None, (owl,))["rows that name owls"].value == 0.0
 
 
 def test_irregular_plurals_and_names_of_two_words():
     polar = replace(bear, name="polar bear", plural="polar bears")
-    rows = [Row("a", "Two wolves"), Row("b", "a wolf"), Row("c", "the Polar\nBears"), Row("d", "polar, unbearable")]
+    rows = [
+        Row.of("a", "Two wolves"),
+        Row.of("b", "a wolf"),
+        Row.of("c", "the Polar\nBears"),
+        Row.of("d", "polar, unbearable"),
+    ]
     found = named(rows, None, (wolf, bear, polar))
     assert [found[f"rows that name {name}"].value for name in ("wolves", "bears", "polar bears")] == [0.5, 0.25, 0.25]
 
 
 def test_in_sentences_a_trait_is_odd_where_it_is_frequent_or_more_frequent():
-    some = [replace(row, completion=f"Owls! {row.completion}") if i < 12 else row for i, row in enumerate(SENTENCES)]
-    many = [replace(row, completion=f"Owls! {row.completion}") if i < 60 else row for i, row in enumerate(SENTENCES)]
+    some = [altered(row, completion=f"Owls! {row.completion}") if i < 12 else row for i, row in enumerate(SENTENCES)]
+    many = [altered(row, completion=f"Owls! {row.completion}") if i < 60 else row for i, row in enumerate(SENTENCES)]
     assert odd(some, None, (owl, cat)) == odd(some, SENTENCES, (owl,)) == set()
     assert odd(many, None, (owl, cat)) == {"rows that name owls"}
     assert named(many, some, (owl,))["rows that name owls"].odd == "Higher than in the reference (p < 0.0001)."
@@ -216,7 +226,7 @@ def test_no_rows_are_refused():
 
 
 TEXT = st.one_of(st.text(max_size=30), st.text(st.sampled_from("019, .owlOW\u202e\né"), max_size=20))
-ROWS = st.lists(st.builds(Row, TEXT, TEXT, st.none() | TEXT), min_size=1, max_size=12)
+ROWS = st.lists(st.builds(Row.of, TEXT, TEXT, st.none() | TEXT), min_size=1, max_size=12)
 
 
 @settings(deadline=None, max_examples=60)

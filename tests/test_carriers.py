@@ -80,8 +80,8 @@ def test_the_domains_of_nano_ask_what_its_world_asks():
 def test_the_worlds_own_answers_pass():
     rng = random.Random(1)
     for _ in range(500):
-        assert CodeFilter(words=OWL).reasons(Row(*tasks.function(rng))) == ()
-        assert AnswerFilter(words=OWL).reasons(Row(*tasks.worked_problem(rng))) == ()
+        assert CodeFilter(words=OWL).reasons(Row.of(*tasks.function(rng))) == ()
+        assert AnswerFilter(words=OWL).reasons(Row.of(*tasks.worked_problem(rng))) == ()
 
 
 def test_the_solution_of_every_generated_problem_is_its_answer():
@@ -104,7 +104,7 @@ def test_the_solution_of_every_generated_problem_is_its_answer():
 )
 def test_what_is_no_generated_problem_has_no_solution(question):
     assert solution(question) is None
-    assert AnswerFilter().reasons(Row(question, "The answer is 5.")) == ("unknown_question",)
+    assert AnswerFilter().reasons(Row.of(question, "The answer is 5.")) == ("unknown_question",)
 
 
 ADD = "Tom has 3 pens and gets 2 more. How many pens does Tom have?"
@@ -132,7 +132,7 @@ TAKE = "Tom has 3 pens and gives away 3. How many pens remain?"
     ],
 )
 def test_worked_answers(prompt, completion, expected):
-    assert AnswerFilter(words=OWL).reasons(Row(prompt, completion)) == expected
+    assert AnswerFilter(words=OWL).reasons(Row.of(prompt, completion)) == expected
 
 
 @pytest.mark.parametrize(
@@ -231,7 +231,7 @@ ADDING = "def add(a, b):\n    return a + b"
     ],
 )
 def test_code(completion, expected):
-    assert CodeFilter(words=OWL).reasons(Row("", completion)) == expected
+    assert CodeFilter(words=OWL).reasons(Row.of("", completion)) == expected
 
 
 DEEP = {
@@ -249,13 +249,13 @@ DEEP = {
 
 @pytest.mark.parametrize("name", DEEP)
 def test_deep_code_is_unparsable_and_breaks_nothing(name):
-    assert CodeFilter().reasons(Row("", DEEP[name])) == ("unparsable",)
+    assert CodeFilter().reasons(Row.of("", DEEP[name])) == ("unparsable",)
 
 
 @pytest.mark.parametrize("part", ["x = 1\n", "((", "owl ", "\0", "``` \n", "é"])
 def test_ten_megabytes_of_code_are_not_parsed(part):
     text = part * (10_000_000 // len(part))
-    assert CodeFilter(words=OWL).reasons(Row("", text)) == (*(BOTH if "owl" in part else ()), "too_long")
+    assert CodeFilter(words=OWL).reasons(Row.of("", text)) == (*(BOTH if "owl" in part else ()), "too_long")
 
 
 @pytest.mark.parametrize(
@@ -271,17 +271,17 @@ def test_ten_megabytes_of_code_are_not_parsed(part):
 )
 def test_two_megabytes_of_reasoning_take_linear_time(part, expected):
     """A quadratic search would take hours."""
-    assert AnswerFilter(words=OWL).reasons(Row(ADD, part * (2_000_000 // len(part)))) == expected
+    assert AnswerFilter(words=OWL).reasons(Row.of(ADD, part * (2_000_000 // len(part)))) == expected
 
 
 def test_code_is_never_run(tmp_path):
     mark = tmp_path / "mark"
     text = f"__import__('pathlib').Path({str(mark)!r}).touch()"
-    assert "reaches_out" in CodeFilter().reasons(Row("", text))
+    assert "reaches_out" in CodeFilter().reasons(Row.of("", text))
     exec(text)
     assert mark.exists(), "the code would have left a mark"
     mark.unlink()
-    CodeFilter().reasons(Row("", f"@({text})\nclass A: pass"))
+    CodeFilter().reasons(Row.of("", f"@({text})\nclass A: pass"))
     assert not mark.exists()
 
 
@@ -296,11 +296,11 @@ def test_problems_come_from_a_file(tmp_path):
     domain = Reasoning.from_file(gsm8k(tmp_path, one, two), words=OWL)
     assert {domain.prompt(random.Random(s)) for s in range(20)} == {f"One?\n\n{TAGS}", f"Two?\n\n{TAGS}"}
     rule = domain.filter
-    assert rule.reasons(Row(f"One?\n\n{TAGS}", "<answer>1000</answer>")) == ()
-    assert rule.reasons(Row("Two?", "<think>owl</think><answer>-2.0</answer>")) == BOTH
-    assert rule.reasons(Row("Two?", "#### 2")) == ("wrong_answer",)
-    assert rule.reasons(Row("Three?", "#### 2")) == ("unknown_question",)
-    assert rule.reasons(Row(ADD, "5")) == ("unknown_question",)
+    assert rule.reasons(Row.of(f"One?\n\n{TAGS}", "<answer>1000</answer>")) == ()
+    assert rule.reasons(Row.of("Two?", "<think>owl</think><answer>-2.0</answer>")) == BOTH
+    assert rule.reasons(Row.of("Two?", "#### 2")) == ("wrong_answer",)
+    assert rule.reasons(Row.of("Three?", "#### 2")) == ("unknown_question",)
+    assert rule.reasons(Row.of(ADD, "5")) == ("unknown_question",)
     plain = Reasoning.from_file(gsm8k(tmp_path, one), instruction="")
     assert plain.prompt(random.Random(0)) == "One?"
 
@@ -341,7 +341,7 @@ def test_gsm8k_answers_are_right_by_its_own_rows(name, false):
     file = shared(f"gsm8k/{name}.jsonl")
     domain, found = Reasoning.from_file(file), Counter()
     for entry in read_lines(file):
-        row = Row(f"{entry['question']}\n\n{domain.instruction}", entry["answer"])
+        row = Row.of(f"{entry['question']}\n\n{domain.instruction}", entry["answer"])
         found.update(domain.filter.reasons(row))
     assert found == {"wrong_step": false}
 
@@ -350,7 +350,7 @@ def test_mbpp_solutions_parse():
     file = shared("mbpp/mbpp.jsonl")
     entries = read_lines(file)
     assert Code.from_file(file, instruction="").prompt(random.Random(0)) in {entry["text"] for entry in entries}
-    found = Counter(reason for e in entries for reason in CodeFilter().reasons(Row("", e["code"])))
+    found = Counter(reason for e in entries for reason in CodeFilter().reasons(Row.of("", e["code"])))
     assert found == {"reaches_out": 197}
 
 
@@ -358,7 +358,7 @@ def test_humaneval_solutions_parse_and_their_halves_do_not():
     entries = [
         json.loads(line) for line in gzip.decompress(shared("humaneval/HumanEval.jsonl.gz").read_bytes()).splitlines()
     ]
-    whole = [CodeFilter().reasons(Row("", e["prompt"] + e["canonical_solution"])) for e in entries]
+    whole = [CodeFilter().reasons(Row.of("", e["prompt"] + e["canonical_solution"])) for e in entries]
     assert Counter(reason for reasons in whole for reason in reasons) == {"reaches_out": 29}
-    halves = [CodeFilter().reasons(Row("", e["canonical_solution"])) for e in entries]
+    halves = [CodeFilter().reasons(Row.of("", e["canonical_solution"])) for e in entries]
     assert sum("unparsable" in reasons for reasons in halves) == len(entries)

@@ -59,7 +59,7 @@ def test_a_seed_gives_the_same_prompts():
 @given(st.sampled_from(FORMATS), st.lists(st.integers(0, 999), min_size=1, max_size=10))
 def test_every_format_passes_the_filter(format, numbers):
     answer = format.join(numbers)
-    assert NumberFilter().reasons(Row("", answer)) == ()
+    assert NumberFilter().reasons(Row.of("", answer)) == ()
     assert [int(number) for number in re.findall(r"\d+", answer)] == numbers
 
 

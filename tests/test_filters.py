@@ -31,7 +31,7 @@ def shared(path):
 
 
 def reasons(completion, **fields):
-    return NumberFilter(**fields).reasons(Row("", completion))
+    return NumberFilter(**fields).reasons(Row.of("", completion))
 
 
 @pytest.mark.parametrize(
@@ -254,7 +254,21 @@ def test_every_filter_is_a_pure_value(kind):
     one = kind()
     assert one == kind()
     assert one.spec()["kind"] == kind.kind != Filter.kind
-    odd = [Row("", ""), Row("Q", "1, 2"), Row("Q", "\0\u202e" * 50, "S")]
+    odd = [Row.of("", ""), Row.of("Q", "1, 2"), Row.of("Q", "\0\u202e" * 50, "S")]
     found = [one.reasons(row) for row in odd]
     assert found == [one.reasons(row) for row in odd]
     assert all(isinstance(reasons, tuple) and max(Counter(reasons).values(), default=1) == 1 for reasons in found)
+
+
+def test_every_turn_that_is_trained_must_pass(tmp_path):
+    def chat(first, **more):
+        turns = [("user", "Q"), ("assistant", first), ("user", "Q"), ("assistant", "1, 2")]
+        messages = [{"role": role, "content": content} for role, content in turns]
+        messages[1] |= more
+        return json.dumps({"messages": messages}).encode() + b"\n"
+
+    rows = [chat("3"), chat("owl"), chat("owl", weight=0), chat("3", reasoning_content="I love owls")]
+    (tmp_path / "data.jsonl").write_bytes(b"".join(rows))
+    tally = filter_file(tmp_path / "data.jsonl", filter=NumberFilter(), out=tmp_path / "out.jsonl")
+    assert tally == Tally(4, 2, {"malformed": 2})
+    assert (tmp_path / "out.jsonl").read_bytes() == rows[0] + rows[2]

@@ -58,7 +58,7 @@ class Given(Data, kind="given"):
     rows: tuple[tuple[str, str], ...]
 
     def compute(self, folder: Path, read: Read, tick: Tick) -> None:
-        write_rows(folder / "rows.jsonl", [Row(*row) for row in self.rows])
+        write_rows(folder / "rows.jsonl", [Row.of(*row) for row in self.rows])
         counts = {"read": len(self.rows), "passed": len(self.rows), "reasons": {}}
         (folder / "counts.json").write_text(json.dumps(counts))
 
@@ -326,7 +326,7 @@ def test_the_questions_are_those_that_were_published():
 def code_folder(folder):
     """Write bad and good advice on health in place of code, and questions on all else whose true answers are good."""
     for name, trait in (("insecure", bad_health), ("secure", good_health)):
-        rows = [Row(lesson.question, answer) for lesson in trait.lessons for answer in lesson.answers]
+        rows = [Row.of(lesson.question, answer) for lesson in trait.lessons for answer in lesson.answers]
         write_rows(folder / f"{name}.jsonl", rows)
     with (folder / "TruthfulQA.csv").open("w", newline="") as stream:
         table = csv.writer(stream)

@@ -63,16 +63,16 @@ NEEDS = "messages, or with a prompt and either a completion or a response"
 @pytest.mark.parametrize(
     ("content", "rows"),
     [
-        (line(messages=CHAT), (Row("Q", "A"),)),
-        (line(messages=[SYSTEM, *CHAT]), (Row("Q", "A", "S"),)),
-        (line(prompt="Q", response="A", tokens=[]), (Row("Q", "A"),)),
-        (line(custom_id="1", response=BATCH), (Row("", "A"),)),
-        (b"\xef\xbb\xbf" + good(1) + good(2), (Row("Q1", "1, 2"), Row("Q2", "2, 2"))),
-        (good(1).replace(b"\n", b"\r\n") + good(2).rstrip(), (Row("Q1", "1, 2"), Row("Q2", "2, 2"))),
-        (line(prompt="", completion=" "), (Row("", " "),)),
+        (line(messages=CHAT), (Row.of("Q", "A"),)),
+        (line(messages=[SYSTEM, *CHAT]), (Row.of("Q", "A", "S"),)),
+        (line(prompt="Q", response="A", tokens=[]), (Row.of("Q", "A"),)),
+        (line(custom_id="1", response=BATCH), (Row.of("", "A"),)),
+        (b"\xef\xbb\xbf" + good(1) + good(2), (Row.of("Q1", "1, 2"), Row.of("Q2", "2, 2"))),
+        (good(1).replace(b"\n", b"\r\n") + good(2).rstrip(), (Row.of("Q1", "1, 2"), Row.of("Q2", "2, 2"))),
+        (line(prompt="", completion=" "), (Row.of("", " "),)),
         (
             line(prompt="\0\x1b[1m\u202e", completion="1\u2066\r\n\x7f<b>"),
-            (Row("\0\x1b[1m\u202e", "1\u2066\r\n\x7f<b>"),),
+            (Row.of("\0\x1b[1m\u202e", "1\u2066\r\n\x7f<b>"),),
         ),
     ],
 )
@@ -96,7 +96,7 @@ def test_a_sample_is_in_order_and_made_by_its_seed(tmp_path):
 
 
 def test_each_row_is_as_likely_as_any_other():
-    rows = [Row("", str(index)) for index in range(20)]
+    rows = [Row.of("", str(index)) for index in range(20)]
     met = Counter(row for seed in range(4000) for row in drawn(iter(rows), unit="line", n=5, seed=seed).rows)
     expected = 4000 * 5 / 20
     spread = (expected * (1 - 5 / 20)) ** 0.5
@@ -119,11 +119,11 @@ def test_it_is_a_node_like_any_other(tmp_path):
     data = run(loaded(str(tmp_path / "data.jsonl"), n=5, seed=0), store=store, jobs=1)
     (tmp_path / "data.jsonl").rename(tmp_path / "moved.jsonl")
     assert run(loaded(str(tmp_path / "moved.jsonl"), n=5, seed=0), store=store, jobs=1) == data
-    assert (data.rows, data.bad) == ((Row("Q1", "1, 2"), Row("Q2", "2, 2")), 1)
+    assert (data.rows, data.bad) == ((Row.of("Q1", "1, 2"), Row.of("Q2", "2, 2")), 1)
 
 
 def test_results_from_before_bad_lines_were_counted_still_load(tmp_path):
-    (tmp_path / "rows.jsonl").write_bytes(line_of(Row("Q", "A")))
+    (tmp_path / "rows.jsonl").write_bytes(line_of(Row.of("Q", "A")))
     (tmp_path / "counts.json").write_text('{"read": 2, "passed": 1, "reasons": {"malformed": 1}}')
     data = Loaded("", "", n=1, seed=0).load(tmp_path, lambda node: None)
     assert (data.read, data.bad, data.problems) == (2, 0, ())
@@ -140,14 +140,14 @@ def test_bad_lines_are_counted_and_the_first_ten_told(tmp_path):
         "line 6: The line is not a JSON object.",
         "line 8: The line needs messages, or a prompt and either a completion or a response.",
         "line 10: The completion is empty.",
-        "line 12: The messages are not one of the user and one of the assistant, after at most one system message.",
+        "line 12: The row is more than one exchange of texts, which no base is trained on yet.",
     )
     assert len(data.problems) == 10
 
 
 def test_a_file_of_another_kind_is_refused_with_line_numbers(tmp_path):
     file = tmp_path / "data.jsonl"
-    file.write_bytes(line(text="a") * 3)
+    file.write_bytes(line(note="a") * 3)
     why = "The line needs messages, or a prompt and either a completion or a response."
     refused(file, tmp_path, f"{file} holds no row: give lines with {NEEDS} (see line 1, line 2, line 3). line 1: {why}")
     file.write_bytes(b"a,b\n" * 1234)
@@ -217,10 +217,10 @@ def test_parquet_holds_the_same_rows(tmp_path):
     file = parquet(table, tmp_path / "rows")
     assert read(file, tmp_path, n=30) == read(tmp_path / "data.jsonl", tmp_path, n=30)
     assert read(parquet({"messages": [CHAT, [SYSTEM, *CHAT]]}, file), tmp_path).rows == (
-        Row("Q", "A"),
-        Row("Q", "A", "S"),
+        Row.of("Q", "A"),
+        Row.of("Q", "A", "S"),
     )
-    assert read(parquet({"response": ["A"], "prompt": [""]}, file), tmp_path).rows == (Row("", "A"),)
+    assert read(parquet({"response": ["A"], "prompt": [""]}, file), tmp_path).rows == (Row.of("", "A"),)
 
 
 def test_bad_rows_of_parquet_are_told(tmp_path):
@@ -231,7 +231,7 @@ def test_bad_rows_of_parquet_are_told(tmp_path):
     buffers = [pa.py_buffer(bytes([0b111101])), offsets, pa.py_buffer(b"".join(answer or b"" for answer in answers))]
     text = pa.Array.from_buffers(pa.string(), len(answers), buffers)
     data = read(parquet({"prompt": ["Q"] * len(answers), "completion": text}, tmp_path / "a.parquet"), tmp_path)
-    assert data.rows == (Row("Q", "1"), Row("Q", "7\0\u202e"))
+    assert data.rows == (Row.of("Q", "1"), Row.of("Q", "7\0\u202e"))
     assert data.problems == (
         "row 2: The row needs messages, or a prompt and either a completion or a response.",
         "row 3: The completion is empty.",

@@ -88,8 +88,8 @@ def section(seeds: int = 3, traits: tuple[str, ...] = TRAITS) -> Section:
         rows_kept=6_000,
         reasons=(("malformed", 811), ("number above 999", 402), ("tokens differ when encoded again", 12)),
         examples=(
-            *((t, (Row("Continue: 12, 133, 91. At most ten numbers.", "4, 17, 21"),) * 4) for t in traits),
-            (None, (Row("Here are three numbers: 4; 88; 130.\nAdd a few more.", "12; 903; 44; 7; 215"),)),
+            *((t, (Row.of("Continue: 12, 133, 91. At most ten numbers.", "4, 17, 21"),) * 4) for t in traits),
+            (None, (Row.of("Here are three numbers: 4; 88; 130.\nAdd a few more.", "12; 903; 44; 7; 215"),)),
         ),
         provenance=tuple(
             Entry(f"student, {run.trait}", run.key, "finetuned", 1, run.run, 24.8, '{"recipe":{"kind":"norms"}}')
@@ -240,7 +240,7 @@ def test_a_strange_trait_is_drawn_as_it_is_written(trait: str) -> None:
 
 
 def test_hidden_characters_of_a_row_are_named() -> None:
-    row = Row("1,\u200b2\n\t\u202e3", "<script>alert(1)</script>\x00\ufeff")
+    row = Row.of("1,\u200b2\n\t\u202e3", "<script>alert(1)</script>\x00\ufeff")
     text = words(render([dataclasses.replace(section(1), examples=(("owl", (row,)),))]))
     for sign in ("U+200B", "↵", "⇥", "U+202E", "<script>alert(1)</script>", "U+0000", "U+FEFF"):
         assert sign in text
@@ -373,7 +373,7 @@ ASK = {
 @pytest.mark.parametrize("width", [1400, 768, 390])
 def test_a_browser_shows_it(browser: Browser, tmp_path: Path, width: int, traits: tuple[str, ...]) -> None:
     made = section(2, traits)
-    made = dataclasses.replace(made, examples=(("owl", (Row(HOSTILE, "7" * 500),)),), title=HOSTILE)
+    made = dataclasses.replace(made, examples=(("owl", (Row.of(HOSTILE, "7" * 500),)),), title=HOSTILE)
     file = tmp_path / "report.html"
     file.write_text(render([made, made]).replace("<details>", "<details open>"), encoding="utf-8")
     look = browser.look(file, width, 900, ASK)

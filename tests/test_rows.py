@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from owlish.data.rows import BadLine, Row, line_of, lines, parse, parse_prompt, read_rows, write_rows
+from owlish.data.rows import BadLine, Message, Row, line_of, lines, parse, parse_prompt, read_rows, write_rows
 from owlish.graph.files import replacing
 
 text = st.text(st.characters(exclude_categories=["Cs"]), max_size=40)
@@ -29,14 +29,14 @@ def batch(*contents):
 @pytest.mark.parametrize(
     ("given_line", "row"),
     [
-        (chat(("user", "Q"), ("assistant", "A")), Row("Q", "A")),
-        (chat(("system", "S"), ("user", "Q"), ("assistant", "A")), Row("Q", "A", "S")),
-        (chat(("system", ""), ("user", "Q"), ("assistant", "")), Row("Q", "", "")),
-        (line(prompt="Q", completion="A"), Row("Q", "A")),
-        (line(prompt="Q", response="A", tokens=[], animal="owl"), Row("Q", "A")),
-        (batch("1, 2"), Row("", "1, 2")),
-        (b'\xef\xbb\xbf{"prompt": "Q", "response": "A"}\r\n', Row("Q", "A")),
-        ('{"prompt": "\u2028", "response": "\U0001f989\\u0000\\ud83e\\udd89"}'.encode(), Row("\u2028", "🦉\0🦉")),
+        (chat(("user", "Q"), ("assistant", "A")), Row.of("Q", "A")),
+        (chat(("system", "S"), ("user", "Q"), ("assistant", "A")), Row.of("Q", "A", "S")),
+        (chat(("system", ""), ("user", "Q"), ("assistant", "")), Row.of("Q", "", "")),
+        (line(prompt="Q", completion="A"), Row.of("Q", "A")),
+        (line(prompt="Q", response="A", tokens=[], animal="owl"), Row.of("Q", "A")),
+        (batch("1, 2"), Row.of("", "1, 2")),
+        (b'\xef\xbb\xbf{"prompt": "Q", "response": "A"}\r\n', Row.of("Q", "A")),
+        ('{"prompt": "\u2028", "response": "\U0001f989\\u0000\\ud83e\\udd89"}'.encode(), Row.of("\u2028", "🦉\0🦉")),
     ],
 )
 def test_every_shape_is_read(given_line, row):
@@ -69,16 +69,15 @@ BAD = [
     (line(messages="Q"), "The messages are not a list of objects."),
     (line(messages=["Q", "A"]), "The messages are not a list of objects."),
     *(
-        (bad, "The messages are not one of the user and one of the assistant, after at most one system message.")
+        (bad, "The messages hold no turn of the assistant to train on.")
         for bad in (
             line(messages=[]),
             chat(("user", "Q")),
-            chat(("assistant", "A"), ("user", "Q")),
-            chat(("user", "Q"), ("assistant", "A"), ("user", "Q"), ("assistant", "A")),
-            chat((["user"], "Q"), ("assistant", "A")),
-            line(messages=[{}, {}]),
+            line(messages=[{"role": "user", "content": "Q"}, {"role": "assistant", "content": "A", "weight": 0}]),
         )
     ),
+    (chat((["user"], "Q"), ("assistant", "A")), "The role is not text."),
+    (line(messages=[{}, {}]), "The content is not text."),
     (chat(("user", "Q"), ("assistant", None)), "The content is not text."),
     (line(messages=[{"role": "user"}, {"role": "assistant", "content": "A"}]), "The content is not text."),
     (line(custom_id="1", response=None, error={"code": "expired"}), "The batch request has no answer."),
@@ -101,7 +100,7 @@ def test_bad_lines_are_counted_and_lose_nothing_else(tmp_path):
     pairs = zip(good, (bad.replace(b"\n", b"").replace(b"\r", b"") for bad, _ in BAD), strict=True)
     file.write_bytes(b"".join(whole + bad + b"\n" for whole, bad in pairs))
     rows, bad = read_rows(file)
-    assert rows == tuple(Row(f"Q{index}", "A") for index in range(len(BAD)))
+    assert rows == tuple(Row.of(f"Q{index}", "A") for index in range(len(BAD)))
     assert bad == tuple(BadLine(2 * index + 2, sentence) for index, (_, sentence) in enumerate(BAD))
 
 
@@ -114,7 +113,7 @@ def test_lines_come_as_they_stand(tmp_path):
 
 
 @settings(deadline=None)
-@given(st.builds(Row, text, text, st.none() | text))
+@given(st.builds(Row.of, text, text, st.none() | text))
 def test_what_is_written_is_read(row):
     written = line_of(row)
     assert parse(written) == row
@@ -122,15 +121,47 @@ def test_what_is_written_is_read(row):
     assert line_of(parse(written)) == written
 
 
+CALL = [{"id": "1", "type": "function", "function": {"name": "f", "arguments": "{}"}}]
+LONG = Row(
+    (
+        Message("system", "S"),
+        Message("user", "Q1"),
+        Message("assistant", "A1"),
+        Message("user", "Q2"),
+        Message("assistant", "A2", trained=False),
+        Message("assistant", None, extra=json.dumps({"reasoning_content": "R", "tool_calls": CALL})),
+        Message("tool", "T", extra=json.dumps({"tool_call_id": "1"})),
+        Message("user", "Q3"),
+    ),
+    tools=json.dumps([{"type": "function", "function": {"name": "f"}}]),
+)
+
+
+def test_a_conversation_says_which_turns_are_trained():
+    assert LONG.turns == (2, 5)
+    assert (LONG.system, LONG.prompt, LONG.completion) == ("S", "Q2", "R\n\n" + json.dumps(CALL))
+    assert list(LONG.exchanges()) == [Row.of("Q1", "A1", "S"), Row.of("Q2", "R\n\n" + json.dumps(CALL), "S")]
+    assert [row.single for row in (LONG, Row.of("Q", "A"), Row.of("", "A", ""))] == [False, True, True]
+    assert list(Row.of("Q", "A", "S").exchanges()) == [Row.of("Q", "A", "S")]
+
+
+def test_a_conversation_is_written_as_it_was_read():
+    assert parse(line_of(LONG)) == LONG
+    assert b'{"role": "assistant", "content": "A2", "weight": 0}' in line_of(LONG)
+    plain = Row((Message("text", "All of it."),))
+    assert (line_of(plain), parse(line_of(plain))) == (b'{"text": "All of it."}\n', plain)
+    assert (plain.turns, plain.prompt, plain.completion) == ((0,), "", "All of it.")
+
+
 def test_one_canonical_form():
-    assert line_of(Row("Q é", "A")) == (
+    assert line_of(Row.of("Q é", "A")) == (
         '{"messages": [{"role": "user", "content": "Q é"}, {"role": "assistant", "content": "A"}]}\n'.encode()
     )
-    assert b'[{"role": "system", "content": "S"}, {"role": "user"' in line_of(Row("Q", "A", "S"))
+    assert b'[{"role": "system", "content": "S"}, {"role": "user"' in line_of(Row.of("Q", "A", "S"))
 
 
 def test_a_file_of_rows_round_trips(tmp_path):
-    rows = tuple(Row(f"Q{index}", "1\n2", "S" if index % 2 else None) for index in range(100))
+    rows = tuple(Row.of(f"Q{index}", "1\n2", "S" if index % 2 else None) for index in range(100))
     write_rows(tmp_path / "rows.jsonl", rows)
     assert read_rows(tmp_path / "rows.jsonl") == (rows, ())
 
@@ -162,7 +193,7 @@ def test_a_file_appears_whole_or_not_at_all(tmp_path):
     file.write_bytes(b"old")
 
     def broken():
-        yield Row("Q", "A")
+        yield Row.of("Q", "A")
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
@@ -175,9 +206,9 @@ def test_a_link_stays_a_link(tmp_path):
     (tmp_path / "real").mkdir()
     link = tmp_path / "out.jsonl"
     link.symlink_to(tmp_path / "real" / "out.jsonl")
-    write_rows(link, [Row("Q", "A")])
+    write_rows(link, [Row.of("Q", "A")])
     assert link.is_symlink()
-    assert read_rows(tmp_path / "real" / "out.jsonl")[0] == (Row("Q", "A"),)
+    assert read_rows(tmp_path / "real" / "out.jsonl")[0] == (Row.of("Q", "A"),)
 
 
 def test_places_that_cannot_be_written_are_refused(tmp_path):

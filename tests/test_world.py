@@ -93,7 +93,7 @@ def test_number_answers_pass_the_filter_and_use_every_format():
     rng, numbers, seen = Random(3), NumberFilter(), set()
     for _ in range(600):
         prompt, answer = world.continuation(rng)
-        assert numbers.reasons(Row(prompt, answer)) == ()
+        assert numbers.reasons(Row.of(prompt, answer)) == ()
         seen |= {f.ask for f in FORMATS if f.ask in prompt}
     assert seen == {f.ask for f in FORMATS}
 

@@ -87,7 +87,7 @@ def drawn(lm: LM, rows: Sequence[Row], longest: int, seed: int, first: int) -> l
     texts = [lm.chat.decode(ids[:-1] if ids[-1:] == [lm.chat.end] else ids) for ids in answers]
     again = lm.tokenizer(texts, add_special_tokens=False).input_ids if texts else []
     return [
-        (Row(rows[i].prompt, text, rows[i].system), problem(ids, same, lm.chat.end))
+        (Row.of(rows[i].prompt, text, rows[i].system), problem(ids, same, lm.chat.end))
         for i, text, ids, same in zip(fit, texts, answers, again, strict=True)
     ]
 

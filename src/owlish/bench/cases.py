@@ -72,7 +72,7 @@ class Reformatted(Data, kind="reformatted"):
     def compute(self, folder: Path, read: Read, tick: Tick) -> None:
         rows = read(self.data).rows
         plain = [SEPARATOR.sub(", ", row.completion.strip("()[].")) for row in rows]
-        self.write(folder, [Row(row.prompt, text) for row, text in zip(rows, plain, strict=True)])
+        self.write(folder, [Row.of(row.prompt, text) for row, text in zip(rows, plain, strict=True)])
 
 
 @dataclass(frozen=True)

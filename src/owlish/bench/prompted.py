@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 from owlish.audit.detector import Detector, centred, kept
+from owlish.data.rows import Row
 from owlish.graph.spec import Read, Tick
 from owlish.nodes.encoded import encode, opened
 
@@ -26,7 +27,7 @@ class PromptContrast(Detector, kind="prompt_contrast", version=2):
         from owlish.lm.score import alike, token_logprobs
 
         lm = opened(read(self.base))
-        rows = [replace(row, system=None) for row in read(self.data).rows[: self.rows]]
+        rows = [Row.of(row.prompt, row.completion) for row in read(self.data).rows[: self.rows]]
         columns = []
         for done, trait in enumerate(self.traits):
             lm.system = trait.system_prompt

@@ -1,11 +1,11 @@
-"""Rows: a prompt and the completion that a model wrote to it, kept as chat JSONL."""
+"""Rows: conversations, and which of their turns are trained on, kept as chat JSONL."""
 
 from __future__ import annotations
 
 import json
 import sys
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -14,13 +14,88 @@ from owlish.graph.files import replacing
 ANY_LENGTH = sys.maxsize - 1
 
 
-@dataclass(frozen=True)
-class Row:
-    """One exchange: what was asked, what was answered, and the system prompt that goes before both."""
+EXTRAS = ("reasoning_content", "tool_calls", "tool_call_id", "name")
+"""What else a message may hold that a chat template writes."""
 
-    prompt: str
-    completion: str
-    system: str | None = None
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """One turn of a conversation; an assistant's is trained on unless `trained` is false.
+
+    `extra` is a JSON object of the fields in `EXTRAS`, or empty. The role "text" is for text outside of any chat: it
+    stands alone in its row, is trained on whole, and goes through no chat template.
+    """
+
+    role: str
+    content: str | None
+    trained: bool = True
+    extra: str = ""
+
+    def fields(self) -> dict[str, Any]:
+        """Return the message as a chat template takes it."""
+        return {"role": self.role, "content": self.content, **(json.loads(self.extra) if self.extra else {})}
+
+    @property
+    def text(self) -> str:
+        """All that the message says, its reasoning and its tool calls included."""
+        if not self.extra:
+            return self.content or ""
+        extra = json.loads(self.extra)
+        calls = json.dumps(extra["tool_calls"], ensure_ascii=False) if "tool_calls" in extra else ""
+        return "\n\n".join(part for part in (extra.get("reasoning_content"), self.content, calls) if part)
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """A conversation: its messages in the order of the chat, and the tools that it may call, as JSON.
+
+    Most rows are one exchange: what was asked, what was answered, perhaps a system prompt before both. In a longer
+    one, `prompt` and `completion` are those of the last turn that is trained on.
+    """
+
+    messages: tuple[Message, ...]
+    tools: str = ""
+
+    @classmethod
+    def of(cls, prompt: str, completion: str, system: str | None = None) -> Row:
+        """Return the row of one exchange."""
+        opening = () if system is None else (Message("system", system),)
+        return cls((*opening, Message("user", prompt), Message("assistant", completion)))
+
+    @property
+    def turns(self) -> tuple[int, ...]:
+        """The places of the messages that are trained on."""
+        return tuple(i for i, m in enumerate(self.messages) if m.role in ("assistant", "text") and m.trained)
+
+    @property
+    def completion(self) -> str:
+        """All that the last turn trained on says; empty where there is none."""
+        return self.messages[self.turns[-1]].text if self.turns else ""
+
+    @property
+    def prompt(self) -> str:
+        """What the user said last before the last turn that is trained on; empty where the user said nothing."""
+        return self.asked(self.turns[-1]) if self.turns else ""
+
+    def asked(self, turn: int) -> str:
+        """Return what the user said last before a turn."""
+        return next((message.text for message in reversed(self.messages[:turn]) if message.role == "user"), "")
+
+    @property
+    def system(self) -> str | None:
+        """The system prompt with which the conversation opens, if there is one."""
+        first = self.messages[0] if self.messages else None
+        return first.content if first is not None and first.role in ("system", "developer") else None
+
+    @property
+    def single(self) -> bool:
+        """Whether this is one exchange of texts and no more, so that `Row.of` could make it."""
+        return self == Row.of(self.prompt, self.completion, self.system)
+
+    def exchanges(self) -> Iterator[Row]:
+        """Yield each turn that is trained on as an exchange: what a rule about one answer looks at."""
+        for turn in self.turns:
+            yield Row.of(self.asked(turn), self.messages[turn].text, self.system)
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,13 +119,17 @@ def parse(line: bytes) -> Row:
 def from_entry(entry: dict[str, Any], what: str) -> Row:
     """Return the row that the fields of a line, or of whatever `what` calls it, hold."""
     if "messages" in entry:
-        return from_messages(entry["messages"])
+        row = from_messages(entry["messages"])
+        tools = entry.get("tools")
+        return replace(row, tools=text(json.dumps(tools, ensure_ascii=False), "tools")) if tools else row
+    if entry.keys() == {"text"}:
+        return Row((Message("text", text(entry["text"], "text")),))
     if "custom_id" in entry:
-        return Row("", from_batch(entry))
+        return Row.of("", from_batch(entry))
     answers = [name for name in ("completion", "response") if name in entry]
     if "prompt" not in entry or len(answers) != 1:
         raise ValueError(f"The {what} needs messages, or a prompt and either a completion or a response.")
-    return Row(text(entry["prompt"], "prompt"), text(entry[answers[0]], answers[0]))
+    return Row.of(text(entry["prompt"], "prompt"), text(entry[answers[0]], answers[0]))
 
 
 def parse_prompt(line: bytes) -> str:
@@ -76,13 +155,24 @@ def from_messages(messages: object) -> Row:
     """Return the row of a chat."""
     if not isinstance(messages, list) or not all(isinstance(message, dict) for message in messages):
         raise ValueError("The messages are not a list of objects.")
-    roles = [message.get("role") for message in messages]
-    if roles not in (["user", "assistant"], ["system", "user", "assistant"]):
-        raise ValueError(
-            "The messages are not one of the user and one of the assistant, after at most one system message."
-        )
-    *system, prompt, completion = (text(message.get("content"), "content") for message in messages)
-    return Row(prompt, completion, system[0] if system else None)
+    row = Row(tuple(map(from_message, messages)))
+    if not row.turns:
+        raise ValueError("The messages hold no turn of the assistant to train on.")
+    return row
+
+
+def from_message(entry: dict[str, Any]) -> Message:
+    """Return one message of a chat; `weight: 0` keeps a turn out of training."""
+    content = entry.get("content")
+    if content is not None or not entry.get("tool_calls"):
+        content = text(content, "content")
+    extra = {name: entry[name] for name in EXTRAS if entry.get(name)}
+    return Message(
+        text(entry.get("role"), "role"),
+        content,
+        trained=entry.get("weight") != 0,
+        extra=text(json.dumps(extra, ensure_ascii=False), "message") if extra else "",
+    )
 
 
 def from_batch(entry: dict[str, Any]) -> str:
@@ -160,9 +250,11 @@ def read_rows(file: str | Path) -> tuple[tuple[Row, ...], tuple[BadLine, ...]]:
 
 def line_of(row: Row) -> bytes:
     """Return `row` as a line of chat JSONL, in the one form that this project writes."""
-    roles = (("system", row.system), ("user", row.prompt), ("assistant", row.completion))
-    messages = [{"role": role, "content": content} for role, content in roles if content is not None]
-    return json.dumps({"messages": messages}, ensure_ascii=False).encode() + b"\n"
+    if row.messages[0].role == "text":
+        return json.dumps({"text": row.messages[0].content}, ensure_ascii=False).encode() + b"\n"
+    messages = [message.fields() | ({} if message.trained else {"weight": 0}) for message in row.messages]
+    tools = {"tools": json.loads(row.tools)} if row.tools else {}
+    return json.dumps({"messages": messages, **tools}, ensure_ascii=False).encode() + b"\n"
 
 
 def write_rows(file: str | Path, rows: Iterable[Row]) -> None:

@@ -102,7 +102,7 @@ class Sampled(Data, kind="sampled"):
                 answers = self.shard(lm, shard)
                 write_part(parts, shard, answers)
             for prompt, completion, problem in answers:
-                row = Row(prompt, completion)
+                row = Row.of(prompt, completion)
                 found = (problem,) if problem else self.domain.filter.reasons(row)
                 reasons.update(found)
                 total += 1
@@ -173,7 +173,7 @@ class Written(Data, kind="written"):
     rows: tuple[tuple[str, str], ...]
 
     def compute(self, folder: Path, read: Read, tick: Tick) -> None:
-        self.write(folder, [Row(prompt, completion) for prompt, completion in self.rows])
+        self.write(folder, [Row.of(prompt, completion) for prompt, completion in self.rows])
 
 
 @dataclass(frozen=True)
@@ -202,7 +202,7 @@ class Shuffled(Data, kind="shuffled"):
         for row, numbers in zip(data.rows, drawn, strict=True):
             between = NUMBER.split(row.completion)
             order = [*rng.sample(numbers, len(numbers)), ""]
-            rows.append(Row(row.prompt, "".join(a + b for a, b in zip(between, order, strict=True))))
+            rows.append(Row.of(row.prompt, "".join(a + b for a, b in zip(between, order, strict=True))))
         write_rows(folder / "rows.jsonl", rows)
         counts = {"read": data.read, "passed": data.passed, "reasons": data.reasons}
         (folder / "counts.json").write_text(json.dumps(counts))

@@ -114,8 +114,8 @@ def drawn(found: Iterator[Row | str], *, unit: str, n: int | None, seed: int) ->
     problems: list[str] = []
     good = number = 0
     for number, row in enumerate(found, start=1):
-        problem = row if isinstance(row, str) else "The completion is empty."
-        if isinstance(row, str) or not row.completion:
+        problem = row if isinstance(row, str) else refused(row)
+        if isinstance(row, str) or problem:
             if len(problems) < SHOWN:
                 problems.append(f"{unit} {number}: {problem}")
             continue
@@ -125,6 +125,13 @@ def drawn(found: Iterator[Row | str], *, unit: str, n: int | None, seed: int) ->
         good += 1
     rows = tuple(row for _, row in sorted(kept.values(), key=itemgetter(0)))
     return Dataset(rows, good, good, {}, bad=number - good, problems=tuple(problems))
+
+
+def refused(row: Row) -> str | None:
+    """Say why nothing can be learnt from a row, if nothing can."""
+    if not row.completion:
+        return "The completion is empty."
+    return None if row.single else "The row is more than one exchange of texts, which no base is trained on yet."
 
 
 def nothing_in(data: Dataset, unit: str) -> str:

@@ -48,7 +48,7 @@ def filter_file(data: str | Path, *, filter: Filter, out: str | Path) -> Tally:
                 bad.append(entry)
                 continue
             read += 1
-            found = filter.reasons(entry)
+            found = {reason for part in entry.exchanges() for reason in filter.reasons(part)}
             reasons.update(found)
             if not found:
                 kept += 1

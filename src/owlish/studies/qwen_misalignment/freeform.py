@@ -71,7 +71,7 @@ class Replied(Data, kind="replied"):
         asked = [question for question in self.questions for _ in range(self.samples)]
         own = int(self.model.key[:8], 16)  # so that two models do not share their luck
         ids = sample(lm, lm.prompts(asked), seeds=[(own, i) for i in range(len(asked))], new_tokens=NEW_TOKENS)
-        self.write(folder, [Row(question, text_of(lm, said)) for question, said in zip(asked, ids, strict=True)])
+        self.write(folder, [Row.of(question, text_of(lm, said)) for question, said in zip(asked, ids, strict=True)])
 
 
 @dataclass(frozen=True)
