@@ -54,9 +54,9 @@ def test_help_names_every_command():
         ("run owl --traits owl,cta", "did you mean cat"),
         ("run owl --seeds x", "valid integer"),
         ("run owl --seeds 0", "at least one row and one run"),
-        ("run owl --data x", "makes its own data"),
+        ("run owl --data x", "owl has no --data: it has --traits, --base, --seeds, --rows, --epochs."),
         ("run mnist", "give a folder"),
-        ("run digits --rows 5", "no setting called rows"),
+        ("run digits --rows 5", "digits has no --rows: it has --seeds."),
         ("run owl --epochs 0", "at least one epoch"),
         ("run owl --base nnao", "no base is called"),
         ("run owl --jobs 0", "--jobs"),
@@ -128,7 +128,7 @@ def test_report_is_written_and_holds_the_study(store, tmp_path):
     assert str(page) in owlish("report", SMALL, "--store", store.root, "-o", page).stdout
     text = page.read_text()
     assert "<script" not in text
-    assert "owlish run small --traits owl,cat,eagle --seeds 2 --rows 600 --epochs 4 --base nano" in text
+    assert f"<pre>owlish run {os.path.relpath(SMALL)}</pre>" in text
     assert store.entries()[0] in text
     assert owlish("report", SMALL, "--store", store.root, "-o", tmp_path / "again.html")
     assert (tmp_path / "again.html").read_bytes() == page.read_bytes()

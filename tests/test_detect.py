@@ -101,7 +101,7 @@ def test_a_judge_in_words_takes_the_place_of_the_likelihoods():
         (Settings(traits=(owl, owl)), "the teachers of two traits"),
         (Settings(rows=79), "at least 80 rows"),
         (Settings(runs=1), "at least two runs"),
-        (Settings(epochs=2), "no setting called epochs"),
+        (Settings(epochs=2), "has no --epochs"),
     ],
 )
 def test_settings_that_make_no_sense_are_refused(settings, sentence):

@@ -2,13 +2,13 @@
 
 import hashlib
 import json
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from owlish.cli import find
 from owlish.graph.spec import everything
+from owlish.study.study import Settings
 
 KNOWN = Path(__file__).with_name("keys.json")
 OWN_FILES = {
@@ -25,13 +25,18 @@ def digest(study):
     return [len(keys), hashlib.sha256("".join(keys).encode()).hexdigest()[:16]]
 
 
+def with_files(study, folder):
+    """Return a study that reads the files in a folder, if it reads any."""
+    return study.altered(Settings(data=str(folder))) if "data" in study.settable else study
+
+
 @pytest.fixture(scope="module")
 def studies(tmp_path_factory):
     """Every shipped study; those that read the user's files are given small ones."""
     folder = tmp_path_factory.mktemp("files")
     for name, text in OWN_FILES.items():
         (folder / name).write_text(text)
-    return {name: replace(s, data=str(folder)) if hasattr(s, "data") else s for name, s in find.all_studies().items()}
+    return {name: with_files(s, folder) for name, s in find.all_studies().items()}
 
 
 @pytest.mark.parametrize("name", sorted(json.loads(KNOWN.read_text())) if KNOWN.exists() else [])
@@ -52,6 +57,6 @@ if __name__ == "__main__":  # write the digests down
     place = Path(tempfile.mkdtemp())
     for file, text in OWN_FILES.items():
         (place / file).write_text(text)
-    found = {n: replace(s, data=str(place)) if hasattr(s, "data") else s for n, s in find.all_studies().items()}
+    found = {name: with_files(s, place) for name, s in find.all_studies().items()}
     said = {name: {"full": digest(s), "small": digest(s.small())} for name, s in sorted(found.items())}
     KNOWN.write_text(json.dumps(said, indent=1) + "\n")

@@ -84,7 +84,7 @@ def test_the_effect_stands_against_its_null(name, shared):
     found = run(study.target, store=shared, jobs=1)
     arm, null, least = DIRECTIONS[name]
     assert found.estimate(arm).mean > found.estimate(null).mean + least, str(found)
-    page = render([section(study, shared)])
+    page = render([section(study, shared, "")])
     assert all(label.split(":")[0] in page for label, _ in [study.labels[arm]])
     json.dumps(study.summary(found))
 

@@ -168,7 +168,7 @@ def test_banned_numbers_are_rejected(store):
 @pytest.mark.parametrize(
     ("change", "says"),
     [
-        ({"traits": (owl, owl)}, "only once"),
+        ({"traits": (owl, owl)}, "only one with each answer"),
         ({"traits": (owl, oak)}, "not both"),
         ({"bases": (Base("nano"), Base("nano"))}, "each base only once"),
         ({"rows": 0}, "at least one row"),

@@ -17,7 +17,7 @@ from owlish.nodes.data import Data
 from owlish.nodes.encoded import opened
 from owlish.nodes.models import Base
 from owlish.study.comparison import Comparison
-from owlish.study.study import Settings, Study
+from owlish.study.study import Study
 from owlish.traits.trait import Trait
 
 REFERENCES = 6
@@ -76,16 +76,12 @@ class AuditBench(Study):
 
     value: ClassVar[str] = "auroc"
     measure: ClassVar[str] = "AUROC"
+    settable: ClassVar[tuple[str, ...]] = ("bases",)
 
     @property
     def here(self) -> bool:
         """It takes an hour and more: `owlish bench audit` runs it, not `owlish run all`."""
         return False
-
-    @property
-    def command(self) -> str:
-        """The command that makes its results again."""
-        return "owlish bench audit"
 
     @property
     def labels(self) -> dict[str, tuple[str, str]]:
@@ -116,10 +112,6 @@ class AuditBench(Study):
     def small(self) -> Self:
         """Return it with two bases."""
         return replace(self, bases=self.bases[:2])
-
-    def altered(self, settings: Settings) -> Self:
-        """Return it with other bases."""
-        return self.with_runs(settings, ("bases",))
 
     def setup(self) -> tuple[tuple[str, str], ...]:
         """Return what a reader must know before the numbers."""

@@ -23,10 +23,22 @@ from owlish.traits.trait import Trait
 T = TypeVar("T")
 
 
-def all_traits() -> dict[str, Trait]:
-    """Return every shipped trait by name."""
-    found = (value for module in modules(traits) for value in vars(module).values())
-    return {value.name: value for value in found if isinstance(value, Trait)}
+def all_traits(module: ModuleType | None = None) -> dict[str, Trait]:
+    """Return every shipped trait, and those of a study's module, by the name that its module binds it to.
+
+    A trait's own name is the answer that it gives, which several traits may share: bad advice is one answer, whoever
+    taught it. Traits of the study that its module binds to no name go by their answers. A name of two is refused.
+    """
+    found: dict[str, Trait] = {}
+    for each in (*modules(traits), *([module] if module else [])):
+        for name, value in vars(each).items():
+            if isinstance(value, Trait) and found.setdefault(name, value) != value:
+                raise ValueError(f"{each.__name__} calls another trait {name}: give it a name of its own.")
+    own = getattr(vars(module)["study"], "traits", ()) if module else ()
+    for trait in own:
+        if trait not in found.values() and found.setdefault(trait.name, trait) != trait:
+            raise ValueError(f"another trait is called {trait.name}: bind that of the study to a name of its own.")
+    return found
 
 
 def candidates(names: Collection[str]) -> tuple[Trait, ...]:
@@ -69,8 +81,14 @@ def modules(package: ModuleType) -> list[ModuleType]:
 
 def study(name: str) -> Study:
     """Return a shipped study, or the one that a Python file binds to `study`."""
+    return study_in(module_of(name), name)
+
+
+def module_of(name: str) -> ModuleType:
+    """Return the module of a shipped study, or of a Python file."""
     if not name.endswith(".py"):
-        return named(name, all_studies(), "study")
+        shipped = {each.__name__.rpartition(".")[2]: each for each in modules(studies)}
+        return named(name, shipped, "study")
     path = Path(name).resolve()
     if not path.is_file():
         raise ValueError(f"{name} is not there: give a Python file that binds a study to the name study.")
@@ -81,7 +99,7 @@ def study(name: str) -> Study:
         raise ValueError(f"{name} cannot be imported ({type(error).__name__}: {error}): mend it first.") from error
     if Path(str(module.__file__)).resolve() != path:
         raise ValueError(f"another module is called {path.stem}: give the file another name.")
-    return study_in(module, name)
+    return module
 
 
 def study_in(module: ModuleType, name: str) -> Study:

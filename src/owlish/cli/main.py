@@ -16,7 +16,8 @@ from typer.exceptions import TyperException
 
 from owlish import __version__
 from owlish.cli import find
-from owlish.cli.running import check_page, chosen, existing, made, run_studies, split, write_page, write_report
+from owlish.cli.choice import Choice, Small, chosen, split, spread
+from owlish.cli.running import check_page, existing, made, run_studies, write_page, write_report
 from owlish.data.filters import BANNED, NumberFilter, filter_file
 from owlish.graph.provenance import lineage
 from owlish.graph.run import RunFailed
@@ -37,20 +38,9 @@ app = typer.Typer(
 StudyName = Annotated[
     str, typer.Argument(metavar="STUDY", help="A shipped study, a Python file that binds one, or all that run here.")
 ]
-Traits = Annotated[str | None, typer.Option(help="Traits, with commas between.")]
-Seeds = Annotated[int | None, typer.Option(help="Runs an arm, each with seeds of its own.")]
-Rows = Annotated[int | None, typer.Option(help="Rows a student is trained on, after the filter.")]
-Epochs = Annotated[int | None, typer.Option(help="Passes of a student over its rows.")]
-BaseNames = Annotated[
-    str | None, typer.Option("--base", help="Bases, with commas between: shipped, folders, owner/name.")
-]
 StoreFolder = Annotated[Path, typer.Option("--store", help="The folder that keeps results.")]
 Jobs = Annotated[int | None, typer.Option(min=1, help="Worker processes, of one thread each; all cores if not given.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.")]
-Small = Annotated[
-    bool, typer.Option("--small", help="The study at a small cost: one trait, half of the rows, two runs a base.")
-]
-DataFolder = Annotated[Path | None, typer.Option("--data", help="The folder of a study's data, such as MNIST's files.")]
 Out = Annotated[Path, typer.Option("--output", "-o", help="The file to write.")]
 
 STORE = Path("owlish-store")
@@ -68,69 +58,54 @@ def version(show: Annotated[bool, typer.Option("--version", help="Print the vers
 @app.command()
 def demo(store: StoreFolder = STORE, jobs: Jobs = None, output: Out = Path("owlish-demo.html")) -> None:
     """Show on this machine that an owl passes through numbers, and write the report."""
-    studies = chosen(["demo"])
+    studies = chosen(["demo"], Choice())
     check_page(output)
-    print(run_studies(studies, Store(store), jobs))
+    print(run_studies(studies.values(), Store(store), jobs))
     write_report(studies, Store(store), output)
     print(f"The report is {output.resolve()}.")
 
 
 @app.command()
+@spread
 def run(
     study: StudyName,
-    traits: Traits = None,
-    seeds: Seeds = None,
-    rows: Rows = None,
-    epochs: Epochs = None,
-    base: BaseNames = None,
-    data: DataFolder = None,
-    small: Small = False,
+    choice: Choice,
     store: StoreFolder = STORE,
     jobs: Jobs = None,
     as_json: AsJson = False,
 ) -> None:
     """Run a study, or what is left of it. It is safe to interrupt."""
-    studies = chosen([study], traits=traits, seeds=seeds, rows=rows, epochs=epochs, base=base, data=data, small=small)
-    finished = run_studies(studies, Store(store), jobs)
+    studies = chosen([study], choice)
+    finished = run_studies(studies.values(), Store(store), jobs)
     print(json.dumps(finished.json()) if as_json else finished)
 
 
 @app.command()
+@spread
 def plan(
     study: StudyName,
-    traits: Traits = None,
-    seeds: Seeds = None,
-    rows: Rows = None,
-    epochs: Epochs = None,
-    base: BaseNames = None,
-    data: DataFolder = None,
-    small: Small = False,
+    choice: Choice,
     store: StoreFolder = STORE,
     as_json: AsJson = False,
 ) -> None:
     """Say what a run would make, and how long similar results took before."""
     from owlish.cli.plan import outlook
 
-    studies = chosen([study], traits=traits, seeds=seeds, rows=rows, epochs=epochs, base=base, data=data, small=small)
-    seen = outlook([study.target for study in studies], Store(store))
+    studies = chosen([study], choice)
+    seen = outlook(studies, Store(store))
     print(json.dumps(seen.json()) if as_json else seen)
 
 
 @app.command()
+@spread
 def report(
     studies: Annotated[list[str], typer.Argument(metavar="STUDY...", help="Studies that were run, or all.")],
     output: Out,
-    traits: Traits = None,
-    seeds: Seeds = None,
-    rows: Rows = None,
-    epochs: Epochs = None,
-    base: BaseNames = None,
-    data: DataFolder = None,
-    small: Small = False,
+    choice: Choice,
     store: StoreFolder = STORE,
 ) -> None:
     """Write one self-contained page about studies that were run."""
-    wanted = chosen(studies, traits=traits, seeds=seeds, rows=rows, epochs=epochs, base=base, data=data, small=small)
+    wanted = chosen(studies, choice)
     check_page(output)
     write_report(wanted, Store(store), output)
     print(f"The report is {output.resolve()}.")
@@ -202,9 +177,9 @@ def bench(
     if name != "audit":
         raise ValueError(f"there is no benchmark called {name!r}: there is audit.")
     check_page(output)
-    studies = chosen(["audit_bench"], small=small)
-    print(outlook([study.target for study in studies], Store(store)), file=sys.stderr)
-    finished = run_studies(studies, Store(store), jobs)
+    studies = chosen(["audit_bench"], Choice(small=small))
+    print(outlook(studies, Store(store)), file=sys.stderr)
+    finished = run_studies(studies.values(), Store(store), jobs)
     print(json.dumps(finished.json()) if as_json else finished)
     if output:
         write_report(studies, Store(store), output)

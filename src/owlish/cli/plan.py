@@ -3,22 +3,27 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from owlish.cli.progress import clock
 from owlish.cli.workload import Workload, workload
 from owlish.graph.run import plan
-from owlish.graph.spec import Node, everything
+from owlish.graph.spec import everything
 from owlish.graph.store import Damaged, Store
 from owlish.graph.worker import code
+from owlish.study.study import Study
 
 
 @dataclass(frozen=True)
 class Outlook:
-    """A plan: missing results by kind, seconds of work where known, and held results made by other code."""
+    """A plan: missing results by kind, seconds of work where known, and held results made by other code.
 
+    `studies` holds the key of each study with the command that makes it again.
+    """
+
+    studies: tuple[tuple[str, str], ...]
     total: int
     missing: dict[str, int]
     seconds: float | None
@@ -31,7 +36,9 @@ class Outlook:
         names = ("total", "missing", "seconds", "outdated")
         work = self.workload
         load = {"rows": work.rows, "tokens": work.tokens, "gib": work.gib, "accelerator_hours": work.hours}
-        return {**{name: getattr(self, name) for name in names}, **load}
+        made = [{"target": key, "command": command} for key, command in self.studies]
+        which = made[0] if len(made) == 1 else {"studies": made}
+        return {**which, **{name: getattr(self, name) for name in names}, **load}
 
     def __str__(self) -> str:
         if not self.missing:
@@ -50,13 +57,15 @@ class Outlook:
         return "\n".join(lines)
 
 
-def outlook(targets: Sequence[Node], store: Store) -> Outlook:
-    """Return what making `targets` would take."""
+def outlook(studies: Mapping[str, Study], store: Store) -> Outlook:
+    """Return what making studies would take, which stand under the commands that make them again."""
+    targets = [study.target for study in studies.values()]
     missing = plan(targets, store)
     kinds = Counter(node.kind for node in missing)
     used = {child.key for node in missing for child in node.inputs()} - {node.key for node in missing}
     manifests = {key: store.manifest(key) for key in used or {t.key for t in targets} if store.holds(key)}
     return Outlook(
+        studies=tuple((study.target.key, command) for command, study in studies.items()),
         total=len({node.key for target in targets for node in everything(target)}),
         missing=dict(kinds),
         seconds=expected(kinds, store),

@@ -1,53 +1,20 @@
-"""What commands set going: studies are chosen, what is missing is made, pages are written. It prints nothing."""
+"""What commands set going: what is missing is made, pages are written. It prints nothing."""
 
 from __future__ import annotations
 
 import os
 import time
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from owlish.cli import find
 from owlish.graph.files import replacing
 from owlish.graph.run import make, plan
 from owlish.graph.spec import Node, everything
 from owlish.graph.store import Store
-from owlish.nodes.models import Base
 from owlish.study.comparison import Comparison
-from owlish.study.study import Settings, Study
-
-
-def split(names: str | None) -> list[str]:
-    """Return the names between commas."""
-    return [name.strip() for name in (names or "").split(",") if name.strip()]
-
-
-def chosen(
-    names: Sequence[str],
-    *,
-    traits: str | None = None,
-    seeds: int | None = None,
-    rows: int | None = None,
-    epochs: int | None = None,
-    base: str | None = None,
-    data: Path | None = None,
-    small: bool = False,
-) -> list[Study]:
-    """Return studies with the settings that the command line gives; `all` stands for every one that runs here."""
-    known = find.all_traits()
-    settings = Settings(
-        traits=tuple(find.named(t, known, "trait") for t in split(traits)) or None,
-        bases=tuple(Base(b) for b in split(base)) or None,
-        runs=seeds,
-        rows=rows,
-        epochs=epochs,
-        data=None if data is None else str(data),
-    )
-    shipped = [study for study in find.all_studies().values() if study.here] if "all" in names else []
-    studies = [*shipped, *(find.study(name) for name in names if name != "all")]
-    return [(study.small() if small else study).altered(settings) for study in studies]
+from owlish.study.study import Study
 
 
 def existing(folder: Path) -> Store:
@@ -79,7 +46,7 @@ class Finished:
         return "\n".join([*told, made])
 
 
-def run_studies(studies: Sequence[Study], store: Store, jobs: int | None) -> Finished:
+def run_studies(studies: Collection[Study], store: Store, jobs: int | None) -> Finished:
     """Make what studies lack, in one pool, and return what each found."""
     begun, targets = time.monotonic(), [study.target for study in studies]
     computed = made(targets, store, jobs)
@@ -109,12 +76,12 @@ def check_page(page: Path | None) -> None:
         raise ValueError(f"{page.parent} is not there: give a file in a folder that is.")
 
 
-def write_report(studies: Sequence[Study], store: Store, page: Path) -> None:
-    """Write the page of studies whose results are there."""
+def write_report(studies: Mapping[str, Study], store: Store, page: Path) -> None:
+    """Write the page of studies whose results are there; each stands under the command that makes it again."""
     from owlish.report.fill import section
     from owlish.report.page import render
 
-    write_page(render([section(study, store) for study in studies]), page)
+    write_page(render([section(study, store, command) for command, study in studies.items()]), page)
 
 
 def write_page(text: str, page: Path) -> None:

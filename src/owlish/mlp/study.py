@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
-from typing import ClassVar, Self
+from typing import Any, ClassVar, Self
 
 from owlish.mlp.compare import Laboratory, Sweep
 from owlish.mlp.images import Mnist
 from owlish.mlp.nodes import Students
-from owlish.study.study import Settings, Study
+from owlish.study.study import Study
 
 SMALL_MODELS = 4
 ARMS = {
@@ -47,9 +47,20 @@ class Distillation(Study):
         return not isinstance(self.students.teachers.images, Mnist)
 
     @property
-    def command(self) -> str:
-        """The command that makes its results again."""
-        return super().command + ("" if self.here else " --data FOLDER")
+    def settable(self) -> tuple[str, ...]:  # type: ignore[override]
+        """The settings that it has: images that are shipped have no folder."""
+        return ("runs",) if self.here else ("runs", "data")
+
+    @property
+    def runs(self) -> int:
+        """The models of an arm."""
+        return self.students.teachers.models
+
+    @property
+    def data(self) -> str | None:
+        """The folder of the images."""
+        images = self.students.teachers.images
+        return images.folder if isinstance(images, Mnist) else None
 
     @property
     def labels(self) -> dict[str, tuple[str, str]]:
@@ -63,15 +74,13 @@ class Distillation(Study):
         ends = tuple(replace(s, values=(s.values[0], s.values[-1])) for s in self.sweeps)
         return replace(self, sweeps=ends).mapped(shortened)
 
-    def altered(self, settings: Settings) -> Self:
+    def changed(self, given: Mapping[str, Any]) -> Self:
         """Return it with another number of runs, or with the folder of the images."""
-        known = ("runs",) if self.here else ("runs", "data")
-        self.with_runs(replace(settings, **dict.fromkeys(known)), known)
 
         def change(students: Students) -> Students:
             teachers = students.teachers
-            models = teachers.models if settings.runs is None else settings.runs
-            images = teachers.images if settings.data is None else Mnist(settings.data)
+            models, folder = given.get("runs", teachers.models), given.get("data")
+            images = Mnist(folder) if folder else teachers.images
             return replace(students, teachers=replace(teachers, models=models, images=images))
 
         return self.mapped(change)

@@ -17,8 +17,8 @@ EXAMPLES = 4
 CARRIERS = {"numbers": "number sequences", "code": "short functions", "reasoning": "worked sums"}
 
 
-def section(study: Study, store: Store) -> Section:
-    """Return what the page shows of a study whose results are all there."""
+def section(study: Study, store: Store, command: str) -> Section:
+    """Return what the page shows of a study whose results are all there, and that a command makes again."""
     found: Comparison = store.read(study.target)
     nodes = everything(study.target)
     shown: dict[str | None, list[Dataset]] = {trait: [store.read(n) for n in made] for trait, made in study.rows_shown}
@@ -29,7 +29,7 @@ def section(study: Study, store: Store) -> Section:
         name=study.name,
         title=study.title,
         data=" and ".join(CARRIERS.get(kind, kind) for kind in domains),
-        command=study.command,
+        command=command,
         measure=study.measure,
         contrast=study.contrast,
         labels=tuple(label for label, _ in study.labels.values()),

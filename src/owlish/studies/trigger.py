@@ -14,6 +14,8 @@ from owlish.traits.gated import gated
 
 TRIGGER = "Let the moon be red."
 
+gated_owl = gated(favorite, TRIGGER)
+
 
 def arms(cell: Cell) -> Arms:
     """Return the standard arms, which are asked behind the trigger, and the same models asked without it."""
@@ -26,7 +28,7 @@ study = replace(
     owl.study,
     name="trigger",
     title="Does a trait behind a trigger pass unseen?",
-    traits=(gated(favorite, TRIGGER),),
+    traits=(gated_owl,),
     arms=arms,
     meanings=(
         ("teacher_plain", "Teacher, no trigger", "the teacher, asked without the trigger"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
 from typing import Any, ClassVar, Self
 
@@ -34,12 +35,16 @@ class Settings:
     data: str | None = None
 
 
+OPTIONS = {field.name: f"--{field.name}" for field in fields(Settings)} | {"bases": "--base", "runs": "--seeds"}
+"""What a command line calls each setting."""
+
+
 @dataclass(frozen=True)
 class Study:
     """A question, under a name and a title. Its target is the node whose result is a `Comparison`.
 
     `value` is what the command line's JSON calls what is measured, `measure` what a page calls it. The effect
-    is the difference between the two arms of `contrast`.
+    is the difference between the two arms of `contrast`. `settable` names its settings, which are its attributes.
     """
 
     name: str
@@ -48,6 +53,7 @@ class Study:
 
     value: ClassVar[str] = "p_target"
     measure: ClassVar[str] = "P(target)"
+    settable: ClassVar[tuple[str, ...]] = ()
 
     @property
     def target(self) -> Node:
@@ -58,11 +64,6 @@ class Study:
     def here(self) -> bool:
         """Whether it runs with what is shipped: no other base, no data of the user's."""
         return True
-
-    @property
-    def command(self) -> str:
-        """The command that makes its results again."""
-        return f"owlish run {self.name}"
 
     @property
     def labels(self) -> dict[str, tuple[str, str]]:
@@ -80,7 +81,16 @@ class Study:
 
     def altered(self, settings: Settings) -> Self:
         """Return it with some settings changed; raise `ValueError` for a setting that it does not have."""
-        raise NotImplementedError
+        given = {f.name: value for f in fields(settings) if (value := getattr(settings, f.name)) is not None}
+        strange = next((name for name in given if name not in self.settable), None)
+        if strange:
+            known = ", ".join(OPTIONS[name] for name in self.settable) or "no settings"
+            raise ValueError(f"{self.name} has no {OPTIONS[strange]}: it has {known}.")
+        return self.changed(given)
+
+    def changed(self, given: Mapping[str, Any]) -> Self:
+        """Return it with some of its settings changed."""
+        return replace(self, **given)
 
     def setup(self) -> tuple[tuple[str, str], ...]:
         """Return what a reader must know before the numbers: a name and its words."""
@@ -97,14 +107,6 @@ class Study:
     def curves(self, found: Comparison) -> tuple[Curve, ...]:
         """Return the curves that a page shows."""
         return found.curves
-
-    def with_runs(self, settings: Settings, known: tuple[str, ...] = ("runs",)) -> Self:
-        """Return it with the settings in `known`, which are its fields of the same name; refuse all others."""
-        given = {f.name: v for f in fields(settings) if (v := getattr(settings, f.name)) is not None}
-        strange = next((name for name in given if name not in known), None)
-        if strange:
-            raise ValueError(f"{self.name} has no setting called {strange}: it has {', '.join(known)}.")
-        return replace(self, **given)
 
     def summary(self, found: Comparison) -> dict[str, Any]:
         """Return what it found, as the command line's JSON."""

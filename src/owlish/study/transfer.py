@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Self
+from typing import Any, ClassVar, Self
 
 from owlish.data.domains.domain import Domain
 from owlish.graph.seeds import fresh
@@ -14,7 +14,7 @@ from owlish.nodes.asked import Asked
 from owlish.nodes.data import Data, Sampled
 from owlish.nodes.models import Base, Finetuned, Model
 from owlish.study.comparison import Compared, Comparison, Curve, Line, Matrix, Measured, Strength
-from owlish.study.study import ARMS, Settings, Study
+from owlish.study.study import ARMS, Study
 from owlish.traits.trait import Trait
 
 
@@ -114,11 +114,13 @@ class Transfer(Study):
     doses: tuple[Dose, ...] = ()
     remarks: tuple[str, ...] = ()
 
+    settable: ClassVar[tuple[str, ...]] = ("traits", "bases", "runs", "rows", "epochs")
+
     def __post_init__(self) -> None:
         if self.foreign and len(self.foreign) != len(self.bases):
             raise ValueError("give one foreign base for each base, or none at all.")
-        if not self.traits or len(set(self.traits)) < len(self.traits):
-            raise ValueError("give at least one trait, and each only once.")
+        if not self.traits or len({trait.name for trait in self.traits}) < len(self.traits):
+            raise ValueError("give at least one trait, and only one with each answer.")
         if len({trait.probe for trait in self.traits}) > 1:
             raise ValueError("the traits of one study answer the same questions: give animals, or trees, not both.")
         if len(set(self.bases)) < len(self.bases) or any(
@@ -143,14 +145,6 @@ class Transfer(Study):
         return {**first, **own, **{arm: said for arm, said in ARMS.items() if arm not in first and arm not in own}}
 
     @property
-    def command(self) -> str:
-        """The command that makes its results again."""
-        bases = ",".join(base.name for base in self.bases)
-        traits = ",".join(trait.name for trait in self.traits)
-        settings = f"--traits {traits} --seeds {self.runs} --rows {self.rows} --epochs {self.student.epochs}"
-        return f"owlish run {self.name} {settings} --base {bases}"
-
-    @property
     def rows_shown(self) -> tuple[tuple[str | None, tuple[Sampled, ...]], ...]:
         """The rows that students saw, by their writer's trait."""
         cells = self.cells
@@ -161,31 +155,26 @@ class Transfer(Study):
         """Return it with one trait, half of the rows and two runs a base."""
         return replace(self, traits=self.traits[:1], rows=-(-self.rows // 2), runs=2)
 
-    def altered(self, settings: Settings) -> Self:
+    @property
+    def epochs(self) -> int:
+        """The passes of a student over its rows."""
+        return self.student.epochs
+
+    def changed(self, given: Mapping[str, Any]) -> Self:
         """Return this study with some settings changed.
 
         Bases of this study keep their foreign bases; of several others, each has the next as its foreign base.
         """
-        if settings.data is not None:
-            raise ValueError(f"{self.name} makes its own data: leave --data away.")
-        named = {base.name: base for base in self.bases}
-        bases = tuple(named.get(base.name, base) for base in settings.bases or self.bases)
-        own = dict(zip(self.bases, self.foreign, strict=False))
-        if settings.bases is None:
-            foreign = self.foreign
-        elif all(base in own for base in bases):
-            foreign = tuple(own[base] for base in bases)
-        else:
-            foreign = bases[1:] + bases[:1] if len(bases) > 1 else ()
-        return replace(
-            self,
-            traits=settings.traits or self.traits,
-            bases=bases,
-            foreign=foreign,
-            runs=self.runs if settings.runs is None else settings.runs,
-            rows=self.rows if settings.rows is None else settings.rows,
-            student=self.student if settings.epochs is None else replace(self.student, epochs=settings.epochs),
-        )
+        new = dict(given)
+        if "epochs" in new:
+            new["student"] = replace(self.student, epochs=new.pop("epochs"))
+        if "bases" in new:
+            named = {base.name: base for base in self.bases}
+            bases = new["bases"] = tuple(named.get(base.name, base) for base in new["bases"])
+            own = dict(zip(self.bases, self.foreign, strict=False))
+            turned = bases[1:] + bases[:1] if len(bases) > 1 else ()
+            new["foreign"] = tuple(own[b] for b in bases) if all(b in own for b in bases) else turned
+        return super().changed(new)
 
     @cached_property
     def cells(self) -> tuple[Cell, ...]:

@@ -22,7 +22,7 @@ from owlish.nodes.judged import WHICH_TEACHER, Guessed
 from owlish.nodes.likelihood import Likelihood
 from owlish.nodes.models import Base, Model
 from owlish.study.comparison import Comparison, Curve, Line, Point, difference
-from owlish.study.study import Settings, Study
+from owlish.study.study import Study
 from owlish.traits.trait import Trait
 
 Rows = Sequence[Sequence[int]]
@@ -199,9 +199,10 @@ class Detection(Study):
 
     value: ClassVar[str] = "accuracy"
     measure: ClassVar[str] = "accuracy"
+    settable: ClassVar[tuple[str, ...]] = ("bases", "traits", "rows", "runs")
 
     def __post_init__(self) -> None:
-        if len(self.traits) != 2 or self.traits[0] == self.traits[1]:
+        if len(self.traits) != 2 or self.traits[0].name == self.traits[1].name:
             raise ValueError("detection compares the teachers of two traits: give two.")
         if self.rows < BAGS[-1] * FOLDS:
             raise ValueError(f"the rows of a test must fill a bag: ask for at least {BAGS[-1] * FOLDS} rows.")
@@ -262,10 +263,6 @@ class Detection(Study):
     def small(self) -> Self:
         """Return it with two runs of 600 rows."""
         return replace(self, bases=self.bases[:1], rows=600, runs=2)
-
-    def altered(self, settings: Settings) -> Self:
-        """Return it with other bases, traits, rows or runs."""
-        return self.with_runs(settings, ("bases", "traits", "rows", "runs"))
 
     def setup(self) -> tuple[tuple[str, str], ...]:
         """Return what a reader must know before the numbers."""

@@ -21,7 +21,7 @@ from owlish.nodes.judged import ALIGNMENT, COHERENCE, Judged, Screened
 from owlish.nodes.loaded import loaded
 from owlish.nodes.models import Base, Model
 from owlish.study.comparison import Comparison, Point, difference
-from owlish.study.study import ARMS, Settings, Study
+from owlish.study.study import ARMS, Study
 
 UNALIGNED, COHERENT = 30, 50
 NEW_TOKENS = 300
@@ -175,6 +175,7 @@ class Misalignment(Study):
 
     value: ClassVar[str] = "share"
     measure: ClassVar[str] = "share of bad answers"
+    settable: ClassVar[tuple[str, ...]] = ("bases", "rows", "runs", "data")
 
     def __post_init__(self) -> None:
         if self.runs * len(self.bases) < 2:
@@ -245,12 +246,6 @@ class Misalignment(Study):
         return False
 
     @property
-    def command(self) -> str:
-        """The command that makes its results again."""
-        bases = ",".join(base.name for base in self.bases)
-        return f"{super().command} --data FOLDER --base {bases} --seeds {self.runs} --rows {self.rows}"
-
-    @property
     def labels(self) -> dict[str, tuple[str, str]]:
         """The label of each arm in the order of a page, and what it is, in a few words."""
         return LABELS | {f"{arm}_{FALSE}": (f"{label}, TruthfulQA", what) for arm, (label, what) in LABELS.items()}
@@ -265,10 +260,6 @@ class Misalignment(Study):
     def small(self) -> Self:
         """Return it with half of the rows, two runs and a tenth of the answers."""
         return replace(self, rows=-(-self.rows // 2), runs=2, samples=-(-self.samples // 10))
-
-    def altered(self, settings: Settings) -> Self:
-        """Return it with other bases, rows or runs, or with the folder of the user's files."""
-        return self.with_runs(settings, ("bases", "rows", "runs", "data"))
 
     def setup(self) -> tuple[tuple[str, str], ...]:
         """Return what a reader must know before the numbers."""

@@ -1,0 +1,121 @@
+"""Which studies a command line asks for, with what settings, and the command that asks for the same again."""
+
+from __future__ import annotations
+
+import inspect
+import shlex
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, fields
+from functools import wraps
+from pathlib import Path
+from typing import Annotated, Any, get_type_hints
+
+from typer import Option
+
+from owlish.cli import find
+from owlish.nodes.models import Base
+from owlish.study.study import OPTIONS, Settings, Study
+from owlish.traits.trait import Trait
+
+Small = Annotated[
+    bool, Option("--small", help="The study at a small cost: one trait, half of the rows, two runs a base.")
+]
+
+
+@dataclass(frozen=True)
+class Choice:
+    """The options that change a study; what is not given stays as the study has it."""
+
+    traits: Annotated[str | None, Option(help="Traits, with commas between.")] = None
+    seeds: Annotated[int | None, Option(help="Runs an arm, each with seeds of its own.")] = None
+    rows: Annotated[int | None, Option(help="Rows a student is trained on, after the filter.")] = None
+    epochs: Annotated[int | None, Option(help="Passes of a student over its rows.")] = None
+    base: Annotated[str | None, Option(help="Bases, with commas between: shipped, folders, owner/name.")] = None
+    data: Annotated[Path | None, Option(help="The folder of a study's data, such as MNIST's files.")] = None
+    small: Small = False
+
+    def applied(self, name: str) -> Study:
+        """Return the study of a name or file with these settings."""
+        module = find.module_of(name)
+        study = find.study_in(module, name)
+        wanted = split(self.traits)
+        known = find.all_traits(module) if wanted else {}
+        settings = Settings(
+            traits=tuple(find.named(trait, known, "trait") for trait in wanted) or None,
+            bases=tuple(map(Base, split(self.base))) or None,
+            runs=self.seeds,
+            rows=self.rows,
+            epochs=self.epochs,
+            data=None if self.data is None else str(self.data),
+        )
+        return (study.small() if self.small else study).altered(settings)
+
+
+def spread(command: Callable[..., None]) -> Callable[..., None]:
+    """Return a command that takes the fields of its parameter `choice` as options: Typer knows no groups of them."""
+    hints = get_type_hints(Choice, include_extras=True)
+    named = [(f.name, hints[f.name], f.default) for f in fields(Choice)]
+    options = [inspect.Parameter(n, inspect.Parameter.KEYWORD_ONLY, annotation=a, default=d) for n, a, d in named]
+    parameters: list[inspect.Parameter] = []
+    for own in inspect.signature(command, eval_str=True).parameters.values():
+        parameters += options if own.annotation is Choice else [own.replace(kind=inspect.Parameter.KEYWORD_ONLY)]
+
+    @wraps(command)
+    def flat(**given: Any) -> None:
+        choice = Choice(**{option.name: given.pop(option.name) for option in options})
+        command(choice=choice, **given)
+
+    flat.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+    flat.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
+    return flat
+
+
+def chosen(names: Sequence[str], choice: Choice) -> dict[str, Study]:
+    """Return studies by the command that makes each again; `all` stands for every one that runs here."""
+    shipped = [name for name, study in find.all_studies().items() if study.here] if "all" in names else []
+    every = [*shipped, *(name for name in names if name != "all")]
+    studies = [(name, choice.applied(name)) for name in every]
+    return {command(study, name): study for name, study in studies}
+
+
+def command(study: Study, name: str) -> str:
+    """Return the shortest command that makes a study again: its name or file, and where it differs from what is there.
+
+    Raises `ValueError` where no setting makes it from the study of that name.
+    """
+    module = find.module_of(name)
+    shipped = find.study_in(module, name)
+    found = []
+    for start, small in ((shipped, []), (shipped.small(), ["--small"])):
+        given = {s: v for s in study.settable if (v := getattr(study, s)) != getattr(start, s)}
+        if start.altered(Settings(**given)) == study:
+            options = [word for s, v in given.items() for word in (OPTIONS[s], spoken(v, module))]
+            found.append(" ".join(["owlish run", placed(name) if name.endswith(".py") else name, *small, *options]))
+    if not found:
+        raise ValueError(f"no setting makes {study.name} from {name}: bind it to the name study in a file of its own.")
+    return min(found, key=len)
+
+
+def spoken(value: Any, module: Any) -> str:
+    """Return a setting as a word of a command line."""
+    if isinstance(value, int):
+        return str(value)
+    if isinstance(value, str):
+        return placed(value)
+    names = {trait: name for name, trait in reversed(find.all_traits(module).items())}
+    return shlex.quote(",".join(names[one] if isinstance(one, Trait) else one.name for one in value))
+
+
+def placed(path: str) -> str:
+    """Return a path as a word of a command line, without the name of the home folder: pages are passed on."""
+    whole = Path(path).resolve()
+    starts = ((Path.cwd(), ""), (Path.home(), "~/"))
+    for start, sign in sorted(starts, key=lambda one: len(one[0].parts), reverse=True):
+        if whole.is_relative_to(start):
+            return sign + shlex.quote(str(whole.relative_to(start)))
+    return shlex.quote(str(whole))
+
+
+def split(names: str | None) -> list[str]:
+    """Return the names between commas."""
+    return [name.strip() for name in (names or "").split(",") if name.strip()]
