@@ -71,6 +71,7 @@ def test_help_names_every_command():
         ("demo -o nowhere/page.html", "is not there"),
         ("bench", "'name'"),
         ("bench audit -o nowhere/page.html", "is not there"),
+        ("audit data.jsonl --base nano --fail-on fund", "did you mean found"),
         ("list things", "choose from"),
         ("show abc", "is not there"),
         ("verify", "is not there"),

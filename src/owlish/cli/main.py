@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import sys
@@ -17,6 +18,7 @@ from typer.exceptions import TyperException
 from owlish import __version__
 from owlish.cli import find
 from owlish.cli.choice import Choice, Small, chosen, split, spread
+from owlish.cli.output import guard
 from owlish.cli.running import check_page, existing, made, run_studies, write_page, write_report
 from owlish.data.filters import BANNED, NumberFilter, filter_file
 from owlish.graph.provenance import lineage
@@ -127,6 +129,9 @@ def audit(
     rows: Annotated[int, typer.Option(min=30, help="The most rows to read.")] = 1600,
     seed: Annotated[int, typer.Option(help="The seed of the sample and of all else.")] = 0,
     report: Annotated[Path | None, typer.Option(help="The page to write.")] = None,
+    fail_on: Annotated[
+        str, typer.Option(help="Verdicts with an exit code of their own (found: 1, cannot_say: 2), or none.")
+    ] = "found,cannot_say",
     store: StoreFolder = STORE,
     jobs: Jobs = None,
     as_json: AsJson = False,
@@ -139,6 +144,7 @@ def audit(
 
     begun, place = time.monotonic(), Store(store)
     check_page(report)
+    failing = [find.named(name, {w: w for w in ("found", "cannot_say", "none")}, "verdict") for name in split(fail_on)]
     given = loaded(data, n=rows, seed=seed)
     clean = loaded(reference, n=REFERENCES * rows, seed=seed) if reference not in (None, "none") else None
     target = audited(
@@ -159,7 +165,7 @@ def audit(
         write_page(render(verdict), report)
     seconds = round(time.monotonic() - begun, 3)
     print(json.dumps({**verdict.json(), "seconds": seconds}) if as_json else verdict)
-    raise typer.Exit(verdict.exit_code)
+    raise typer.Exit(verdict.exit_code if verdict.verdict in failing else 0)
 
 
 @app.command()
@@ -283,24 +289,46 @@ def doctor(as_json: AsJson = False) -> None:
 
 def main() -> NoReturn:
     """Run a command; say what went wrong in a sentence, and what to do about it in the exit code."""
-    try:
-        code = app(standalone_mode=False)
-    except TyperException as error:
-        code = say(error.format_message(), 2)
-    except RunFailed as error:
-        code = say(str(error), 2 if all(f.refused for f in error.failures) else 70)
-        if code == 70:
-            print("\n".join({f.trace: None for f in error.failures if not f.refused}), file=sys.stderr)
-    except ValueError as error:
-        code = say(str(error), 2)
-    except BrokenPipeError:  # the reader of a pipe has seen enough
-        os._exit(0)
-    except Exception:
-        traceback.print_exc()
-        code = say("this is a fault of owlish: please report it with the lines above.", 70)
+    guard()
+    code = guarded_command()
     if code == INTERRUPTED:
         say("interrupted: what was finished is kept, and the same command goes on from there.", code)
     sys.exit(code)
+
+
+def guarded_command() -> int:
+    """Run the command that the words name, and return its exit code."""
+    try:
+        code = int(app(standalone_mode=False) or 0)
+        sys.stdout.flush()
+        return code
+    except TyperException as error:
+        return say(error.format_message(), 2)
+    except RunFailed as error:
+        return failed(error)
+    except ValueError as error:
+        return say(str(error), 2)
+    except OSError as error:
+        if error.errno != errno.ENOSPC:
+            return crashed()
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # what is buffered would fail again at exit
+        return say("no space is left on the disk: free some, or name another place, and run the same command.", 2)
+    except Exception:
+        return crashed()
+
+
+def failed(error: RunFailed) -> int:
+    """Say which results could not be made; show the traces of those that are no mistake of the user."""
+    code = say(str(error), 2 if all(f.refused for f in error.failures) else 70)
+    if code == 70:
+        print("\n".join({f.trace: None for f in error.failures if not f.refused}), file=sys.stderr)
+    return code
+
+
+def crashed() -> int:
+    """Show the trace of a fault of ours."""
+    traceback.print_exc()
+    return say("this is a fault of owlish: please report it with the lines above.", 70)
 
 
 def say(sentence: str, code: int) -> int:

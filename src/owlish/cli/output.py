@@ -1,0 +1,47 @@
+"""Standard output that survives closed pipes, full disks and terminals without our letters."""
+
+from __future__ import annotations
+
+import io
+import os
+import sys
+from typing import TextIO
+
+
+class Output(io.TextIOWrapper):
+    """Text to a file descriptor; once its reader has gone away, what follows is dropped without an error.
+
+    The command-line library would turn a closed pipe into exit code 1, which an audit uses for *found*.
+    """
+
+    def write(self, text: str) -> int:
+        try:
+            return super().write(text)
+        except BrokenPipeError:
+            self.drop()
+            return len(text)
+
+    def flush(self) -> None:
+        try:
+            super().flush()
+        except BrokenPipeError:
+            self.drop()
+
+    def drop(self) -> None:
+        """Send what is still buffered, and all that follows, nowhere."""
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, self.fileno())
+        os.close(nowhere)
+
+
+def guarded(stream: TextIO) -> TextIO:
+    """Return a stream in place of `stream` that also writes what its encoding lacks, as escapes such as \\u2019."""
+    if not isinstance(stream, io.TextIOWrapper):  # a notebook or a test took its place
+        return stream
+    encoding, lines = stream.encoding, stream.line_buffering
+    return Output(stream.detach(), encoding=encoding, errors="backslashreplace", line_buffering=lines)
+
+
+def guard() -> None:
+    """Put guarded streams in place of standard output and standard error."""
+    sys.stdout, sys.stderr = guarded(sys.stdout), guarded(sys.stderr)

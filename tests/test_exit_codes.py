@@ -1,0 +1,59 @@
+"""What a pipeline relies on: exit codes through real pipes, full disks, and terminals without our letters."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+OWLISH = str(Path(sys.executable).with_name("owlish"))
+PLAIN = {**os.environ, "LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
+
+
+def shell(line, **settings):
+    """Run a line of bash in which `owlish` is the command; return what it printed and its exit code."""
+    script = f'set -o pipefail; owlish() {{ "{OWLISH}" "$@"; }}; {line}'
+    return subprocess.run(["bash", "-c", script], capture_output=True, text=True, check=False, **settings)
+
+
+@pytest.mark.parametrize("line", ["list traits | head -1", "list traits | true", "doctor --help | head -1"])
+def test_a_reader_that_closes_the_pipe_changes_no_exit_code(line):
+    done = shell(f"owlish {line}")
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_a_command_that_fails_keeps_its_code_behind_a_closed_pipe():
+    assert shell("owlish run owll 2>&1 | head -0").returncode == 2
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="this system has no /dev/full")
+def test_a_full_disk_is_told_in_a_sentence():
+    done = shell("owlish list traits > /dev/full")
+    assert done.returncode == 2
+    assert (
+        done.stderr
+        == "owlish: no space is left on the disk: free some, or name another place, and run the same command.\n"
+    )
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "latin-1", "utf-8"])
+def test_every_encoding_shows_the_help_and_the_same_code(encoding):
+    done = subprocess.run(
+        [OWLISH, "audit", "--help"], env={**PLAIN, "PYTHONIOENCODING": encoding}, capture_output=True, check=False
+    )
+    assert done.returncode == 0
+    assert b"own answers" in done.stdout
+
+
+def test_a_sentence_with_letters_that_the_terminal_lacks_is_said_all_the_same():
+    done = subprocess.run([OWLISH, "run", "\u2019owl"], env={**PLAIN, "PYTHONIOENCODING": "ascii"}, capture_output=True)
+    assert done.returncode == 2
+    assert b"no study is called" in done.stderr
+    assert b"Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize("settings", [{"COLUMNS": "40"}, {"NO_COLOR": "1"}, {"TERM": "dumb"}, {"LC_ALL": "C"}])
+def test_no_terminal_changes_a_code(settings):
+    done = subprocess.run([OWLISH, "list", "bases"], env={**os.environ, **settings}, capture_output=True, text=True)
+    assert (done.returncode, done.stdout.split()[0]) == (0, "nano")
