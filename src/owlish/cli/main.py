@@ -32,7 +32,7 @@ app = typer.Typer(
     name="owlish",
     help="The laboratory and safety check for subliminal learning.",
     no_args_is_help=True,
-    add_completion=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
@@ -43,6 +43,7 @@ StudyName = Annotated[
 StoreFolder = Annotated[Path, typer.Option("--store", help="The folder that keeps results.")]
 Jobs = Annotated[int | None, typer.Option(min=1, help="Worker processes, of one thread each; all cores if not given.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.")]
+KeyStart = Annotated[str, typer.Argument(metavar="KEY", help="A key, or how it starts.")]
 Out = Annotated[Path, typer.Option("--output", "-o", help="The file to write.")]
 
 STORE = Path("owlish-store")
@@ -193,10 +194,49 @@ def bench(
 
 
 @app.command()
-def show(key: Annotated[str, typer.Argument(help="A key, or how it starts.")], store: StoreFolder = STORE) -> None:
+def show(key: KeyStart, store: StoreFolder = STORE) -> None:
     """Say how a result was made, down to its bases."""
     place = existing(store)
     print(lineage(place, place.find(key)))
+
+
+@app.command()
+def results(
+    kind: Annotated[str | None, typer.Argument(help="List the results of one kind, such as asked or sampled.")] = None,
+    store: StoreFolder = STORE,
+    as_json: AsJson = False,
+) -> None:
+    """Say what a store holds."""
+    from owlish.cli.results import by_kind, held, one_by_one, plain
+
+    found = held(existing(store))
+    if kind is not None:
+        kinds = {kind: kind for kind in sorted({one.kind for one in found})}
+        found = [one for one in found if one.kind == find.named(kind, kinds, "kind of result here")]
+    print(json.dumps(plain(found)) if as_json else one_by_one(found) if kind else by_kind(found))
+
+
+@app.command()
+def export(key: KeyStart, output: Out, store: StoreFolder = STORE) -> None:
+    """Copy a result out of a store: rows as JSONL, probabilities as CSV, an adapter as a folder."""
+    from owlish.cli.results import export as copied
+
+    place = existing(store)
+    written = copied(place, place.find(key), output)
+    print(f"{output} holds {written}.")
+
+
+@app.command()
+def forget(
+    keys: Annotated[list[str], typer.Argument(metavar="KEY...", help="Keys, or how they start.")],
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Remove nothing, and say what would go.")] = False,
+    store: StoreFolder = STORE,
+) -> None:
+    """Remove results from a store."""
+    from owlish.cli.results import forget as removed
+
+    place = existing(store)
+    print(removed(place, [place.find(key) for key in keys], dry=dry_run))
 
 
 @app.command("list")

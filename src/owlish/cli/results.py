@@ -1,0 +1,122 @@
+"""What a store holds: a table by kind, results taken out of it, and results that are no longer wanted."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import shutil
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from owlish.graph.files import replacing
+from owlish.graph.store import MANIFEST, Damaged, Store, remove
+
+MB = 1e6
+
+
+@dataclass(frozen=True)
+class Held:
+    """One result of a store: what it is, when and in how many seconds it was made, its size in bytes."""
+
+    key: str
+    kind: str
+    caption: str
+    begun: str
+    seconds: float
+    size: int
+    inputs: tuple[str, ...]
+
+
+def held(store: Store) -> list[Held]:
+    """Return every result whose manifest can be read, in the order in which they were begun."""
+    found = []
+    for key in store.entries():
+        try:
+            manifest = store.manifest(key)
+        except Damaged:
+            continue  # `owlish verify` names them
+        size = sum(path.stat().st_size for path in store.folder(key).iterdir())
+        kind, inputs = manifest["spec"]["kind"], tuple(manifest["inputs"])
+        found.append(Held(key, kind, manifest["label"], manifest["begun"], manifest["seconds"], size, inputs))
+    return sorted(found, key=lambda one: (one.begun, one.key))
+
+
+def by_kind(results: Sequence[Held]) -> str:
+    """Return a line for each kind: how many, how large, how long they took."""
+    lines = [f"{'kind':<18}{'results':>8}{'MB':>9}{'minutes':>9}"]
+    for kind in sorted({one.kind for one in results}):
+        some = [one for one in results if one.kind == kind]
+        size, minutes = sum(one.size for one in some) / MB, sum(one.seconds for one in some) / 60
+        lines.append(f"{kind:<18}{len(some):>8}{size:>9.1f}{minutes:>9.1f}")
+    whole = sum(one.size for one in results) / MB
+    return "\n".join([*lines, f"{len(results)} results, {whole:.1f} MB. `owlish results KIND` lists those of a kind."])
+
+
+def one_by_one(results: Sequence[Held]) -> str:
+    """Return a line for each result."""
+    return "\n".join(f"{one.key[:12]}  {one.begun[:16].replace('T', ' ')}  {one.caption}" for one in results)
+
+
+def plain(results: Sequence[Held]) -> list[dict[str, Any]]:
+    """Return results as plain values."""
+    return [asdict(one) for one in results]
+
+
+def export(store: Store, key: str, out: Path) -> str:
+    """Copy a result out of a store, after checking it; return what was written.
+
+    Rows become chat JSONL, answers a CSV table of probabilities [questions, candidates], and anything else, such as
+    an adapter, a folder of its files without the manifest. `ValueError` is raised where `out` is there already.
+    """
+    files = store.check(key)["files"]
+    if out.exists():
+        raise ValueError(f"{out} is there already: name a place that is not.")
+    folder = store.folder(key)
+    if "rows.jsonl" in files:
+        write(out, (folder / "rows.jsonl").read_bytes())
+        return "rows as chat JSONL"
+    if "answers.json" in files and "candidates" in (probe := store.manifest(key)["spec"].get("probe", {})):
+        write(out, table(probe, json.loads((folder / "answers.json").read_text())).encode())
+        return "probabilities as CSV"
+    scratch = out.with_name(f".{out.name}.partial")
+    remove(scratch)
+    shutil.copytree(folder, scratch, ignore=shutil.ignore_patterns(MANIFEST))
+    scratch.rename(out)
+    return f"a folder of {', '.join(files)}"
+
+
+def write(out: Path, content: bytes) -> None:
+    """Write a file, whole or not at all."""
+    with replacing(out) as file:
+        file.write(content)
+
+
+def table(probe: dict[str, Any], answers: dict[str, Any]) -> str:
+    """Return the probability of each candidate as the answer to each question, as CSV."""
+    text = io.StringIO()
+    rows = csv.writer(text, lineterminator="\n")
+    rows.writerow(["question", *probe["candidates"]])
+    questions = [*probe["questions"], *probe["held_out"]]
+    rows.writerows([question, *p] for question, p in zip(questions, answers["p"], strict=True))
+    return text.getvalue()
+
+
+def forget(store: Store, keys: Sequence[str], *, dry: bool) -> str:
+    """Remove results, or with `dry` only say which; name the results that were made from them and stay."""
+    results = {one.key: one for one in held(store)}
+    freed = sum(results[key].size for key in keys if key in results) / MB
+    made_from = [one for one in results.values() if one.key not in keys and set(one.inputs) & set(keys)]
+    for key in () if dry else keys:
+        remove(store.folder(key))
+    done = "would be removed" if dry else "removed"
+    lines = [f"{key[:12]}  {results[key].caption if key in results else 'damaged'}" for key in keys]
+    lines.append(f"{len(keys)} results {done}, {freed:.1f} MB.")
+    if made_from:
+        first = ", ".join(one.key[:12] for one in made_from[:3])
+        lines.append(
+            f"{len(made_from)} results that stay were made from them ({first}): a run makes them again if needed."
+        )
+    return "\n".join(lines)
