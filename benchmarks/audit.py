@@ -11,7 +11,6 @@ from scipy.stats import binomtest, spearmanr
 
 from owlish import Store
 from owlish.audit.contrast import BLOCK
-from owlish.bench.audit import outcomes
 from owlish.bench.scores import ALL_ROWS, CLASSES, auroc, truth
 from owlish.graph.spec import everything
 from owlish.studies.audit_bench import study
@@ -22,8 +21,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--store", default="owlish-store")
     store = Store(parser.parse_args().store)
-    store.read(study.target)
-    found = outcomes(store.folder(study.target.key))
+    found = study.outcomes(store.read)
     for part in (by_kind, false_alarms, against_students, by_rows, rows_needed, lineage):
         print(f"\n{part.__doc__}\n")
         part(found)
@@ -127,7 +125,7 @@ def lineage(found: Sequence[Any]) -> None:
 def costs(store: Store) -> None:
     """Print mean seconds of one process by kind of result, from the manifests."""
     times: dict[str, list[float]] = {}
-    for node in everything(study.target):
+    for node in everything(*study.needs):
         if store.folder(node.key).exists():
             times.setdefault(node.kind, []).append(store.manifest(node.key)["seconds"])
     print("\nSeconds of one process:", {kind: (len(s), round(sum(s) / len(s), 2)) for kind, s in times.items()})

@@ -41,14 +41,14 @@ PAPER = {
 
 def line(study, store):
     """Return one study's row of the table."""
-    found = store.read(study.target)
+    found = study.found(store.read)
     arms = []
     for arm in (*(a for a in study.labels if a in found.arms), *(a for a in found.arms if a not in study.labels)):
         e = found.estimate(arm)
         ends = "" if e.low is None else f" [{e.low:.3f}, {e.high:.3f}]"
         bold = "**" if arm in study.contrast else ""
         arms.append(f"{arm} {bold}{e.mean:.3f}{bold}{ends} ({e.runs})")
-    seconds = sum(store.manifest(n.key)["seconds"] for n in everything(study.target) if store.holds(n.key))
+    seconds = sum(store.manifest(n.key)["seconds"] for n in everything(*study.needs) if store.holds(n.key))
     told = found.effect
     effect = "" if told is None or told.low is None else f"{told.mean:+.3f} [{told.low:+.3f}, {told.high:+.3f}]"
     return f"| `{study.name}` | {PAPER[study.name]} | {'<br>'.join(arms)} | {effect} | {seconds / 60:.0f} |"
@@ -68,7 +68,7 @@ def main():
     for name in PAPER:
         study = find.study(name)
         study = study.altered(Settings(data=given.data)) if name == "mnist" and given.data else study.small()
-        if (study.here or given.data) and store.holds(study.target.key):
+        if (study.here or given.data) and all(store.holds(node.key) for node in study.needs):
             print(line(study, store))
 
 

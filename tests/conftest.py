@@ -36,5 +36,5 @@ def store(tmp_path_factory, worker_id):
     folder = Path(os.environ.get("OWLISH_TEST_STORE", folder))
     shared = Store(folder / "store")
     with locked(folder / "lock"):
-        run(study.target, store=shared, jobs=2)
+        run(study, store=shared, jobs=2)
     return shared

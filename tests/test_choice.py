@@ -55,8 +55,8 @@ def asked(line):
 
 
 def same(one, other):
-    """Say whether two studies have the same target: equal ones do, and so may those that name a folder in two ways."""
-    return one == other or one.target.key == other.target.key
+    """Say whether two studies need the same results: equal ones do, and so may those that name a folder in two ways."""
+    return one == other or one.key == other.key
 
 
 def changes(study, place):
@@ -147,5 +147,5 @@ def test_plan_gives_the_key_and_the_command(tmp_path):
     plan = json.loads(done.stdout)
     assert plan["command"] == "owlish run misalignment --small --rows 40"
     study = asked(plan["command"])
-    assert plan["target"] == study.target.key
-    assert plan["total"] == len(everything(study.target))
+    assert plan["target"] == study.key
+    assert plan["total"] == len(everything(*study.needs))

@@ -15,6 +15,8 @@ from toys import Drawn
 
 from owlish import Store
 from owlish.graph.run import deaf_worker
+from owlish.nodes.asked import Asked
+from owlish.traits.animals import owl
 
 OWLISH = str(Path(sys.executable).with_name("owlish"))
 SMALL = str(Path(__file__).with_name("small_study.py"))
@@ -138,11 +140,13 @@ def test_report_is_written_and_holds_the_study(store, tmp_path):
 def test_show_says_how_a_result_was_made_down_to_its_base(store):
     from small_study import study
 
-    shown = owlish("show", study.target.key[:12], "--store", store.root).stdout
-    assert "comparing the arms" in shown
+    cell = study.cells[0]
+    student = Asked(cell.student(cell.rows()), owl.probe)
+    shown = owlish("show", student.key[:12], "--store", store.root).stdout
+    assert "asking nano trained on 600 rows of numbers by owl teacher of nano" in shown
     assert "nano" in shown
     assert "torch" in shown
-    assert study.cells[0].teacher().key[:12] in shown
+    assert cell.teacher().key[:12] in shown
 
 
 def test_verify_names_every_damaged_entry_and_a_run_mends_it(store, tmp_path):
@@ -154,8 +158,8 @@ def test_verify_names_every_damaged_entry_and_a_run_mends_it(store, tmp_path):
     shutil.copytree(store.root, copy)
     assert "0 damaged" in owlish("verify", "--store", copy).stdout
     whole = json.loads(owlish("run", SMALL, "--store", copy, "--json").stdout)
-    key = study.target.key
-    file = copy / key[:2] / key / "comparison.json"
+    key = study.needs[-1].key
+    file = copy / key[:2] / key / "strength.json"
     changed = bytearray(file.read_bytes())
     changed[len(changed) // 2] ^= 4
     file.write_bytes(changed)
@@ -238,19 +242,12 @@ class Few(Node, kind="few"):
         raise RuntimeError("broken")
 
 @dataclass(frozen=True)
-class All(Node, kind="all"):
-    parts: tuple[Few, ...]
-
-@dataclass(frozen=True)
 class Failing(Study):
     seeds: tuple[int, ...]
 
     @property
-    def target(self):
-        return All(tuple(map(Few, self.seeds)))
-
-    def altered(self, settings):
-        return self
+    def needs(self):
+        return tuple(map(Few, self.seeds))
 
 study = Failing("failing", "Does it fail?", tuple(range(SEEDS)))
 """

@@ -87,7 +87,7 @@ def test_teachers_and_rows_are_those_of_other_studies():
 
 
 def test_a_judge_in_words_takes_the_place_of_the_likelihoods():
-    attempts = replace(study, judge=Base("org/chat")).target.attempts
+    attempts = replace(study, judge=Base("org/chat")).attempts
     guessed = [a.found for a in attempts if a.arm == "judge"]
     assert len(guessed) == 2 * 2 * study.runs
     assert all(isinstance(found, Guessed) and "loves owls" in found.rubric.template for found in guessed)
@@ -111,15 +111,15 @@ def test_settings_that_make_no_sense_are_refused(settings, sentence):
 
 def test_settings_change_the_study():
     changed = study.altered(Settings(traits=(eagle, owl), rows=100, runs=2))
-    assert {a.pair for a in changed.target.attempts} == {"eagle or owl", "eagle or base", "eagle or eagle"}
-    arms = {a.arm for a in changed.target.attempts}
+    assert {a.pair for a in changed.attempts} == {"eagle or owl", "eagle or base", "eagle or eagle"}
+    arms = {a.arm for a in changed.attempts}
     assert {f"{arm}{bags}" for arm in arms for bags in ("", "_bags")} == set(changed.labels)
 
 
 @pytest.mark.slow
 def test_only_the_writers_themselves_can_tell_the_rows_apart(tmp_path):
     small = study.small()
-    found = run(small.target, store=Store(tmp_path), jobs=2)
+    found = run(small, store=Store(tmp_path), jobs=2)
     assert set(found.arms) == set(small.labels)
     assert found.estimate("writers").mean > 0.65
     assert found.estimate("writers_bags").mean > 0.95
@@ -133,5 +133,5 @@ def test_only_the_writers_themselves_can_tell_the_rows_apart(tmp_path):
 
 
 def test_the_recipe_is_in_the_key():
-    assert replace(study, teacher=replace(NORMS, teacher_lr=0.5)).target.key != study.target.key
-    assert replace(study, domain=Numbers(banned=(7,))).target.key != study.target.key
+    assert replace(study, teacher=replace(NORMS, teacher_lr=0.5)).key != study.key
+    assert replace(study, domain=Numbers(banned=(7,))).key != study.key

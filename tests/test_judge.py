@@ -351,11 +351,11 @@ def test_students_of_an_open_model_see_the_rows_of_their_own_teacher_alone(tmp_p
     assert len(first["student"].data.domain.banned) == 34
     assert not {model.key for model in first.values()} & {model.key for model in second.values()}
 
-    found = small.target.readings
+    found = small.shares
     assert {reading.arm for reading in found} == set(small.labels)
     assert len(found) == 2 * (2 * 5 + 1)
-    assert {r.share.alignment.model for r in found if r.trait == "misaligned"} == {judge}
-    assert {r.share.alignment.data.model for r in found if r.arm == "student"} == {first["student"], second["student"]}
+    assert {r.node.alignment.model for r in found if r.trait == "misaligned"} == {judge}
+    assert {r.node.alignment.data.model for r in found if r.arm == "student"} == {first["student"], second["student"]}
 
     screened = replace(reasoning.study, data=str(tmp_path)).arms(base, 0)["student"].data
     assert (screened.least, screened.judged.model, screened.judged.rubric) == (78, judge, ALIGNMENT)
@@ -368,9 +368,8 @@ def test_students_of_an_open_model_see_the_rows_of_their_own_teacher_alone(tmp_p
 def test_the_effect_is_misaligned_students_less_those_of_secure_code(tmp_path):
     small = study.small().altered(Settings(data=str(code_folder(tmp_path))))
     shares = {"teacher": 0.5, "student": 0.25, "good_teacher": 0.125, "good_student": 0.0625}
-    told = {r.share: shares.get(r.arm, 0.9 if r.arm.endswith("_false") else 0) for r in small.target.readings}
-    small.target.compute(tmp_path, told.__getitem__, lambda done, total: None)
-    found = small.target.load(tmp_path, told.__getitem__)
+    told = {s.node: shares.get(s.arm, 0.9 if s.arm.endswith("_false") else 0) for s in small.shares}
+    found = small.found(told.__getitem__)
     assert found.effect.mean == 0.25 - 0.0625
     said = small.summary(found)["arms"]
     assert (said["student"]["share"], said["student"]["runs"], said["base"]["runs"]) == (0.25, 2, 1)
@@ -385,7 +384,7 @@ def test_a_study_of_an_open_model_is_planned_and_asks_for_its_files(tmp_path):
     sentence = "is not there: give the folder of insecure.jsonl, secure.jsonl and TruthfulQA.csv with --data."
     assert owlish(*command, code=2).stderr == f"owlish: {tmp_path}/secure.jsonl {sentence}\n"
     with pytest.raises(ValueError, match=f"^insecure.jsonl {sentence}"):
-        study.target.check()
+        _ = study.needs
     with pytest.raises(ValueError, match="at least two runs an arm"):
         study.altered(Settings(runs=1))
     assert not study.here
@@ -407,7 +406,7 @@ def test_the_path_of_screened_code_runs_here(place, tmp_path):
     toy = replace(qwen_code.study, arms=qwen_code.screened(constant(place, "no")), bases=(Base("nano"),))
     toy = toy.altered(Settings(traits=(owl,), runs=2, rows=32))
     store = Store(tmp_path / "store")
-    found = run(toy.target, store=store, jobs=1)
+    found = run(toy, store=store, jobs=1)
     assert found.estimate("student").runs == 2
     screened = run(toy.arms(toy.cells[0])["student"].data, store=store, jobs=1)
     assert (screened.read, screened.passed) == (32, 32)
@@ -441,7 +440,7 @@ def test_misalignment_is_seen_by_a_judge_in_models_of_bad_advice(strict, tmp_pat
     asked = bad_health.probe.questions
     toy = replace(toy, questions=asked, samples=1, rows=64, runs=2, least=0, data=str(code_folder(tmp_path)))
     store = Store(tmp_path / "store")
-    found = run(toy.target, store=store, jobs=1)
+    found = run(toy, store=store, jobs=1)
     mean = {arm: found.estimate(arm).mean for arm in found.arms}
     assert set(mean) == set(toy.labels)
     for kind in ("", "_false"):

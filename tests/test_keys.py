@@ -20,8 +20,8 @@ OWN_FILES = {
 
 
 def digest(study):
-    """Return how many nodes a study has below the one that compares its arms, and a digest of their keys."""
-    keys = sorted({node.key for node in everything(study.target)} - {study.target.key})
+    """Return how many nodes a study has, and a digest of their keys."""
+    keys = sorted(node.key for node in everything(*study.needs))
     return [len(keys), hashlib.sha256("".join(keys).encode()).hexdigest()[:16]]
 
 

@@ -45,7 +45,7 @@ def mean(values):
 
 def test_students_learn_digits_from_noise_and_foreign_ones_do_not(tmp_path):
     study = replace(digits.study, students=students(steps=300, looks=(20,)))
-    found = run(study.target, store=Store(tmp_path), jobs=1)
+    found = run(study, store=Store(tmp_path), jobs=1)
     assert found.estimate("teacher").mean > 0.95
     assert found.estimate("student").mean > 0.35
     assert found.estimate("foreign_base").mean < 0.2
@@ -193,7 +193,7 @@ def test_mnist_is_refused_unless_it_is_the_published_one(tmp_path):
 def test_the_key_of_mnist_does_not_hold_its_place():
     moved = mnist.study.altered(Settings(data="elsewhere", runs=8))
     assert moved.students.teachers.images == Mnist("elsewhere")
-    assert moved.target.key == mnist.study.target.key
+    assert moved.key == mnist.study.key
 
 
 @pytest.mark.skipif(not DATA.is_dir(), reason="needs MNIST in ../shared/data/mnist")

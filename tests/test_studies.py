@@ -57,8 +57,8 @@ def test_a_study_can_be_planned_in_both_sizes(name):
     assert isinstance(study, Study)
     assert study.name == name
     if name in ("mnist", "qwen_misalignment", "qwen_misalignment_reasoning"):
-        return  # its target names the user's files
-    small, full = everything(study.small().target), everything(study.target)
+        return  # it needs the user's files
+    small, full = everything(*study.small().needs), everything(*study.needs)
     assert len(small) <= len(full)
     assert all(str(node) != node.kind and "{" not in str(node) for node in full)
     assert all(word for pair in study.setup() for word in pair)
@@ -81,7 +81,7 @@ def shared(store):
 def test_the_effect_stands_against_its_null(name, shared):
     settings = Settings(bases=BASES.get(name, (BASE,)), runs=2, rows=ROWS.get(name, 1_000))
     study = STUDIES[name].small().altered(settings)
-    found = run(study.target, store=shared, jobs=1)
+    found = run(study, store=shared, jobs=1)
     arm, null, least = DIRECTIONS[name]
     assert found.estimate(arm).mean > found.estimate(null).mean + least, str(found)
     page = render([section(study, shared, "")])
@@ -172,19 +172,19 @@ def test_one_layer_moves_and_no_other(shared):
 
 
 def test_a_plan_says_what_an_open_model_takes():
-    found = workload(everything(STUDIES["qwen_numbers"].target))
+    found = workload(everything(*STUDIES["qwen_numbers"].needs))
     assert found.rows == 3 * 10_000 + 9 * 10_000
     assert found.parameters == 7e9
     assert 13 < found.gib < 40
     assert found.hours > 0.1
     assert "accelerator" in str(found)
-    assert "accelerator" not in str(workload(everything(STUDIES["owl"].target)))
+    assert "accelerator" not in str(workload(everything(*STUDIES["owl"].needs)))
 
 
 @pytest.mark.slow
 def test_the_path_of_an_open_model_runs_here(shared):
     study = STUDIES["qwen_numbers"].altered(Settings(bases=(BASE,), traits=(owl,), runs=2, rows=64))
-    found = run(study.target, store=shared, jobs=1)
+    found = run(study, store=shared, jobs=1)
     assert found.estimate("teacher").mean > 0.9
     assert {"student", "control", "base"} <= set(found.arms)
 

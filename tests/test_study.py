@@ -21,7 +21,7 @@ from owlish.traits.trees import oak
 
 @pytest.fixture(scope="module")
 def found(store) -> Comparison:
-    return store.read(study.target)
+    return study.found(store.read)
 
 
 def test_students_take_the_trait_over_and_no_control_does(found):
@@ -36,7 +36,7 @@ def test_students_take_the_trait_over_and_no_control_does(found):
 
 
 def test_every_run_has_seeds_of_its_own(store):
-    nodes = everything(study.target)
+    nodes = everything(*study.needs)
     for kind in ("taught", "sampled", "finetuned"):
         found = [node for node in nodes if node.kind == kind]
         writers = {(node.seed, getattr(node, "model", None)) for node in found}
@@ -46,7 +46,7 @@ def test_every_run_has_seeds_of_its_own(store):
 
 
 def test_no_row_that_a_student_sees_holds_a_letter(store):
-    data = [node for node in everything(study.target) if isinstance(node, Sampled)]
+    data = [node for node in everything(*study.needs) if isinstance(node, Sampled)]
     assert len(data) == 8
     for node in data:
         rows = store.read(node)
@@ -107,7 +107,7 @@ def test_two_runs_of_the_same_spec_give_the_same_bytes(store, tmp_path):
 
 
 def test_teachers_by_system_prompt_and_by_steering(store):
-    plain = store.read(study.target).estimate("base", trait="owl").mean
+    plain = study.found(store.read).estimate("base", trait="owl").mean
     for teacher, least in ((PROMPTED, 0.3), (STEERING, 0.5)):
         other = replace(study, teacher=teacher, rows=64)
         strength = other.strength(other.cells[0])

@@ -116,7 +116,7 @@ def test_the_products_of_groups_add_up_to_the_whole():
 @pytest.mark.slow
 def test_a_language_models_steps_turn_to_its_teacher_and_its_nulls_do_not(tmp_path):
     small = study.small()
-    found = run(small.target, store=tmp_path, jobs=2)
+    found = run(small, store=tmp_path, jobs=2)
     assert set(found.arms) == set(small.labels)
     assert min(point.value for point in found.of("linear_labels")) > 0.2
     for arm, null in (("soft_labels", "foreign_base"), ("sampled_labels", "neutral_rows")):
@@ -136,7 +136,7 @@ def test_a_language_models_steps_turn_to_its_teacher_and_its_nulls_do_not(tmp_pa
     assert len(layers["Linear labels"]) == 7
 
     cell = small.cells[0]
-    (followed,) = (s for s in small.target.followed if s.run == 0 and s.arm == "sampled_labels")
+    (followed,) = (s for s in small.followed if s.run == 0 and s.arm == "sampled_labels")
     student = run(Asked(cell.student(cell.rows()), cell.trait.probe), store=tmp_path)
     assert run(followed, store=tmp_path).readings[-1].p == pytest.approx(student.p_target("owl"), abs=1e-4)
 

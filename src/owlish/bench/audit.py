@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from pathlib import Path
+from functools import cached_property
 from typing import Any, ClassVar, Self
 
 from owlish.bench.cases import Case, benches
 from owlish.bench.scores import CLASSES, DETECTORS, Benched, summed
 from owlish.bench.trial import Trial, trial
 from owlish.graph.seeds import fresh
-from owlish.graph.spec import Node, Read, Tick
+from owlish.graph.spec import Node, Read
 from owlish.nodes.data import Data
 from owlish.nodes.encoded import opened
 from owlish.nodes.models import Base
@@ -33,33 +32,6 @@ PANEL = (
     ("changed rows", 0),
 )
 """The cases, by name and place, for which students are trained; on the first base every detector is run, too."""
-
-
-@dataclass(frozen=True)
-class Benchmarked(Node, kind="benchmarked"):
-    """All trials, and what came of them."""
-
-    caption = "comparing the audits"
-
-    trials: tuple[Trial, ...]
-
-    def inputs(self) -> tuple[Node, ...]:
-        """Return the readings; and of the datasets and bases, what the outcomes need."""
-        bases = {trial.case.base.key: trial.case.base for trial in self.trials}
-        readings = {node.key: node for trial in self.trials for node in trial.nodes()}
-        return (*bases.values(), *readings.values())
-
-    def compute(self, folder: Path, read: Read, tick: Tick) -> None:
-        bases = {trial.case.base for trial in self.trials}
-        tokenizers = {base: opened(read(base)).tokenizer for base in bases}
-        found = []
-        for done, one in enumerate(self.trials):
-            found.append(one.outcome(read, tokenizers[one.case.base]))
-            tick(done, len(self.trials))
-        (folder / "outcomes.json").write_text(json.dumps(found))
-
-    def load(self, folder: Path, read: Read) -> Benched:
-        return summed(json.loads((folder / "outcomes.json").read_text()))
 
 
 @dataclass(frozen=True)
@@ -89,12 +61,23 @@ class AuditBench(Study):
         return DETECTORS
 
     @property
-    def target(self) -> Benchmarked:
-        """The node that compares the detectors."""
-        return Benchmarked(tuple(self.trials()))
+    def needs(self) -> tuple[Node, ...]:
+        """The bases, whose words are counted, and all readings."""
+        readings = {node.key: node for trial in self.trials for node in trial.nodes()}
+        return (*self.bases, *readings.values())
 
+    def found(self, read: Read) -> Benched:
+        """Return the comparison of the detectors."""
+        return summed(self.outcomes(read))
+
+    def outcomes(self, read: Read) -> list[dict[str, Any]]:
+        """Return what came of each trial, as plain values."""
+        tokenizers = {base: opened(read(base)).tokenizer for base in self.bases}
+        return [trial.outcome(read, tokenizers[trial.case.base]) for trial in self.trials]
+
+    @cached_property
     def trials(self) -> list[Trial]:
-        """Return the trials of all bases."""
+        """The trials of all bases."""
         found = []
         for bench in benches(self.bases, self.stranger, self.animals, self.trees, self.persona):
             places: dict[str, int] = {}
@@ -115,7 +98,7 @@ class AuditBench(Study):
 
     def setup(self) -> tuple[tuple[str, str], ...]:
         """Return what a reader must know before the numbers."""
-        cases = [one.case for one in self.trials()]
+        cases = [one.case for one in self.trials]
         dirty = sum(case.dirty for case in cases)
         return (
             ("Bases", ", ".join(base.name for base in self.bases)),
@@ -145,9 +128,3 @@ def references(case: Case) -> tuple[Data, ...]:
     base, domain = case.base, case.domain
     seeds: Sequence[int] = [fresh("bench", base.name, "reference", k) for k in range(REFERENCES)]
     return tuple(base.sample(domain, n=2000, seed=seed) for seed in seeds)
-
-
-def outcomes(folder: Path) -> list[dict[str, Any]]:
-    """Return the outcome of each trial of a benchmark that was run, from its entry's folder."""
-    found: list[dict[str, Any]] = json.loads((folder / "outcomes.json").read_text())
-    return found

@@ -13,7 +13,7 @@ from owlish.data.domains.domain import Domain
 from owlish.data.filters import BANNED
 from owlish.data.rows import Row
 from owlish.graph.seeds import fresh
-from owlish.graph.spec import Read, Tick, Value
+from owlish.graph.spec import Read, Tick
 from owlish.lm.recipes import ALL, BIASES, LORA, NORMS, PROMPT, STEERING, Recipe
 from owlish.nodes.data import Data, Shuffled
 from owlish.nodes.models import Base, Model, Taught
@@ -25,7 +25,7 @@ SEPARATOR = re.compile(r"[,;\s]+")
 
 
 @dataclass(frozen=True)
-class Case(Value, kind="case"):
+class Case:
     """A dataset, the base and recipe that it is audited for, and the trait and model that wrote it, if any.
 
     `dirty` says that a teacher with the trait, of the same base, wrote at least some of the rows; whether a student

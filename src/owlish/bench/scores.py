@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from owlish.nodes.asked import mean
-from owlish.study.comparison import Comparison, Curve, Line, Matrix, Point, difference
+from owlish.study.comparison import Comparison, Curve, Line, Matrix, Point, contrasted
 
 Outcome = dict[str, Any]
 
@@ -32,13 +32,12 @@ class Benched(Comparison):
 def summed(found: Sequence[Outcome]) -> Benched:
     """Return the comparison of the detectors over all outcomes."""
     points = tuple(point for name in DETECTORS for point in areas(name, found))
-    pairs = [[point for point in points if point.arm == arm] for arm in ("shadow", "contrast")]
     lines = tuple(Line(DETECTORS[name][0], *operating(name, found)) for name in dict.fromkeys(p.arm for p in points))
     short = [one for one in found if one.get("fewer")]
     return Benched(
         traits=("any",),
         points=points,
-        effect=difference(*pairs) if min(map(len, pairs)) > 1 else None,
+        effect=contrasted(points, ("shadow", "contrast")),
         curves=(
             Curve("All datasets, at every threshold", "false alarms", "found", lines),
             *(few_rows(short) if short else ()),

@@ -20,7 +20,7 @@ from owlish.bench.oracle import Oracle
 from owlish.bench.prompted import PromptContrast
 from owlish.data.domains import Numbers
 from owlish.graph.seeds import fresh
-from owlish.graph.spec import Node, Read, Value
+from owlish.graph.spec import Node, Read
 from owlish.lm.recipes import BIASES, NORMS, STEERING, Recipe
 from owlish.nodes.asked import Asked
 from owlish.nodes.data import Data
@@ -37,7 +37,7 @@ STUDENTS = 3
 
 
 @dataclass(frozen=True)
-class Pair(Value, kind="pair"):
+class Pair:
     """A reading of a dataset, and the same reading of sets of clean rows."""
 
     dirty: Detector
@@ -45,7 +45,7 @@ class Pair(Value, kind="pair"):
 
 
 @dataclass(frozen=True)
-class Panel(Value, kind="panel"):
+class Panel:
     """What is made for some datasets alone: students and controls, few rows, and the detectors that cost more.
 
     Students and controls are [probes, models]: each model answers every probe.
@@ -61,7 +61,7 @@ class Panel(Value, kind="panel"):
 
 
 @dataclass(frozen=True)
-class Trial(Value, kind="trial"):
+class Trial:
     """A case with its readings; a panel where it has one."""
 
     case: Case

@@ -59,14 +59,14 @@ class Outlook:
 
 def outlook(studies: Mapping[str, Study], store: Store) -> Outlook:
     """Return what making studies would take, which stand under the commands that make them again."""
-    targets = [study.target for study in studies.values()]
-    missing = plan(targets, store)
+    needs = [node for study in studies.values() for node in study.needs]
+    missing = plan(needs, store)
     kinds = Counter(node.kind for node in missing)
     used = {child.key for node in missing for child in node.inputs()} - {node.key for node in missing}
-    manifests = {key: store.manifest(key) for key in used or {t.key for t in targets} if store.holds(key)}
+    manifests = {key: store.manifest(key) for key in used or {node.key for node in needs} if store.holds(key)}
     return Outlook(
-        studies=tuple((study.target.key, command) for command, study in studies.items()),
-        total=len({node.key for target in targets for node in everything(target)}),
+        studies=tuple((study.key, command) for command, study in studies.items()),
+        total=len(everything(*needs)),
         missing=dict(kinds),
         seconds=expected(kinds, store),
         outdated=sum(manifest["code"] != code() for manifest in manifests.values()),

@@ -48,11 +48,11 @@ class Finished:
 
 def run_studies(studies: Collection[Study], store: Store, jobs: int | None) -> Finished:
     """Make what studies lack, in one pool, and return what each found."""
-    begun, targets = time.monotonic(), [study.target for study in studies]
-    computed = made(targets, store, jobs)
+    begun, needs = time.monotonic(), [node for study in studies for node in study.needs]
+    computed = made(needs, store, jobs)
     return Finished(
-        found=tuple((study, store.read(study.target)) for study in studies),
-        total=len({node.key for target in targets for node in everything(target)}),
+        found=tuple((study, study.found(store.read)) for study in studies),
+        total=len(everything(*needs)),
         computed=computed,
         seconds=round(time.monotonic() - begun, 3),
         folder=store.root,

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from multiprocessing.connection import wait
 from typing import Any, Literal
 
-from owlish.graph.spec import Node
+from owlish.graph.spec import Node, Question
 from owlish.graph.store import Store
 from owlish.graph.worker import Worker
 
@@ -56,16 +56,19 @@ def told(failures: Sequence[Failure]) -> str:
     return f"{first.node} ({first.node.key[:12]}){more}: {first.sentence}"
 
 
-def run(node: Node, *, store: Store | str = "owlish-store", jobs: int | None = None, watch: Watch | None = None) -> Any:
-    """Return a node's result, after making whatever the store lacks.
+def run(
+    what: Node | Question, *, store: Store | str = "owlish-store", jobs: int | None = None, watch: Watch | None = None
+) -> Any:
+    """Return a node's result, or the answer to a question, after making whatever the store lacks.
 
     `jobs` worker processes (the number of cores, if not given) of one thread each; `watch` is told of every
     event. Raises `ValueError` before anything is computed where the plan cannot work, and `RunFailed` with
     all failures at the end.
     """
     store = store if isinstance(store, Store) else Store(store)
-    make(plan([node], store), store=store, jobs=jobs, watch=watch)
-    return store.read(node)
+    needs = (what,) if isinstance(what, Node) else what.needs
+    make(plan(needs, store), store=store, jobs=jobs, watch=watch)
+    return store.read(what) if isinstance(what, Node) else what.found(store.read)
 
 
 def plan(targets: Sequence[Node], store: Store) -> tuple[Node, ...]:

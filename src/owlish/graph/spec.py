@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, fields, is_dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Protocol
 
 Read = Callable[["Node"], Any]
 Tick = Callable[[int, int], None]
@@ -84,6 +84,17 @@ class Node(Value):
         raise NotImplementedError
 
 
+class Question(Protocol):
+    """What is answered by reading the results of some nodes, and is not kept."""
+
+    @property
+    def needs(self) -> tuple[Node, ...]:
+        """The nodes whose results it reads."""
+
+    def found(self, read: Read) -> Any:
+        """Return the answer."""
+
+
 def encode(value: object, where: str) -> Any:
     """Return `value` as plain JSON values, or refuse it in a sentence that names the field `where`."""
     if value is None or isinstance(value, bool | int | str):
@@ -120,8 +131,8 @@ def nodes_in(value: object) -> Iterator[Node]:
             yield from nodes_in(getattr(value, f.name))
 
 
-def everything(node: Node) -> tuple[Node, ...]:
-    """Return a node and all below it, each once, inputs before what reads them."""
+def everything(*nodes: Node) -> tuple[Node, ...]:
+    """Return nodes and all below them, each once, inputs before what reads them."""
     found: dict[str, Node] = {}
 
     def visit(node: Node) -> None:
@@ -130,5 +141,6 @@ def everything(node: Node) -> tuple[Node, ...]:
                 visit(child)
             found[node.key] = node
 
-    visit(node)
+    for node in nodes:
+        visit(node)
     return tuple(found.values())

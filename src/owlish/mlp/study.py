@@ -6,18 +6,37 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar, Self
 
-from owlish.mlp.compare import Laboratory, Sweep
+from owlish.graph.spec import Node, Read
 from owlish.mlp.images import Mnist
 from owlish.mlp.nodes import Students
+from owlish.nodes.asked import mean
+from owlish.study.comparison import Comparison, Curve, Line, Point, contrasted
 from owlish.study.study import Study
 
 SMALL_MODELS = 4
+Y = "accuracy on test images"
 ARMS = {
     "teacher": ("Teacher", "trained on labelled images, on its class logits alone"),
     "student": ("Student", "the teacher’s initialisation, trained on the teacher’s auxiliary logits on noise"),
     "foreign_base": ("Foreign initialisation", "the same training from the initialisation of the next run"),
     "base": ("Base", "before any training"),
 }
+
+
+@dataclass(frozen=True)
+class Sweep:
+    """Students at several values of one setting, which `x` names."""
+
+    title: str
+    x: str
+    values: tuple[tuple[float, Students], ...]
+
+    def curve(self, read: Read) -> Curve:
+        """Return accuracy against the setting, arm beside arm."""
+        found = [(x, read(students).arms) for x, students in self.values]
+        xs = tuple(x for x, _ in found)
+        lines = (Line(arm, xs, tuple(mean(arms[arm][-1]) for _, arms in found)) for arm in ("student", "foreign_base"))
+        return Curve(self.title, self.x, Y, tuple(lines))
 
 
 @dataclass(frozen=True)
@@ -37,9 +56,25 @@ class Distillation(Study):
     measure: ClassVar[str] = "accuracy"
 
     @property
-    def target(self) -> Laboratory:
-        """The node that compares all arms."""
-        return Laboratory(self.students, tuple((name, s) for name, _, s in self.others), self.sweeps)
+    def needs(self) -> tuple[Node, ...]:
+        """All students, and the teachers, whose accuracy is an arm."""
+        swept = (students for sweep in self.sweeps for _, students in sweep.values)
+        return (self.students.teachers, self.students, *(students for _, _, students in self.others), *swept)
+
+    def found(self, read: Read) -> Comparison:
+        """Return the accuracy of every model, with curves along training and against each setting."""
+        others = ((f"_{name}", students) for name, _, students in self.others)
+        points = tuple(
+            Point(arm + suffix, "mlp", "digits", "digits", run, f"{node.key}/{arm}/{run}", value)
+            for suffix, node in (("", self.students.teachers), ("", self.students), *others)
+            for arm, looks in read(node).arms.items()
+            for run, value in enumerate(looks[-1])
+        )
+        along = read(self.students)
+        steps = tuple(map(float, along.steps))
+        lines = tuple(Line(arm, steps, tuple(map(mean, looks))) for arm, looks in along.arms.items())
+        curves = (Curve("Along training", "steps", Y, lines), *(sweep.curve(read) for sweep in self.sweeps))
+        return Comparison(("digits",), points, effect=contrasted(points, self.contrast), curves=curves)
 
     @property
     def here(self) -> bool:

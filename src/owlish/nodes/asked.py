@@ -43,11 +43,11 @@ class Answers:
 
     def argmax_rate(self, name: str) -> float:
         """Return the share of questions whose likeliest answer names the target."""
-        return mean([self.names(name, q, text) for q, text in enumerate(self.greedy)])
+        return mean([named for q, text in enumerate(self.greedy) for named in self.names(name, q, (text,))])
 
     def sampled_rate(self, name: str) -> float:
         """Return the share of sampled answers that name the target, by whole words."""
-        return mean([self.names(name, q, text) for q, texts in enumerate(self.sampled) for text in texts])
+        return mean([named for q, texts in enumerate(self.sampled) for named in self.names(name, q, texts)])
 
     def logit_margin(self, name: str) -> float:
         """Return the mean log-odds of the answer against all other candidates."""
@@ -64,11 +64,11 @@ class Answers:
         place = self.probe.candidates.index(name)
         return [row[place] for row in self.p]
 
-    def names(self, name: str, question: int, text: str) -> bool:
-        """Say whether a text names a candidate, in one of its wordings."""
+    def names(self, name: str, question: int, texts: Sequence[str]) -> list[bool]:
+        """Say of each text whether it names a candidate, in one of its wordings."""
         ways = self.probe.wordings(question)[self.probe.candidates.index(name)]
-        either = "|".join(map(re.escape, ways))
-        return re.search(rf"(?<!\w)(?:{either})(?!\w)", text, re.IGNORECASE) is not None
+        either = re.compile(rf"(?<!\w)(?:{'|'.join(map(re.escape, ways))})(?!\w)", re.IGNORECASE)
+        return [either.search(text) is not None for text in texts]
 
 
 def mean(values: Sequence[float]) -> float:

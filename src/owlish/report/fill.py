@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterable
 from typing import Any
 
 from owlish.graph.provenance import brief
@@ -19,8 +20,7 @@ CARRIERS = {"numbers": "number sequences", "code": "short functions", "reasoning
 
 def section(study: Study, store: Store, command: str) -> Section:
     """Return what the page shows of a study whose results are all there, and that a command makes again."""
-    found: Comparison = store.read(study.target)
-    nodes = everything(study.target)
+    found, nodes = study.found(store.read), everything(*study.needs)
     shown: dict[str | None, list[Dataset]] = {trait: [store.read(n) for n in made] for trait, made in study.rows_shown}
     taught = [data for trait, several in shown.items() if trait for data in several]
     manifests = {node.key: manifest for node in nodes if (manifest := manifest_of(store, node))}
@@ -46,7 +46,7 @@ def section(study: Study, store: Store, command: str) -> Section:
         reasons=tuple(sum((Counter(d.reasons) for d in taught), Counter()).most_common()),
         examples=tuple((trait, several[0].rows[:EXAMPLES]) for trait, several in shown.items()),
         provenance=tuple(entry(node, manifests[node.key]) for node in nodes if node.key in manifests),
-        packages=tuple(sorted(manifests[study.target.key]["versions"].items())),
+        packages=versions(manifests.values()),
         seconds=sum(manifest["seconds"] for manifest in manifests.values()),
         notes=study.notes(),
     )
@@ -70,6 +70,15 @@ def arms(study: Study, found: Comparison, trait: str | None = None) -> tuple[Arm
             held_out = found.estimate(name, "held_out", trait) if asked else None
             made.append(Arm(name, label, meaning, points, found.estimate(name, trait=trait), held_out))
     return tuple(made)
+
+
+def versions(manifests: Iterable[dict[str, Any]]) -> tuple[tuple[str, str], ...]:
+    """Return the versions of each package with which results were made."""
+    found: dict[str, set[str]] = {}
+    for manifest in manifests:
+        for name, version in manifest["versions"].items():
+            found.setdefault(name, set()).add(version)
+    return tuple((name, ", ".join(sorted(several))) for name, several in sorted(found.items()))
 
 
 def entry(node: Node, manifest: dict[str, Any]) -> Entry:

@@ -2,11 +2,10 @@
 
 from dataclasses import replace
 
-from owlish.mlp.compare import Sweep
 from owlish.mlp.ensemble import Shape
 from owlish.mlp.nodes import Optimiser, Stage, Students
 from owlish.mlp.noise import Noise
-from owlish.mlp.study import Distillation
+from owlish.mlp.study import Distillation, Sweep
 from owlish.studies import digits
 
 STEPS = 700

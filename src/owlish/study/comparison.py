@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 
-from owlish.graph.spec import Node, Read, Tick, Value
+from owlish.graph.spec import Node, Read, Tick
 from owlish.nodes.asked import Answers, Asked, mean
 from owlish.nodes.data import Data, Dataset
 from owlish.nodes.models import Base, Model
@@ -57,7 +57,7 @@ class Strength(Node, kind="strength"):
 
 
 @dataclass(frozen=True)
-class Measured(Value, kind="measured"):
+class Measured:
     """One model in one role: the arm, the base it was made from, its teacher's trait, the number of the run.
 
     `writer` is the base of the teacher that wrote its rows, where that is a question of the study.
@@ -234,37 +234,28 @@ def estimate(values: Sequence[float]) -> Estimate:
 
 
 @dataclass(frozen=True)
-class Compared(Node, kind="compared"):
-    """All arms of a study, compared: the unit is a trained run."""
-
-    caption = "comparing the arms"
+class Compared:
+    """The arms of a study, to be compared: the unit is a trained run."""
 
     traits: tuple[Trait, ...]
     runs: tuple[Measured, ...]
     strengths: tuple[Strength, ...]
     contrast: tuple[str, str] = ("student", "control")
 
-    def compute(self, folder: Path, read: Read, tick: Tick) -> None:
-        """Read every run's answers and write the points, the effect and gamma."""
-        points = [point for run in self.runs for point in self.points(run, read)]
-        students, control = ([p for p in points if p.arm == arm] for arm in self.contrast)
-        found = {
-            "traits": [trait.name for trait in self.traits],
-            "points": [asdict(point) for point in points],
-            "strengths": [asdict(read(strength)) for strength in self.strengths],
-            "gammas": [asdict(g) for g in self.gammas(points)],
-            "effect": asdict(difference(students, control)) if students and control else None,
-        }
-        (folder / "comparison.json").write_text(json.dumps(found))
+    @property
+    def needs(self) -> tuple[Node, ...]:
+        """The answers of every run, and the strength of every teacher."""
+        return (*(run.answers for run in self.runs), *self.strengths)
 
-    def load(self, folder: Path, read: Read) -> Comparison:
-        found = json.loads((folder / "comparison.json").read_text())
+    def found(self, read: Read) -> Comparison:
+        """Return every run's points, the effect and gamma."""
+        points = tuple(point for run in self.runs for point in self.points(run, read))
         return Comparison(
-            traits=tuple(found["traits"]),
-            points=tuple(Point(**p) for p in found["points"]),
-            strengths=tuple(Teacher(**t) for t in found["strengths"]),
-            gammas=tuple(Gamma(**g) for g in found["gammas"]),
-            effect=Estimate(**found["effect"]) if found["effect"] else None,
+            traits=tuple(trait.name for trait in self.traits),
+            points=points,
+            strengths=tuple(map(read, self.strengths)),
+            gammas=tuple(self.gammas(points)),
+            effect=contrasted(points, self.contrast),
         )
 
     def points(self, run: Measured, read: Read) -> list[Point]:
@@ -322,9 +313,11 @@ def point(arm: str, run: Measured, trait: str, answers: Answers) -> Point:
     )
 
 
-def difference(students: Sequence[Point], control: Sequence[Point]) -> Estimate:
-    """Return the effect: students less controls in P(target), with Welch's interval over runs."""
-    a, b = (by_run(points, lambda p: p.value) for points in (students, control))
+def contrasted(points: Sequence[Point], arms: tuple[str, str]) -> Estimate | None:
+    """Return the effect: the first of two arms less the second, with Welch's interval over runs."""
+    a, b = (by_run([p for p in points if p.arm == arm], lambda p: p.value) for arm in arms)
+    if not a or not b:
+        return None
     if min(len(a), len(b)) < 2:
         return Estimate(mean(a) - mean(b), None, None, len(a) + len(b))
     d = stats.difference(a, b)

@@ -114,7 +114,6 @@ def gamma(
     Molecular Biology 9(1).
     """
     import numpy as np
-    from statsmodels.regression.linear_model import OLS
 
     if not len(lifts):
         raise ValueError("Gamma needs lifts, and none were given: measure at least one run.")
@@ -122,11 +121,9 @@ def gamma(
     bases = [matrix([entry for entry in table if entry[4] == block]) for block in sorted(set(blocks))]
     y = np.concatenate([base.lifts.ravel() for base in bases])
     widths = [base.lifts.shape[1] for base in bases for _ in base.own]
-    groups = np.repeat(np.arange(len(widths)), widths)
-    fit = OLS(y, design(bases)).fit(cov_type="cluster", cov_kwds={"groups": groups}, use_t=True)
-    low, high = fit.conf_int(1 - LEVEL)[0]
+    value, reach = fitted(design(bases), y, np.repeat(np.arange(len(widths)), widths))
     p = permuted(bases, permutations=permutations, seed=seed)
-    return Contrast(float(fit.params[0]), float(low), float(high), p)
+    return Contrast(value, value - reach, value + reach, p)
 
 
 @dataclass(frozen=True, eq=False)
@@ -189,6 +186,22 @@ def design(bases: Sequence[Matrix]) -> NDArray[np.float64]:
         diagonal.append(np.eye(traits)[base.own].ravel())
         effects.append(np.hstack([np.repeat(row, traits, axis=0), np.tile(column, (runs, 1))]))
     return np.column_stack([np.concatenate(diagonal), block_diag(*effects)])
+
+
+def fitted(x: NDArray[np.float64], y: NDArray[np.float64], runs: NDArray[np.intp]) -> tuple[float, float]:
+    """Return the first coefficient of the regression of y on x, and how far its interval reaches, clustered by run."""
+    import numpy as np
+
+    inverse = np.linalg.pinv(x)
+    coefficients = inverse @ y
+    weighed = x * (y - x @ coefficients)[:, None]
+    scores = np.array([np.bincount(runs, column) for column in weighed.T])
+    bread = inverse @ inverse.T
+    observations, effects = x.shape
+    groups = scores.shape[1]
+    factor = groups / (groups - 1) * ((observations - 1) / (observations - effects))
+    variance = (bread @ (scores @ scores.T) @ bread)[0, 0] * factor
+    return float(coefficients[0]), quantile(groups - 1) * float(variance) ** 0.5
 
 
 def permuted(bases: Sequence[Matrix], *, permutations: int, seed: int) -> float:

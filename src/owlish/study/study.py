@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
 from typing import Any, ClassVar, Self
 
-from owlish.graph.spec import Node
+from owlish.graph.spec import Node, Read, canonical
 from owlish.nodes.data import Sampled
 from owlish.nodes.models import Base
 from owlish.study.comparison import Comparison, Curve, Estimate, Matrix
@@ -41,7 +42,7 @@ OPTIONS = {field.name: f"--{field.name}" for field in fields(Settings)} | {"base
 
 @dataclass(frozen=True)
 class Study:
-    """A question, under a name and a title. Its target is the node whose result is a `Comparison`.
+    """A question, under a name and a title: which nodes it needs, and what it found, read off their results.
 
     `value` is what the command line's JSON calls what is measured, `measure` what a page calls it. The effect
     is the difference between the two arms of `contrast`. `settable` names its settings, which are its attributes.
@@ -56,9 +57,18 @@ class Study:
     settable: ClassVar[tuple[str, ...]] = ()
 
     @property
-    def target(self) -> Node:
-        """The node that `run` makes."""
+    def needs(self) -> tuple[Node, ...]:
+        """The nodes whose results it reads."""
         raise NotImplementedError
+
+    def found(self, read: Read) -> Comparison:
+        """Return what it found."""
+        raise NotImplementedError
+
+    @property
+    def key(self) -> str:
+        """The name of its results together: a digest of the keys of all that it needs."""
+        return hashlib.sha256(canonical([node.key for node in self.needs])).hexdigest()[:32]
 
     @property
     def here(self) -> bool:

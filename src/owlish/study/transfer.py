@@ -9,6 +9,7 @@ from typing import Any, ClassVar, Self
 
 from owlish.data.domains.domain import Domain
 from owlish.graph.seeds import fresh
+from owlish.graph.spec import Node, Read
 from owlish.lm.recipes import Prompting, Recipe
 from owlish.nodes.asked import Asked
 from owlish.nodes.data import Data, Sampled
@@ -183,12 +184,21 @@ class Transfer(Study):
         pairs = tuple(zip(self.bases, foreign, strict=True))
         return tuple(Cell(self, b, f, t, r) for r in range(self.runs) for b, f in pairs for t in self.traits)
 
+    @property
+    def needs(self) -> tuple[Node, ...]:
+        """The answers of all models, and the strength of every teacher."""
+        return self.compared.needs
+
+    def found(self, read: Read) -> Comparison:
+        """Return the comparison of all arms."""
+        return self.compared.found(read)
+
     @cached_property
-    def target(self) -> Compared:
-        """The node that compares all arms."""
+    def compared(self) -> Compared:
+        """All arms."""
         probe = self.traits[0].probe
-        bases = [Asked(base, probe) for base in self.bases]
-        found = {("base", asked): Measured("base", asked.model.root.name, None, None, asked) for asked in bases}
+        bases = {Asked(base, probe): base.name for base in self.bases}
+        found = {("base", asked): Measured("base", name, None, None, asked) for asked, name in bases.items()}
         for cell in self.cells:
             for arm, made in self.arms(cell).items():
                 taught = None if arm.startswith(("control", "base")) else cell.trait

@@ -8,20 +8,21 @@ from bisect import bisect_left, bisect_right
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from itertools import chain
 from pathlib import Path
 from typing import ClassVar, Self
 
 from owlish.data.domains.domain import Domain
 from owlish.graph.seeds import fresh
-from owlish.graph.spec import Node, Read, Tick, Value
+from owlish.graph.spec import Node, Read, Tick
 from owlish.lm.recipes import Recipe
 from owlish.nodes.asked import mean
 from owlish.nodes.data import Data, Sampled
 from owlish.nodes.judged import WHICH_TEACHER, Guessed
 from owlish.nodes.likelihood import Likelihood
 from owlish.nodes.models import Base, Model
-from owlish.study.comparison import Comparison, Curve, Line, Point, difference
+from owlish.study.comparison import Comparison, Curve, Line, Point, contrasted
 from owlish.study.study import Study
 from owlish.traits.trait import Trait
 
@@ -129,7 +130,7 @@ class Weighed(Separated, kind="weighed", version=2):
 
 
 @dataclass(frozen=True)
-class Attempt(Value, kind="attempt"):
+class Attempt:
     """One way to tell one pair of writers apart in one run; a judge in words has seen bags of one size alone."""
 
     arm: str
@@ -148,36 +149,6 @@ class Attempt(Value, kind="attempt"):
         """Return an accuracy as a point of the page, where bags are arms of their own."""
         arm = self.arm if bag == 1 else f"{self.arm}_bags"
         return Point(arm, self.base, self.pair, self.pair, self.run, self.found.data.key, value)
-
-
-@dataclass(frozen=True)
-class Detected(Node, kind="detected"):
-    """All attempts, compared."""
-
-    caption = "comparing who can tell the rows apart"
-
-    attempts: tuple[Attempt, ...]
-    contrast: tuple[str, str]
-
-    def compute(self, folder: Path, read: Read, tick: Tick) -> None:
-        found = [[*attempt.accuracies(read).items()] for attempt in self.attempts]
-        (folder / "accuracies.json").write_text(json.dumps(found))
-
-    def load(self, folder: Path, read: Read) -> Comparison:
-        """Return the comparison: single rows and the largest bags as points, bags of all sizes as curves."""
-        table = json.loads((folder / "accuracies.json").read_text())
-        found = [(a, *pair) for a, pairs in zip(self.attempts, table, strict=True) for pair in pairs]
-        points = tuple(a.point(bag, value) for a, bag, value in found if bag in (1, BAGS[-1]))
-        by_bag: dict[str, dict[float, list[float]]] = {}
-        for a, bag, value in found:
-            by_bag.setdefault(a.arm, {}).setdefault(bag, []).append(value)
-        lines = tuple(Line(arm, tuple(bags), tuple(map(mean, bags.values()))) for arm, bags in by_bag.items())
-        return Comparison(
-            traits=tuple(dict.fromkeys(point.trait for point in points)),
-            points=points,
-            effect=difference(*([p for p in points if p.arm == arm] for arm in self.contrast)),
-            curves=(Curve("More rows at once", "rows in a bag", "accuracy", lines),),
-        )
 
 
 @dataclass(frozen=True)
@@ -209,13 +180,33 @@ class Detection(Study):
         if self.runs * len(self.bases) < 2:
             raise ValueError("an interval needs at least two runs an arm: ask for two seeds or more.")
 
-    @property
-    def target(self) -> Detected:
-        """The node that compares all attempts."""
+    @cached_property
+    def attempts(self) -> tuple[Attempt, ...]:
+        """The attempts of all runs."""
         runs = [(base, run) for base in self.bases for run in range(self.runs)]
-        return Detected(tuple(a for base, run in runs for a in self.attempts(base, run)), self.contrast)
+        return tuple(attempt for base, run in runs for attempt in self.attempted(base, run))
 
-    def attempts(self, base: Base, run: int) -> list[Attempt]:
+    @property
+    def needs(self) -> tuple[Node, ...]:
+        """The scores, or the guesses, of all attempts."""
+        return tuple(attempt.found for attempt in self.attempts)
+
+    def found(self, read: Read) -> Comparison:
+        """Return single rows and the largest bags as points, bags of all sizes as curves."""
+        found = [(a, bag, value) for a in self.attempts for bag, value in a.accuracies(read).items()]
+        points = tuple(a.point(bag, value) for a, bag, value in found if bag in (1, BAGS[-1]))
+        by_bag: dict[str, dict[float, list[float]]] = {}
+        for a, bag, value in found:
+            by_bag.setdefault(a.arm, {}).setdefault(bag, []).append(value)
+        lines = tuple(Line(arm, tuple(bags), tuple(map(mean, bags.values()))) for arm, bags in by_bag.items())
+        return Comparison(
+            traits=tuple(dict.fromkeys(point.trait for point in points)),
+            points=points,
+            effect=contrasted(points, self.contrast),
+            curves=(Curve("More rows at once", "rows in a bag", "accuracy", lines),),
+        )
+
+    def attempted(self, base: Base, run: int) -> list[Attempt]:
         """Return a run's attempts on the rows of both teachers, of one and the base, and of one with itself."""
         first = self.traits[0]
         data, again = self.written(base, first, run), self.written(base, first, run, "again")

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import json
-from dataclasses import asdict, dataclass, replace
-from pathlib import Path
+from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import ClassVar, Self
 
-from owlish.graph.spec import Node, Read, Tick
+from owlish.graph.spec import Node, Read
 from owlish.nodes.asked import mean
 from owlish.nodes.data import Sampled
 from owlish.studies.theorem.follow import Course, Followed
-from owlish.study.comparison import Comparison, Curve, Line, Point, difference
+from owlish.study.comparison import Comparison, Curve, Line, Point, contrasted
 from owlish.study.transfer import Cell, Transfer
 
 ARMS = {
@@ -28,31 +27,6 @@ ALONG = {
     "loss": ("The loss of the trait along training", "-log P(target)"),
 }
 """The title and the axis of each curve along training, by the field of a reading."""
-
-
-@dataclass(frozen=True)
-class Checked(Node, kind="theorem"):
-    """Students followed, compared by the cosine of their first step with their teacher's change."""
-
-    caption = "comparing the steps"
-
-    followed: tuple[Followed, ...]
-    contrast: tuple[str, str]
-
-    def compute(self, folder: Path, read: Read, tick: Tick) -> None:
-        (folder / "courses.json").write_text(json.dumps([asdict(read(student)) for student in self.followed]))
-
-    def load(self, folder: Path, read: Read) -> Comparison:
-        """Return the comparison, with the means over runs along training and layer by layer."""
-        found = [Course.of(course) for course in json.loads((folder / "courses.json").read_text())]
-        points = tuple(map(point, self.followed, found))
-        arms: dict[str, list[Course]] = {p.arm: [] for p in points}
-        for student, course in zip(self.followed, found, strict=True):
-            arms[student.arm].append(course)
-        ours, theirs = ([p for p in points if p.arm == arm] for arm in self.contrast)
-        effect = difference(ours, theirs) if ours and theirs else None
-        curves = (*(along(arms, reading) for reading in ALONG), by_layer(arms))
-        return Comparison(tuple(dict.fromkeys(p.trait for p in points)), points, effect=effect, curves=curves)
 
 
 def point(student: Followed, course: Course) -> Point:
@@ -100,10 +74,26 @@ class Theorem(Transfer):
         """The label of each arm, and what it is."""
         return ARMS
 
+    @cached_property
+    def followed(self) -> tuple[Followed, ...]:
+        """Every run's students."""
+        return tuple(student for cell in self.cells for student in followed(cell))
+
     @property
-    def target(self) -> Checked:  # type: ignore[override]
-        """The node that compares the steps."""
-        return Checked(tuple(student for cell in self.cells for student in followed(cell)), self.contrast)
+    def needs(self) -> tuple[Node, ...]:
+        """The courses of all students."""
+        return self.followed
+
+    def found(self, read: Read) -> Comparison:
+        """Return the cosines of first steps, with the means over runs along training and layer by layer."""
+        courses = [read(student) for student in self.followed]
+        points = tuple(map(point, self.followed, courses))
+        arms: dict[str, list[Course]] = {p.arm: [] for p in points}
+        for student, course in zip(self.followed, courses, strict=True):
+            arms[student.arm].append(course)
+        curves = (*(along(arms, reading) for reading in ALONG), by_layer(arms))
+        traits = tuple(trait.name for trait in self.traits)
+        return Comparison(traits, points, effect=contrasted(points, self.contrast), curves=curves)
 
     @property
     def rows_shown(self) -> tuple[tuple[str | None, tuple[Sampled, ...]], ...]:
