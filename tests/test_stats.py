@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from owlish.study.stats import Contrast, difference, gamma, interval
+from owlish.study.stats import Contrast, difference, gamma, interval, interval_within
 
 # R's built-in data set `sleep` (Student 1908): hours of extra sleep under two drugs.
 DRUG_1 = [0.7, -1.6, -0.2, -1.2, -0.1, 3.4, 3.7, 0.8, 0.0, 2.0]
@@ -70,6 +70,41 @@ def test_interval_follows_shifts_scales_and_no_order(values, shift, scale, rng):
     assert interval(shuffled) == pytest.approx((mean, low, high), rel=1e-12, abs=1e-12)
 
 
+shares = st.lists(st.floats(0.01, 0.99).map(lambda value: round(value, 3)), min_size=2, max_size=20)
+
+
+@unhurried
+@given(shares)
+def test_interval_within_is_that_of_a_fractional_logit_regression(values):
+    import statsmodels.api as sm
+
+    mean, low, high = interval_within(values, 0, 1)
+    if min(values) == max(values):
+        assert (low, high) == (mean, mean) == (values[0],) * 2
+        return
+    fit = sm.GLM(values, np.ones(len(values)), family=sm.families.Binomial()).fit(scale="X2", use_t=True)
+    expected = 1 / (1 + np.exp(-fit.conf_int()[0]))
+    assert (mean, low, high) == pytest.approx((np.mean(values), *expected), rel=1e-6)
+
+
+@unhurried
+@given(shares)
+def test_interval_within_keeps_its_limits_and_has_no_favourite_side(values):
+    mean, low, high = interval_within(values, 0, 1)
+    assert 0 <= low <= mean <= high <= 1
+    assert interval_within([1 - v for v in values], 0, 1) == pytest.approx((1 - mean, 1 - high, 1 - low), abs=1e-9)
+    cosines = interval_within([2 * v - 1 for v in values], -1, 1)
+    assert cosines == pytest.approx((2 * mean - 1, 2 * low - 1, 2 * high - 1), abs=1e-9)
+
+
+def test_interval_within_stays_where_the_plain_one_leaves():
+    values = [0.01, 0.02, 0.12]
+    assert interval(values).low < 0 < interval_within(values, 0, 1).low
+    narrow = [0.49, 0.5, 0.51]
+    assert interval_within(narrow, 0, 1) == pytest.approx(interval(narrow), abs=1e-4)
+    assert interval_within([0.0, 0.0, 0.0], 0, 1) == (0.0, 0.0, 0.0)
+
+
 @unhurried
 @given(runs, runs)
 def test_difference_is_antisymmetric(a, b):
@@ -88,6 +123,8 @@ def test_runs_that_do_not_vary():
 def test_one_run_has_no_interval(values):
     with pytest.raises(ValueError, match=r"An interval needs at least two runs, and \d were given: add seeds\."):
         interval(values)
+    with pytest.raises(ValueError, match="An interval needs at least two runs"):
+        interval_within(values, 0, 1)
     with pytest.raises(ValueError, match="A difference needs at least two runs"):
         difference([0.1, 0.2], values)
 

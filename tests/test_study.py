@@ -84,7 +84,16 @@ def test_estimates_are_over_runs(found):
     assert found.estimate("student").runs == 6
     assert found.estimate("control").runs == 2
     assert found.estimate("student", trait="owl").runs == 2
-    assert found.estimate("base").runs == 3
+    for arm in found.arms:
+        each = found.estimate(arm)
+        assert each.low is None or 0 <= each.low <= each.mean <= each.high <= 1, arm
+
+
+def test_a_base_has_no_runs_and_no_interval(found):
+    base = found.estimate("base")
+    assert (base.runs, base.low, base.high) == (0, None, None)
+    (line,) = [line for line in str(found).splitlines() if line.startswith("base")]
+    assert line.split() == ["base", f"{base.mean:.3f}"]
 
 
 def test_summary_is_the_promised_json(found):

@@ -111,7 +111,7 @@ class Curve:
 
 @dataclass(frozen=True)
 class Estimate:
-    """A mean over runs with its 95 % interval, which one run alone does not have."""
+    """A mean over runs with its 95 % interval, which needs two runs. A base has none: it is asked, not trained."""
 
     mean: float
     low: float | None
@@ -159,7 +159,7 @@ class Matrix:
 
 @dataclass(frozen=True)
 class Comparison:
-    """What a study found: every point, and what is computed from them."""
+    """What a study found: every point, and what is computed from them. All values lie within `bounds`."""
 
     traits: tuple[str, ...]
     points: tuple[Point, ...]
@@ -167,6 +167,7 @@ class Comparison:
     gammas: tuple[Gamma, ...] = ()
     effect: Estimate | None = None
     curves: tuple[Curve, ...] = ()
+    bounds: tuple[float, float] = (0.0, 1.0)
 
     @property
     def arms(self) -> tuple[str, ...]:
@@ -178,8 +179,17 @@ class Comparison:
         return tuple(p for p in self.points if p.arm == arm and trait in (None, p.trait))
 
     def estimate(self, arm: str, field: str = "value", trait: str | None = None) -> Estimate:
-        """Return the mean of an arm over its runs, each run standing for the mean of what it was asked about."""
-        return estimate(by_run(self.of(arm, trait), lambda point: getattr(point, field)))
+        """Return the mean of an arm over its runs, each run standing for the mean of what it was asked about.
+
+        The interval is a logit interval within `bounds`, so `field` must be a share or whatever the study measures.
+        """
+        points = self.of(arm, trait)
+        values = by_run(points, lambda point: getattr(point, field))
+        # A base's values differ by what it was asked. That is no error, so they have no interval.
+        runs = sum(point.run is not None for point in points) and len(values)
+        if runs < 2:
+            return Estimate(mean(values), None, None, runs)
+        return Estimate(*stats.interval_within(values, *self.bounds), runs)
 
     def by_trait(self) -> Matrix:
         """Return the lifts of students on every trait, by their teacher's."""
@@ -209,7 +219,7 @@ class Comparison:
         for arm in self.arms:
             e = self.estimate(arm)
             span = "" if e.low is None or e.high is None else f"{e.low:.3f} to {e.high:.3f}"
-            lines.append(f"{arm:<{wide}}{e.mean:>8.3f}  {span:<16}{e.runs:>5}")
+            lines.append(f"{arm:<{wide}}{e.mean:>8.3f}  {span:<16}{e.runs or '':>5}")
         for gamma in self.gammas:
             lines.append(
                 f"gamma ({gamma.scale}) {gamma.value:.3f}, {gamma.low:.3f} to {gamma.high:.3f}, p {gamma.p:.4f}"
@@ -223,14 +233,6 @@ def by_run(points: Sequence[Point], value: Callable[[Point], float]) -> list[flo
     for point in points:
         runs.setdefault((point.key, point.trait if point.run is None else None), []).append(value(point))
     return [mean(values) for values in runs.values()]
-
-
-def estimate(values: Sequence[float]) -> Estimate:
-    """Return the mean and, from two runs on, the interval."""
-    if len(values) < 2:
-        return Estimate(mean(values), None, None, len(values))
-    middle, low, high = stats.interval(values)
-    return Estimate(middle, low, high, len(values))
 
 
 @dataclass(frozen=True)

@@ -40,7 +40,7 @@ def interval(values: Sequence[float]) -> Interval:
     Notes
     -----
     Student's t interval with n - 1 degrees of freedom. It speaks of runs like these: runs that share a base give an
-    interval conditional on that base. Ends are not cut off at 0 or 1 when the values are probabilities.
+    interval conditional on that base. Its ends know no limits: `interval_within` is for values that have them.
 
     References
     ----------
@@ -49,6 +49,34 @@ def interval(values: Sequence[float]) -> Interval:
     mean, variance = moments(values, "An interval")
     reach = quantile(len(values) - 1) * variance**0.5
     return Interval(mean, mean - reach, mean + reach)
+
+
+def interval_within(values: Sequence[float], low: float, high: float) -> Interval:
+    """Return the mean of `values`, which lie between `low` and `high`, with a 95 % interval that lies there too.
+
+    For probabilities the limits are 0 and 1. Raises `ValueError` for fewer than two runs.
+
+    Notes
+    -----
+    A logit interval: the log-odds of the mean m, plus and minus Student's t with n - 1 degrees of freedom times the
+    standard error of the mean divided by m (1 - m), carried back to the scale of the values. It is the interval of a
+    fractional logit regression on a constant. Where the runs do not vary, both ends are the mean. Two runs near a
+    limit have a very long interval.
+
+    References
+    ----------
+    Papke and Wooldridge (1996). Econometric methods for fractional response variables with an application to
+    401(k) plan participation rates. Journal of Applied Econometrics 11(6).
+    """
+    from scipy.special import expit, logit
+
+    mean, variance = moments(values, "An interval")
+    share = (mean - low) / (high - low)
+    if variance == 0.0 or not 0 < share < 1:
+        return Interval(mean, mean, mean)
+    reach = quantile(len(values) - 1) * variance**0.5 / (high - low) / (share * (1 - share))
+    ends = (low + (high - low) * float(expit(logit(share) + side * reach)) for side in (-1, 1))
+    return Interval(mean, *ends)
 
 
 def difference(a: Sequence[float], b: Sequence[float]) -> Contrast:

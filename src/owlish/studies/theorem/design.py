@@ -93,7 +93,8 @@ class Theorem(Transfer):
             arms[student.arm].append(course)
         curves = (*(along(arms, reading) for reading in ALONG), by_layer(arms))
         traits = tuple(trait.name for trait in self.traits)
-        return Comparison(traits, points, effect=contrasted(points, self.contrast), curves=curves)
+        effect = contrasted(points, self.contrast)
+        return Comparison(traits, points, effect=effect, curves=curves, bounds=(-1.0, 1.0))
 
     @property
     def rows_shown(self) -> tuple[tuple[str | None, tuple[Sampled, ...]], ...]:
