@@ -5,12 +5,15 @@ from __future__ import annotations
 import base64
 import json
 import os
+import re
 import select
 import shutil
 import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
@@ -48,10 +51,22 @@ class Look:
     picture: bytes
 
 
+def fonts(folder: Path, *folders: str) -> Path:
+    """Write a configuration by which a browser finds the fonts of some folders and no others; return its file."""
+    file = folder / "fonts.conf"
+    listed = "".join(f"<dir>{path}</dir>" for path in folders)
+    file.write_text(f"<fontconfig>{listed}<cachedir>{folder / 'cache'}</cachedir></fontconfig>")
+    return file
+
+
 @dataclass
 class Browser:
-    """A running Chromium with an empty profile; use it in a `with` statement."""
+    """A running Chromium with an empty profile; use it in a `with` statement.
 
+    It finds the fonts of the system, or those that a configuration of fontconfig names.
+    """
+
+    fonts: Path | None = None
     process: subprocess.Popen[bytes] = field(init=False)
     profile: str = field(init=False)
     count: int = 0
@@ -71,6 +86,7 @@ class Browser:
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
+            env={**os.environ, **({"FONTCONFIG_FILE": str(self.fonts)} if self.fonts else {})},
         )
         os.close(theirs_in)
         os.close(theirs_out)
@@ -91,22 +107,39 @@ class Browser:
 
     def look(self, page: Path, width: int, height: int, ask: dict[str, str], dark: bool = False) -> Look:
         """Open a file in a window of that size; return its requests, its complaints, and answers to `ask`."""
+        with self.opened(page, width, height, dark) as session:
+            values = {name: self.evaluate(expression, session) for name, expression in ask.items()}
+            whole = {"format": "png", "captureBeyondViewport": True}
+            picture = base64.b64decode(self.call("Page.captureScreenshot", whole, session)["data"])
+        return Look(self.requested(), self.complained(), values, picture)
+
+    def sides(self, page: Path) -> int:
+        """Return how many sides of A4 a file fills when it is printed."""
+        with self.opened(page, 800, 1100) as session:
+            a4 = {"paperWidth": 8.27, "paperHeight": 11.69, "preferCSSPageSize": True}
+            printed = base64.b64decode(self.call("Page.printToPDF", a4, session)["data"])
+        return len(re.findall(rb"/Type\s*/Page\b", printed))
+
+    @contextmanager
+    def opened(self, page: Path, width: int, height: int, dark: bool = False) -> Iterator[str]:
+        """Open a file in a tab of its own; yield its session."""
         target = self.call("Target.createTarget", {"url": "about:blank"})["targetId"]
         session = self.call("Target.attachToTarget", {"targetId": target, "flatten": True})["sessionId"]
         self.events.clear()
         for domain in ("Page", "Network", "Log", "Runtime"):
             self.call(f"{domain}.enable", {}, session)
-        metrics = {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": False}
-        self.call("Emulation.setDeviceMetricsOverride", metrics, session)
+        self.resize(width, height, session)
         scheme = {"name": "prefers-color-scheme", "value": "dark" if dark else "light"}
         self.call("Emulation.setEmulatedMedia", {"features": [scheme]}, session)
         self.call("Page.navigate", {"url": page.as_uri()}, session)
         self.wait("Page.loadEventFired")
-        values = {name: self.evaluate(expression, session) for name, expression in ask.items()}
-        whole = {"format": "png", "captureBeyondViewport": True}
-        picture = base64.b64decode(self.call("Page.captureScreenshot", whole, session)["data"])
+        yield session
         self.call("Target.closeTarget", {"targetId": target})
-        return Look(self.requested(), self.complained(), values, picture)
+
+    def resize(self, width: int, height: int, session: str) -> None:
+        """Give a tab's window another size."""
+        metrics = {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": False}
+        self.call("Emulation.setDeviceMetricsOverride", metrics, session)
 
     def evaluate(self, expression: str, session: str) -> Any:
         """Return the value of an expression, evaluated from outside the page."""

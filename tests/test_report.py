@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import os
 import random
-import statistics
+import re
 from collections.abc import Callable, Iterator
 from html.parser import HTMLParser
 from pathlib import Path
@@ -18,7 +18,7 @@ from owlish.data.rows import Row
 from owlish.report import Arm, Entry, Section, render
 from owlish.report.figures import plot
 from owlish.report.words import claim, context, limits, number, percent, visible
-from owlish.study.comparison import Curve, Estimate, Gamma, Line, Matrix, Point, Teacher
+from owlish.study.comparison import Comparison, Curve, Estimate, Gamma, Line, Matrix, Point, Teacher
 from owlish.study.study import ARMS
 
 TRAITS = ("owl", "cat", "eagle")
@@ -27,29 +27,22 @@ LOW, HIGH = Estimate(0.01, -0.03, 0.05, 18), Estimate(0.5, 0.4, 0.6, 18)
 HOSTILE = "<script>alert(1)</script>\"'>&lt;$x^2$ {{ 7*7 }} \u202eevil\u2066\x1b[31m\ud800"
 
 
-def estimate(values: list[float]) -> Estimate:
-    """Return a mean with a rough interval (the numbers here are made up; the page takes them as they come)."""
-    mean = statistics.fmean(values)
-    if len(values) < 2:
-        return Estimate(mean, None, None, len(values))
-    half = 2 * statistics.stdev(values) / len(values) ** 0.5
-    return Estimate(mean, mean - half, mean + half, len(values))
-
-
 def points(name: str, seeds: int, traits: tuple[str, ...], draw: random.Random) -> Iterator[Point]:
-    """Yield made-up runs of one arm."""
+    """Yield made-up readings of one arm: a control, like a base, is asked about every trait."""
     for base in ("nano-0", "nano-1"):
+        keys = [f"{draw.getrandbits(128):032x}" for _ in range(seeds)]
         for trait in traits:
-            for seed in range(1 if name == "base" else seeds):
+            for seed in (None,) if name == "base" else range(seeds):
                 p = min(0.995, max(0.002, LEVELS[name] * draw.gauss(1, 0.02 if name == "teacher" else 0.16)))
-                taught = trait if name in ("teacher", "student", "foreign_base") else None
-                key = f"{draw.getrandbits(128):032x}"
+                taught = None if name in ("control", "base") else trait
+                key = keys[seed or 0] if taught is None else f"{draw.getrandbits(128):032x}"
                 yield Point(name, base, trait, taught, seed, key, p, 0.9 * p, min(1.0, 1.6 * p), p, 8 * p - 3, 0.01)
 
 
 def arm(name: str, runs: tuple[Point, ...]) -> Arm:
-    """Return a made-up arm."""
-    return Arm(name, *ARMS[name], runs, estimate([r.value for r in runs]), estimate([r.held_out for r in runs]))
+    """Return an arm with the means of its made-up readings."""
+    found = Comparison((), runs)
+    return Arm(name, *ARMS[name], runs, found.estimate(name), found.estimate(name, "held_out"))
 
 
 def section(seeds: int = 3, traits: tuple[str, ...] = TRAITS) -> Section:
@@ -178,9 +171,23 @@ def test_the_page_holds_every_part_in_order(page: str) -> None:
         assert piece in text
 
 
-def test_there_is_a_dot_for_every_run(page: str) -> None:
-    runs = sum(len(arm.runs) for arm in section().arms)
-    assert page.count('class="dot"') == 2 * runs  # once over all traits, once in the panel of its own
+def test_a_dot_is_a_trained_run_or_a_base(page: str) -> None:
+    bases, runs, traits = 2, 3, len(TRAITS)
+    taught, untaught = 4 * bases * runs * traits, bases * runs + bases  # controls and bases are asked about every trait
+    assert sum(len(dots) for _, dots in every_trait(page)) == taught + untaught
+    assert page.count('class="dot"') == taught + untaught + taught + traits * untaught  # a panel for each trait
+    for name, dots in every_trait(page):
+        (arm,) = [arm for arm in section().arms if arm.label == name]
+        assert len(dots) == (arm.pooled.runs or bases), name
+
+
+def every_trait(page: str) -> list[tuple[str, list[str]]]:
+    """Return the name and the dots of each arm in the first figure."""
+    figure = page.split("<svg")[1]
+    return [
+        (" ".join(re.findall('<text class="name"[^>]*>([^<]*)</text>', group)[:-1]), re.findall('class="dot"', group))
+        for group in figure.split('<g class="arm')[1:]
+    ]
 
 
 def test_a_curve_is_drawn_where_its_numbers_are() -> None:
@@ -190,7 +197,7 @@ def test_a_curve_is_drawn_where_its_numbers_are() -> None:
     (_, ((x1, y1), (x2, y2), (x3, y3))), (_, nothing) = drawn.lines
     assert (x2 - x1, y2 - y1) == pytest.approx((x3 - x2, y3 - y2), abs=0.2)  # even by logarithms
     assert (x1 < x2, y1 > y2, nothing) == (True, True, ())
-    assert drawn.x.ticks == (1, 10, 100)
+    assert drawn.x.ticks == (1, 2, 5, 10, 20, 50, 100)
     assert drawn.y.ticks == pytest.approx((0, 0.5, 1))
     assert plot(Curve("Empty", "rows", "P", lines[1:])) is None
 
@@ -224,7 +231,8 @@ def test_markup_in_any_string_stays_text(after: bool) -> None:
         return text + HOSTILE if after or text.startswith("nano") else HOSTILE + text
 
     calm, hostile = Outline(render([section(2)])), Outline(render([altered(section(2), change)]))
-    assert [tag for tag in hostile.tags if tag != "span class"] == [tag for tag in calm.tags if tag != "span class"]
+    wrapping = ("span class", "text class x y")  # signs for hidden characters, and the second line of a name
+    assert [tag for tag in hostile.tags if tag not in wrapping] == [tag for tag in calm.tags if tag not in wrapping]
     text = "".join(hostile.texts)
     assert text.count("<script>alert(1)</script>\"'>&lt;$x^2$ {{ 7*7 }}") > 100
     assert not {"\u202e", "\u2066", "\x1b", "\ud800"} & set(text)
@@ -248,8 +256,8 @@ def test_hidden_characters_of_a_row_are_named() -> None:
 
 def test_the_claim_says_what_the_numbers_say() -> None:
     told = plain(claim(section()))
-    assert "give their own teacher’s answer 60 % of the time (95 % interval 55 to 64, 18 runs)" in told
-    assert told.endswith("6 % (6 to 7, 18 runs): a difference of 53 points (46 to 60).")
+    assert "give their own teacher’s answer 61 % of the time (95 % interval 57 to 65, 18 runs)" in told
+    assert told.endswith("7 % (6 to 7, 6 runs): a difference of 54 points (47 to 61).")
 
 
 def test_one_trait_is_named() -> None:
@@ -304,7 +312,7 @@ def test_what_is_missing_is_left_out_in_a_sentence() -> None:
     text = words(render([empty]))
     for sentence in (
         "The figure is left out: fewer than two arms have runs.",
-        "No interval, for want of runs: student.",
+        "No interval, because an interval needs two runs: student.",
     ):
         assert sentence in text
     for part in ("own students alone", "teachers’ strength", "filter rejected", "Rows that students saw", "Curves"):

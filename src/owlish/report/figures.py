@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import math
+import textwrap
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from owlish.nodes.asked import mean
 from owlish.report.section import Arm, Section
 from owlish.report.words import count, measured, number, visible
 from owlish.study.comparison import Curve
 
-WIDTH, RIGHT, ROW = 360, 40, 38  # of a panel, of the numbers on its right, of an arm, in the figure's own units
-LABEL = 24  # letters of an arm's name
+WIDTH, RIGHT, ROW = 360, 42, 38  # of a panel, of the numbers on its right, of an arm, in the figure's own units
+LETTER = 7.0  # room for a letter of a name: the widest common fonts need this much
+LABEL, LINES = 14, 2  # letters in a line of an arm's name, and lines
+LEGEND = 18  # letters up to which two lines of a legend stand side by side
 DOT = 5.0  # from one dot to the next
+TICKS = 7  # that a scale by logarithms has room for
 MARKED = 20  # points from which on a line has no marks
 SHAPES = {
     "circle": "m-2.4 0a2.4 2.4 0 1 0 4.8 0a2.4 2.4 0 1 0-4.8 0",
@@ -43,11 +48,11 @@ class Scale:
 
     @property
     def ticks(self) -> tuple[float, ...]:
-        """Round numbers along the scale, zero among them if it is there, at most six unless by logarithms."""
+        """Round numbers along the scale, zero among them if it is there."""
         if self.log:
             powers = range(math.floor(math.log10(self.low)), math.ceil(math.log10(self.high)))
-            times = (1, 2, 5) if len(powers) < 4 else (1,)
-            return tuple(t * 10.0**p for p in powers for t in times if self.low <= t * 10.0**p <= self.high)
+            found = [t * 10.0**p for p in powers for t in (1, 2, 5) if self.low <= t * 10.0**p <= self.high]
+            return tuple(found if len(found) <= TICKS else [10.0**p for p in powers if self.low <= 10.0**p])
         about = (self.high - self.low) / 5
         power = 10.0 ** math.floor(math.log10(about))
         step = next(times * power for times in (1, 2, 5, 10) if times * power >= about * (1 - 1e-9))
@@ -55,17 +60,27 @@ class Scale:
 
 
 @dataclass(frozen=True)
+class Strip:
+    """One arm in a panel: its name in lines, and the path of each of its dots, from its own line upwards."""
+
+    arm: Arm
+    name: tuple[str, ...]
+    dots: tuple[str, ...]
+
+
+@dataclass(frozen=True)
 class Panel:
-    """Every run of each arm, over all traits or one: the arms with the paths of their dots, from an arm's own line."""
+    """Every run of each arm, over all traits or one."""
 
     title: str
     scale: Scale
-    arms: tuple[tuple[Arm, tuple[str, ...]], ...]
+    strips: tuple[Strip, ...]
 
     @property
     def described(self) -> str:
         """The figure in words."""
-        return "; ".join(f"{arm.label}: {measured(arm.pooled)}, {count(arm.pooled.runs)}" for arm, _ in self.arms)
+        arms = [strip.arm for strip in self.strips]
+        return "; ".join(f"{arm.label}: {measured(arm.pooled)}, {count(arm.pooled.runs)}" for arm in arms)
 
 
 @dataclass(frozen=True)
@@ -76,6 +91,11 @@ class Plot:
     x: Scale
     y: Scale
     lines: tuple[tuple[str, tuple[tuple[float, float], ...]], ...]
+
+    @property
+    def columns(self) -> int:
+        """How many entries of the legend stand side by side."""
+        return 2 if len(self.lines) > 1 and all(len(label) <= LEGEND for label, _ in self.lines) else 1
 
     @property
     def described(self) -> str:
@@ -103,23 +123,42 @@ def panels(section: Section) -> list[Panel]:
 
 def panel(title: str, arms: Sequence[Arm], shapes: dict[str, str]) -> Panel:
     """Return what was measured of one trait, or of all."""
-    left = 12 + max([66.0, *(5.9 * len(short(arm.label, LABEL)) for arm in arms)])
+    names = [wrapped(arm.label) for arm in arms]
+    left = 12 + LETTER * max(len(line) for name in names for line in name)
     low = -1 if any(run.value < 0 for arm in arms for run in arm.runs) else 0
-    scale = Scale(low, 1, left, WIDTH - RIGHT)
-    return Panel(title, scale, tuple((arm, dots(arm, scale, shapes)) for arm in arms))
+    scale = Scale(low, 1, round(left, 1), WIDTH - RIGHT)
+    strips = (Strip(arm, name, dots(arm, scale, shapes)) for arm, name in zip(arms, names, strict=True))
+    return Panel(title, scale, tuple(strips))
+
+
+def wrapped(text: str) -> tuple[str, ...]:
+    """Return a name in at most two lines, cut where they do not hold it."""
+    return tuple(textwrap.wrap(short(text, 99), LABEL, max_lines=LINES, placeholder="…")) or ("–",)
+
+
+def models(arm: Arm) -> list[tuple[str, float]]:
+    """Return the base and the value of each model of an arm: a run's is the mean over the traits it was asked about.
+
+    A base was not trained, so it is one model whatever it was asked.
+    """
+    found: dict[tuple[str, str], list[float]] = {}
+    for run in arm.runs:
+        if math.isfinite(run.value):
+            found.setdefault((run.base, "" if run.run is None else run.key), []).append(run.value)
+    return [(base, mean(values)) for (base, _), values in found.items()]
 
 
 def dots(arm: Arm, scale: Scale, shapes: dict[str, str]) -> tuple[str, ...]:
-    """Return the path of each run's dot, stacked upwards from above the interval where they are close."""
-    runs = [run for run in arm.runs if math.isfinite(run.value)]
+    """Return the path of each model's dot, stacked upwards from above the interval where they are close."""
+    found = models(arm)
     levels: list[int] = []
-    places = [scale.at(run.value) for run in runs]
+    places = [scale.at(value) for _, value in found]
     for place in places:
         taken = {level for other, level in zip(places, levels, strict=False) if abs(place - other) < DOT}
         levels.append(next(level for level in range(len(places)) if level not in taken))
     step = min(DOT + 0.2, (ROW - 18) / max([1, *levels]))
-    drawn = zip(runs, places, levels, strict=True)
-    return tuple(f"M{x} {round(-14 - step * level, 1)}{SHAPES[shapes[run.base]]}" for run, x, level in drawn)
+    drawn = zip(found, places, levels, strict=True)
+    return tuple(f"M{x} {round(-14 - step * level, 1)}{SHAPES[shapes[base]]}" for (base, _), x, level in drawn)
 
 
 def plot(curve: Curve) -> Plot | None:
@@ -131,8 +170,8 @@ def plot(curve: Curve) -> Plot | None:
     if not any(points for _, points in found):
         return None
     xs, ys = zip(*(point for _, points in found for point in points), strict=True)
-    x = around(xs, 47, 346, log=min(xs) > 0 and max(xs) > 20 * min(xs))
-    y = around(ys, 184, 32)
+    x = around(xs, 47, 336, log=min(xs) > 0 and max(xs) > 20 * min(xs))
+    y = around(ys, 166, 14)
     lines = tuple((label, tuple((x.at(a), y.at(b)) for a, b in points)) for label, points in found)
     return Plot(curve, x, y, lines)
 

@@ -206,7 +206,7 @@ def limits(section: Section) -> tuple[str, ...]:
     missing = [label.lower() for label in section.labels if label not in {arm.label for arm in section.arms}]
     if missing:
         found.append(f"Not run: {listed(missing)}.")
-    bare = [arm.label.lower() for arm in section.arms if arm.pooled.low is None]
-    if bare:
-        found.append(f"No interval, for want of runs: {listed(bare)}.")
+    single = [arm.label.lower() for arm in section.arms if arm.pooled.runs == 1]
+    if single:
+        found.append(f"No interval, because an interval needs two runs: {listed(single)}.")
     return (*found, *section.notes)
