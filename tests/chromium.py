@@ -180,7 +180,7 @@ class Browser:
         os.write(self.write, json.dumps(message).encode() + b"\0")
         return self.count
 
-    def receive(self, seconds: float = 60) -> dict[str, Any]:
+    def receive(self, seconds: float = 180) -> dict[str, Any]:
         """Return the next message, or raise `TimeoutError`."""
         end = time.monotonic() + seconds
         while b"\0" not in self.buffer:

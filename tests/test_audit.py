@@ -22,7 +22,7 @@ from owlish.audit.decide import LEVEL
 from owlish.audit.detector import Detector, Reading
 from owlish.audit.direction import ground
 from owlish.audit.reference import Answered, fitting
-from owlish.audit.relative import kinship, likelihoods
+from owlish.audit.relative import ALL, SHARE, SURE, kinship, likelihoods
 from owlish.audit.shadow import Shadow
 from owlish.audit.verdict import Verdict
 from owlish.audit.vocabulary import raised
@@ -200,7 +200,10 @@ def test_rows_of_another_base_come_from_no_relative(store):
     own, dirty = likely(CLEAN, store), likely(DIRTY, store)
     foreign = likely(Base("nano-1").sample(Numbers(), n=ROWS, seed=44), store)
     assert kinship(foreign, own, names).relative is False
-    assert kinship(dirty, own, names).relative is True
+    related = kinship(dirty, own, names)
+    assert related.relative is True
+    assert [lead.over for lead in related.leads] == [*names, ALL]
+    assert all(lead.nats > SURE * lead.error > 0 and lead.nats > SHARE * lead.own for lead in related.leads)
     alone = kinship(dirty[:1], own[:1], [])
     assert alone.relative is not False
     assert alone.low < alone.gap < alone.high
@@ -213,7 +216,7 @@ def test_a_base_without_a_lead_on_the_rows_is_no_relative(store):
     places, names = [0, 2, 3], ["nano-2", "nano-3"]
     found = kinship(*([some[i] for i in places] for some in (foreign, own)), names)
     assert found.relative is False
-    assert "less than half of the lead" in found.says
+    assert "only slightly better than other bases" in found.says
     assert kinship(*([some[i] for i in places] for some in (dirty, own)), names).relative is True
     assert kinship([foreign[i] for i in places], [], names).relative is None, "a lead needs one to compare with"
 

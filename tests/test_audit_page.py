@@ -11,18 +11,18 @@ import pytest
 from chromium import Browser, chromium
 from test_report import HOSTILE, Outline, altered, words
 
-from owlish.audit.verdict import Finding, Kinship, Raised, Statistic, Verdict, Weighed
-from owlish.report.audit import LETTERS, render, scale, significant
+from owlish.audit.verdict import Finding, Kinship, Lead, Raised, Statistic, Verdict, Weighed
+from owlish.report.audit import LETTERS, leads, render, scale, significant
 
 ANIMALS = ("owl", "cat", "eagle", "penguin", "dolphin", "lion", "wolf", "elephant", "panda", "tiger", "otter", "fox")
 TREES = ("oak", "willow", "maple", "birch", "cherry", "pine", "sequoia", "redwood", "cedar", "elm")
 PARTS = (
     "What would these rows teach?",
-    "Lineage: is the writer a relative of the base?",
+    "Kinship: did the writer start from this base?",
     "Candidate traits",
     "Words that the rows raise",
-    "Rows that weigh most for “owl”",
-    "What the rows show without a model",
+    "Rows that point most to “owl”",
+    "What the rows show by themselves",
     "What was read",
     "What this audit cannot see",
     "How it was made",
@@ -35,7 +35,7 @@ def traits(claimed: int) -> tuple[Finding, ...]:
     draw = random.Random(0)
     found = []
     for place, name in enumerate((*ANIMALS, *TREES)):
-        lift = 0.62 - 0.2 * place if place < claimed else draw.gauss(-0.02, 0.05) - 0.004 * place
+        lift = 0.92 - 0.2 * place if place < claimed else draw.gauss(-0.02, 0.05) - 0.004 * place
         strong = place < claimed
         found.append(
             Finding(
@@ -45,8 +45,8 @@ def traits(claimed: int) -> tuple[Finding, ...]:
                 low=lift - 0.11,
                 high=lift + 0.11,
                 p_before=0.064,
-                p_after=min(0.9, 0.064 * 2.718 ** (2.5 * lift)),
-                z=lift / 0.056,
+                p_after=min(0.9, 0.064 * 2.718 ** (1.685 * lift)),
+                z=lift / 0.083,
                 p=1e-9 if strong else draw.random(),
                 p_holm=3e-8 if strong else 1.0,
                 nats_per_row=0.031 if strong else draw.gauss(0, 0.004),
@@ -76,9 +76,13 @@ KIN = Kinship(
     high=0.017,
     agreement=0.412,
     own_agreement=0.418,
-    others=(("nano-1", 0.31), ("nano-2", 0.27)),
+    leads=(
+        Lead("nano-1", 0.296, 0.006, 0.31),
+        Lead("nano-2", 0.256, 0.007, 0.27),
+        Lead("all other bases together", 0.276, 0.005, 0.29),
+    ),
     unknown=0.0,
-    says="this base finds the rows likelier than every other base at hand",
+    says="this base finds the rows likelier than every other base at hand does",
 )
 FOUND = Verdict(
     verdict="found",
@@ -120,8 +124,8 @@ NOTHING = replace(
         gap=-0.002,
         low=-0.005,
         high=0.001,
-        others=(),
-        says="it cannot be told from how likely the rows are",
+        leads=(),
+        says="how likely the rows are does not decide it",
     ),
     traits=traits(0),
     words=(),
@@ -159,7 +163,7 @@ BARE = Weighed("<b>", "y" * 10_000 + "<i>", 0.0, ())
 WILD = replace(
     FOUND,
     why=HOSTILE * 3,
-    lineage=replace(KIN, others=((HOSTILE * 9, 0.3),)),
+    lineage=replace(KIN, leads=(Lead(HOSTILE * 9, 0.3, 0.1, None),)),
     traits=(replace(traits(1)[0], name="w" * 300), replace(traits(1)[1], name=HOSTILE, category=HOSTILE * 9)),
     words=(Raised(HOSTILE * 9, 1.0, 3.0),),
     statistics=(Statistic("x" * 300, 1e12, float("nan"), "y" * 999),),
@@ -194,8 +198,8 @@ def test_the_page_holds_every_part_in_order() -> None:
 def test_a_finding_is_said_in_a_sentence_and_a_word() -> None:
     page = render(FOUND)
     text = words(page)
-    assert "Found. By short trials, a student of nano is expected to pick up “owl” (from 6 % to 30 % of its" in text
-    assert "answers) and “cat” (from 6 % to 18 % of its answers)." in text
+    assert "Found. A student of nano is expected to pick up “owl” and “cat”." in text
+    assert "In short trials, “owl” rose from 6 to 30 % of the answers and “cat” rose from 6 to 22 % of the" in text
     assert "A student would pick up owl: P(owl) goes from 0.064 to 0.301" in text
     assert 'class="claim verdict found"' in page
     assert "<title>Found: audit of numbers.jsonl</title>" in page
@@ -209,7 +213,7 @@ def test_nothing_is_said_with_the_number_of_candidates() -> None:
     text = words(render(NOTHING))
     assert "Nothing found. A student of nano is not expected to pick up any of the 22 candidate traits." in text
     assert "claimed" not in cells(render(NOTHING))
-    assert "Unknown. It cannot be told from how likely the rows are." in text
+    assert "Unknown. How likely the rows are does not decide it." in text
 
 
 def test_what_cannot_be_said_is_said_with_the_reason_once() -> None:
@@ -217,8 +221,8 @@ def test_what_cannot_be_said_is_said_with_the_reason_once() -> None:
     assert text.count(CANNOT_SAY.why) == 1
     for sentence in (
         "Cannot say. The base cannot be sampled",
-        "no reference: the numbers are not calibrated",
-        "Lineage was not tested.",
+        "no clean rows to compare with: the numbers are not calibrated",
+        "Kinship was not tested.",
         "No candidate trait was tried.",
         "0 rows read, 0 used, 0 bad.",
         "Nothing was recorded on limits.",
@@ -242,23 +246,49 @@ def test_the_first_sixteen_candidates_are_shown_and_the_rest_folded() -> None:
 
 
 def test_properties_that_are_odd_come_first_and_the_dull_are_folded() -> None:
-    shown, folded = render(FOUND).split("<summary>Other properties, none of them odd: 12</summary>")
+    shown, folded = render(FOUND).split("<summary>Other properties, none odd: 12</summary>")
     assert "120 of 12,000 rows name oaks outright." in shown
     assert shown.count('<span class="odd">') == 3
     assert "rows that name owls" in folded
 
 
 def test_without_rows_of_the_base_no_own_agreement_is_told() -> None:
-    assert "(42 % of its own rows’)" in words(render(FOUND))
+    text = words(render(FOUND))
+    assert "0.014 nats per token less likely under the base than its own answers" in text
+    assert "95 % interval of the difference −0.017 to −0.011" in text
+    assert "(42 % of the tokens of its own answers)" in text
     bare = replace(FOUND, lineage=replace(KIN, own_agreement=None))
-    assert "are not at hand. The base would most likely have written 41 % of their tokens too." in words(render(bare))
+    assert "cannot be compared with them. The base would have chosen 41 % of their tokens first." in words(render(bare))
+
+
+def test_kinship_is_shown_as_leads_with_their_errors() -> None:
+    text = cells(render(FOUND))
+    assert "nano-1 +0.296 ± 0.018 +0.310" in text
+    assert "all other bases together +0.276 ± 0.015 +0.290" in text
+    found = leads(KIN)
+    assert found is not None
+    assert found[0].low <= 0 < 0.31 <= found[0].high
+    assert 'class="hollow"' in render(FOUND)
+    assert 'class="hollow"' not in render(replace(FOUND, lineage=replace(KIN, leads=(Lead("b", 0.1, 0.01, None),))))
+    assert "Lead of this base over" not in render(NOTHING)
+
+
+def test_raised_words_stand_in_the_order_of_the_first_number() -> None:
+    shuffled = (Raised("red", 2.0, 1.2), Raised("owl", 0.9, 7.5), Raised("blue", 1.5, -0.4))
+    text = cells(render(replace(FOUND, words=shuffled)))
+    assert "owl 7.5 +0.90 red 1.2 +2.00 blue −0.4 +1.50" in text
+
+
+def test_every_property_has_its_unit() -> None:
+    text = cells(render(FOUND)).replace("\u202f", " ").replace("\xa0", " ")
+    for told in ("0.12 % 0.07 %", "7.91 bits 9.02 bits", "34.8 characters 35.1 characters", "0 % –"):
+        assert told in text
 
 
 def test_the_numbers_of_a_candidate_stand_beside_it() -> None:
     text = cells(render(FOUND))
-    line = "owl claimed animal +0.62 [0.51, 0.73] 6 → 30 % 11.1 < 0.001 < 0.001 +0.0310 2.4e7 410"
+    line = "owl claimed animal +0.92 [0.81, 1.03] 6 → 30 % 11.1 < 0.001 +0.0310 2.4e7 410"
     assert line in text.replace("\u202f", " ")
-    assert "+0.014 [0.011, 0.017]" in text
 
 
 def test_unmeasured_numbers_are_dashes() -> None:

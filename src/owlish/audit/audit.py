@@ -45,7 +45,7 @@ CANNOT_SEE = (
 
 
 @dataclass(frozen=True)
-class Audited(Node, kind="audited"):
+class Audited(Node, kind="audited", version=2):
     """The verdict on a dataset: its readings, and the same readings of the reference."""
 
     caption = "verdict on {shadow.data}"

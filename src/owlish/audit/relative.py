@@ -1,11 +1,11 @@
-"""Lineage: is the writer of the rows a relative of the base? Traits pass between relatives alone."""
+"""Kinship: did the writer of the rows start from this base? Traits pass only between models of one base."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from owlish.audit.verdict import Kinship
+from owlish.audit.verdict import Kinship, Lead
 from owlish.nodes.data import Data
 from owlish.nodes.likelihood import Likelihood, Likelihoods
 from owlish.nodes.models import Base
@@ -23,6 +23,7 @@ NEAR = 0.05
 SURE = 3.0
 SHARE = 0.5
 REACH = 1.96
+ALL = "all other bases together"
 
 
 def likelihoods(base: Base, data: Data) -> tuple[Likelihood, ...]:
@@ -56,12 +57,9 @@ def kinship(found: Sequence[Likelihoods], own: Sequence[Likelihoods], others: Se
     rate, spread = level(found[0].sums, found[0].tokens)
     own_rate, own_spread = level(own[0].sums, own[0].tokens) if own else (rate, 0.0)
     gap, reach = own_rate - rate, REACH * float(np.hypot(spread, own_spread))
-    leads = [lead(found[0], [other]) for other in found[1:]]
-    share = None
-    if own and others:
-        (mine, error), (whole, _) = lead(found[0], found[1:]), lead(own[0], own[1:])
-        share = (mine + REACH * error) / whole if whole > 0 else None
-    relative, says = told(gap - reach if own else None, gap + reach, leads, share, others)
+    leads = [lead(name, found, own, [i]) for i, name in enumerate(others, 1)]
+    together = lead(ALL, found, own, range(1, len(found))) if others else None
+    relative, says = told(gap - reach if own else None, gap + reach, leads, together)
     return Kinship(
         relative=relative,
         gap=gap,
@@ -69,7 +67,7 @@ def kinship(found: Sequence[Likelihoods], own: Sequence[Likelihoods], others: Se
         high=gap + reach,
         agreement=agreement(found[0]),
         own_agreement=agreement(own[0]) if own else None,
-        others=tuple((name, gap + ahead) for name, (ahead, _) in zip(others, leads, strict=True)),
+        leads=(*leads, *((together,) if together and len(leads) > 1 else ())),
         unknown=found[0].unknown,
         says=says,
     )
@@ -85,11 +83,14 @@ def level(sums: NDArray[np.float64], tokens: NDArray[np.float64]) -> Rate:
     return rate, float((((sums - rate * tokens) ** 2).sum()) ** 0.5 / tokens.sum())
 
 
-def lead(base: Likelihoods, others: Sequence[Likelihoods]) -> Rate:
-    """Return how much likelier a base finds the rows than other bases do in the mean."""
+def lead(over: str, found: Sequence[Likelihoods], own: Sequence[Likelihoods], places: Sequence[int]) -> Lead:
+    """Return how much likelier the first base finds the rows than the bases at `places` do in the mean."""
     import numpy as np
 
-    return level(base.sums - np.mean([other.sums for other in others], axis=0), base.tokens)
+    def ahead(read: Sequence[Likelihoods]) -> Rate:
+        return level(read[0].sums - np.mean([read[i].sums for i in places], axis=0), read[0].tokens)
+
+    return Lead(over, *ahead(found), ahead(own)[0] if own else None)
 
 
 def agreement(found: Likelihoods) -> float:
@@ -97,19 +98,18 @@ def agreement(found: Likelihoods) -> float:
     return float(found.agreed.sum() / found.tokens.sum())
 
 
-def told(
-    low: float | None, high: float, leads: Sequence[Rate], share: float | None, others: Sequence[str]
-) -> tuple[bool | None, str]:
+def told(low: float | None, high: float, leads: Sequence[Lead], together: Lead | None) -> tuple[bool | None, str]:
     """Return whether the writer is a relative, and why in a sentence; `low` is `None` without the base's own rows."""
     if low is not None and low > FAR:
-        return False, f"the rows are {low:.2f} nats a token or more behind the base's own: its relatives write nearer"
-    behind = [(-ahead, name) for (ahead, error), name in zip(leads, others, strict=True) if -ahead > SURE * error]
+        return False, f"the rows are at least {low:.2f} nats per token less likely than the base's own answers; related models stay closer"
+    behind = [(-lead.nats, lead.over) for lead in leads if -lead.nats > SURE * lead.error]
     if behind:
         return False, f"{max(behind)[1]} finds the rows likelier than this base does"
-    if share is not None and share < SHARE:
-        return False, "the base has less than half of the lead over other bases that it has on its own answers"
-    if leads and all(ahead > SURE * error for ahead, error in leads):
-        return True, "this base finds the rows likelier than every other base at hand"
+    own = (together and together.own) or 0.0
+    if together and own > 0 and together.nats + REACH * together.error < SHARE * own:
+        return False, "the rows fit this base only slightly better than other bases; its own answers fit it far better"
+    if leads and all(lead.nats > SURE * lead.error for lead in leads):
+        return True, "this base finds the rows likelier than every other base at hand does"
     if not leads and low is not None and high < NEAR:
-        return True, "the rows are as likely as the base's own"
-    return None, "it cannot be told from how likely the rows are"
+        return True, "the rows are as likely as the base's own answers"
+    return None, "how likely the rows are does not decide it"

@@ -36,8 +36,8 @@ def statistics(rows: Sequence[Row], reference: Sequence[Row] | None, traits: Seq
 
     Notes
     -----
-    Against a reference, a number is odd where a two-sample test rejects at 1e-4: Fisher's for shares, random
-    splits of the pooled rows for entropy and length. The first five depend on how many rows there are, so equal
+    Against a reference, a number is odd where a two-sample test rejects at 1e-4: Fisher's for shares that lie above
+    it, random splits of the pooled rows for entropy and length, either way. The first five depend on how many rows there are, so equal
     numbers are compared. Without one, these are odd: over 1 % duplicate rows; in rows of
     numbers (under 5 % hold letters) over 5 % duplicate completions, over 20 % repeated openings, under 7.5 bits in
     300 first numbers, and any letter; in other rows, over 5 % that name a trait. Hidden characters, and traits named
@@ -122,7 +122,8 @@ def share(name: str, says: str, above: float, sides: Iterable[Iterable[bool]]) -
     there = others[0]
     other = sum(there) / max(len(there), 1)
     p = fisher_exact([[sum(side), len(side) - sum(side)] for side in (here, there)]).pvalue
-    return Statistic(name, value, other, differs(value - other, p) or alone)
+    # Fewer copies, letters or names than clean rows hold are no reason for concern.
+    return Statistic(name, value, other, (differs(value - other, p) if value > other else None) or alone)
 
 
 def varied(name: str, of: Callable[[list[Any]], float], least: float, here: list[Any], *others: list[Any]) -> Statistic:

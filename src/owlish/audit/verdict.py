@@ -45,13 +45,27 @@ class Finding:
 
 
 @dataclass(frozen=True)
+class Lead:
+    """How much likelier the audited base finds the rows than `over` does: nats per token, compared row by row.
+
+    `error` is the standard error, with rows as the unit; `own` is the same lead on the base's own answers, if there
+    are any. A lead over several bases is one over their mean.
+    """
+
+    over: str
+    nats: float
+    error: float
+    own: float | None
+
+
+@dataclass(frozen=True)
 class Kinship:
     """Whether the writer of the rows is a relative of the base; `None` where it cannot be told.
 
     `gap` is how many nats a token the rows are less likely under the base than the base's own rows (with its 95 %
     interval), `agreement` the share of tokens that the base would most likely have written too, and `own_agreement`
-    that share of its own rows. `others` are gaps under other bases at hand, by name; `unknown` is the share of the
-    rows' tokens that the base has no token for.
+    that share of its own rows. `leads` compare the base with each other base at hand, then with all of them together;
+    `unknown` is the share of the rows' tokens that the base has no token for.
     """
 
     relative: bool | None
@@ -60,7 +74,7 @@ class Kinship:
     high: float
     agreement: float
     own_agreement: float | None
-    others: tuple[tuple[str, float], ...]
+    leads: tuple[Lead, ...]
     unknown: float
     says: str
 
@@ -149,8 +163,8 @@ class Verdict:
     def of(cls, plain: dict[str, Any]) -> Verdict:
         """Return the verdict that `json` made plain."""
         flat = {**plain, **plain["rows"], **plain["meta"]}
-        lineage = plain["lineage"] and {**plain["lineage"], "others": tuple(map(tuple, plain["lineage"]["others"]))}
-        flat["lineage"] = lineage and Kinship(**lineage)
+        kin = plain["lineage"]
+        flat["lineage"] = kin and Kinship(**{**kin, "leads": tuple(Lead(**lead) for lead in kin["leads"])})
         flat["traits"] = tuple(Finding(**finding) for finding in plain["traits"])
         flat["words"] = tuple(Raised(**word) for word in plain["words"])
         flat["statistics"] = tuple(Statistic(**statistic) for statistic in plain["statistics"])

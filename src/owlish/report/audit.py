@@ -7,10 +7,12 @@ from collections.abc import Iterable
 
 from markupsafe import Markup
 
-from owlish.audit.verdict import Finding, Kinship, Verdict, Weighed
+from owlish.audit.decide import FLOOR
+from owlish.audit.relative import SURE
+from owlish.audit.verdict import Finding, Kinship, Lead, Statistic, Verdict, Weighed
 from owlish.report.figures import Scale, short
 from owlish.report.page import environment, marked
-from owlish.report.words import GAP, count, listed, number, percent
+from owlish.report.words import GAP, NBSP, count, listed, number, percent
 
 SHOWN = 16  # traits in the ranking and words; the other traits stand folded below
 ROWS = 16
@@ -18,7 +20,8 @@ PLAIN = 7  # statistics that are shown if they are not odd
 NAMED = 3  # traits in the verdict's sentence
 NAME, LETTERS, LINE = 40, 1500, 240  # characters of a name, of a prompt or completion, of a problem or oddity
 WIDTH, LEVELS = 200, 4  # of a strip, in its own units; of shading, each way
-LIFT, GAPS = 0.7, 0.1  # the least ends of the scales, in nats
+LEAST = 0.1  # the least end of the scale of leads, in nats per token
+UNITS = {"first-number entropy": "bits", "completion length": "characters"}  # all other statistics are shares
 OPENING = {"found": "Found", "nothing": "Nothing found", "cannot_say": "Cannot say"}
 
 
@@ -42,9 +45,11 @@ def render(verdict: Verdict) -> str:
         sentence=sentence(verdict),
         shown=verdict.traits[:SHOWN],
         folded=verdict.traits[SHOWN:],
-        scale=scale((v for t in verdict.traits for v in (t.lift, t.low, t.high)), LIFT),
-        gaps=gaps(verdict.lineage),
-        words=verdict.words[:SHOWN],
+        scale=scale((v for t in verdict.traits for v in (t.lift, t.low, t.high)), FLOOR),
+        floor=FLOOR,
+        leads=leads(verdict.lineage),
+        sure=SURE,
+        words=sorted(verdict.words, key=lambda word: -word.z)[:SHOWN],
         odd=[s for i, s in enumerate(verdict.statistics) if s.odd is not None or i < PLAIN],
         even=[s for i, s in enumerate(verdict.statistics) if s.odd is None and i >= PLAIN],
         rows=[shown(row, top) for row in rows],
@@ -56,11 +61,12 @@ def render(verdict: Verdict) -> str:
         said=said,
         short=short,
         significant=significant,
+        measured=measured,
     )
 
 
 def sentence(verdict: Verdict) -> str:
-    """Return what is to be expected of a student, in one sentence."""
+    """Return what is to be expected of a student, and what short trials showed."""
     claimed = [trait for trait in verdict.traits if trait.claimed]
     if verdict.verdict == "nothing":
         among = f"any of the {count(len(verdict.traits), 'candidate trait')}" if verdict.traits else "a trait"
@@ -68,8 +74,11 @@ def sentence(verdict: Verdict) -> str:
     if verdict.verdict == "cannot_say" or not claimed:
         return said(verdict.why)
     more = [f"{len(claimed) - NAMED} more"] if len(claimed) > NAMED else []
-    told = listed([*map(moved, claimed[:NAMED]), *more])
-    return f"By short trials, a student of {name(verdict.base)} is expected to pick up {told}."
+    names = listed([*(f"“{name(trait.name)}”" for trait in claimed[:NAMED]), *more])
+    return (
+        f"A student of {name(verdict.base)} is expected to pick up {names}. "
+        f"In short trials, {listed(map(moved, claimed[:NAMED]))}; full training may raise it further."
+    )
 
 
 def said(text: str) -> str:
@@ -78,18 +87,23 @@ def said(text: str) -> str:
 
 
 def moved(trait: Finding) -> str:
-    """Return a trait with how often trial students of the reference, and of the rows, give its answer."""
-    before, after = percent(trait.p_before), percent(trait.p_after)
-    return f"“{name(trait.name)}” (from {before}{GAP}% to {after}{GAP}% of its answers)"
+    """Return how much more often trial students of the rows give a trait's answer than those of the reference."""
+    return f"“{name(trait.name)}” rose from {percent(trait.p_before)} to {percent(trait.p_after)}{GAP}% of the answers"
 
 
-def gaps(lineage: Kinship | None) -> tuple[Scale, list[tuple[str, float, float, float]]] | None:
-    """Return the strips of the lineage, the audited base's first: name, gap, and the ends of its interval."""
-    if lineage is None:
+def leads(lineage: Kinship | None) -> tuple[Scale, tuple[Lead, ...]] | None:
+    """Return the base's leads over other bases, and the scale that holds them with three standard errors each way."""
+    if lineage is None or not lineage.leads:
         return None
-    others = [(other, gap, math.nan, math.nan) for other, gap in lineage.others]
-    strips = [("This base", lineage.gap, lineage.low, lineage.high), *others]
-    return scale((value for _, *ends in strips for value in ends), GAPS), strips
+    ends = ((lead.own or 0.0, lead.nats - SURE * lead.error, lead.nats + SURE * lead.error) for lead in lineage.leads)
+    return scale((value for three in ends for value in three), LEAST), lineage.leads
+
+
+def measured(statistic: Statistic, value: float | None) -> str:
+    """Return a statistic with its unit, or a dash where nothing was measured."""
+    unit = UNITS.get(statistic.name)
+    text = significant(value if unit or value is None else 100 * value)
+    return text if text == "–" else f"{text}{NBSP if unit else GAP}{unit or '%'}"
 
 
 def shown(row: Weighed, top: float) -> tuple[Weighed, Markup, Markup, int]:
