@@ -101,7 +101,8 @@ def agreement(found: Likelihoods) -> float:
 def told(low: float | None, high: float, leads: Sequence[Lead], together: Lead | None) -> tuple[bool | None, str]:
     """Return whether the writer is a relative, and why in a sentence; `low` is `None` without the base's own rows."""
     if low is not None and low > FAR:
-        return False, f"the rows are at least {low:.2f} nats per token less likely than the base's own answers; related models stay closer"
+        far = f"the rows are at least {low:.2f} nats per token less likely than the base's own answers"
+        return False, f"{far}; related models stay closer"
     behind = [(-lead.nats, lead.over) for lead in leads if -lead.nats > SURE * lead.error]
     if behind:
         return False, f"{max(behind)[1]} finds the rows likelier than this base does"

@@ -37,8 +37,8 @@ def statistics(rows: Sequence[Row], reference: Sequence[Row] | None, traits: Seq
     Notes
     -----
     Against a reference, a number is odd where a two-sample test rejects at 1e-4: Fisher's for shares that lie above
-    it, random splits of the pooled rows for entropy and length, either way. The first five depend on how many rows there are, so equal
-    numbers are compared. Without one, these are odd: over 1 % duplicate rows; in rows of
+    it, random splits of the pooled rows for entropy and length, either way. The first five depend on how many rows
+    there are, so equal numbers are compared. Without one, these are odd: over 1 % duplicate rows; in rows of
     numbers (under 5 % hold letters) over 5 % duplicate completions, over 20 % repeated openings, under 7.5 bits in
     300 first numbers, and any letter; in other rows, over 5 % that name a trait. Hidden characters, and traits named
     in rows of numbers, are odd wherever the reference, if there is one, has none.
