@@ -141,7 +141,7 @@ def test_settings_that_make_no_sense_are_refused():
     with pytest.raises(ValueError, match="two runs"):
         one.students.teachers.check()
     for settings in (Settings(rows=10), Settings(data="folder")):
-        with pytest.raises(ValueError, match="it has runs"):
+        with pytest.raises(ValueError, match="it has --seeds"):
             digits.study.altered(settings)
     with pytest.raises(ValueError, match="no noise is called"):
         Noise("pink")
