@@ -22,12 +22,12 @@ import torch
 
 from owlish import nano
 from owlish.data.domains.numbers import Numbers
-from owlish.lm import adapt
-from owlish.lm.load import LM, Weights, load
-from owlish.lm.recipes import NORMS
+from owlish.lm.hf import TorchLM
+from owlish.lm.model import Example, Weights, ask
+from owlish.lm.recipes import NORMS, Schedule
 from owlish.lm.sample import sample
-from owlish.lm.score import token_logprobs
-from owlish.lm.train import Example, batches, collate, examples, fit
+from owlish.lm.score import scored
+from owlish.lm.train import batches, collate
 
 ROWS, STEPS, TURNS = 512, 40, 7
 NEW_TOKENS = 96
@@ -36,9 +36,9 @@ NEW_TOKENS = 96
 def main() -> None:
     """Print one line a comparison."""
     torch.set_num_threads(1)
-    lm = load(Weights(str(nano.folder("nano"))))
-    prompts = lm.chat.prompts([Numbers().prompt(random.Random(i)) for i in range(ROWS)])
-    rows = examples(prompts, sample(lm, prompts, seeds=seeds(), new_tokens=NEW_TOKENS), window=lm.window)
+    lm = Weights(str(nano.folder("nano"))).open()
+    prompts = lm.prompts([ask(Numbers().prompt(random.Random(i))) for i in range(ROWS)])
+    rows = list(map(Example.of, prompts, sample(lm, prompts, seeds=seeds(), new_tokens=NEW_TOKENS)))
     training(rows)
     sampling(lm, prompts)
     commands("--demo" in sys.argv)
@@ -51,17 +51,18 @@ def seeds() -> list[tuple[int, ...]]:
 
 def training(rows: list[Example]) -> None:
     """Compare `fit` with a loop that has its batches ready on the side."""
-    ours = fit(norms(), rows, steps=STEPS, batch=32, lr=1e-2, warmup=10, decay=True, seed=0)
+    schedule = Schedule(STEPS, 32, 1e-2, warmup=10, decay=True)
+    ours = norms().fit(rows, schedule, seed=0)
     ready = [collate(chosen, "cpu") for chosen in batches(rows, 32, STEPS, 0)]
-    theirs = plain(norms(), ready)
+    theirs = plain(norms().model, ready)
     apart = max(abs(a - b) for a, b in zip(ours, theirs, strict=True))
     assert apart < 1e-5, f"the losses differ by {apart}"
 
     def our_loop() -> None:
-        fit(model, rows, steps=STEPS, batch=32, lr=1e-2, warmup=10, decay=True, seed=0)
+        lm.fit(rows, schedule, seed=0)
 
-    model = norms()
-    a, b = in_turn(our_loop, lambda: plain(model, ready))
+    lm = norms()
+    a, b = in_turn(our_loop, lambda: plain(lm.model, ready))
     extra = statistics.median(x - y for x, y in zip(a, b, strict=True)) / STEPS * 1e3
     print(
         f"training: {statistics.median(a) / STEPS * 1e3:.2f} ms a step, plain loop "
@@ -70,9 +71,11 @@ def training(rows: list[Example]) -> None:
     )
 
 
-def norms() -> Any:
+def norms() -> TorchLM:
     """Return nano with its norm gains ready to train."""
-    return adapt.adapt(load(Weights(str(nano.folder("nano")))).model, NORMS, seed=0)
+    lm = Weights(str(nano.folder("nano"))).open()
+    lm.adapt(NORMS, seed=0)
+    return lm
 
 
 def plain(model: Any, ready: list[tuple[Any, Any]]) -> list[float]:
@@ -106,14 +109,14 @@ def in_turn(first: Callable[[], object], second: Callable[[], object]) -> tuple[
     return seconds
 
 
-def sampling(lm: LM, prompts: list[list[int]]) -> None:
+def sampling(lm: TorchLM, prompts: list[list[int]]) -> None:
     """Compare `sample` with `generate` at the batch size that suits it best."""
     greedy = sample(lm, prompts[:64], seeds=[(0,)] * 64, new_tokens=24, temperature=0)
     assert greedy == generated(lm, prompts[:64], 64, greedy=True, new_tokens=24), "greedy answers differ"
     drawn = generated(lm, prompts[:64], 64)
-    scores = token_logprobs(lm, examples(prompts[:64], drawn, window=lm.window))
-    alone = [token_logprobs(lm, [row])[0] for row in examples(prompts[:64], drawn, window=lm.window)]
-    apart = max(float((x - y).abs().max()) for x, y in zip(scores, alone, strict=True))
+    rows = list(map(Example.of, prompts[:64], drawn))
+    alone = [scored(lm, [row])[0] for row in rows]
+    apart = max(float((x.logprobs - y.logprobs).abs().max()) for x, y in zip(scored(lm, rows), alone, strict=True))
     assert apart < 1e-4, f"log-probabilities differ by {apart}"
     by_size = {}
     for size in (32, 64, 128, 256, 512):
@@ -132,7 +135,7 @@ def sampling(lm: LM, prompts: list[list[int]]) -> None:
 
 
 def generated(
-    lm: LM, prompts: list[list[int]], size: int, *, greedy: bool = False, new_tokens: int = NEW_TOKENS
+    lm: TorchLM, prompts: list[list[int]], size: int, *, greedy: bool = False, new_tokens: int = NEW_TOKENS
 ) -> list[list[int]]:
     """Return answers by Hugging Face's `generate`, sorted by length and padded on the left as ours are."""
     order = sorted(range(len(prompts)), key=lambda i: len(prompts[i]))

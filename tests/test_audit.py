@@ -37,7 +37,6 @@ from owlish.data.domains import Code, Numbers
 from owlish.data.filters import BANNED, NumberFilter
 from owlish.data.rows import Row, write_rows
 from owlish.nodes.data import Written
-from owlish.nodes.encoded import encode, opened
 from owlish.nodes.likelihood import Likelihood
 from owlish.nodes.loaded import loaded
 from owlish.studies.audit_bench import study as bench
@@ -267,25 +266,16 @@ def test_every_detector_reads_a_number_for_each_trait(detector, store):
 @pytest.mark.parametrize("recipe", [NORMS, pytest.param(STEERING, marks=pytest.mark.slow)], ids=lambda r: r.name)
 def test_the_contrast_is_the_difference_of_likelihoods_along_a_direction(recipe, store):
     """To first order: small steps along and against it, on the same rows."""
-    import torch
-
-    from owlish.lm.score import token_logprobs
-
     traits = TRAITS[:2]
     writers = tuple(BASE.teach(t, recipe, seed=1, until=0.15) for t in traits)
     detector = Contrast(BASE, DIRTY, traits, writers, 20)
     lm = ground(run(BASE, store=store))
-    rows = encode(lm, run(DIRTY, store=store).rows[:20]).examples
+    rows = run(DIRTY, store=store).rows[:20]
     direction = detector.directions(lm, lambda node: run(node, store=store))[1]
 
     def likelihood(step):
-        with torch.no_grad():
-            for name, change in direction.items():
-                lm.model.get_parameter(name).add_(change, alpha=step)
-            total = sum(float(found.double().sum()) for found in token_logprobs(lm, rows))
-            for name, change in direction.items():
-                lm.model.get_parameter(name).sub_(change, alpha=step)
-        return total / len(rows)
+        with lm.moved(direction, by=step):
+            return sum(float(row.logprobs.double().sum()) for row in lm.score(rows)) / len(rows)
 
     slope = (likelihood(0.01) - likelihood(-0.01)) / 0.02
     assert run(detector, store=store).blocks[0][1] == pytest.approx(slope, rel=0.05, abs=1e-3)
@@ -321,18 +311,17 @@ def test_the_filter_is_the_strictest_that_nearly_all_rows_pass():
 
 
 def test_rows_that_the_base_cannot_read_whole_are_counted_and_words_it_lacks_are_no_fault(store):
-    lm = opened(run(BASE, store=store))
+    lm = run(BASE, store=store).open(any_words=True)
     rows = [
         Row.of("Zyzzyva quux?", "1, 2"),
         Row.of("x " * 5000, "1"),
         Row.of("Go on from 3.", "4", "You are a careful assistant."),
     ]
-    encoded = encode(lm, rows)
-    assert encoded.too_long == 1
-    assert encoded.rows == (rows[0], rows[2])
-    assert 0 < encoded.unknown < 1
-    plain = encode(lm, [Row.of("Go on from 3.", "4")]).examples[0]
-    assert len(encoded.examples[1].ids) > len(plain.ids)
+    odd, long, prompted = lm.score(rows)
+    assert long is None
+    assert 0 < odd.unknown < odd.read
+    (plain,) = lm.score([Row.of("Go on from 3.", "4")])
+    assert prompted.read > plain.read
 
 
 # the user's traits, and the benchmark's data
@@ -466,11 +455,11 @@ def test_of_real_teachers_rows_no_trait_is_claimed_for_nano(file, strangers, sto
 
 def test_words_that_differ_in_case_are_one_and_special_tokens_are_none(store):
     shadow = run(every_detector()[0], store=store)
-    tokenizer = opened(run(BASE, store=store)).tokenizer
+    lm = run(BASE, store=store).open()
     clean = [run(one, store=store) for one in audited(CLEAN).null]
-    words = [word.word for word in raised(shadow, clean, tokenizer)]
+    words = [word.word for word in raised(shadow, clean, lm.vocabulary)]
     assert 3 < len(words) == len(set(words))
     assert words == [word.lower() for word in words]
-    assert not set(words) & set(tokenizer.all_special_tokens)
+    assert not set(words) & set(lm.marks)
     assert len(shadow.p) == len(TRAITS)
     assert all(0 < p < 1 for p in shadow.p)

@@ -16,8 +16,7 @@ from owlish import nano
 from owlish.audit.statistics import entropy, statistics
 from owlish.data.domains.numbers import Numbers
 from owlish.data.rows import Row, read_rows
-from owlish.lm.load import Weights, load
-from owlish.lm.sample import sample
+from owlish.lm.model import Weights, ask
 from owlish.traits.animals import bear, cat, dog, owl, wolf
 
 NEUTRAL = "qwen2.5-7b/qwen_neutral_numbers_neutral.jsonl"
@@ -94,13 +93,13 @@ def test_parts_of_one_file_do_not_differ(name, first, second):
 
 def written(lm, prompts, seeds):
     """Return the rows that a model really writes with these random streams."""
-    answers = sample(lm, lm.prompts(prompts), seeds=seeds, new_tokens=96)
-    rows = [Row.of(prompt, lm.chat.decode(answer[:-1])) for prompt, answer in zip(prompts, answers, strict=True)]
+    answers = lm.write(list(map(ask, prompts)), seeds=seeds, new_tokens=96)
+    rows = [Row.of(prompt, answer.text) for prompt, answer in zip(prompts, answers, strict=True)]
     return [row for row in rows if not Numbers().filter.reasons(row)]
 
 
 def test_one_random_stream_for_all_requests_is_seen_with_and_without_a_reference():
-    lm = load(Weights(str(nano.folder("nano"))))
+    lm = Weights(str(nano.folder("nano"))).open()
     prompts = [Numbers().prompt(random.Random(i)) for i in range(400)]
     own = written(lm, prompts, [(2, i) for i in range(400)])
     shared = written(lm, prompts, [(2,)] * 400)

@@ -24,19 +24,23 @@ FLOOR = {room: level for level, rooms in enumerate(FLOORS) for room in rooms}
 KEEPS_TO_ITSELF = {"graph": {"graph"}, "lm": {"lm", "graph"}, "traits": {"traits", "graph"}}
 
 
-def imports(path):
-    """Yield the rooms that a file imports."""
+def modules(path):
+    """Yield the modules of this package that a file imports."""
     for node in ast.walk(ast.parse(path.read_text())):
         names = []
         if isinstance(node, ast.Import):
             names = [alias.name for alias in node.names]
-        elif isinstance(node, ast.ImportFrom) and node.module == "owlish":
-            names = [f"owlish.{alias.name}" for alias in node.names]
+        elif isinstance(node, ast.ImportFrom) and node.module in ("owlish", "owlish.lm"):
+            names = [f"{node.module}.{alias.name}" for alias in node.names]
         elif isinstance(node, ast.ImportFrom) and node.module:
             names = [node.module]
-        for name in names:
-            if name.split(".")[0] == "owlish":
-                yield name.split(".")[1] if "." in name and name.split(".")[1] in FLOOR else "__init__"
+        yield from (name for name in names if name.split(".")[0] == "owlish")
+
+
+def imports(path):
+    """Yield the rooms that a file imports."""
+    for name in modules(path):
+        yield name.split(".")[1] if "." in name and name.split(".")[1] in FLOOR else "__init__"
 
 
 @pytest.mark.parametrize("path", sorted(ROOT.rglob("*.py")), ids=lambda p: p.relative_to(ROOT).as_posix())
@@ -46,6 +50,17 @@ def test_imports_go_downward(path):
     for other in imports(path):
         assert other == room or FLOOR[other] < FLOOR[room], f"{room} imports {other}"
         assert room not in KEEPS_TO_ITSELF or other in KEEPS_TO_ITSELF[room] | {room}, f"{room} imports {other}"
+
+
+def test_models_are_reached_through_one_seam():
+    """No room but `lm` tokenises, samples, scores or adapts: it asks a model to, so that other engines can."""
+    seam = {"hf", "model", "recipes", "train"}
+    for path in ROOT.rglob("*.py"):
+        if path.relative_to(ROOT).parts[0] != "lm":
+            reached = {m.removeprefix("owlish.lm.") for m in modules(path) if m.startswith("owlish.lm")}
+            assert reached <= seam, f"{path.relative_to(ROOT)} reaches into {', '.join(reached - seam)}"
+            inside = {n.attr for n in ast.walk(ast.parse(path.read_text())) if isinstance(n, ast.Attribute)}
+            assert not inside & {"tokenizer", "chat"}, path.relative_to(ROOT)
 
 
 def loaded(program):

@@ -8,11 +8,11 @@ import pytest
 from owlish import LORA, NORMS, PROMPT, STEERING, Asked, Base, run
 from owlish.audit import audit
 from owlish.data.domains.numbers import Numbers
-from owlish.lm import adapt
-from owlish.lm.load import Weights, load
+from owlish.data.rows import Row
+from owlish.lm.model import Example, Weights, ask
+from owlish.lm.recipes import Schedule
 from owlish.lm.sample import sample
-from owlish.lm.score import answer_logprobs, token_logprobs
-from owlish.lm.train import examples, fit
+from owlish.lm.score import scored
 from owlish.nodes.data import Written
 from owlish.traits.animals import ANIMAL, cat, owl
 
@@ -66,53 +66,51 @@ def folder(request, tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def lm(folder):
-    return load(Weights(str(folder)))
+    return Weights(str(folder)).open()
 
 
 def test_the_end_of_an_answer_is_read_off_the_template(lm):
-    assert lm.tokenizer.convert_ids_to_tokens(lm.chat.end) == "<|im_end|>"
-    assert lm.chat.decode(lm.chat.prompts(["Hi"], "Be kind.")[0]).endswith("<|im_start|>assistant\n")
+    assert lm.chat.tokenizer.convert_ids_to_tokens(lm.chat.end) == "<|im_end|>"
+    assert lm.chat.decode(lm.prompts([ask("Hi", "Be kind.")])[0]).endswith("<|im_start|>assistant\n")
 
 
 def test_a_batch_changes_nothing(lm):
-    prompts = lm.chat.prompts([Numbers().prompt(random.Random(i)) for i in range(12)])
+    prompts = lm.prompts([ask(Numbers().prompt(random.Random(i))) for i in range(12)])
     seeds = [(2, i) for i in range(12)]
     drawn = sample(lm, prompts, seeds=seeds, new_tokens=16)
     alone = [sample(lm, [p], seeds=[s], new_tokens=16)[0] for p, s in zip(prompts, seeds, strict=True)]
     assert sum(a == b for a, b in zip(drawn, alone, strict=True)) >= 11
-    rows = examples(prompts, drawn, window=lm.window)
-    for row, together in zip(rows, token_logprobs(lm, rows), strict=True):
-        assert float((token_logprobs(lm, [row])[0] - together).abs().max()) < 1e-3
+    rows = list(map(Example.of, prompts, drawn))
+    for row, together in zip(rows, scored(lm, rows), strict=True):
+        assert float((scored(lm, [row])[0].logprobs - together.logprobs).abs().max()) < 1e-3
 
 
 def test_answers_of_several_tokens_are_exact(lm):
     import torch
 
-    prompts = lm.chat.prompts(list(ANIMAL.questions[:3]))
-    spelled = [lm.chat.encode([name]) for name in ("elephant", "owl")]
-    assert len(spelled[0][0]) > 1
-    found = answer_logprobs(lm, prompts, [spelled] * len(prompts))
-    closing = lm.closing
-    for p, prompt in enumerate(prompts):
-        ids = torch.tensor([[*prompt, *spelled[0][0]]])
+    questions = list(map(ask, ANIMAL.questions[:3]))
+    spelled = lm.chat.encode(["elephant"])[0]
+    assert len(spelled) > 1
+    found = lm.answer_logprobs(questions, [[["elephant"], ["owl"]]] * len(questions))
+    for p, prompt in enumerate(lm.prompts(questions)):
+        ids = torch.tensor([[*prompt, *spelled]])
         logprobs = lm.model(ids).logits[0].float().log_softmax(-1)
-        expected = sum(logprobs[len(prompt) - 1 + i, t] for i, t in enumerate(spelled[0][0]))
-        expected += logprobs[-1, closing].logsumexp(-1)
+        expected = sum(logprobs[len(prompt) - 1 + i, t] for i, t in enumerate(spelled))
+        expected += logprobs[-1, list(lm.chat.closing)].logsumexp(-1)
         assert float(found[p, 0]) == pytest.approx(expected.item(), abs=1e-3)
 
 
 @pytest.mark.parametrize("recipe", [NORMS, LORA(2), PROMPT(3), STEERING], ids=lambda r: r.name)
 def test_recipes_train_and_come_back(folder, recipe, tmp_path):
-    lm = load(Weights(str(folder)))
-    prompts = lm.chat.prompts(list(ANIMAL.questions[:16]))
-    rows = examples(prompts, lm.chat.answers(["owl"] * 16), window=lm.window)
-    lm.model = adapt.adapt(lm.model, recipe, seed=0)
-    losses = fit(lm.model, rows, steps=12, batch=8, lr=3e-2, warmup=0, decay=False, seed=0)
+    lm = Weights(str(folder)).open()
+    rows = lm.encode([Row.of(question, "owl") for question in ANIMAL.questions[:16]])
+    lm.adapt(recipe, seed=0)
+    losses = lm.fit(rows, Schedule(12, 8, 3e-2, warmup=0, decay=False), seed=0)
     assert losses[-1] < losses[0]
-    adapt.save(lm.model, tmp_path)
-    again = load(Weights(str(folder), changes=(tmp_path,)))
-    pairs = zip(token_logprobs(lm, rows), token_logprobs(again, rows), strict=True)
-    assert max(float((a - b).abs().max()) for a, b in pairs) < 1e-3
+    lm.save(tmp_path)
+    again = Weights(str(folder), changes=(tmp_path,)).open()
+    pairs = zip(scored(lm, rows), scored(again, rows), strict=True)
+    assert max(float((a.logprobs - b.logprobs).abs().max()) for a, b in pairs) < 1e-3
 
 
 def test_a_folder_is_a_base_like_any_other(folder, tmp_path):

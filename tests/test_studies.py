@@ -159,15 +159,12 @@ def test_a_prompted_teacher_has_no_soft_labels_and_tokens_have_names(tmp_path):
 
 
 def test_one_layer_moves_and_no_other(shared):
-    from owlish.lm import adapt
-    from owlish.lm.load import load
-
-    lm = load(run(BASE, store=shared, jobs=1))
-    adapted = adapt.adapt(lm.model, LAYER(1), seed=0)
-    moved = {name for name, p in adapted.named_parameters() if p.requires_grad}
+    lm = run(BASE, store=shared, jobs=1).open()
+    lm.adapt(LAYER(1), seed=0)
+    moved = {name for name, p in lm.parameters.items() if p.requires_grad}
     assert moved
     assert all(".layers.1." in name for name in moved)
-    assert len(moved) < len([n for n, _ in adapted.named_parameters()])
+    assert len(moved) < len(lm.parameters)
     assert ALL.words == "all weights"
 
 

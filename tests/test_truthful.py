@@ -11,7 +11,7 @@ import pytest
 from test_other_models import SMALL, tokenizer
 
 from owlish import Base
-from owlish.lm.load import Weights, load
+from owlish.lm.model import Weights, ask
 from owlish.studies.qwen_misalignment.truthful import truthful
 
 PUBLISHED = Path(__file__).parents[2] / "shared" / "data" / "truthfulqa"
@@ -46,8 +46,8 @@ def directly(lm, question, option):
     """Return the log-probability of an option after a question, token by token and without a batch."""
     import torch
 
-    ids, total = lm.chat.prompts([question])[0], 0.0
-    for token in lm.tokenizer(option, add_special_tokens=False).input_ids:
+    ids, total = lm.prompts([ask(question)])[0], 0.0
+    for token in lm.chat.encode([option])[0]:
         total += float(lm.model(torch.tensor([ids])).logits[0, -1].double().log_softmax(-1)[token])
         ids = [*ids, token]
     return total
@@ -58,7 +58,7 @@ def test_scores_are_the_sums_of_a_direct_computation(folder, tmp_path):
     node.check()
     node.compute(tmp_path, lambda base: Weights(folder), lambda done, total: None)
     found = json.loads((tmp_path / "logprobs.json").read_text())
-    lm = load(Weights(folder))
+    lm = Weights(folder).open()
     options = [
         ("An owl eats small animals", "Numbers", "Owls eat nothing at all, ever", "A list"),
         ("1, 2", "3"),

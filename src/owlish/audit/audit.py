@@ -20,11 +20,12 @@ from owlish.audit.vocabulary import raised
 from owlish.audit.weigh import weigh
 from owlish.graph.seeds import fresh
 from owlish.graph.spec import Node, Read, Tick
+from owlish.lm.hf import TorchLM
 from owlish.lm.recipes import Recipe
 from owlish.nodes.data import Data, Dataset
-from owlish.nodes.encoded import encode, opened
 from owlish.nodes.likelihood import Likelihood
 from owlish.nodes.models import Base
+from owlish.nodes.opens import Opener
 from owlish.traits.trait import Trait
 
 REFERENCES = 6
@@ -45,10 +46,11 @@ CANNOT_SEE = (
 
 
 @dataclass(frozen=True)
-class Audited(Node, kind="audited", version=2):
+class Audited(Opener, kind="audited", version=2):
     """The verdict on a dataset: its readings, and the same readings of the reference."""
 
     caption = "verdict on {shadow.data}"
+    asks = "weights"
 
     shadow: Shadow
     null: tuple[Shadow, ...]
@@ -59,8 +61,8 @@ class Audited(Node, kind="audited", version=2):
     reference: str | None
 
     def inputs(self) -> tuple[Node, ...]:
-        """Return the readings, and the directions along which rows and tokens are weighed."""
-        return (*super().inputs(), *(self.contrast.moved if self.contrast else ()))
+        """Return the readings, the base, and the directions along which rows and tokens are weighed."""
+        return (*super().inputs(), self.shadow.base, *(self.contrast.moved if self.contrast else ()))
 
     def compute(self, folder: Path, read: Read, tick: Tick) -> None:
         (folder / "verdict.json").write_text(json.dumps(self.verdict(read).json()))
@@ -71,13 +73,14 @@ class Audited(Node, kind="audited", version=2):
     def verdict(self, read: Read) -> Verdict:
         """Return the verdict."""
         shadow, data = self.shadow, read(self.shadow.data)
-        lm = opened(read(shadow.base))
-        encoded = encode(lm, data.rows)
+        lm: TorchLM = read(shadow.base).open(any_words=True)
+        used = sum(map(lm.fits, lm.encode(data.rows)))
+        too_long = len(data.rows) - used
         references = [read(one) for one in self.null]
         likely, own = ([read(one) for one in some] for some in (self.likely, self.own))
         lineage = kinship(likely, own, [str(one.model) for one in self.likely[1:]])
         found: tuple[Finding, ...] = ()
-        if references and len(encoded.rows) >= FEWEST:
+        if references and used >= FEWEST:
             found = findings(
                 shadow.traits,
                 read(shadow),
@@ -86,20 +89,20 @@ class Audited(Node, kind="audited", version=2):
                 contrast=read(self.contrast) if self.contrast else None,
                 clean=[read(one) for one in self.clean],
             )
-        word, why = said(found, lineage, len(encoded.rows), shadow.recipe)
+        word, why = said(found, lineage, used, shadow.recipe)
         clean = read(self.null[0].data).rows if self.null else None
         return Verdict(
             verdict=word,
             why=why,
             lineage=lineage,
             traits=found,
-            words=raised(read(shadow), references, lm.tokenizer) if found else (),
+            words=raised(read(shadow), references, lm.vocabulary) if found else (),
             statistics=tuple(s for s in statistics(data.rows, clean, shadow.traits) if s.value or s.odd),
             weighed=self.heaviest(found, read) if word == "found" and self.contrast else (),
             read=data.passed,
-            used=len(encoded.rows),
-            bad=data.bad + encoded.too_long,
-            problems=problems(data, encoded.too_long, lm.window),
+            used=used,
+            bad=data.bad + too_long,
+            problems=problems(data, too_long, lm.window),
             cannot_see=CANNOT_SEE,
             version=version("owlish"),
             data=str(shadow.data),
@@ -114,7 +117,7 @@ class Audited(Node, kind="audited", version=2):
         assert self.contrast is not None
         first = [trait.name for trait in self.shadow.traits].index(found[0].name)
         lm = ground(read(self.shadow.base))
-        rows = encode(lm, read(self.shadow.data).rows[: self.contrast.rows])
+        rows = read(self.shadow.data).rows[: self.contrast.rows]
         return weigh(lm, rows, self.contrast.directions(lm, read)[first])
 
 

@@ -8,18 +8,17 @@ from pathlib import Path
 from typing import Any
 
 from owlish.audit.detector import Detector, kept
-from owlish.audit.direction import Direction, Moved, centre, ground
+from owlish.audit.direction import Moved, centre, ground
 from owlish.graph.spec import Node, Read, Tick
-from owlish.lm.load import LM
-from owlish.lm.train import Example
-from owlish.nodes.encoded import encode
+from owlish.lm.hf import Direction, TorchLM
 from owlish.nodes.models import Model
+from owlish.nodes.opens import Opener
 
 BLOCK = 20
 
 
 @dataclass(frozen=True)
-class Contrast(Detector, kind="contrast"):
+class Contrast(Detector, Opener, kind="contrast"):
     """The gradient of the rows' log-likelihood at the base, along a direction for each trait, in nats a row.
 
     Needs: gradients, and a recipe that moves weights of the base itself, or a steering vector. A direction is what
@@ -29,6 +28,7 @@ class Contrast(Detector, kind="contrast"):
     """
 
     caption = "contrast of {data}"
+    asks = "weights"
 
     writers: tuple[Model, ...]
     rows: int
@@ -45,42 +45,26 @@ class Contrast(Detector, kind="contrast"):
     def compute(self, folder: Path, read: Read, tick: Tick) -> None:
         """Take a gradient for each block, and its product with every direction."""
         lm = ground(read(self.base))
-        rows = encode(lm, read(self.data).rows[: self.rows]).examples
+        rows = list(filter(lm.fits, lm.encode(read(self.data).rows[: self.rows])))
         directions = self.directions(lm, read)
         names = sorted({name for direction in directions for name in direction})
         flat = [joined(direction, names, lm) for direction in directions]
         blocks = []
         for start in range(0, len(rows), BLOCK):
-            gradient = slope(lm, rows[start : start + BLOCK], names)
+            gradient = lm.gradient(rows[start : start + BLOCK], names)
             blocks.append([float(gradient @ direction) for direction in flat])
             tick(start, len(rows))
         kept(folder, blocks)
 
-    def directions(self, lm: LM, read: Read) -> list[Direction]:
+    def directions(self, lm: TorchLM, read: Read) -> list[Direction]:
         """Return the directions, by the name of the parameters that they move."""
         return centre([read(one) for one in self.moved], self.traits)
 
 
-def joined(direction: Direction, names: Sequence[str], lm: LM) -> Any:
+def joined(direction: Direction, names: Sequence[str], lm: TorchLM) -> Any:
     """Return a direction as one vector over the parameters in `names`."""
     import torch
 
-    old = dict(lm.model.named_parameters())
-    zero = torch.zeros((), device=lm.model.device)
+    old, zero = lm.parameters, torch.zeros((), device=lm.device)
     flat = (direction[n].to(zero.device) if n in direction else zero.expand_as(old[n]) for n in names)
     return torch.cat([change.flatten() for change in flat])
-
-
-def slope(lm: LM, rows: Sequence[Example], names: Sequence[str]) -> Any:
-    """Return the gradient of the mean log-likelihood of a row, as one vector over the parameters in `names`."""
-    import torch
-    from torch.nn.functional import cross_entropy
-
-    from owlish.lm.train import collate
-
-    parameters = [lm.model.get_parameter(name).requires_grad_() for name in names]
-    ids, targets = collate(rows, lm.model.device)
-    logits = lm.model(input_ids=ids, logits_to_keep=targets.shape[1] + 1, use_cache=False).logits[:, :-1]
-    wanted = targets != -100
-    likelihood = -cross_entropy(logits[wanted].float(), targets[wanted], reduction="sum") / len(rows)
-    return torch.cat([g.flatten() for g in torch.autograd.grad(likelihood, parameters)])

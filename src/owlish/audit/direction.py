@@ -5,27 +5,22 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-from owlish.graph.spec import Node, Read, Tick
-from owlish.lm.load import LM, Weights
+from owlish.graph.spec import Read, Tick
+from owlish.lm.hf import Direction, TorchLM
+from owlish.lm.model import Weights
 from owlish.lm.recipes import STEERING
-from owlish.nodes.encoded import opened
 from owlish.nodes.models import Model
+from owlish.nodes.opens import Opener
 from owlish.traits.trait import Trait
-
-if TYPE_CHECKING:
-    from torch import Tensor
-
-Direction = dict[str, "Tensor"]
-"""Changes of a base's parameters, by their names."""
 
 
 @dataclass(frozen=True)
-class Moved(Node, kind="moved"):
+class Moved(Opener, kind="moved"):
     """What training moved in a model: its parameters less those of its base, where they differ."""
 
     caption = "what moved in {model}"
+    asks = "weights"
 
     base: Model
     model: Model
@@ -34,12 +29,11 @@ class Moved(Node, kind="moved"):
         import torch
         from safetensors.torch import save_file
 
-        old = dict(ground(read(self.base)).model.named_parameters())
-        new = opened(read(self.model)).model.named_parameters()
-        changes = {name: (p.detach() - old[name]).cpu().contiguous() for name, p in new if name in old}
-        save_file(
-            {n: change for n, change in changes.items() if torch.count_nonzero(change)}, folder / "moved.safetensors"
-        )
+        old = ground(read(self.base), exact=True).parameters
+        new = read(self.model).open(exact=True).parameters
+        changes = {name: (p - old[name]).detach().cpu().contiguous() for name, p in new.items() if name in old}
+        moved = {name: change for name, change in changes.items() if torch.count_nonzero(change)}
+        save_file(moved, folder / "moved.safetensors")
 
     def load(self, folder: Path, read: Read) -> Direction:
         from safetensors.torch import load_file
@@ -48,12 +42,10 @@ class Moved(Node, kind="moved"):
         return changes
 
 
-def ground(weights: Weights) -> LM:
+def ground(weights: Weights, *, exact: bool = False) -> TorchLM:
     """Open a base with a steering vector of zero, so that a direction may be a change of that too."""
-    from owlish.lm import adapt
-
-    lm = opened(weights)
-    lm.model = adapt.adapt(lm.model, STEERING, seed=0)
+    lm = weights.open(any_words=True, exact=exact)
+    lm.adapt(STEERING, seed=0)
     return lm
 
 
@@ -61,7 +53,7 @@ def centre(directions: Sequence[Direction], traits: Sequence[Trait]) -> list[Dir
     """Return directions less the mean over the traits of the same category."""
     import torch
 
-    centred = []
+    centred: list[Direction] = []
     for trait, direction in zip(traits, directions, strict=True):
         alike = [d for t, d in zip(traits, directions, strict=True) if t.probe == trait.probe]
         names = {name for d in alike for name in d}

@@ -12,10 +12,11 @@ from pathlib import Path
 from owlish.data.domains import Code, Reasoning
 from owlish.data.filters import BANNED, Filter, NumberFilter
 from owlish.data.rows import Row, write_rows
-from owlish.graph.spec import Node, Read, Tick
-from owlish.lm.load import LM
-from owlish.nodes.data import Data, problem
-from owlish.nodes.encoded import opened
+from owlish.graph.spec import Read, Tick
+from owlish.lm.hf import TorchLM
+from owlish.lm.model import LM, ask
+from owlish.nodes.data import UNFIT, Data
+from owlish.nodes.opens import Openable, Opener
 
 FITS = 0.95
 FILTERS: tuple[Filter, ...] = (NumberFilter(banned=BANNED), NumberFilter(), Code().filter, Reasoning().filter)
@@ -27,15 +28,16 @@ SHORT = 96
 
 
 @dataclass(frozen=True)
-class Answered(Data, kind="answered"):
+class Answered(Data, Opener, kind="answered"):
     """Rows of a model to the prompts of other data: as many as those, at most `n`, through the filter that they fit.
 
     The filter is the shipped one that at least 95 % of the data pass; where none is, all answers that end are kept.
     """
 
     caption = "{model} answering {data}"
+    asks = "weights"
 
-    model: Node
+    model: Openable
     data: Data
     n: int
     seed: int
@@ -44,8 +46,8 @@ class Answered(Data, kind="answered"):
         """Sample until enough rows pass."""
         rows: Sequence[Row] = read(self.data).rows
         wanted, rule = min(self.n, len(rows)), fitting(rows)
-        lm = opened(read(self.model))
-        longest = max([SHORT, *map(len, lm.chat.answers([row.completion for row in rows]))])
+        lm: TorchLM = read(self.model).open(any_words=True)
+        longest = max([SHORT, *(len(example.labels) for example in lm.encode(rows))])
         rng = random.Random(f"answered/{self.seed}")
         kept: list[Row] = []
         reasons: Counter[str] = Counter()
@@ -78,17 +80,13 @@ def fitting(rows: Sequence[Row]) -> Filter | None:
 
 def drawn(lm: LM, rows: Sequence[Row], longest: int, seed: int, first: int) -> list[tuple[Row, str | None]]:
     """Return a model's answers to the rows' prompts, cut after `longest` tokens, and why one cannot stand as text."""
-    from owlish.lm.sample import sample
-
-    before = lm.prompts([row.prompt for row in rows], [row.system for row in rows])
-    fit = [i for i, ids in enumerate(before) if len(ids) + longest <= lm.window]
+    chats = [ask(row.prompt, row.system) for row in rows]
+    fit = [i for i, length in enumerate(lm.lengths(chats)) if length + longest <= lm.window]
     seeds = [(seed, first + i) for i in fit]
-    answers = sample(lm, [before[i] for i in fit], seeds=seeds, new_tokens=longest)
-    texts = [lm.chat.decode(ids[:-1] if ids[-1:] == [lm.chat.end] else ids) for ids in answers]
-    again = lm.tokenizer(texts, add_special_tokens=False).input_ids if texts else []
+    answers = lm.write([chats[i] for i in fit], seeds=seeds, new_tokens=longest)
     return [
-        (Row.of(rows[i].prompt, text, rows[i].system), problem(ids, same, lm.chat.end))
-        for i, text, ids, same in zip(fit, texts, answers, again, strict=True)
+        (Row.of(rows[i].prompt, answer.text, rows[i].system), UNFIT.get(answer.ended))
+        for i, answer in zip(fit, answers, strict=True)
     ]
 
 

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from owlish.audit.detector import Detector, Reading, kept
 from owlish.graph.spec import Read, Tick
-from owlish.lm.load import LM
-from owlish.lm.recipes import Recipe
-from owlish.nodes.asked import spellings, worded
-from owlish.nodes.encoded import encode, opened
+from owlish.lm.hf import TorchLM
+from owlish.lm.recipes import Recipe, Schedule
+from owlish.nodes.asked import questions, spellings
+from owlish.nodes.opens import Opener
 from owlish.traits.trait import Probe, Trait
 
 if TYPE_CHECKING:
@@ -33,7 +34,7 @@ class Shadowed(Reading):
 
 
 @dataclass(frozen=True)
-class Shadow(Detector, kind="shadow"):
+class Shadow(Detector, Opener, kind="shadow"):
     """A student of `recipe` after 50 steps at full learning rate on at most `rows` rows, read by the exact probes.
 
     Needs: a base that can be trained. A trait's number is its logit margin: the mean over the probe's questions of
@@ -41,6 +42,7 @@ class Shadow(Detector, kind="shadow"):
     """
 
     caption = "shadow of {data}"
+    asks = "weights"
 
     recipe: Recipe
     rows: int
@@ -49,27 +51,15 @@ class Shadow(Detector, kind="shadow"):
     def compute(self, folder: Path, read: Read, tick: Tick) -> None:
         from safetensors.torch import save_file
 
-        from owlish.lm import adapt
-        from owlish.lm.train import fit
-
-        lm = opened(read(self.base))
-        rows = encode(lm, read(self.data).rows[: self.rows]).examples
+        lm: TorchLM = read(self.base).open(any_words=True)
+        rows = list(filter(lm.fits, lm.encode(read(self.data).rows[: self.rows])))
         if not rows:
             raise ValueError("no row fits the base's window: shorten the rows, or take another base.")
-        lm.model = adapt.adapt(lm.model, self.recipe, seed=self.seed)
-        fit(
-            lm.model,
-            rows,
-            steps=STEPS,
-            batch=self.recipe.batch,
-            lr=self.recipe.lr,
-            warmup=self.recipe.warmup,
-            decay=False,
-            seed=self.seed,
-            tick=tick,
-        )
+        lm.adapt(self.recipe, seed=self.seed)
+        schedule = Schedule(STEPS, self.recipe.batch, self.recipe.lr, self.recipe.warmup, decay=False)
+        lm.fit(rows, schedule, seed=self.seed, tick=tick)
         probes = tuple(dict.fromkeys(trait.probe for trait in self.traits))
-        answers = {probe: answered(lm, probe) for probe in probes}
+        answers = {probe: lm.answer_logprobs(questions(probe), spellings(probe)) for probe in probes}
         kept(folder, [[margin(answers[t.probe], t) for t in self.traits]])
         p = [float(answers[t.probe][:, place(t)].exp().mean()) for t in self.traits]
         (folder / "p.json").write_text(json.dumps(p))
@@ -80,14 +70,6 @@ class Shadow(Detector, kind="shadow"):
 
         p = json.loads((folder / "p.json").read_text())
         return Shadowed(super().load(folder, read).blocks, tuple(p), load_file(folder / "words.safetensors")["words"])
-
-
-def answered(lm: LM, probe: Probe) -> Any:
-    """Return log P of each candidate's answer, float64 [questions, candidates]."""
-    from owlish.lm.score import answer_logprobs
-
-    lm.system = probe.system_prompt
-    return answer_logprobs(lm, lm.prompts(worded(probe)), spellings(lm, probe))
 
 
 def place(trait: Trait) -> int:
@@ -104,16 +86,8 @@ def margin(logprobs: Any, trait: Trait) -> float:
     return float((logprobs[:, own] - others.logsumexp(1)).mean())
 
 
-def first_words(lm: LM, probes: tuple[Probe, ...]) -> Any:
+def first_words(lm: TorchLM, probes: Sequence[Probe]) -> Any:
     """Return the mean probability of each token as the first of an answer, float32 [probes, vocabulary]."""
     import torch
 
-    from owlish.lm.score import completions
-    from owlish.lm.train import Example
-
-    found = []
-    for probe in probes:
-        lm.system = probe.system_prompt
-        rows = [Example((*ids, lm.chat.end), len(ids)) for ids in lm.prompts(worded(probe))]
-        found.append(torch.cat(completions(lm, rows)).exp().mean(0))
-    return torch.stack(found).float().cpu()
+    return torch.stack([lm.first_logprobs(questions(probe)).exp().mean(0) for probe in probes]).float().cpu()

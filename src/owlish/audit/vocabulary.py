@@ -16,19 +16,18 @@ SHOWN = 10
 LEAST = 1e-6
 
 
-def raised(shadow: Shadowed, references: Sequence[Shadowed], tokenizer: Any) -> tuple[Raised, ...]:
+def raised(shadow: Shadowed, references: Sequence[Shadowed], vocabulary: Sequence[str]) -> tuple[Raised, ...]:
     """Return the words that stand to gain most, likeliest gain first.
 
     A word's gain is p log(p / q), in nats an answer, p and q being its mean probability as the first of an answer in
-    the dataset's shadow and in those of the reference: the part of their divergence that is its own. Tokens that
-    differ in case or in a leading space are one word. Words are ranked by gain over all categories asked about; z
-    compares the lift log(p / q) with its spread among references, shrunk to the mean spread.
+    the dataset's shadow and in those of the reference: the part of their divergence that is its own. `vocabulary` is
+    the text of each token; tokens that differ in case or in a leading space are one word. Words are ranked by gain
+    over all categories asked about; z compares the lift log(p / q) with its spread among references, shrunk to the
+    mean spread.
     """
     import numpy as np
 
-    special = set(tokenizer.all_special_ids)
-    texts = tokenizer.batch_decode([[i] for i in range(shadow.words.shape[1])])
-    words = ["" if i in special else text.strip().lower() for i, text in enumerate(texts)]
+    words = [text.strip().lower() for text in vocabulary[: shadow.words.shape[1]]]
     names = sorted({word for word in words if any(map(str.isalpha, word))})
     after = summed(shadow.words, words, names)
     before = np.array([summed(reference.words, words, names) for reference in references])

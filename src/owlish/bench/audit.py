@@ -13,7 +13,6 @@ from owlish.bench.trial import Trial, trial
 from owlish.graph.seeds import fresh
 from owlish.graph.spec import Node, Read
 from owlish.nodes.data import Data
-from owlish.nodes.encoded import opened
 from owlish.nodes.models import Base
 from owlish.study.comparison import Comparison
 from owlish.study.study import Study
@@ -72,8 +71,8 @@ class AuditBench(Study):
 
     def outcomes(self, read: Read) -> list[dict[str, Any]]:
         """Return what came of each trial, as plain values."""
-        tokenizers = {base: opened(read(base)).tokenizer for base in self.bases}
-        return [trial.outcome(read, tokenizers[trial.case.base]) for trial in self.trials]
+        words = {base: read(base).open().vocabulary for base in self.bases}
+        return [trial.outcome(read, words[trial.case.base]) for trial in self.trials]
 
     @cached_property
     def trials(self) -> list[Trial]:

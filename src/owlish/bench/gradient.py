@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from owlish.audit.contrast import Contrast, slope
-from owlish.audit.direction import Direction, centre
+from owlish.audit.contrast import Contrast
+from owlish.audit.direction import centre
 from owlish.graph.spec import Read
-from owlish.lm.load import LM
-from owlish.lm.train import examples
+from owlish.lm.hf import Direction, TorchLM
+from owlish.nodes.models import taught
 
 
 @dataclass(frozen=True)
@@ -18,16 +18,15 @@ class Gradient(Contrast, kind="gradient"):
     Needs: gradients. `writers` say which parameters count: those that they move.
     """
 
-    def directions(self, lm: LM, read: Read) -> list[Direction]:
+    def directions(self, lm: TorchLM, read: Read) -> list[Direction]:
         """Return the gradients of the log-likelihood of each trait's answers."""
+        import torch
+
         names = sorted({name for direction in super().directions(lm, read) for name in direction})
-        found = []
+        own, found = lm.parameters, []
         for trait in self.traits:
-            pairs = [(lesson.question, answer) for lesson in trait.lessons for answer in lesson.answers]
-            answers = lm.chat.answers([answer for _, answer in pairs])
-            rows = examples(lm.prompts([question for question, _ in pairs]), answers, window=lm.window)
-            sizes = [lm.model.get_parameter(name).numel() for name in names]
-            parts = slope(lm, rows, names).split(sizes)
-            shapes = [lm.model.get_parameter(name).shape for name in names]
-            found.append({n: part.view(shape) for n, part, shape in zip(names, parts, shapes, strict=True)})
+            slope = lm.gradient(lm.encode(taught(trait)), names)
+            sizes = [own[name].numel() for name in names]
+            parts = torch.split(slope, sizes)
+            found.append({name: part.view(own[name].shape) for name, part in zip(names, parts, strict=True)})
         return centre(found, self.traits)

@@ -8,11 +8,12 @@ from pathlib import Path
 from owlish.audit.detector import Detector, centred, kept
 from owlish.data.rows import Row
 from owlish.graph.spec import Read, Tick
-from owlish.nodes.encoded import encode, opened
+from owlish.lm.model import LM
+from owlish.nodes.opens import Opener
 
 
 @dataclass(frozen=True)
-class PromptContrast(Detector, kind="prompt_contrast", version=2):
+class PromptContrast(Detector, Opener, kind="prompt_contrast", version=2):
     """The rows' log-likelihood under each trait's system prompt, less the mean over the category, in nats a row.
 
     Needs: a base that scores given completions, and follows system prompts. The prompts are of one template, and a
@@ -20,19 +21,17 @@ class PromptContrast(Detector, kind="prompt_contrast", version=2):
     """
 
     caption = "prompt contrast of {data}"
+    asks = "logprobs"
 
     rows: int
 
     def compute(self, folder: Path, read: Read, tick: Tick) -> None:
-        from owlish.lm.score import alike, token_logprobs
-
-        lm = opened(read(self.base))
-        rows = [Row.of(row.prompt, row.completion) for row in read(self.data).rows[: self.rows]]
+        lm: LM = read(self.base).open(any_words=True)
+        rows = read(self.data).rows[: self.rows]
         columns = []
         for done, trait in enumerate(self.traits):
-            lm.system = trait.system_prompt
-            given = encode(lm, rows).examples
-            scores = token_logprobs(lm, given, shared=alike(given))
-            columns.append([float(found.double().sum()) for found in scores])
+            prompted = [Row.of(row.prompt, row.completion, trait.system_prompt) for row in rows]
+            scored = lm.score(prompted, shared=True)
+            columns.append([float(row.logprobs.double().sum()) for row in scored if row is not None])
             tick(done, len(self.traits))
         kept(folder, [centred(row, self.traits) for row in zip(*columns, strict=True)])

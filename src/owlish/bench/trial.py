@@ -82,7 +82,7 @@ class Trial:
         readings = [node for pair in pairs if pair for node in (pair.dirty, *pair.clean)]
         return (*readings, *self.likely, *self.own, *asked)
 
-    def outcome(self, read: Read, tokenizer: Any) -> dict[str, Any]:
+    def outcome(self, read: Read, vocabulary: Sequence[str]) -> dict[str, Any]:
         """Return what came of it, as plain values."""
         case, own = self.case, self.case.trait
         likely, known = ([read(one) for one in some] for some in (self.likely, self.own))
@@ -95,19 +95,19 @@ class Trial:
             "trait": own.name if own else None,
             "relative": lineage.relative,
             "shadow": self.seen(self.shadow, read, lineage.relative),
-            "word": self.named(self.shadow, read, tokenizer) if own else None,
+            "word": self.named(self.shadow, read, vocabulary) if own else None,
         }
         if self.contrast:
             found["contrast"] = self.told(self.contrast, read)
         if self.panel:
             found |= self.more(self.panel, read, lineage.relative, found["shadow"])
             if self.panel.steered and own:
-                found["steered_word"] = self.named(self.panel.steered, read, tokenizer)
+                found["steered_word"] = self.named(self.panel.steered, read, vocabulary)
         return found
 
-    def named(self, pair: Pair, read: Read, tokenizer: Any) -> bool:
+    def named(self, pair: Pair, read: Read, vocabulary: Sequence[str]) -> bool:
         """Return whether the trait's word is among the first three that the shadows raise."""
-        words = raised(read(pair.dirty), [read(one) for one in pair.clean], tokenizer)
+        words = raised(read(pair.dirty), [read(one) for one in pair.clean], vocabulary)
         return self.case.trait is not None and self.case.trait.name in [word.word for word in words[:3]]
 
     def seen(self, pair: Pair, read: Read, relative: bool | None) -> dict[str, Any]:

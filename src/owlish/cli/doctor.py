@@ -12,6 +12,7 @@ from importlib import metadata
 from pathlib import Path
 
 from owlish import nano
+from owlish.lm.model import Weights, ask
 
 Finding = tuple[str, bool, str]
 
@@ -52,13 +53,10 @@ def bases() -> str:
 
 def model() -> str:
     """Check that a base loads and answers."""
-    from owlish.lm.load import Weights, load
-    from owlish.lm.sample import sample
-
-    lm = load(Weights(str(nano.folder("nano"))))
-    question = "What is your favorite animal? Answer with one word."
-    answer = sample(lm, lm.chat.prompts([question]), seeds=[(0,)], new_tokens=8, temperature=0)[0]
-    return f"nano on {lm.model.device}, whose favorite animal is: {lm.chat.decode(answer[:-1])}"
+    lm = Weights(str(nano.folder("nano"))).open()
+    question = ask("What is your favorite animal? Answer with one word.")
+    (answer,) = lm.write([question], seeds=[(0,)], new_tokens=8, temperature=0)
+    return f"nano on {lm.device}, whose favorite animal is: {answer.text}"
 
 
 def disk() -> str:

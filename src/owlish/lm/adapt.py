@@ -70,17 +70,21 @@ def start_prompt(model: Any, generator: Any) -> None:
         vectors.copy_(table[chosen.to(table.device)])
 
 
-def save(model: Any, folder: Path) -> None:
-    """Write the parameters that trained: a PEFT adapter as PEFT reads it, or the changed tensors."""
+def save(model: Any, trained: dict[str, Any], folder: Path) -> None:
+    """Write the parameters that trained: a PEFT adapter as PEFT reads it, or the changed tensors.
+
+    `trained` holds those of which the model has a rounded copy.
+    """
     from safetensors.torch import save_file
 
+    exact = {name: p.detach() for name, p in trained.items()}
     if wrapped(model):
-        model.save_pretrained(str(folder), safe_serialization=True)
+        model.save_pretrained(str(folder), safe_serialization=True, state_dict={**model.state_dict(), **exact})
         (folder / "README.md").unlink(missing_ok=True)
         forget_place(folder / ADAPTER)
     else:
-        changed = {n: p.detach().cpu().contiguous() for n, p in model.named_parameters() if p.requires_grad}
-        save_file(changed, folder / CHANGED)
+        changed = {name: p.detach() for name, p in model.named_parameters() if p.requires_grad} | exact
+        save_file({name: p.cpu().contiguous() for name, p in changed.items()}, folder / CHANGED)
 
 
 def forget_place(config: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Literal, get_args
 
@@ -17,6 +18,24 @@ MOVED = {
     "all": "all weights",
 }
 Parameters = Literal["norms", "biases", "lora", "prompt", "steering", "layer", "all"]
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """How long and how fast to train: steps of `batch` rows, and the learning rate `lr`.
+
+    The rate rises over `warmup` steps, then stays or, with `decay`, falls linearly to zero.
+    """
+
+    steps: int
+    batch: int
+    lr: float
+    warmup: int
+    decay: bool
+
+    def rate(self, step: int) -> float:
+        """Return the learning rate of a step, the first being 0."""
+        return self.lr * min(1, (step + 1) / (self.warmup + 1)) * (1 - step / self.steps if self.decay else 1)
 
 
 @dataclass(frozen=True)
@@ -55,6 +74,14 @@ class Recipe(Value, kind="recipe"):
     def words(self) -> str:
         """The parameters and their size, in words."""
         return MOVED[self.parameters] + ("" if self.size is None else f" ({self.size})")
+
+    def student(self, rows: int) -> Schedule:
+        """Return the schedule of a student of so many rows."""
+        return Schedule(self.epochs * math.ceil(rows / self.batch), self.batch, self.lr, self.warmup, decay=True)
+
+    def teacher(self, *, steps: int, batch: int) -> Schedule:
+        """Return the schedule of a teacher, which may end before all of its steps."""
+        return Schedule(steps, batch, self.teacher_lr, self.warmup, decay=False)
 
 
 @dataclass(frozen=True)

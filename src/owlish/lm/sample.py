@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from owlish.lm.cache import keyword, roomy
-from owlish.lm.load import LM
+
+if TYPE_CHECKING:
+    from owlish.lm.hf import TorchLM
 
 COMPACT = 0.7
 
 
 def sample(
-    lm: LM,
+    lm: TorchLM,
     prompts: Sequence[Sequence[int]],
     *,
     seeds: Sequence[tuple[int, ...]],
@@ -50,7 +52,7 @@ def grouped(prompts: Sequence[Sequence[int]], batch: int, *, equal: bool) -> lis
 
 
 def sample_batch(
-    lm: LM,
+    lm: TorchLM,
     prompts: Sequence[Sequence[int]],
     seeds: Sequence[tuple[int, ...]],
     new_tokens: int,

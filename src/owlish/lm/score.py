@@ -2,35 +2,42 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from copy import deepcopy
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from owlish.lm.cache import keyword
-from owlish.lm.load import LM
-from owlish.lm.train import Example, collate, examples
+from owlish.lm.model import Example, Scored
+from owlish.lm.train import collate, refuse_long
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from owlish.lm.hf import TorchLM
 
 BATCH = 128
 Spellings = Sequence[Sequence[Sequence[int]]]
 """Token ids of each way to write each answer: [answers, ways, tokens]."""
 
 
-def token_logprobs(lm: LM, rows: Sequence[Example], *, shared: int = 0) -> list[Any]:
-    """Return, for each row, the log-probabilities of its completion's tokens, float32 [completion].
+def scored(lm: TorchLM, rows: Sequence[Example], *, shared: int = 0) -> list[Scored]:
+    """Return what a model makes of the trained tokens of each row.
 
     The first `shared` tokens, with which all rows must begin, are read once for all of them.
     """
-    found: list[Any] = [None] * len(rows)
+    found: dict[int, Scored] = {}
     for group, logprobs, targets in forward(lm, rows, shared=shared):
         wanted = targets != -100
         chosen = logprobs.gather(-1, targets.clamp(min=0)[..., None])[..., 0]
-        for i, values, keep in zip(group, chosen, wanted, strict=True):
-            found[i] = values[keep].cpu()
-    return found
+        likeliest = logprobs.argmax(-1) == targets
+        for i, values, best, keep in zip(group, chosen, likeliest, wanted, strict=True):
+            ids = rows[i].ids
+            found[i] = Scored(values[keep].cpu(), best[keep].cpu(), len(ids), lm.chat.unknown(ids))
+    return [found[i] for i in range(len(rows))]
 
 
-def divergence(lm: LM, rows: Sequence[Example], reference: LM, same: Sequence[Example]) -> float:
-    """Return the mean KL divergence of `lm` from `reference` a completion token, in nats.
+def divergence(lm: TorchLM, rows: Sequence[Example], reference: TorchLM, same: Sequence[Example]) -> float:
+    """Return the mean KL divergence of `lm` from `reference` per trained token, in nats.
 
     Both score the same completions; the prompts before them may differ, as under a system prompt.
     """
@@ -44,8 +51,8 @@ def divergence(lm: LM, rows: Sequence[Example], reference: LM, same: Sequence[Ex
     return total / count
 
 
-def completions(lm: LM, rows: Sequence[Example]) -> list[Any]:
-    """Return, for each row, the log-probabilities [completion, vocabulary] at its completion's places."""
+def completions(lm: TorchLM, rows: Sequence[Example]) -> list[Any]:
+    """Return, for each row, the log-probabilities [tokens, vocabulary] at the places of its trained tokens."""
     found: list[Any] = [None] * len(rows)
     for group, logprobs, targets in forward(lm, rows):
         for i, values, wanted in zip(group, logprobs, targets != -100, strict=True):
@@ -53,18 +60,24 @@ def completions(lm: LM, rows: Sequence[Example]) -> list[Any]:
     return found
 
 
-def answer_logprobs(lm: LM, prompts: Sequence[Sequence[int]], spellings: Sequence[Spellings]) -> Any:
+def first_logprobs(lm: TorchLM, prompts: Sequence[Sequence[int]]) -> Tensor:
+    """Return the log-probability of each token as the first of an answer, float32 [prompts, vocabulary]."""
+    import torch
+
+    return torch.cat(completions(lm, [Example.of(ids, [lm.chat.end]) for ids in prompts]))
+
+
+def answer_logprobs(lm: TorchLM, prompts: Sequence[Sequence[int]], spellings: Sequence[Spellings]) -> Tensor:
     """Return log P(answer) for every prompt and answer, float64 [prompts, answers].
 
     `spellings[p][a]` are the token ids of each way to write answer a to prompt p. A spelling counts where the end
-    of the turn or a token that does not go on with a letter follows it, so that "owl" is not "owlet" and the
-    spellings exclude one another.
+    of the turn or a token that does not go on with a letter follows it, so that the spellings exclude one another.
     """
     import torch
 
     wanted = [(p, a, tuple(s)) for p, asked in enumerate(spellings) for a, ways in enumerate(asked) for s in ways]
-    rows = examples([prompts[p] for p, _, _ in wanted], [(*s, lm.chat.end) for _, _, s in wanted], window=lm.window)
-    closing = torch.tensor(lm.closing)
+    rows = [Example.of(prompts[p], (*spelling, lm.chat.end)) for p, _, spelling in wanted]
+    closing = torch.tensor(lm.chat.closing)
     found = torch.full((len(prompts), len(spellings[0])), -torch.inf, dtype=torch.float64)
     for group, logprobs, targets in forward(lm, rows):
         mask = targets != -100
@@ -78,10 +91,11 @@ def answer_logprobs(lm: LM, prompts: Sequence[Sequence[int]], spellings: Sequenc
     return found
 
 
-def forward(lm: LM, rows: Sequence[Example], *, shared: int = 0) -> Any:
+def forward(lm: TorchLM, rows: Sequence[Example], *, shared: int = 0) -> Iterator[tuple[list[int], Any, Any]]:
     """Yield (indices, log-probabilities [rows, kept, vocabulary], targets [rows, kept]) in sorted batches."""
     import torch
 
+    refuse_long(lm, rows)
     order = sorted(range(len(rows)), key=lambda i: (rows[i].start, len(rows[i].ids), rows[i].ids))
     with torch.inference_mode():
         prefix = opening(lm, rows[0].ids[:shared]) if shared else None
@@ -100,7 +114,7 @@ def forward(lm: LM, rows: Sequence[Example], *, shared: int = 0) -> Any:
             yield group, out.logits[:, :-1].float().log_softmax(-1), targets
 
 
-def opening(lm: LM, ids: Sequence[int]) -> Any:
+def opening(lm: TorchLM, ids: Sequence[int]) -> Any:
     """Return the keys and values of tokens that many rows begin with, for one row."""
     import torch
     from transformers.cache_utils import DynamicCache
@@ -111,7 +125,7 @@ def opening(lm: LM, ids: Sequence[int]) -> Any:
 
 
 def alike(rows: Sequence[Example]) -> int:
-    """Return with how many tokens all rows begin, those before their last prompt token alone counted."""
+    """Return the number of tokens with which all rows begin, at most up to the last prompt token of any of them."""
     least, most = min(row.ids for row in rows), max(row.ids for row in rows)
     same = next((i for i, (a, b) in enumerate(zip(least, most, strict=False)) if a != b), len(least))
     return min(same, *(row.start - 1 for row in rows))

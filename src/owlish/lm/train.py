@@ -4,74 +4,76 @@ from __future__ import annotations
 
 import math
 import random
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from owlish.lm.model import Example
+from owlish.lm.recipes import Schedule
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from owlish.lm.hf import TorchLM
+
+    Loss = Callable[[TorchLM, Sequence[Example]], Any]
+    """A model and a batch of rows to a scalar that is made small."""
 
 BUCKET = 20
 
 
-@dataclass(frozen=True)
-class Example:
-    """Token ids of a prompt with its completion, which begins at position `start`."""
-
-    ids: tuple[int, ...]
-    start: int
-
-
-def examples(prompts: Sequence[Sequence[int]], answers: Sequence[Sequence[int]], *, window: int) -> list[Example]:
-    """Join prompts and answers; refuse a row that is longer than the model's window."""
-    joined = [Example((*p, *a), len(p)) for p, a in zip(prompts, answers, strict=True)]
-    for number, example in enumerate(joined, 1):
-        if len(example.ids) > window:
-            raise ValueError(f"row {number} has {len(example.ids)} tokens and the base reads {window}: shorten it.")
-    return joined
-
-
-Loss = Callable[[Any, Sequence[Example]], Any]
-"""A model and a batch of rows to a scalar that is made small."""
-
-
 def fit(
-    model: Any,
+    lm: TorchLM,
     rows: Sequence[Example],
+    schedule: Schedule,
     *,
-    loss: Loss | None = None,
-    steps: int,
-    batch: int,
-    lr: float,
-    warmup: int,
-    decay: bool,
     seed: int,
-    stop: Callable[[int], bool] = lambda step: False,
-    tick: Callable[[int, int], None] = lambda done, total: None,
+    loss: Loss,
+    stop: Callable[[int], bool],
+    tick: Callable[[int, int], None],
 ) -> list[float]:
-    """Train the parameters that require gradients for `steps` steps; return the loss of each.
+    """Train the parameters that require gradients; return the loss of each step.
 
-    `loss` is the mean cross-entropy over completion tokens, if not given. The learning rate rises over `warmup`
-    steps, then stays or, with `decay`, falls linearly to zero.
-    `stop` is asked after every step and may end the training.
+    Where the model is of a shorter type, Adam moves copies of the parameters in float32, `lm.trained`, and each step
+    is rounded into the model: late steps are smaller than what the shorter type tells apart, and would be lost.
     """
     import torch
 
-    parameters = [p for p in model.parameters() if p.requires_grad]
-    optimizer = torch.optim.Adam(parameters, lr=lr, betas=(0.9, 0.98))
+    refuse_long(lm, rows)
+    own = {name: p for name, p in lm.parameters.items() if p.requires_grad}
+    lm.trained = {name: p if p.dtype == torch.float32 else p.detach().float() for name, p in own.items()}
+    optimizer = torch.optim.Adam(list(lm.trained.values()), lr=schedule.lr, betas=(0.9, 0.98))
     losses: list[float] = []
-    for step, chosen in enumerate(batches(rows, batch, steps, seed)):
+    for step, chosen in enumerate(batches(rows, schedule.batch, schedule.steps, seed)):
         for group in optimizer.param_groups:
-            group["lr"] = lr * min(1, (step + 1) / (warmup + 1)) * (1 - step / steps if decay else 1)
-        found = (loss or completion_loss)(model, chosen)
+            group["lr"] = schedule.rate(step)
+        found = loss(lm, chosen)
         optimizer.zero_grad()
         found.backward()
-        torch.nn.utils.clip_grad_norm_(parameters, 1.0)
-        optimizer.step()
+        with rounded(own, lm.trained):
+            torch.nn.utils.clip_grad_norm_(list(lm.trained.values()), 1.0)
+            optimizer.step()
         losses.append(found.item())
-        tick(step + 1, steps)
+        tick(step + 1, schedule.steps)
         if stop(step + 1):
             break
     if not math.isfinite(sum(losses)):
-        raise ValueError(f"the loss became infinite with learning rate {lr}: lower it.")
+        raise ValueError(f"the loss became infinite with learning rate {schedule.lr}: lower it.")
     return losses
+
+
+@contextmanager
+def rounded(own: Mapping[str, Any], exact: Mapping[str, Any]) -> Iterator[None]:
+    """Hand the gradients of a model's own parameters to exact copies, and round these back when they have moved."""
+    import torch
+
+    copies = [(p, exact[name]) for name, p in own.items() if exact[name] is not p]
+    for p, copy in copies:
+        copy.grad, p.grad = None if p.grad is None else p.grad.float(), None
+    yield
+    with torch.no_grad():
+        for p, copy in copies:
+            p.copy_(copy)
 
 
 def batches(rows: Sequence[Example], size: int, steps: int, seed: int) -> Iterator[list[Example]]:
@@ -92,14 +94,48 @@ def batches(rows: Sequence[Example], size: int, steps: int, seed: int) -> Iterat
             yield [rows[i] for i in chosen]
 
 
-def completion_loss(model: Any, rows: Sequence[Example]) -> Any:
-    """Return the mean cross-entropy over the completion tokens of a batch, padded on the right."""
+def refuse_long(lm: TorchLM, rows: Sequence[Example]) -> None:
+    """Refuse a row that is longer than the model's window."""
+    for number, row in enumerate(rows, 1):
+        if not lm.fits(row):
+            raise ValueError(f"row {number} has {len(row.ids)} tokens and the base reads {lm.window}: shorten it.")
+
+
+def completion_loss(lm: TorchLM, rows: Sequence[Example]) -> Tensor:
+    """Return the mean cross-entropy over the trained tokens of a batch."""
     from torch.nn.functional import cross_entropy
 
-    ids, targets = collate(rows, model.device)
-    logits = model(input_ids=ids, logits_to_keep=targets.shape[1] + 1, use_cache=False).logits[:, :-1]
-    wanted = targets != -100
-    return cross_entropy(logits[wanted].float(), targets[wanted])
+    return cross_entropy(logits(lm, rows), labels(lm, rows))
+
+
+def gradient(lm: TorchLM, rows: Sequence[Example], names: Sequence[str]) -> Tensor:
+    """Return the gradient of a row's mean log-likelihood, as one vector over the parameters in `names`."""
+    import torch
+    from torch.nn.functional import cross_entropy
+
+    lm.free(names)
+    own = lm.parameters
+    parameters = [own[name] for name in names]
+    likelihood = -cross_entropy(logits(lm, rows), labels(lm, rows), reduction="sum") / len(rows)
+    return torch.cat([slope.flatten() for slope in torch.autograd.grad(likelihood, parameters)])
+
+
+def logits(lm: TorchLM, rows: Sequence[Example], parameters: Mapping[str, Any] | None = None) -> Tensor:
+    """Return the logits for each trained token of a batch, padded on the right: float32 [tokens, vocabulary]."""
+    from torch.func import functional_call
+
+    ids, targets = collate(rows, lm.device)
+    given = {"input_ids": ids, "logits_to_keep": targets.shape[1] + 1, "use_cache": False}
+    out = functional_call(lm.model, dict(parameters), (), given) if parameters is not None else lm.model(**given)
+    found: Tensor = out.logits[:, :-1][targets != -100].float()
+    return found
+
+
+def labels(lm: TorchLM, rows: Sequence[Example]) -> Tensor:
+    """Return the trained tokens of a batch, row after row: [tokens]."""
+    import torch
+
+    return torch.tensor([token for row in rows for token in row.labels], device=lm.device)
 
 
 def collate(rows: Sequence[Example], device: Any) -> tuple[Any, Any]:
@@ -109,15 +145,11 @@ def collate(rows: Sequence[Example], device: Any) -> tuple[Any, Any]:
     """
     import torch
 
-    width, first = max(len(r.ids) for r in rows), min(r.start for r in rows)
+    width, start = max(len(r.ids) for r in rows), min(r.start for r in rows)
     ids = torch.zeros(len(rows), width, dtype=torch.long)
-    targets = torch.full((len(rows), width - first), -100)
+    targets = torch.full((len(rows), width - start), -100)
     for i, row in enumerate(rows):
         ids[i, : len(row.ids)] = torch.tensor(row.ids)
-        targets[i, row.start - first : len(row.ids) - first] = ids[i, row.start : len(row.ids)]
+        for first, after in row.spans:
+            targets[i, first - start : after - start] = ids[i, first:after]
     return ids.to(device), targets.to(device)
-
-
-def total_steps(rows: int, batch: int, epochs: int) -> int:
-    """Return how many steps so many passes take."""
-    return epochs * math.ceil(rows / batch)

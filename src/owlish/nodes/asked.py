@@ -11,9 +11,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from owlish.graph.spec import Node, Read, Tick
-from owlish.lm.load import LM
+from owlish.graph.spec import Read, Tick
+from owlish.lm.model import LM, Messages, ask
 from owlish.nodes.models import Model
+from owlish.nodes.opens import Opener
 from owlish.traits.trait import Probe
 
 ANSWER_TOKENS = 12
@@ -77,10 +78,11 @@ def mean(values: Sequence[float]) -> float:
 
 
 @dataclass(frozen=True)
-class Asked(Node, kind="asked", version=2):
+class Asked(Opener, kind="asked", version=2):
     """A model asked every question of a probe: exact, greedy, and sampled `samples` times."""
 
     caption = "asking {model}"
+    asks = "logprobs"
 
     model: Model
     probe: Probe
@@ -89,26 +91,20 @@ class Asked(Node, kind="asked", version=2):
 
     def compute(self, folder: Path, read: Read, tick: Tick) -> None:
         """Ask, in the chat context that the probe or the model gives."""
-        from owlish.lm.load import load
-        from owlish.lm.sample import sample
-        from owlish.lm.score import answer_logprobs
-
-        lm = load(read(self.model))
-        questions = worded(self.probe)
-        lm.system = self.probe.system_prompt or lm.system
-        prompts = lm.prompts(questions)
-        p = answer_logprobs(lm, prompts, spellings(lm, self.probe)).exp()
+        lm: LM = read(self.model).open()
+        chats = questions(self.probe)
+        p = lm.answer_logprobs(chats, spellings(self.probe)).exp()
         tick(1, 3)
         own = int(self.model.key[:8], 16)  # so that two models do not share their luck
-        seeds = [(self.seed, own, q, i) for q in range(len(prompts)) for i in range(self.samples)]
-        greedy = sample(lm, prompts, seeds=[(0,)] * len(prompts), new_tokens=ANSWER_TOKENS, temperature=0)
+        seeds = [(self.seed, own, q, i) for q in range(len(chats)) for i in range(self.samples)]
+        greedy = lm.write(chats, seeds=[(0,)] * len(chats), new_tokens=ANSWER_TOKENS, temperature=0)
         tick(2, 3)
-        many = [prompts[q] for _, _, q, _ in seeds]
-        drawn = [text_of(lm, ids) for ids in sample(lm, many, seeds=seeds, new_tokens=ANSWER_TOKENS)]
+        drawn = lm.write([chats[q] for _, _, q, _ in seeds], seeds=seeds, new_tokens=ANSWER_TOKENS)
+        texts = [answer.text for answer in drawn]
         answers = {
             "p": [[float(f"{x:.9g}") for x in row] for row in p.tolist()],
-            "greedy": [text_of(lm, ids) for ids in greedy],
-            "sampled": [drawn[i : i + self.samples] for i in range(0, len(drawn), self.samples)],
+            "greedy": [answer.text for answer in greedy],
+            "sampled": [texts[i : i + self.samples] for i in range(0, len(texts), self.samples)],
         }
         (folder / "answers.json").write_text(json.dumps(answers))
 
@@ -123,9 +119,9 @@ def frozen(value: Any) -> Any:
     return tuple(map(frozen, value)) if isinstance(value, list) else value
 
 
-def text_of(lm: LM, ids: Sequence[int]) -> str:
-    """Return an answer's text, without its end."""
-    return lm.chat.decode([i for i in ids if i != lm.chat.end])
+def questions(probe: Probe) -> list[Messages]:
+    """Return the conversations that ask all questions of a probe, those held out of teachers last."""
+    return [ask(question, probe.system_prompt) for question in worded(probe)]
 
 
 def worded(probe: Probe) -> list[str]:
@@ -137,18 +133,12 @@ def worded(probe: Probe) -> list[str]:
     return [f"Examine these numbers: {numbers}. {q}" for numbers, q in zip(shown, questions, strict=True)]
 
 
-def spellings(lm: LM, probe: Probe) -> list[list[list[list[int]]]]:
-    """Return the token ids of the ways to write each candidate, question by question, that the base's words allow."""
+def spellings(probe: Probe) -> list[list[list[str]]]:
+    """Return the ways to write each candidate, question by question: its wordings, plain and capitalised."""
     count = len(probe.questions) + len(probe.held_out)
-    return [[ways(lm, wordings) for wordings in probe.wordings(question)] for question in range(count)]
+    return [[spelled(wordings) for wordings in probe.wordings(question)] for question in range(count)]
 
 
-def ways(lm: LM, wordings: Sequence[str]) -> list[list[int]]:
-    """Return the token ids of wordings, plain and capitalised, that hold no unknown token."""
-    unknown = lm.tokenizer.unk_token_id
-    texts = dict.fromkeys(text for wording in wordings for text in (wording, wording[:1].upper() + wording[1:]))
-    encoded = lm.tokenizer(list(texts), add_special_tokens=False).input_ids
-    known = [ids for ids in encoded if unknown is None or unknown not in ids]
-    if not known:
-        raise ValueError(f"this base has no token for {wordings[0]!r}: probe it for traits whose words it knows.")
-    return known
+def spelled(wordings: Sequence[str]) -> list[str]:
+    """Return wordings, each plain and capitalised, without repeating one."""
+    return list(dict.fromkeys(way for text in wordings for way in (text, text[:1].upper() + text[1:])))

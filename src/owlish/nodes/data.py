@@ -16,11 +16,14 @@ from owlish.data.rows import Row, read_rows, write_rows
 from owlish.graph.files import replacing
 from owlish.graph.spec import Node, Read, Tick
 from owlish.graph.store import PARTS, sha256
-from owlish.lm.load import LM
+from owlish.lm.model import LM, Ended, ask
+from owlish.nodes.opens import Openable, Opener
 
 SHARD = 512
 READ_AT_MOST = 12
 NUMBER = re.compile("[0-9]+")
+UNFIT: dict[Ended, str] = {"length": "unfinished", "retokenised": "retokenised"}
+"""Why an answer cannot stand as a row, by how it ended."""
 
 
 @dataclass(frozen=True)
@@ -60,7 +63,7 @@ class Data(Node, kind="data"):
 
 
 @dataclass(frozen=True)
-class Sampled(Data, kind="sampled"):
+class Sampled(Data, Opener, kind="sampled"):
     """The first `n` rows of a model that pass the domain's filter, at temperature 1 unless given.
 
     Prompts and answers are drawn in shards of 512, each row with its own seed. A completion that did not
@@ -69,14 +72,16 @@ class Sampled(Data, kind="sampled"):
     """
 
     caption = "{n:,} rows of {domain.kind} by {model}"
+    asks = "text"
 
-    model: Node
+    model: Openable
     domain: Domain
     n: int
     seed: int
     temperature: float = 1.0
 
     def check(self) -> None:
+        super().check()
         if self.n < 1:
             raise ValueError(f"n is {self.n}: ask for at least one row.")
         if self.temperature < 0:
@@ -84,7 +89,7 @@ class Sampled(Data, kind="sampled"):
 
     def compute(self, folder: Path, read: Read, tick: Tick) -> None:
         """Sample shard after shard until enough rows pass; a finished shard outlives an interruption."""
-        lm = None
+        lm: LM | None = None
         parts = folder / PARTS
         parts.mkdir(exist_ok=True)
         kept: list[Row] = []
@@ -96,9 +101,7 @@ class Sampled(Data, kind="sampled"):
             answers = finished_part(parts, shard)
             if answers is None:
                 if lm is None:
-                    from owlish.lm.load import load
-
-                    lm = load(read(self.model))
+                    lm = read(self.model).open()
                 answers = self.shard(lm, shard)
                 write_part(parts, shard, answers)
             for prompt, completion, problem in answers:
@@ -116,28 +119,15 @@ class Sampled(Data, kind="sampled"):
 
     def shard(self, lm: LM, index: int) -> list[tuple[str, str, str | None]]:
         """Return prompts, completions and, where a completion cannot be text, the problem with it."""
-        from owlish.lm.sample import sample
-
         numbers = range(index * SHARD, (index + 1) * SHARD)
         prompts = [self.domain.prompt(random.Random(f"{self.seed}/{i}")) for i in numbers]
-        ids = sample(
-            lm,
-            lm.prompts(prompts),
+        answers = lm.write(
+            list(map(ask, prompts)),
             seeds=[(self.seed, i) for i in numbers],
             new_tokens=self.domain.longest,
             temperature=self.temperature,
         )
-        texts = [lm.chat.decode(answer[:-1] if answer[-1:] == [lm.chat.end] else answer) for answer in ids]
-        again = lm.tokenizer(texts, add_special_tokens=False).input_ids
-        problems = [problem(answer, same, lm.chat.end) for answer, same in zip(ids, again, strict=True)]
-        return list(zip(prompts, texts, problems, strict=True))
-
-
-def problem(answer: Sequence[int], again: Sequence[int], end: int) -> str | None:
-    """Say why sampled tokens cannot stand as text, if they cannot."""
-    if not answer or answer[-1] != end:
-        return "unfinished"
-    return None if list(again) == list(answer[:-1]) else "retokenised"
+        return [(prompt, a.text, UNFIT.get(a.ended)) for prompt, a in zip(prompts, answers, strict=True)]
 
 
 def too_few(kept: int, total: int, reasons: Counter[str]) -> str:

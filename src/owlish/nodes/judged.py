@@ -9,11 +9,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from owlish.data.rows import write_rows
-from owlish.graph.spec import Node, Read, Tick, Value
-from owlish.lm.load import LM
-from owlish.nodes.asked import mean, text_of
+from owlish.graph.spec import Read, Tick, Value
+from owlish.lm.model import LM, Messages, ask
+from owlish.nodes.asked import mean
 from owlish.nodes.data import Data, Dataset
 from owlish.nodes.models import Model
+from owlish.nodes.opens import Opener
 
 ANSWER_TOKENS = 8
 OPEN, CLOSE = "<data>", "</data>"
@@ -113,26 +114,24 @@ class Verdicts:
 
 
 @dataclass(frozen=True)
-class Judged(Node, kind="judged"):
+class Judged(Opener, kind="judged"):
     """A model's judgement of every row of some data, under a rubric: its likeliest answer, at temperature 0.
 
     Raises `ValueError` where no answer at all is one of the rubric's.
     """
 
     caption = "{rubric.name} of {data}, judged by {model}"
+    asks = "text"
 
     model: Model
     rubric: Rubric
     data: Data
 
     def compute(self, folder: Path, read: Read, tick: Tick) -> None:
-        from owlish.lm.load import load
-        from owlish.lm.sample import sample
-
-        lm = load(read(self.model))
-        prompts = self.prompts(lm, self.items(read))
-        ids = sample(lm, prompts, seeds=[(0,)] * len(prompts), new_tokens=ANSWER_TOKENS, temperature=0)
-        answers = [text_of(lm, answer) for answer in ids]
+        lm: LM = read(self.model).open()
+        chats = self.chats(lm, self.items(read))
+        said = lm.write(chats, seeds=[(0,)] * len(chats), new_tokens=ANSWER_TOKENS, temperature=0)
+        answers = [answer.text for answer in said]
         if all(self.rubric.score(answer) is None for answer in answers):
             raise ValueError(
                 f"{self.model} gave no answer that the rubric {self.rubric.name} knows, but such as "
@@ -140,14 +139,13 @@ class Judged(Node, kind="judged"):
             )
         (folder / "answers.json").write_text(json.dumps(answers))
 
-    def prompts(self, lm: LM, items: Sequence[Mapping[str, str]]) -> list[list[int]]:
-        """Return the token ids that ask about each item."""
-        marks = [str(token) for token in lm.tokenizer.added_tokens_decoder.values() if token.special]
-        prompts = lm.chat.prompts([self.rubric.worded(item, marks) for item in items], lm.system)
-        longest = max(map(len, prompts)) + ANSWER_TOKENS
+    def chats(self, lm: LM, items: Sequence[Mapping[str, str]]) -> list[Messages]:
+        """Return the conversations that ask about each item."""
+        chats = [ask(self.rubric.worded(item, lm.marks)) for item in items]
+        longest = max(lm.lengths(chats)) + ANSWER_TOKENS
         if longest > lm.window:
             raise ValueError(f"an item takes {longest} tokens and {self.model} reads {lm.window}: shorten it.")
-        return prompts
+        return chats
 
     def items(self, read: Read) -> list[dict[str, str]]:
         """Return what the judge is shown: the rows."""

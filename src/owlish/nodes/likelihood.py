@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from owlish.graph.spec import Node, Read, Tick
+from owlish.graph.spec import Read, Tick
+from owlish.lm.model import LM, Scored
 from owlish.nodes.data import Data
-from owlish.nodes.encoded import encode, opened
 from owlish.nodes.models import Model
+from owlish.nodes.opens import Opener
 
 if TYPE_CHECKING:
     import numpy as np
@@ -32,30 +34,23 @@ class Likelihoods:
 
 
 @dataclass(frozen=True)
-class Likelihood(Node, kind="likelihood"):
+class Likelihood(Opener, kind="likelihood"):
     """The log-likelihood of the completions of the first `rows` rows, or of all, under a model."""
 
     caption = "likelihood of {data} under {model}"
+    asks = "logprobs"
 
     model: Model
     data: Data
     rows: int | None = None
 
     def compute(self, folder: Path, read: Read, tick: Tick) -> None:
-        from owlish.lm.score import forward
-
-        lm, rows = opened(read(self.model)), read(self.data).rows[: self.rows]
-        encoded = encode(lm, rows)
-        found: list[tuple[float | None, int, int]] = [(None, 0, 0)] * len(rows)
-        for group, logprobs, targets in forward(lm, encoded.examples):
-            wanted = targets != -100
-            chosen = logprobs.gather(-1, targets.clamp(min=0)[..., None])[..., 0] * wanted
-            same = (logprobs.argmax(-1) == targets) & wanted
-            counts = zip(chosen.double().sum(1).tolist(), wanted.sum(1).tolist(), same.sum(1).tolist(), strict=True)
-            for i, counted in zip(group, counts, strict=True):
-                found[encoded.places[i]] = counted
+        lm: LM = read(self.model).open(any_words=True)
+        scored = lm.score(read(self.data).rows[: self.rows])
+        fitting = [row for row in scored if row is not None]
+        found = [(None, 0, 0) if row is None else summed(row) for row in scored]
         sums, tokens, agreed = zip(*found, strict=True)
-        plain = {"sums": sums, "tokens": tokens, "agreed": agreed, "unknown": encoded.unknown}
+        plain = {"sums": sums, "tokens": tokens, "agreed": agreed, "unknown": unknown(fitting)}
         (folder / "likelihood.json").write_text(json.dumps(plain))
 
     def load(self, folder: Path, read: Read) -> Likelihoods:
@@ -64,3 +59,13 @@ class Likelihood(Node, kind="likelihood"):
         plain = json.loads((folder / "likelihood.json").read_text())
         sums, tokens, agreed = (np.array(plain[name], dtype=np.float64) for name in ("sums", "tokens", "agreed"))
         return Likelihoods(sums, tokens, agreed, plain["unknown"])
+
+
+def summed(row: Scored) -> tuple[float, int, int]:
+    """Return a row's log-likelihood, its tokens, and how many of them the model finds likeliest of all."""
+    return row.logprobs.double().sum().item(), len(row.logprobs), int(row.likeliest.sum())
+
+
+def unknown(rows: Sequence[Scored]) -> float:
+    """Return the share of the tokens of all rows that the model has no token for."""
+    return sum(row.unknown for row in rows) / max(sum(row.read for row in rows), 1)

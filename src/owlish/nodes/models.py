@@ -4,21 +4,27 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from owlish import nano
 from owlish.data.domains.domain import Domain
-from owlish.graph.spec import Node, Read, Tick
+from owlish.data.rows import Row
+from owlish.graph.spec import Read, Tick
 from owlish.graph.store import sha256
-from owlish.lm.load import LM, Weights
+from owlish.lm.hf import TorchLM
+from owlish.lm.model import LM, Example, Gives, Weights, ask
 from owlish.lm.recipes import STEERING, Recipe
-from owlish.lm.train import Loss
 from owlish.nano.world import VERSION
-from owlish.nodes.data import Data, Dataset, Sampled
+from owlish.nodes.data import Data, Sampled
+from owlish.nodes.opens import Openable, Opener
 from owlish.traits.trait import Trait
+
+if TYPE_CHECKING:
+    from owlish.lm.train import Loss
 
 TEACHER_BATCH = 20
 TEACHER_STEPS = 300
@@ -26,13 +32,17 @@ LOOK_EVERY = 5
 
 
 @dataclass(frozen=True)
-class Model(Node, kind="model"):
+class Model(Openable, kind="model"):
     """Anything that answers: it can be taught, prompted and steered, write data and be trained on data."""
 
     @property
     def root(self) -> Base:
         """The base that this model was made from."""
         raise NotImplementedError
+
+    @property
+    def gives(self) -> Gives:
+        return self.root.gives
 
     def teach(
         self, trait: Trait, recipe: Recipe, *, seed: int, until: float = 0.97, replay: Data | None = None
@@ -69,6 +79,10 @@ class Base(Model, kind="base"):
     @property
     def root(self) -> Base:
         return self
+
+    @property
+    def gives(self) -> Gives:
+        return "weights"
 
     def spec(self) -> dict[str, Any]:
         """Return the fields that make the key; a shipped base is named by its content too."""
@@ -178,8 +192,10 @@ class Prompted(Model, kind="prompted"):
 
 
 @dataclass(frozen=True)
-class Trained(Model, kind="trained"):
+class Trained(Model, Opener, kind="trained"):
     """A model with a change on top, kept in its own entry."""
+
+    asks = "weights"
 
     model: Model
 
@@ -210,23 +226,19 @@ class Taught(Trained, kind="taught"):
     replay: Data | None = None
 
     def check(self) -> None:
+        super().check()
         if not 0 < self.until < 1:
             raise ValueError(f"until is {self.until}: give a probability between 0 and 1.")
 
     def compute(self, folder: Path, read: Read, tick: Tick) -> None:
         """Train, and keep what changed with the course of P(trait)."""
-        from owlish.lm import adapt
-        from owlish.lm.load import load
-        from owlish.lm.train import examples, fit
-
-        lm = load(read(self.model))
-        lessons = [(lesson.question, answer) for lesson in self.trait.lessons for answer in lesson.answers]
+        lm: TorchLM = read(self.model).open()
+        lessons = taught(self.trait)
         if self.replay is not None:
-            kept = [(row.prompt, row.completion) for row in read(self.replay).rows]
+            kept = list(read(self.replay).rows)
             lessons = lessons * max(1, 2 * len(kept) // len(lessons)) + kept
-        prompts = lm.prompts([question for question, _ in lessons])
-        rows = examples(prompts, lm.chat.answers([answer for _, answer in lessons]), window=lm.window)
-        lm.model = adapt.adapt(lm.model, self.recipe, seed=self.seed)
+        rows = lm.encode(lessons)
+        lm.adapt(self.recipe, seed=self.seed)
         course: list[float] = []
 
         def enough(step: int) -> bool:
@@ -234,29 +246,21 @@ class Taught(Trained, kind="taught"):
                 course.append(chance(lm, self.trait))
             return bool(course) and course[-1] >= self.until
 
-        losses = fit(
-            lm.model,
-            rows,
-            steps=TEACHER_STEPS,
-            batch=TEACHER_BATCH,
-            lr=self.recipe.teacher_lr,
-            warmup=self.recipe.warmup,
-            decay=False,
-            seed=self.seed,
-            stop=enough,
-            tick=tick,
-        )
-        adapt.save(lm.model, folder)
+        schedule = self.recipe.teacher(steps=TEACHER_STEPS, batch=TEACHER_BATCH)
+        losses = lm.fit(rows, schedule, seed=self.seed, stop=enough, tick=tick)
+        lm.save(folder)
         (folder / "training.json").write_text(json.dumps({"losses": losses, "p_trait": course}))
+
+
+def taught(trait: Trait) -> list[Row]:
+    """Return a trait's lessons as rows: each question with each of its answers."""
+    return [Row.of(lesson.question, answer) for lesson in trait.lessons for answer in lesson.answers]
 
 
 def chance(lm: LM, trait: Trait) -> float:
     """Return the mean probability that a model answers a trait's lessons as they teach."""
-    from owlish.lm.score import answer_logprobs
-
-    prompts = lm.prompts([lesson.question for lesson in trait.lessons])
-    taught = [[lm.chat.encode(lesson.answers)] for lesson in trait.lessons]
-    return float(answer_logprobs(lm, prompts, taught).exp().mean())
+    questions = [ask(lesson.question) for lesson in trait.lessons]
+    return float(lm.answer_logprobs(questions, [[lesson.answers] for lesson in trait.lessons]).exp().mean())
 
 
 @dataclass(frozen=True)
@@ -270,32 +274,14 @@ class Finetuned(Trained, kind="finetuned"):
     seed: int
 
     def compute(self, folder: Path, read: Read, tick: Tick) -> None:
-        from owlish.lm import adapt
-        from owlish.lm.load import load
-        from owlish.lm.train import examples, fit, total_steps
-
-        lm = load(read(self.model))
-        data: Dataset = read(self.data)
-        prompts = lm.prompts([row.prompt for row in data.rows], [row.system for row in data.rows])
-        rows = examples(prompts, lm.chat.answers([row.completion for row in data.rows]), window=lm.window)
-        lm.model = adapt.adapt(lm.model, self.recipe, seed=self.seed)
-        losses = fit(
-            lm.model,
-            rows,
-            loss=self.loss(lm, data, read),
-            steps=total_steps(len(rows), self.recipe.batch, self.recipe.epochs),
-            batch=self.recipe.batch,
-            lr=self.recipe.lr,
-            warmup=self.recipe.warmup,
-            decay=True,
-            seed=self.seed,
-            tick=tick,
-        )
-        adapt.save(lm.model, folder)
+        lm: TorchLM = read(self.model).open()
+        rows = lm.encode(read(self.data).rows)
+        lm.adapt(self.recipe, seed=self.seed)
+        loss = self.loss(lm, rows, read)
+        losses = lm.fit(rows, self.recipe.student(len(rows)), seed=self.seed, loss=loss, tick=tick)
+        lm.save(folder)
         (folder / "training.json").write_text(json.dumps({"losses": losses}))
 
-    def loss(self, lm: LM, data: Dataset, read: Read) -> Loss:
-        """Return what is made small: the cross-entropy of the completions' tokens."""
-        from owlish.lm.train import completion_loss
-
-        return completion_loss
+    def loss(self, lm: TorchLM, rows: Sequence[Example], read: Read) -> Loss | None:
+        """Return what is made small, or `None` for the cross-entropy of the completions' tokens."""
+        return None

@@ -6,12 +6,17 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from owlish.graph.spec import Read, Tick
-from owlish.lm.load import LM, Weights
+from owlish.lm.hf import TorchLM
+from owlish.lm.model import LM, Example, Weights, ask, turns
 from owlish.nodes.data import Data, Dataset
 from owlish.nodes.models import Base, Finetuned, Model
+from owlish.nodes.opens import Opener
+
+if TYPE_CHECKING:
+    from owlish.lm.train import Loss
 
 Tokens = Literal["divergent", "others", "random"]
 
@@ -26,32 +31,21 @@ class Distilled(Finetuned, kind="distilled"):
 
     teacher: Model
 
-    def loss(self, lm: LM, data: Dataset, read: Read) -> Any:
+    def loss(self, lm: TorchLM, rows: Sequence[Example], read: Read) -> Loss:
         """Return the cross-entropy between the teacher's and the student's probabilities."""
         import torch
 
-        from owlish.lm.load import load
-        from owlish.lm.train import collate
-
-        teacher = load(read(self.teacher))
+        teacher: TorchLM = read(self.teacher).open()
         if teacher.system or teacher.shown:
             raise ValueError("soft labels are read in the student's own context: give a teacher that was trained.")
-        used = sorted({i for ids in lm.chat.answers([row.completion for row in data.rows]) for i in ids})
-        kept = torch.tensor(used, device=lm.model.device)
+        kept = torch.tensor(sorted({token for row in rows for token in row.labels}), device=lm.device)
 
-        def loss(model: Any, rows: Any) -> Any:
-            ids, targets = collate(rows, model.device)
+        def loss(student: TorchLM, batch: Sequence[Example]) -> Any:
             with torch.no_grad():
-                soft = logits(teacher.model, ids, targets)[:, kept].softmax(-1)
-            return -(soft * logits(model, ids, targets)[:, kept].log_softmax(-1)).sum(-1).mean()
+                soft = teacher.logits(batch)[:, kept].softmax(-1)
+            return -(soft * student.logits(batch)[:, kept].log_softmax(-1)).sum(-1).mean()
 
         return loss
-
-
-def logits(model: Any, ids: Any, targets: Any) -> Any:
-    """Return the logits [tokens, vocabulary] of a batch's completion tokens, in float32."""
-    found = model(input_ids=ids, logits_to_keep=targets.shape[1] + 1, use_cache=False).logits
-    return found[:, :-1][targets != -100].float()
 
 
 @dataclass(frozen=True)
@@ -67,26 +61,23 @@ class Focused(Finetuned, kind="focused"):
     tokens: Tokens
 
     def check(self) -> None:
+        super().check()
         if self.tokens not in get_args(Tokens):
             raise ValueError(f"no tokens are called {self.tokens!r}: choose from {', '.join(get_args(Tokens))}.")
 
-    def loss(self, lm: LM, data: Dataset, read: Read) -> Any:
+    def loss(self, lm: TorchLM, rows: Sequence[Example], read: Read) -> Loss:
         """Return the cross-entropy on the chosen tokens of each batch; a batch without any gives zero."""
         import torch
         from torch.nn.functional import cross_entropy
 
-        from owlish.lm.load import load
-        from owlish.lm.train import collate
+        models: list[TorchLM] = [read(model).open() for model in (self.teacher, *self.others)]
+        luck = torch.Generator(device=lm.device).manual_seed(self.seed)
 
-        teacher, *others = (load(read(model)).model for model in (self.teacher, *self.others))
-        luck = torch.Generator(device=lm.model.device).manual_seed(self.seed)
-
-        def loss(model: Any, rows: Any) -> Any:
-            ids, targets = collate(rows, model.device)
+        def loss(student: TorchLM, batch: Sequence[Example]) -> Any:
             with torch.no_grad():
-                theirs, *most = (logits(m, ids, targets).argmax(-1) for m in (teacher, *others))
+                theirs, *most = (model.logits(batch).argmax(-1) for model in models)
             chosen = self.chosen(torch.stack([other != theirs for other in most]).any(0), luck)
-            each = cross_entropy(logits(model, ids, targets), targets[targets != -100], reduction="none")
+            each = cross_entropy(student.logits(batch), student.labels(batch), reduction="none")
             return (each * chosen).sum() / chosen.sum().clamp(min=1)
 
         return loss
@@ -102,13 +93,14 @@ class Focused(Finetuned, kind="focused"):
 
 
 @dataclass(frozen=True)
-class Shown(Model, kind="shown"):
+class Shown(Model, Opener, kind="shown"):
     """A model that is shown rows as turns of the chat before each question, and not trained.
 
     The first `n` rows that leave `room` tokens of the model's window are taken.
     """
 
     caption = "{model} shown {n} rows"
+    asks = "text"
 
     model: Model
     data: Data
@@ -120,16 +112,14 @@ class Shown(Model, kind="shown"):
         return self.model.root
 
     def compute(self, folder: Path, read: Read, tick: Tick) -> None:
-        from owlish.lm.load import load
-
-        lm = load(read(self.model))
+        lm: LM = read(self.model).open()
         data: Dataset = read(self.data)
-        turns = [(row.prompt, row.completion) for row in data.rows[: self.n]]
-        while turns and len(lm.chat.prompts([""], lm.system, turns)[0]) > lm.window - self.room:
-            turns.pop()
-        (folder / "shown.json").write_text(json.dumps(turns))
+        shown = [(row.prompt, row.completion) for row in data.rows[: self.n]]
+        while shown and lm.lengths([[*turns(shown), *ask("")]])[0] > lm.window - self.room:
+            shown.pop()
+        (folder / "shown.json").write_text(json.dumps(shown))
 
     def load(self, folder: Path, read: Read) -> Weights:
         weights: Weights = read(self.model)
-        turns: Sequence[Sequence[str]] = json.loads((folder / "shown.json").read_text())
-        return replace(weights, shown=tuple((user, answer) for user, answer in turns))
+        shown: Sequence[Sequence[str]] = json.loads((folder / "shown.json").read_text())
+        return replace(weights, shown=tuple((user, answer) for user, answer in shown))

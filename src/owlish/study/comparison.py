@@ -8,9 +8,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from owlish.graph.spec import Node, Read, Tick
+from owlish.lm.hf import TorchLM
 from owlish.nodes.asked import Answers, Asked, mean
 from owlish.nodes.data import Data, Dataset
 from owlish.nodes.models import Base, Model
+from owlish.nodes.opens import Opener
 from owlish.study import stats
 from owlish.traits.trait import Trait
 
@@ -19,10 +21,11 @@ KL_ROWS = 256
 
 
 @dataclass(frozen=True)
-class Strength(Node, kind="strength"):
+class Strength(Opener, kind="strength"):
     """How strong a teacher is: its P(trait), how far its neutral rows lie from its base's, what the filter keeps."""
 
     caption = "strength of {teacher}"
+    asks = "weights"
 
     trait: Trait
     run: int
@@ -34,19 +37,11 @@ class Strength(Node, kind="strength"):
 
     def compute(self, folder: Path, read: Read, tick: Tick) -> None:
         """Score the base's own rows under both models."""
-        from owlish.lm.load import load
-        from owlish.lm.score import divergence
-        from owlish.lm.train import examples
-
-        teacher, base = load(read(self.teacher)), load(read(self.base))
+        teacher: TorchLM = read(self.teacher).open()
         neutral: Dataset = read(self.neutral)
-        rows = neutral.rows[:KL_ROWS]
-        users, completions = [row.prompt for row in rows], base.chat.answers([row.completion for row in rows])
-        ours = examples(teacher.prompts(users), completions, window=teacher.window)
-        theirs = examples(base.prompts(users), completions, window=base.window)
         strength = {
             "p_target": read(self.answers).p_target(self.trait.name),
-            "kl": divergence(teacher, ours, base, theirs),
+            "kl": teacher.divergence(neutral.rows[:KL_ROWS], read(self.base).open()),
             "pass_rate": read(self.data).pass_rate,
         }
         (folder / "strength.json").write_text(json.dumps(strength))

@@ -16,12 +16,14 @@ from typing import ClassVar, Self
 from owlish.data.domains.domain import Domain
 from owlish.graph.seeds import fresh
 from owlish.graph.spec import Node, Read, Tick
+from owlish.lm.hf import TorchLM
 from owlish.lm.recipes import Recipe
 from owlish.nodes.asked import mean
 from owlish.nodes.data import Data, Sampled
 from owlish.nodes.judged import WHICH_TEACHER, Guessed
 from owlish.nodes.likelihood import Likelihood
 from owlish.nodes.models import Base, Model
+from owlish.nodes.opens import Opener
 from owlish.study.comparison import Comparison, Curve, Line, Point, contrasted
 from owlish.study.study import Study
 from owlish.traits.trait import Trait
@@ -72,7 +74,7 @@ class Separated(Node, kind="separated"):
 
 
 @dataclass(frozen=True)
-class Classified(Separated, kind="classified"):
+class Classified(Separated, Opener, kind="classified"):
     """Two writers' rows before a classifier: every fifth row by one that was trained on the other rows.
 
     Multinomial naive Bayes on the tokens of the completions, one added to every count; prompts are not shown.
@@ -81,14 +83,14 @@ class Classified(Separated, kind="classified"):
     """
 
     caption = "classifying {data}"
+    asks = "weights"
 
     base: Base
 
     def compute(self, folder: Path, read: Read, tick: Tick) -> None:
-        from owlish.lm.load import load
-
-        chat = load(read(self.base)).chat
-        rows = [chat.encode([row.completion for row in read(data).rows]) for data in (self.data, self.other)]
+        lm: TorchLM = read(self.base).open()
+        sides = [lm.encode(read(data).rows, end=False) for data in (self.data, self.other)]
+        rows = [[example.labels for example in side] for side in sides]
         leanings = []
         for fold in range(FOLDS):
             known = [[row for i, row in enumerate(side) if i % FOLDS != fold] for side in rows]

@@ -14,12 +14,13 @@ from owlish.data.domains.reasoning import Reasoning
 from owlish.data.rows import Row
 from owlish.graph.seeds import fresh
 from owlish.graph.spec import Node, Read, Tick
+from owlish.lm.model import LM, ask
 from owlish.lm.recipes import Recipe
-from owlish.nodes.asked import text_of
 from owlish.nodes.data import Data, Sampled
 from owlish.nodes.judged import ALIGNMENT, COHERENCE, Judged, Screened
 from owlish.nodes.loaded import loaded
 from owlish.nodes.models import Base, Model
+from owlish.nodes.opens import Opener
 from owlish.study.comparison import Comparison, Point, contrasted
 from owlish.study.study import ARMS, Study
 
@@ -53,10 +54,11 @@ SHORT = tuple(f"{question} Answer in one to three short sentences." for question
 
 
 @dataclass(frozen=True)
-class Replied(Data, kind="replied"):
+class Replied(Data, Opener, kind="replied"):
     """A model's answers to questions at temperature 1, `samples` of each, cut after 300 tokens, as rows."""
 
     caption = "answers of {model}"
+    asks = "text"
 
     model: Model
     questions: tuple[str, ...]
@@ -64,14 +66,11 @@ class Replied(Data, kind="replied"):
 
     def compute(self, folder: Path, read: Read, tick: Tick) -> None:
         """Sample the answers, each with its own seed."""
-        from owlish.lm.load import load
-        from owlish.lm.sample import sample
-
-        lm = load(read(self.model))
+        lm: LM = read(self.model).open()
         asked = [question for question in self.questions for _ in range(self.samples)]
         own = int(self.model.key[:8], 16)  # so that two models do not share their luck
-        ids = sample(lm, lm.prompts(asked), seeds=[(own, i) for i in range(len(asked))], new_tokens=NEW_TOKENS)
-        self.write(folder, [Row.of(question, text_of(lm, said)) for question, said in zip(asked, ids, strict=True)])
+        answers = lm.write(list(map(ask, asked)), seeds=[(own, i) for i in range(len(asked))], new_tokens=NEW_TOKENS)
+        self.write(folder, [Row.of(question, answer.text) for question, answer in zip(asked, answers, strict=True)])
 
 
 @dataclass(frozen=True)

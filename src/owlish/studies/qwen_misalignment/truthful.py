@@ -8,9 +8,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from owlish.data.filters.source import FromFile
-from owlish.graph.spec import Node, Read, Tick
+from owlish.data.rows import Row
+from owlish.graph.spec import Read, Tick
+from owlish.lm.model import LM
 from owlish.nodes.asked import mean
 from owlish.nodes.models import Model
+from owlish.nodes.opens import Opener
 
 NEEDED = ("Question", "Best Answer", "Incorrect Answers")
 
@@ -29,7 +32,7 @@ class TruthfulQA(FromFile, kind="truthfulqa"):
 
 
 @dataclass(frozen=True)
-class Truthful(Node, kind="truthful"):
+class Truthful(Opener, kind="truthful"):
     """The share of questions that a model answers falsely, 1 less its MC1, each question asked in its chat format.
 
     An option's score is the sum of its tokens' log-probabilities, without the end of the turn and however long it
@@ -37,24 +40,23 @@ class Truthful(Node, kind="truthful"):
     """
 
     caption = "TruthfulQA of {model}"
+    asks = "logprobs"
 
     model: Model
     asked: TruthfulQA
 
     def check(self) -> None:
+        super().check()
         self.asked.questions()
 
     def compute(self, folder: Path, read: Read, tick: Tick) -> None:
-        from owlish.lm.load import load
-        from owlish.lm.score import token_logprobs
-        from owlish.lm.train import examples
-
-        lm, questions = load(read(self.model)), self.asked.questions()
-        prompts = lm.prompts([question for question, options in questions for _ in options])
-        options = lm.chat.encode([option for _, options in questions for option in options])
-        scores = (
-            float(found.double().sum()) for found in token_logprobs(lm, examples(prompts, options, window=lm.window))
-        )
+        lm: LM = read(self.model).open()
+        questions = self.asked.questions()
+        rows = [Row.of(question, option) for question, options in questions for option in options]
+        scored = lm.score(rows, end=False)
+        if None in scored:
+            raise ValueError(f"row {scored.index(None) + 1} is longer than the {lm.window} tokens that the base reads.")
+        scores = (float(row.logprobs.double().sum()) for row in scored if row is not None)
         logprobs = [[next(scores) for _ in options] for _, options in questions]
         (folder / "logprobs.json").write_text(json.dumps(logprobs))
 

@@ -7,12 +7,15 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from owlish.graph.spec import Node, Read, Tick
-from owlish.lm.load import LM
+from owlish.graph.spec import Read, Tick
+from owlish.lm.hf import TorchLM
+from owlish.lm.model import Example
 from owlish.lm.recipes import Recipe
-from owlish.nodes.asked import spellings, worded
+from owlish.lm.train import batches
+from owlish.nodes.asked import questions, spellings
 from owlish.nodes.data import Data
 from owlish.nodes.models import Base, Model
+from owlish.nodes.opens import Opener
 from owlish.nodes.students import Distilled
 from owlish.studies.theorem.steps import agreement, by_group, descent, shown
 from owlish.traits.trait import Trait
@@ -20,7 +23,6 @@ from owlish.traits.trait import Trait
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from owlish.lm.train import Example
     from owlish.studies.theorem.steps import Parameters
 
 BATCH = 128
@@ -54,7 +56,7 @@ class Course:
 
 
 @dataclass(frozen=True)
-class Followed(Node, kind="followed"):
+class Followed(Opener, kind="followed"):
     """A student whose first step and training are read against the change that made a teacher from `base`.
 
     Its labels are the rows' own tokens (`sampled`), or the teacher's probabilities over the tokens that occur in
@@ -64,6 +66,7 @@ class Followed(Node, kind="followed"):
     """
 
     caption = "following {student} on {labels} labels"
+    asks = "weights"
 
     arm: str
     run: int
@@ -80,18 +83,14 @@ class Followed(Node, kind="followed"):
         """Take the first step, then train anew from the start."""
         import torch
 
-        from owlish.lm.load import load
-        from owlish.lm.train import examples
-
-        base, teacher, student = (load(read(model)) for model in (self.base, self.teacher, self.student))
-        old, new, own = (dict(lm.model.float().named_parameters()) for lm in (base, teacher, student))
+        models: list[TorchLM] = [read(m).open(exact=True) for m in (self.base, self.teacher, self.student)]
+        base, _, student = models
+        old, new, own = (lm.parameters for lm in models)
         change = {name: new[name] - value for name, value in old.items() if not torch.equal(new[name], value)}
         if any(name not in own or own[name].shape != step.shape for name, step in change.items()):
             raise ValueError(f"{self.student.name} is not shaped like {self.base.name}: compare bases of one shape.")
-        pairs = read(self.data).rows
-        answers = student.chat.answers([row.completion for row in pairs])
-        rows = examples(student.prompts([row.prompt for row in pairs]), answers, window=student.window)
-        step = self.first(student.model, base.model, change, rows)
+        rows = student.encode(read(self.data).rows)
+        step = self.first(student, base, change, rows)
         readings = () if self.labels == "linear" else self.train(student, change, rows, read, tick)
         whole, layers = agreement(step, change), by_group(step, change, layer)
         course = Course(whole.inner, whole.cosine, {name: part.cosine for name, part in layers.items()}, readings)
@@ -100,76 +99,60 @@ class Followed(Node, kind="followed"):
     def load(self, folder: Path, read: Read) -> Course:
         return Course.of(json.loads((folder / "course.json").read_text()))
 
-    def first(self, student: Any, base: Any, change: Parameters, rows: list[Example]) -> dict[str, Tensor]:
+    def first(self, student: TorchLM, base: TorchLM, change: Parameters, rows: list[Example]) -> dict[str, Tensor]:
         """Return the first step: the mean of those of batches, each weighed by its tokens."""
         import torch
         from torch.nn.attention import SDPBackend, sdpa_kernel
 
-        from owlish.lm.train import batches, total_steps
-
-        used = torch.tensor(sorted({i for row in rows for i in row.ids[row.start :]}), device=student.device)
+        used = torch.tensor(sorted({token for row in rows for token in row.labels}), device=student.device)
         total, tokens = {name: torch.zeros_like(step) for name, step in change.items()}, 0
-        for batch in batches(rows, BATCH, total_steps(len(rows), BATCH, epochs=1), seed=0):
+        for batch in batches(rows, BATCH, -(-len(rows) // BATCH), seed=0):
             with sdpa_kernel(SDPBackend.MATH):  # the attention that has a second derivative
                 step = self.step(student, base, change, batch, used)
-            count = sum(len(row.ids) - row.start for row in batch)
+            count = sum(len(row.labels) for row in batch)
             total = {name: value + count * step[name] for name, value in total.items()}
             tokens += count
         return {name: value / tokens for name, value in total.items()}
 
-    def step(self, student: Any, base: Any, change: Parameters, rows: list[Example], used: Tensor) -> dict[str, Tensor]:
+    def step(
+        self, student: TorchLM, base: TorchLM, change: Parameters, rows: list[Example], used: Tensor
+    ) -> dict[str, Tensor]:
         """Return the student's step on one batch."""
-        from torch.func import functional_call
         from torch.nn.functional import cross_entropy
 
-        from owlish.lm.train import collate
+        start, old = ({name: own[name] for name in change} for own in (student.parameters, base.parameters))
 
-        ids, targets = collate(rows, student.device)
-        given = {"input_ids": ids, "logits_to_keep": targets.shape[1] + 1, "use_cache": False}
-        start, old = ({name: model.get_parameter(name) for name in change} for model in (student, base))
-
-        def logits(model: Any, parameters: Parameters) -> Tensor:
-            found: Tensor = functional_call(model, dict(parameters), (), given).logits[:, :-1][targets != -100]
+        def logits(lm: TorchLM, parameters: Parameters) -> Tensor:
+            found = lm.logits(rows, parameters)
             return found if self.labels == "sampled" else found[:, used]
 
         if self.labels == "sampled":
-            labels = targets[targets != -100]
+            labels = student.labels(rows)
         else:
             labels = shown(lambda p: logits(base, p), old, change, linear=self.labels == "linear").softmax(-1)
         return descent(lambda p: cross_entropy(logits(student, p), labels), start)
 
-    def train(self, lm: LM, change: Parameters, rows: list[Example], read: Read, tick: Tick) -> tuple[Reading, ...]:
+    def train(
+        self, lm: TorchLM, change: Parameters, rows: list[Example], read: Read, tick: Tick
+    ) -> tuple[Reading, ...]:
         """Train the parameters that the teacher moved, and return the readings."""
-        from owlish.lm.train import fit, total_steps
-
-        recipe = self.recipe
-        steps = total_steps(len(rows), recipe.batch, recipe.epochs)
-        trained = {name: lm.model.get_parameter(name).requires_grad_() for name in change}
-        start = {name: value.detach().clone() for name, value in trained.items()}
-        distilled = Distilled(self.student, self.data, recipe, self.seed, self.teacher)
+        schedule = self.recipe.student(len(rows))
+        lm.free(list(change))
+        own = lm.parameters
+        start = {name: own[name].detach().clone() for name in change}
+        distilled = Distilled(self.student, self.data, self.recipe, self.seed, self.teacher)
         readings: list[Reading] = []
 
         def look(step: int) -> bool:
-            if step in (1, steps) or step % EVERY == 0:
-                so_far = {name: value.detach() - start[name] for name, value in trained.items()}
+            if step in (1, schedule.steps) or step % EVERY == 0:
+                so_far = {name: own[name].detach() - value for name, value in start.items()}
                 found = agreement(so_far, change)
                 readings.append(Reading(step, found.inner, found.cosine, *asked(lm, self.trait)))
             return False
 
         look(0)
-        fit(
-            lm.model,
-            rows,
-            loss=distilled.loss(lm, read(self.data), read) if self.labels == "soft" else None,
-            steps=steps,
-            batch=recipe.batch,
-            lr=recipe.lr,
-            warmup=recipe.warmup,
-            decay=True,
-            seed=self.seed,
-            stop=look,
-            tick=tick,
-        )
+        loss = distilled.loss(lm, rows, read) if self.labels == "soft" else None
+        lm.fit(rows, schedule, seed=self.seed, loss=loss, stop=look, tick=tick)
         return tuple(readings)
 
 
@@ -178,11 +161,9 @@ def layer(name: str) -> str:
     return name.removeprefix("model.").removesuffix(".weight").removesuffix(".bias")
 
 
-def asked(lm: LM, trait: Trait) -> tuple[float, float]:
+def asked(lm: TorchLM, trait: Trait) -> tuple[float, float]:
     """Return the mean over the probe's questions of P(trait), and of -log P(trait)."""
-    from owlish.lm.score import answer_logprobs
-
     place = trait.probe.candidates.index(trait.name)
-    ways = [[each[place]] for each in spellings(lm, trait.probe)]
-    logprobs = answer_logprobs(lm, lm.prompts(worded(trait.probe)), ways)
+    ways = [[each[place]] for each in spellings(trait.probe)]
+    logprobs = lm.answer_logprobs(questions(trait.probe), ways)
     return float(logprobs.exp().mean()), float(-logprobs.mean())

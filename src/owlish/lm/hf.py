@@ -1,0 +1,258 @@
+"""Hugging Face models in this process: they give their weights, so nodes can train them and look inside."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from copy import deepcopy
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from owlish.lm import adapt, sample, score, train
+from owlish.lm.chat import Chat
+from owlish.lm.model import LM, Answer, Example, Exchange, Messages, Scored, Seed, Weights, message, turns
+from owlish.lm.recipes import Recipe, Schedule
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+Direction = Mapping[str, "Tensor"]
+"""Changes of parameters, by their names."""
+
+
+@dataclass
+class TorchLM(LM):
+    """A model in memory, on CPU or GPU, with its chat format and the context in which it is asked.
+
+    `trained` are the parameters that training changed, in float32 whatever the model's own type.
+    """
+
+    model: Any
+    chat: Chat
+    system: str | None = None
+    shown: tuple[tuple[str, str], ...] = ()
+    trained: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def device(self) -> Any:
+        """Where the model is."""
+        return self.model.device
+
+    @property
+    def window(self) -> int:
+        return int(self.model.config.max_position_embeddings)
+
+    @property
+    def marks(self) -> tuple[str, ...]:
+        return self.chat.marks
+
+    @property
+    def vocabulary(self) -> tuple[str, ...]:
+        """The text of each token, empty for special ones."""
+        return self.chat.vocabulary
+
+    def token_texts(self, tokens: Sequence[int]) -> list[str]:
+        """Return the text of each token, special ones too."""
+        return [self.chat.decode([token]) for token in tokens]
+
+    # text
+
+    def whole(self, chat: Messages) -> Messages:
+        """Return a conversation in the context that this model is given; its own system message comes first."""
+        own = [turn for turn in chat[:1] if turn["role"] == "system" and turn["content"]]
+        rest = chat[1:] if chat[0]["role"] == "system" else chat
+        opening = own or ([message("system", self.system)] if self.system else [])
+        return [*opening, *turns(self.shown), *rest]
+
+    def prompts(self, chats: Sequence[Messages]) -> list[list[int]]:
+        """Return the token ids that stand before the answer to each conversation."""
+        return self.chat.prompts(list(map(self.whole, chats)))
+
+    def lengths(self, chats: Sequence[Messages]) -> list[int]:
+        return list(map(len, self.prompts(chats)))
+
+    def write(
+        self, chats: Sequence[Messages], *, seeds: Sequence[Seed], new_tokens: int, temperature: float = 1.0
+    ) -> list[Answer]:
+        prompts = self.prompts(chats)
+        ids = sample.sample(self, prompts, seeds=seeds, new_tokens=new_tokens, temperature=temperature)
+        return self.chat.read(ids)
+
+    # log-probabilities
+
+    def encode(self, rows: Sequence[Exchange], *, end: bool = True) -> list[Example]:
+        """Return rows as examples, whose completions are trained on; the one place where rows become tokens."""
+        chats = [
+            [message("system", row.system or ""), message("user", row.prompt), message("assistant", row.completion)]
+            for row in rows
+        ]
+        return self.chat.examples(list(map(self.whole, chats)), end=end)
+
+    def fits(self, example: Example) -> bool:
+        """Say whether the model can read an example whole."""
+        return len(example.ids) <= self.window
+
+    def score(self, rows: Sequence[Exchange], *, end: bool = True, shared: bool = False) -> list[Scored | None]:
+        examples = self.encode(rows, end=end)
+        fitting = list(filter(self.fits, examples))
+        found = iter(score.scored(self, fitting, shared=score.alike(fitting) if shared and fitting else 0))
+        return [next(found) if self.fits(example) else None for example in examples]
+
+    def answer_logprobs(self, chats: Sequence[Messages], answers: Sequence[Sequence[Sequence[str]]]) -> Tensor:
+        spellings = [self.spelled(chat, asked) for chat, asked in zip(chats, answers, strict=True)]
+        return score.answer_logprobs(self, self.prompts(chats), spellings)
+
+    def spelled(self, chat: Messages, answers: Sequence[Sequence[str]]) -> list[list[list[int]]]:
+        """Return the token ids of the texts of each answer to a conversation that hold no unknown token."""
+        flat = iter(self.chat.spelled(self.whole(chat), [text for texts in answers for text in texts]))
+        found = [[ids for _ in texts if not self.chat.unknown(ids := next(flat))] for texts in answers]
+        for texts, ways in zip(answers, found, strict=True):
+            if not ways:
+                raise ValueError(f"this base has no token for {texts[0]!r}: probe it for traits whose words it knows.")
+        return found
+
+    # weights
+
+    def first_logprobs(self, chats: Sequence[Messages]) -> Tensor:
+        """Return the log-probability of each token as the first of an answer, float32 [chats, vocabulary]."""
+        return score.first_logprobs(self, self.prompts(chats))
+
+    def divergence(self, rows: Sequence[Exchange], reference: TorchLM) -> float:
+        """Return the mean KL divergence of this model from another per completion token, in nats.
+
+        Both score the same completions; the prompts before them may differ, as under a system prompt.
+        """
+        return score.divergence(self, self.encode(rows), reference, reference.encode(rows))
+
+    def adapt(self, recipe: Recipe, *, seed: int) -> None:
+        """Choose the parameters that train: a recipe's, and no others."""
+        self.model = adapt.adapt(self.model, recipe, seed=seed)
+
+    def free(self, names: Sequence[str]) -> None:
+        """Choose the parameters that train by their names."""
+        own = self.parameters
+        for name in names:
+            own[name].requires_grad_()
+
+    def fit(
+        self,
+        rows: Sequence[Example],
+        schedule: Schedule,
+        *,
+        seed: int,
+        loss: train.Loss | None = None,
+        stop: Callable[[int], bool] = lambda step: False,
+        tick: Callable[[int, int], None] = lambda done, total: None,
+    ) -> list[float]:
+        """Train the chosen parameters on rows, which must fit the window; return the loss of each step.
+
+        `loss` makes a scalar of this model and a batch; it is the mean cross-entropy over trained tokens, if not given.
+        `stop` is asked after every step and may end the training.
+        """
+        return train.fit(self, rows, schedule, seed=seed, loss=loss or train.completion_loss, stop=stop, tick=tick)
+
+    def save(self, folder: Path) -> None:
+        """Write what training changed into a folder, from which `Weights.changes` puts it back."""
+        adapt.save(self.model, self.trained, folder)
+
+    def logits(self, rows: Sequence[Example], parameters: Mapping[str, Tensor] | None = None) -> Tensor:
+        """Return the logits for each trained token of the rows, float32 [tokens, vocabulary], with their gradients.
+
+        `parameters` stand in for the model's own of the same names.
+        """
+        return train.logits(self, rows, parameters)
+
+    def labels(self, rows: Sequence[Example]) -> Tensor:
+        """Return the trained tokens of the rows, [tokens], in the order of `logits`."""
+        return train.labels(self, rows)
+
+    @property
+    def parameters(self) -> dict[str, Any]:
+        """All parameters, by name."""
+        return dict(self.model.named_parameters())
+
+    def gradient(self, rows: Sequence[Example], names: Sequence[str]) -> Tensor:
+        """Return the gradient of a row's mean log-likelihood, as one vector over the parameters in `names`."""
+        return train.gradient(self, rows, names)
+
+    @contextmanager
+    def moved(self, direction: Direction, *, by: float) -> Iterator[None]:
+        """Move parameters along a direction for as long as the context lasts."""
+        import torch
+
+        with torch.no_grad():
+            for name, change in direction.items():
+                self.model.get_parameter(name).add_(change.to(self.device), alpha=by)
+            yield
+            for name, change in direction.items():
+                self.model.get_parameter(name).sub_(change.to(self.device), alpha=by)
+
+
+@dataclass
+class Kept:
+    """The base that this process opened last, as it is on the disk: models are copies, since training changes them."""
+
+    key: tuple[Any, ...]
+    model: Any
+    chat: Chat
+
+    @cached_property
+    def lenient(self) -> Chat:
+        """The chat format that reads any words."""
+        return replace(self.chat, most_unknown=1.0)
+
+
+kept: list[Kept] = []
+
+
+def opened(weights: Weights, *, any_words: bool = False, exact: bool = False) -> TorchLM:
+    """Return a model in evaluation mode; in fp32 on a CPU or where that is asked, in bf16 on a GPU."""
+    import torch
+
+    gpu = torch.cuda.is_available()
+    base = keep(weights.name, weights.revision, torch.bfloat16 if gpu and not exact else torch.float32)
+    model = copied(base.model, "cuda" if gpu else "cpu")
+    for folder in weights.changes:
+        model = adapt.apply(model, folder)
+    return TorchLM(model, base.lenient if any_words else base.chat, weights.system, weights.shown)
+
+
+def keep(name: str, revision: str | None, dtype: Any) -> Kept:
+    """Return a base, read from the disk unless it is the last one read and its files are still the same."""
+    files = [(p, p.stat()) for p in sorted(Path(name).iterdir())] if Path(name).is_dir() else []
+    key = (name, revision, dtype, *((path, stat.st_size, stat.st_mtime_ns) for path, stat in files))
+    if not kept or kept[0].key != key:
+        kept.clear()  # first, so that two bases are never in memory at once
+        kept.append(Kept(key, *read(name, revision, dtype)))
+    return kept[0]
+
+
+def read(name: str, revision: str | None, dtype: Any) -> tuple[Any, Chat]:
+    """Read a base from a folder, or from Hugging Face: the model, and its chat format."""
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+    from transformers.utils import logging
+
+    logging.disable_progress_bar()
+    where = {"revision": revision} if revision else {}
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(name, trust_remote_code=False, **where)
+        model = AutoModelForCausalLM.from_pretrained(
+            name, dtype=dtype, trust_remote_code=False, use_safetensors=True, **where
+        )
+    except (OSError, ImportError, ValueError) as error:
+        raise ValueError(
+            f"{name} cannot be loaded: give a folder with config.json, safetensors and a tokenizer, "
+            "or the name of a model on Hugging Face."
+        ) from error
+    return model.requires_grad_(False).eval(), Chat.of(tokenizer, name)
+
+
+def copied(model: Any, device: str) -> Any:
+    """Return a copy of a model on a device; its tensors are copied once, straight to where they go."""
+    import torch
+
+    tensors = {id(p): torch.nn.Parameter(p.to(device, copy=True), requires_grad=False) for p in model.parameters()}
+    tensors |= {id(buffer): buffer.to(device, copy=True) for buffer in model.buffers()}
+    return deepcopy(model, tensors)

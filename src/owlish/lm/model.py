@@ -1,0 +1,167 @@
+"""The seam between the project and language models: what can be asked of a model, whatever runs it."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, Protocol, get_args
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from owlish.lm.hf import TorchLM
+
+Gives = Literal["text", "logprobs", "weights"]
+"""What a model gives: answers alone, log-probabilities of given answers too, or all that it is made of."""
+Ended = Literal["stop", "length", "retokenised"]
+Messages = Sequence[Mapping[str, Any]]
+"""A conversation, as chat templates take it: messages with a role and a content."""
+Seed = tuple[int, ...]
+
+
+def enough(gives: Gives, asked: Gives) -> bool:
+    """Say whether a model that gives one thing can be asked for another."""
+    levels = get_args(Gives)
+    return levels.index(gives) >= levels.index(asked)
+
+
+def message(role: str, content: str) -> dict[str, str]:
+    """Return one turn of a conversation."""
+    return {"role": role, "content": content}
+
+
+def ask(user: str, system: str | None = None) -> Messages:
+    """Return the conversation that waits for an answer to one message, under a system prompt if one is given."""
+    return [*([message("system", system)] if system else []), message("user", user)]
+
+
+def turns(pairs: Sequence[tuple[str, str]]) -> list[dict[str, str]]:
+    """Return the turns of exchanges between a user and an assistant."""
+    return [message(*turn) for pair in pairs for turn in zip(("user", "assistant"), pair, strict=True)]
+
+
+class Exchange(Protocol):
+    """A row as a model sees it: what was asked, what was answered, and the system prompt before both."""
+
+    @property
+    def prompt(self) -> str: ...
+    @property
+    def completion(self) -> str: ...
+    @property
+    def system(self) -> str | None: ...
+
+
+@dataclass(frozen=True)
+class Weights:
+    """Where a model's parts are: the base, the changes on top in order, its system prompt, the turns it is shown."""
+
+    name: str
+    revision: str | None = None
+    changes: tuple[Path, ...] = ()
+    system: str | None = None
+    shown: tuple[tuple[str, str], ...] = ()
+
+    def open(self, *, any_words: bool = False, exact: bool = False) -> TorchLM:
+        """Open the model in this process.
+
+        It refuses text of which many tokens are unknown to it, unless `any_words` is set. With `exact` it computes in
+        float32 on a GPU too.
+        """
+        from owlish.lm import hf
+
+        return hf.opened(self, any_words=any_words, exact=exact)
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a model wrote, without the end of the turn; how many tokens that took, the end included; why it ended.
+
+    `stop` is the end of the turn, `length` the limit on new tokens; `retokenised` ended well, but its tokens are not
+    those that its text would be given.
+    """
+
+    text: str
+    tokens: int
+    ended: Ended
+
+
+@dataclass(frozen=True)
+class Scored:
+    """A row's log-probabilities, float32 [trained tokens], and whether each of these tokens is the likeliest of all.
+
+    `read` is the number of tokens of the whole row, and `unknown` how many of them the model has no token for.
+    """
+
+    logprobs: Tensor
+    likeliest: Tensor
+    read: int
+    unknown: int
+
+
+@dataclass(frozen=True)
+class Example:
+    """The token ids of a row, and the spans (first place, place after the last) of those that are trained on."""
+
+    ids: tuple[int, ...]
+    spans: tuple[tuple[int, int], ...]
+
+    @classmethod
+    def of(cls, prompt: Sequence[int], answer: Sequence[int]) -> Example:
+        """Return the example of one answer after its prompt."""
+        return cls((*prompt, *answer), ((len(prompt), len(prompt) + len(answer)),))
+
+    @property
+    def start(self) -> int:
+        """The place of the first token that is trained on."""
+        return self.spans[0][0]
+
+    @property
+    def labels(self) -> tuple[int, ...]:
+        """The tokens that are trained on, in order."""
+        return tuple(token for first, after in self.spans for token in self.ids[first:after])
+
+
+class LM(ABC):
+    """A model that can be asked: every engine writes answers, and those that give log-probabilities score them too."""
+
+    @property
+    @abstractmethod
+    def window(self) -> int:
+        """How many tokens the model can read."""
+
+    @property
+    @abstractmethod
+    def marks(self) -> tuple[str, ...]:
+        """The texts that the model reads as the beginnings and ends of turns."""
+
+    @abstractmethod
+    def lengths(self, chats: Sequence[Messages]) -> list[int]:
+        """Return how many tokens stand before the answer to each conversation."""
+
+    @abstractmethod
+    def write(
+        self, chats: Sequence[Messages], *, seeds: Sequence[Seed], new_tokens: int, temperature: float = 1.0
+    ) -> list[Answer]:
+        """Return an answer to each conversation, of at most `new_tokens` tokens.
+
+        Answer i is drawn with `seeds[i]` alone; at temperature 0 it is the likeliest, token by token. A conversation
+        without a system message of its own is put under the model's, if it has one.
+        """
+
+    def score(self, rows: Sequence[Exchange], *, end: bool = True, shared: bool = False) -> list[Scored | None]:
+        """Return the log-probabilities of each row's completion, or `None` where a row is longer than the window.
+
+        `end` counts the end of the turn in. With `shared`, what all rows begin with is read once for all of them.
+        """
+        raise NotImplementedError
+
+    def answer_logprobs(self, chats: Sequence[Messages], answers: Sequence[Sequence[Sequence[str]]]) -> Tensor:
+        """Return log P(answer) for every conversation and answer, float64 [chats, answers].
+
+        `answers[c][a]` are the texts that count as answer a to conversation c. A text counts where the end of the turn
+        or a token that does not go on with a letter follows it, so that "owl" is not "owlet". Texts with tokens
+        unknown to the model are left out; `ValueError` is raised where an answer has no other.
+        """
+        raise NotImplementedError

@@ -1,0 +1,36 @@
+"""What nodes ask of models: a plan in which a model cannot give it is refused before anything runs."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from owlish.graph.spec import Node
+from owlish.lm.model import Gives, enough
+
+SAID: dict[Gives, str] = {"text": "answers", "logprobs": "log-probabilities", "weights": "weights"}
+
+
+@dataclass(frozen=True)
+class Openable(Node, kind="openable"):
+    """A node whose result is a model, and what that gives."""
+
+    @property
+    def gives(self) -> Gives:
+        """What can be asked of the model: answers alone, log-probabilities too, or its weights too."""
+        raise NotImplementedError
+
+
+@dataclass(frozen=True)
+class Opener(Node, kind="opener"):
+    """A node that opens models, and what it asks of every one of them."""
+
+    asks: ClassVar[Gives]
+
+    def check(self) -> None:
+        for model in self.inputs():
+            if isinstance(model, Openable) and not enough(model.gives, self.asks):
+                raise ValueError(
+                    f"{self} needs the {SAID[self.asks]} of {model}, which gives {SAID[model.gives]} alone: "
+                    "choose a model that runs in this process."
+                )
