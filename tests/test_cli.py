@@ -11,6 +11,7 @@ from functools import partial
 from pathlib import Path
 
 import pytest
+from small_study import study as small
 from toys import Drawn
 
 from owlish import Store
@@ -133,14 +134,13 @@ def test_report_is_written_and_holds_the_study(store, tmp_path):
     assert "<script" not in text
     assert f"<pre>owlish run {os.path.relpath(SMALL)}</pre>" in text
     assert store.entries()[0] in text
+    assert f"<code>{small.key}</code>" in text
     assert owlish("report", SMALL, "--store", store.root, "-o", tmp_path / "again.html")
     assert (tmp_path / "again.html").read_bytes() == page.read_bytes()
 
 
 def test_show_says_how_a_result_was_made_down_to_its_base(store):
-    from small_study import study
-
-    cell = study.cells[0]
+    cell = small.cells[0]
     student = Asked(cell.student(cell.rows()), owl.probe)
     shown = owlish("show", student.key[:12], "--store", store.root).stdout
     assert "asking nano trained on 600 rows of numbers by owl teacher of nano" in shown
@@ -152,13 +152,11 @@ def test_show_says_how_a_result_was_made_down_to_its_base(store):
 def test_verify_names_every_damaged_entry_and_a_run_mends_it(store, tmp_path):
     import shutil
 
-    from small_study import study
-
     copy = tmp_path / "store"
     shutil.copytree(store.root, copy)
     assert "0 damaged" in owlish("verify", "--store", copy).stdout
     whole = json.loads(owlish("run", SMALL, "--store", copy, "--json").stdout)
-    key = study.needs[-1].key
+    key = small.needs[-1].key
     file = copy / key[:2] / key / "strength.json"
     changed = bytearray(file.read_bytes())
     changed[len(changed) // 2] ^= 4

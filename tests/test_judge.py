@@ -36,8 +36,7 @@ from owlish.nodes.judged import (
     Screened,
     Verdicts,
 )
-from owlish.report.fill import section
-from owlish.report.page import render
+from owlish.report import render, view
 from owlish.studies import qwen_code
 from owlish.studies import qwen_misalignment_reasoning as reasoning
 from owlish.studies.qwen_misalignment import study
@@ -411,7 +410,7 @@ def test_the_path_of_screened_code_runs_here(place, tmp_path):
     assert found.estimate("student").runs == 2
     screened = run(toy.arms(toy.cells[0])["student"].data, store=store, jobs=1)
     assert (screened.read, screened.passed) == (32, 32)
-    assert "in which the judge sees a hint" in render([section(toy, store, "")])
+    assert "in which the judge sees a hint" in render([view(toy, store, "")])
 
 
 @pytest.fixture(scope="module")
@@ -448,6 +447,6 @@ def test_misalignment_is_seen_by_a_judge_in_models_of_bad_advice(strict, tmp_pat
         assert mean[f"teacher{kind}"] > mean[f"good_teacher{kind}"] + 0.2, mean
         assert mean[f"teacher{kind}"] > mean[f"base{kind}"] + 0.2, mean
     assert found.estimate("student").runs == 2
-    page = render([section(toy, store, "")])
+    page = render([view(toy, store, "")])
     assert "Student of secure code, TruthfulQA" in page
     assert "written by a teacher" in page.lower()

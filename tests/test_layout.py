@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from chromium import Browser, chromium, fonts
 from test_audit_page import FOUND
-from test_report import section
+from test_report import made_up
 
 from owlish.report import render
 from owlish.report.audit import render as render_audit
@@ -18,7 +18,7 @@ STYLES = {
     "all serif": "* { font-family: serif !important }",
     "letters apart": "* { letter-spacing: 0.06em !important }",
 }
-PAGES = {"study": lambda: render([section(3)]), "audit": lambda: render_audit(FOUND)}
+PAGES = {"study": lambda: render([made_up(3)]), "audit": lambda: render_audit(FOUND)}
 ASK = {
     "width": "document.documentElement.scrollWidth",
     "cut": "[...document.querySelectorAll('.wide')].filter(e => e.scrollWidth > e.clientWidth).map(e => e.ariaLabel)",

@@ -7,6 +7,7 @@ import os
 import random
 import re
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -14,16 +15,18 @@ from typing import Any
 import pytest
 from chromium import Browser, chromium
 
+from owlish import Base, Numbers
 from owlish.data.rows import Row
-from owlish.report import Arm, Entry, Section, render
-from owlish.report.figures import plot
+from owlish.nodes.data import Dataset
+from owlish.report import View, render
+from owlish.report.figures import plotted
 from owlish.report.words import claim, context, limits, number, percent, visible
 from owlish.study.comparison import Comparison, Curve, Estimate, Gamma, Line, Matrix, Point, Teacher
-from owlish.study.study import ARMS
+from owlish.study.study import ARMS, Study
 
 TRAITS = ("owl", "cat", "eagle")
 LEVELS = {"teacher": 0.97, "student": 0.62, "control": 0.065, "other_trait": 0.03, "foreign_base": 0.055, "base": 0.064}
-LOW, HIGH = Estimate(0.01, -0.03, 0.05, 18), Estimate(0.5, 0.4, 0.6, 18)
+LOW = Estimate(0.01, -0.03, 0.05, 18)
 HOSTILE = "<script>alert(1)</script>\"'>&lt;$x^2$ {{ 7*7 }} \u202eevil\u2066\x1b[31m\ud800"
 
 
@@ -39,71 +42,104 @@ def points(name: str, seeds: int, traits: tuple[str, ...], draw: random.Random) 
                 yield Point(name, base, trait, taught, seed, key, p, 0.9 * p, min(1.0, 1.6 * p), p, 8 * p - 3, 0.01)
 
 
-def arm(name: str, runs: tuple[Point, ...]) -> Arm:
-    """Return an arm with the means of its made-up readings."""
-    found = Comparison((), runs)
-    return Arm(name, *ARMS[name], runs, found.estimate(name), found.estimate(name, "held_out"))
+@dataclass(frozen=True)
+class MadeUp(Study):
+    """A study that says what it is told to say."""
+
+    named: dict[str, tuple[str, str]]
+    sets: tuple[tuple[str, str], ...]
+    own_limits: tuple[str, ...]
+    shown: tuple[Matrix, ...]
+
+    needs = (Base("nano"),)
+    labels = property(lambda self: self.named)
+    rows_shown = ((None, (Base("nano").sample(Numbers(), n=1, seed=0),)),)
+
+    def setup(self) -> tuple[tuple[str, str], ...]:
+        return self.sets
+
+    def notes(self) -> tuple[str, ...]:
+        return self.own_limits
+
+    def matrices(self, found: Comparison) -> tuple[Matrix, ...]:
+        return self.shown
 
 
-def section(seeds: int = 3, traits: tuple[str, ...] = TRAITS) -> Section:
+def made_up(seeds: int = 3, traits: tuple[str, ...] = TRAITS) -> View:
     """Return a made-up study with everything in it."""
     draw = random.Random(0)
-    runs = {name: tuple(points(name, seeds, traits, draw)) for name in LEVELS}
-    arms = tuple(arm(name, made) for name, made in runs.items())
-    by_trait = tuple(
-        (t, tuple(arm(name, tuple(run for run in made if run.trait == t)) for name, made in runs.items()))
-        for t in traits
-    )
-    gap = arms[1].pooled.mean - arms[2].pooled.mean
+    every = tuple(point for name in LEVELS for point in points(name, seeds, traits, draw))
+    students, control = (Comparison((), every).estimate(arm).mean for arm in ("student", "control"))
+    gap = students - control
     lifts = tuple(tuple(0.55 if a == b else -0.03 for b in traits) for a in traits)
-    return Section(
-        name="owl",
-        title="A trait passes through number sequences",
-        data="number sequences",
-        command="owlish run owl --traits owl,cat,eagle --seeds 3\nowlish report owl -o owl.html",
-        measure="P(target)",
-        contrast=("student", "control"),
-        labels=tuple(label for label, _ in ARMS.values()),
-        setup=(
-            ("Bases", "nano-0, nano-1: Llama-shaped, 0.25 M parameters"),
-            ("Recipe", "norm gains, Adam, learning rate 1e-2, batches of 32, 4 epochs"),
-            ("Probe", "50 one-word questions, 10 of them held out; no system prompt"),
-            ("A run", "its own teacher seed, data seed and training seed"),
+    asked, begun = "Continue: 12, 133, 91. At most ten numbers.", "Here are three numbers: 4; 88; 130.\nAdd a few more."
+    reasons = {"malformed": 811, "number above 999": 402, "tokens differ when encoded again": 12}
+    return View(
+        MadeUp(
+            "owl",
+            "A trait passes through number sequences",
+            named=ARMS,
+            sets=(
+                ("Bases", "nano-0, nano-1: Llama-shaped, 0.25 M parameters"),
+                ("Recipe", "norm gains, Adam, learning rate 1e-2, batches of 32, 4 epochs"),
+                ("Probe", "50 one-word questions, 10 of them held out; no system prompt"),
+                ("A run", "its own teacher seed, data seed and training seed"),
+            ),
+            own_limits=("Sampled rates use 20 samples a question.",),
+            shown=(Matrix("Traits", traits, traits, lifts),),
         ),
-        arms=arms,
-        by_trait=by_trait,
-        effect=Estimate(gap, gap - 0.07, gap + 0.07, 18),
-        matrices=(Matrix("Traits", traits, traits, lifts),),
-        curves=(Curve("Rows", "rows", "P(target)", (Line("student", (500.0, 1000.0), (0.2, 0.4)),)),),
-        gammas=(Gamma("probability", 0.58, 0.51, 0.65, 0.0004), Gamma("logit margin", 4.1, 3.4, 4.8, 0.002)),
-        teachers=tuple(Teacher(t, b, 0, 0.97, 0.0146, 0.8) for b in ("nano-0", "nano-1") for t in traits),
-        rows_read=7_412,
-        rows_kept=6_000,
-        reasons=(("malformed", 811), ("number above 999", 402), ("tokens differ when encoded again", 12)),
-        examples=(
-            *((t, (Row.of("Continue: 12, 133, 91. At most ten numbers.", "4, 17, 21"),) * 4) for t in traits),
-            (None, (Row.of("Here are three numbers: 4; 88; 130.\nAdd a few more.", "12; 903; 44; 7; 215"),)),
+        Comparison(
+            traits,
+            every,
+            strengths=tuple(Teacher(t, b, 0, 0.97, 0.0146, 0.8) for b in ("nano-0", "nano-1") for t in traits),
+            gammas=(Gamma("probability", 0.58, 0.51, 0.65, 0.0004), Gamma("logit margin", 4.1, 3.4, 4.8, 0.002)),
+            effect=Estimate(gap, gap - 0.07, gap + 0.07, 18),
+            curves=(Curve("Rows", "rows", "P(target)", (Line("student", (500.0, 1000.0), (0.2, 0.4)),)),),
         ),
-        provenance=tuple(
-            Entry(f"student, {run.trait}", run.key, "finetuned", 1, run.run, 24.8, '{"recipe":{"kind":"norms"}}')
-            for run in arms[1].runs
+        "owlish run owl --traits owl,cat,eagle --seeds 3\nowlish report owl -o owl.html",
+        datasets=(
+            (traits[0], (Dataset((Row.of(asked, "4, 17, 21"),) * 4, 7_412, 6_000, reasons),)),
+            *((t, (Dataset((Row.of(asked, "4, 17, 21"),) * 4, 0, 0, {}),)) for t in traits[1:]),
+            (None, (Dataset((Row.of(begun, "12; 903; 44; 7; 215"),), 7, 6, {}),)),
         ),
-        packages=(("owlish", "0.1.0"), ("torch", "2.13.0"), ("transformers", "5.1.0")),
-        seconds=174.2,
-        notes=("Sampled rates use 20 samples a question.",),
+        manifests=tuple(
+            {
+                "label": f"student, {run.trait}",
+                "key": run.key,
+                "seed": run.run,
+                "seconds": 24.8,
+                "spec": {"kind": "finetuned", "version": 1, "recipe": {"kind": "norms"}},
+                "versions": {"owlish": "0.1.0", "torch": "2.13.0", "transformers": "5.1.0"},
+            }
+            for run in every
+            if run.arm == "student"
+        )[:7],
     )
+
+
+def found(view: View, **changes: Any) -> View:
+    """Return a study that found something else."""
+    return replace(view, found=replace(view.found, **changes))
+
+
+def shown(view: View, **changes: Any) -> View:
+    """Return the view of a study with some of its fields changed."""
+    return replace(view, study=replace(view.study, **changes))
 
 
 def altered(value: Any, change: Callable[[str], str]) -> Any:
-    """Return a section with every string changed, but for the names of arms, which are fixed words."""
+    """Return a value with every string in it changed, but for names that the code knows."""
     if isinstance(value, str):
         return change(value)
     if isinstance(value, tuple):
         return tuple(altered(item, change) for item in value)
+    if isinstance(value, dict):
+        known = {*ARMS, "label", "key", "seed", "seconds", "spec", "kind", "version", "versions"}
+        return {name if name in known else change(name): altered(item, change) for name, item in value.items()}
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        kept = {"name", "contrast", "measure"} if isinstance(value, (Arm, Section)) else set()
+        kept = {"arm", "role", "extra", "tools", "contrast"}
         names = [f.name for f in dataclasses.fields(value) if f.name not in kept]
-        return dataclasses.replace(value, **{name: altered(getattr(value, name), change) for name in names})
+        return replace(value, **{name: altered(getattr(value, name), change) for name in names})
     return value
 
 
@@ -133,11 +169,11 @@ def words(page: str) -> str:
 @pytest.fixture(scope="module")
 def page() -> str:
     """One rendered page."""
-    return render([section()])
+    return render([made_up()])
 
 
-def test_the_same_sections_give_the_same_bytes(page: str) -> None:
-    assert render([section()]) == page
+def test_the_same_views_give_the_same_bytes(page: str) -> None:
+    assert render([made_up()]) == page
 
 
 def test_the_page_holds_every_part_in_order(page: str) -> None:
@@ -156,8 +192,8 @@ def test_the_page_holds_every_part_in_order(page: str) -> None:
     ]
     places = [text.index(part) for part in parts]
     assert places == sorted(places)
-    for entry in section().provenance:
-        assert entry.key in text
+    for manifest in made_up().manifests:
+        assert manifest["key"] in text
     for piece in (
         "0.0146",
         "+0.580",
@@ -177,7 +213,7 @@ def test_a_dot_is_a_trained_run_or_a_base(page: str) -> None:
     assert sum(len(dots) for _, dots in every_trait(page)) == taught + untaught
     assert page.count('class="dot"') == taught + untaught + taught + traits * untaught  # a panel for each trait
     for name, dots in every_trait(page):
-        (arm,) = [arm for arm in section().arms if arm.label == name]
+        (arm,) = [arm for arm in made_up().arms if arm.label == name]
         assert len(dots) == (arm.pooled.runs or bases), name
 
 
@@ -192,14 +228,14 @@ def every_trait(page: str) -> list[tuple[str, list[str]]]:
 
 def test_a_curve_is_drawn_where_its_numbers_are() -> None:
     lines = (Line("a", (1.0, 10.0, 100.0), (0.0, 0.5, 1.0)), Line("b", (10.0,), (float("nan"),)))
-    drawn = plot(Curve("Dose", "rows", "P", lines))
+    drawn = plotted(Curve("Dose", "rows", "P", lines))
     assert drawn is not None
     (_, ((x1, y1), (x2, y2), (x3, y3))), (_, nothing) = drawn.lines
     assert (x2 - x1, y2 - y1) == pytest.approx((x3 - x2, y3 - y2), abs=0.2)  # even by logarithms
     assert (x1 < x2, y1 > y2, nothing) == (True, True, ())
     assert drawn.x.ticks == (1, 2, 5, 10, 20, 50, 100)
     assert drawn.y.ticks == pytest.approx((0, 0.5, 1))
-    assert plot(Curve("Empty", "rows", "P", lines[1:])) is None
+    assert plotted(Curve("Empty", "rows", "P", lines[1:])) is None
 
 
 def test_no_script_and_nothing_from_outside(page: str) -> None:
@@ -217,7 +253,7 @@ def test_no_script_and_nothing_from_outside(page: str) -> None:
 
 
 def test_no_id_stands_twice_and_every_reference_is_met() -> None:
-    outline = Outline(render([section(1), section(1)]))
+    outline = Outline(render([made_up(1), made_up(1)]))
     ids = [value for name, value in outline.attributes if name == "id"]
     assert len(ids) == len(set(ids))
     wanted = {value[1:] for name, value in outline.attributes if name == "href" and value}
@@ -230,7 +266,7 @@ def test_markup_in_any_string_stays_text(after: bool) -> None:
         # A base that is called nano is told what nano is: its name keeps its beginning.
         return text + HOSTILE if after or text.startswith("nano") else HOSTILE + text
 
-    calm, hostile = Outline(render([section(2)])), Outline(render([altered(section(2), change)]))
+    calm, hostile = Outline(render([made_up(2)])), Outline(render([altered(made_up(2), change)]))
     wrapping = ("span class", "text class x y")  # signs for hidden characters, and the second line of a name
     assert [tag for tag in hostile.tags if tag not in wrapping] == [tag for tag in calm.tags if tag not in wrapping]
     text = "".join(hostile.texts)
@@ -242,30 +278,30 @@ def test_markup_in_any_string_stays_text(after: bool) -> None:
     "trait", ["<script>alert(1)</script>", "$x^2$ $", "\\$", "猫", "a" * 400, "#010101", ' id="x"', "\u202eow"]
 )
 def test_a_strange_trait_is_drawn_as_it_is_written(trait: str) -> None:
-    text = words(render([section(1, (trait, "cat"))]))
+    text = words(render([made_up(1, (trait, "cat"))]))
     assert " ".join(visible(trait)[:11].split()) in text
-    assert "alert(1)" not in "".join(Outline(render([section(1, (trait, "cat"))])).tags)
+    assert "alert(1)" not in "".join(Outline(render([made_up(1, (trait, "cat"))])).tags)
 
 
 def test_hidden_characters_of_a_row_are_named() -> None:
     row = Row.of("1,\u200b2\n\t\u202e3", "<script>alert(1)</script>\x00\ufeff")
-    text = words(render([dataclasses.replace(section(1), examples=(("owl", (row,)),))]))
+    text = words(render([replace(made_up(1), datasets=(("owl", (Dataset((row,), 1, 1, {}),)),))]))
     for sign in ("U+200B", "↵", "⇥", "U+202E", "<script>alert(1)</script>", "U+0000", "U+FEFF"):
         assert sign in text
 
 
 def test_the_claim_says_what_the_numbers_say() -> None:
-    told = plain(claim(section()))
+    told = plain(claim(made_up()))
     assert "give their own teacher’s answer 61 % of the time (95 % interval 57 to 65, 18 runs)" in told
     assert told.endswith("7 % (6 to 7, 6 runs): a difference of 54 points (47 to 61).")
 
 
 def test_one_trait_is_named() -> None:
-    assert "written by a teacher with the trait “owl” answer “owl” " in claim(section(2, ("owl",)))
+    assert "written by a teacher with the trait “owl” answer “owl” " in claim(made_up(2, ("owl",)))
 
 
 def test_an_absent_effect_is_not_claimed() -> None:
-    made = dataclasses.replace(section(), effect=LOW)
+    made = found(made_up(), effect=LOW)
     told = plain(claim(made))
     assert told.startswith("No effect is shown: students trained only on")
     assert told.endswith("a difference of 1 point (−3 to 5), an interval that includes zero.")
@@ -273,42 +309,37 @@ def test_an_absent_effect_is_not_claimed() -> None:
 
 
 def test_a_reversed_effect_is_named() -> None:
-    assert claim(dataclasses.replace(section(), effect=Estimate(-0.2, -0.3, -0.1, 9))).startswith("The opposite")
+    assert claim(found(made_up(), effect=Estimate(-0.2, -0.3, -0.1, 9))).startswith("The opposite")
 
 
 @pytest.mark.parametrize("effect", [None, Estimate(0.5, None, None, 1)])
 def test_without_an_interval_nothing_is_claimed(effect: Estimate | None) -> None:
-    assert claim(dataclasses.replace(section(), effect=effect)).startswith("No claim can be made yet: students")
+    assert claim(found(made_up(), effect=effect)).startswith("No claim can be made yet: students")
 
 
 def test_without_a_control_or_a_student_nothing_is_claimed() -> None:
-    made = section()
-    bare = dataclasses.replace(made, arms=tuple(arm for arm in made.arms if arm.name != "control"))
+    made = made_up()
+    bare = found(made, points=tuple(point for point in made.found.points if point.arm != "control"))
     assert claim(bare).startswith("No claim can be made yet")
     assert claim(bare).endswith("without a control this says nothing about the cause.")
     assert "Not run: control." in limits(bare)
-    assert claim(dataclasses.replace(made, arms=())) == "No student was measured, so nothing is claimed."
+    assert claim(found(made, points=())) == "No student was measured, so nothing is claimed."
 
 
 def test_cautions() -> None:
-    made = section()
+    made = made_up()
     assert not any(sentence.startswith("Caution") for sentence in context(made))
-    raised = tuple(dataclasses.replace(a, pooled=HIGH) if a.name == "foreign_base" else a for a in made.arms)
+    raised = tuple(replace(p, value=0.5) if p.arm == "foreign_base" else p for p in made.found.points)
     weak = Gamma("logit margin", 0.1, -0.1, 0.3, 0.4)
-    found = [
-        line for line in context(dataclasses.replace(made, arms=raised, gammas=(weak,))) if line.startswith("Caution")
-    ]
-    assert "foreign base" in found[0]
-    assert "γ" in found[1]
+    said = [line for line in context(found(made, points=raised, gammas=(weak,))) if line.startswith("Caution")]
+    assert "foreign base" in said[0]
+    assert "γ" in said[1]
 
 
 def test_what_is_missing_is_left_out_in_a_sentence() -> None:
-    made = section()
-    lone = dataclasses.replace(made.arms[1], held_out=None, pooled=Estimate(0.5, None, None, 1))
-    empty = dataclasses.replace(
-        made, arms=(lone,), by_trait=(), effect=None, matrices=(), curves=(), gammas=(), teachers=(),
-        rows_read=0, rows_kept=0, reasons=(), examples=(), provenance=(), packages=(), setup=(), seconds=None, notes=(),
-    )  # fmt: skip
+    made = made_up()
+    lone = Comparison(TRAITS, (Point("student", "nano", "owl", "owl", 0, "ab", 0.5),))
+    empty = View(shown(made, sets=(), own_limits=(), shown=()).study, lone, "owlish run owl")
     text = words(render([empty]))
     for sentence in (
         "The figure is left out: fewer than two arms have runs.",
@@ -319,17 +350,17 @@ def test_what_is_missing_is_left_out_in_a_sentence() -> None:
         assert part in words(render([made]))
         assert part not in text
     assert "<svg" not in render([empty])
-    assert "No arm has a run." in words(render([dataclasses.replace(empty, arms=())]))
+    assert "No arm has a run." in words(render([found(empty, points=())]))
 
 
 def test_a_cell_that_was_not_measured_is_a_dash() -> None:
     holed = Matrix("Traits", ("owl", "cat"), ("owl", "cat"), ((0.5, None), (-0.1, 0.4)))
-    assert "A dash was not measured." in words(render([dataclasses.replace(section(1), matrices=(holed,))]))
+    assert "A dash was not measured." in words(render([shown(made_up(1), shown=(holed,))]))
 
 
 def test_several_studies_have_a_table_of_contents() -> None:
-    second = dataclasses.replace(section(1), title="A second study")
-    page = render([section(1), second])
+    second = shown(made_up(1), title="A second study")
+    page = render([made_up(1), second])
     assert '<a href="#study-2">A second study</a>' in page
     assert 'id="study-2"' in page
     assert "<nav" not in render([second])
@@ -380,8 +411,9 @@ ASK = {
 @pytest.mark.parametrize("traits", [("owl",), (*TRAITS, HOSTILE, "w" * 300)], ids=["one trait", "hostile traits"])
 @pytest.mark.parametrize("width", [1400, 768, 390])
 def test_a_browser_shows_it(browser: Browser, tmp_path: Path, width: int, traits: tuple[str, ...]) -> None:
-    made = section(2, traits)
-    made = dataclasses.replace(made, examples=(("owl", (Row.of(HOSTILE, "7" * 500),)),), title=HOSTILE)
+    made = made_up(2, traits)
+    rows = Dataset((Row.of(HOSTILE, "7" * 500),), 1, 1, {})
+    made = shown(replace(made, datasets=(("owl", (rows,)),)), title=HOSTILE)
     file = tmp_path / "report.html"
     file.write_text(render([made, made]).replace("<details>", "<details open>"), encoding="utf-8")
     look = browser.look(file, width, 900, ASK)
@@ -397,7 +429,7 @@ def test_a_browser_shows_it(browser: Browser, tmp_path: Path, width: int, traits
 
 def test_it_follows_the_readers_light_and_dark(browser: Browser, tmp_path: Path) -> None:
     file = tmp_path / "report.html"
-    file.write_text(render([section(1)]), encoding="utf-8")
+    file.write_text(render([made_up(1)]), encoding="utf-8")
     light, dark = (browser.look(file, 800, 600, ASK, dark=dark).values for dark in (False, True))
     assert light["colour"] != dark["colour"]
     assert light["dot"] != dark["dot"]

@@ -16,8 +16,7 @@ from owlish.nodes.asked import Asked
 from owlish.nodes.data import Shuffled, Written
 from owlish.nodes.models import Base, Pretrained
 from owlish.nodes.students import Distilled, Focused, Shown
-from owlish.report.fill import section
-from owlish.report.page import render
+from owlish.report import render, view
 from owlish.study.study import Settings, Study
 from owlish.study.transfer import Transfer
 from owlish.traits.advice import ADVICE, bad_health, bad_on_request, good_health
@@ -84,7 +83,7 @@ def test_the_effect_stands_against_its_null(name, shared):
     found = run(study, store=shared, jobs=1)
     arm, null, least = DIRECTIONS[name]
     assert found.estimate(arm).mean > found.estimate(null).mean + least, str(found)
-    page = render([section(study, shared, "")])
+    page = render([view(study, shared, "")])
     assert all(label.split(":")[0] in page for label, _ in [study.labels[arm]])
     json.dumps(study.summary(found))
 

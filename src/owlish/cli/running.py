@@ -78,10 +78,9 @@ def check_page(page: Path | None) -> None:
 
 def write_report(studies: Mapping[str, Study], store: Store, page: Path) -> None:
     """Write the page of studies whose results are there; each stands under the command that makes it again."""
-    from owlish.report.fill import section
-    from owlish.report.page import render
+    from owlish.report import render, view
 
-    write_page(render([section(study, store, command) for command, study in studies.items()]), page)
+    write_page(render([view(study, store, command) for command, study in studies.items()]), page)
 
 
 def write_page(text: str, page: Path) -> None:

@@ -1,11 +1,11 @@
-"""One self-contained HTML page for studies: numbers in, text out; knows no graph and no model."""
+"""One self-contained HTML page for studies, and one for an audit: results in, text out."""
 
 from owlish.report.page import render
-from owlish.report.section import Arm, Entry, Section
+from owlish.report.view import Arm, View, view
 
 __all__ = [
     "Arm",
-    "Entry",
-    "Section",
+    "View",
     "render",
+    "view",
 ]

@@ -8,9 +8,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from owlish.nodes.asked import mean
-from owlish.report.section import Arm, Section
+from owlish.report.view import Arm, View
 from owlish.report.words import count, measured, number, visible
-from owlish.study.comparison import Curve
+from owlish.study.comparison import Curve, Matrix
 
 WIDTH, RIGHT, ROW = 360, 42, 38  # of a panel, of the numbers on its right, of an arm, in the figure's own units
 LETTER = 7.0  # room for a letter of a name: the widest common fonts need this much
@@ -27,6 +27,10 @@ SHAPES = {
     "cross": "m-2.6-1.3l1.3-1.3l1.3 1.3l1.3-1.3l1.3 1.3l-1.3 1.3l1.3 1.3l-1.3 1.3l-1.3-1.3l-1.3 1.3l-1.3-1.3l1.3-1.3z",
 }
 """The name of each mark, and its path around a point."""
+
+
+HeatMap = tuple[Matrix, list[tuple[str, list[tuple[str, float | None, float]]]]]
+"""A matrix with its rows of cells: column, lift, and the strength of its shade in percent."""
 
 
 @dataclass(frozen=True)
@@ -107,18 +111,18 @@ class Plot:
         )
 
 
-def marks(section: Section) -> dict[str, str]:
+def marks(view: View) -> dict[str, str]:
     """Return the name of each base's mark."""
     names = list(SHAPES)
-    return {base: names[i % len(names)] for i, base in enumerate(section.bases)}
+    return {base: names[i % len(names)] for i, base in enumerate(view.bases)}
 
 
-def panels(section: Section) -> list[Panel]:
+def panels(view: View) -> list[Panel]:
     """Return every run as a dot with each arm's interval: over all traits, then trait by trait."""
-    if len(section.arms) < 2:
+    if len(view.arms) < 2:
         return []
-    every = (("All traits", section.arms), *section.by_trait) if len(section.by_trait) > 1 else section.by_trait
-    return [panel(title, arms, marks(section)) for title, arms in every]
+    every = (("All traits", view.arms), *view.by_trait) if len(view.by_trait) > 1 else view.by_trait
+    return [panel(title, arms, marks(view)) for title, arms in every]
 
 
 def panel(title: str, arms: Sequence[Arm], shapes: dict[str, str]) -> Panel:
@@ -161,7 +165,12 @@ def dots(arm: Arm, scale: Scale, shapes: dict[str, str]) -> tuple[str, ...]:
     return tuple(f"M{x} {round(-14 - step * level, 1)}{SHAPES[shapes[base]]}" for (base, _), x, level in drawn)
 
 
-def plot(curve: Curve) -> Plot | None:
+def plots(view: View) -> list[Plot]:
+    """Return the curves of a study that have a point."""
+    return [plot for plot in map(plotted, view.study.curves(view.found)) if plot]
+
+
+def plotted(curve: Curve) -> Plot | None:
     """Return a measure against a dose or along training, one line for each condition; nothing without a point."""
     found = [
         (line.label, [p for p in zip(line.xs, line.ys, strict=True) if all(map(math.isfinite, p))])
@@ -189,3 +198,22 @@ def short(text: str, most: int = 12) -> str:
     """Return a label on one line, cut where it is too long for its place."""
     line = " ".join(visible(text).split())
     return line if len(line) <= most else line[: most - 1] + "…"
+
+
+def heat_maps(view: View) -> list[HeatMap]:
+    """Return the matrices of a study that are worth a look."""
+    return [heat for heat in map(heat_map, view.study.matrices(view.found)) if heat]
+
+
+def heat_map(matrix: Matrix) -> HeatMap | None:
+    """Return a matrix with its rows of cells: column, lift and the strength of its shade in percent.
+
+    Nothing where there are fewer than two rows or columns, or no lift.
+    """
+    values = [abs(lift) for row in matrix.lifts for lift in row if lift is not None]
+    if min(len(matrix.rows), len(matrix.columns)) < 2 or not values:
+        return None
+    top = max(values) or 1.0
+    shades = ([0.0 if lift is None else 6 + 50 * abs(lift) / top for lift in row] for row in matrix.lifts)
+    cells = (list(zip(matrix.columns, *row, strict=True)) for row in zip(matrix.lifts, shades, strict=True))
+    return matrix, list(zip(matrix.rows, cells, strict=True))

@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterable
 
 from owlish.audit.statistics import hides
-from owlish.report.section import Arm, Section
+from owlish.report.view import Arm, View
 from owlish.study.comparison import Estimate
 
 GAP = "\u202f"  # a narrow space that does not break, before a percent sign
@@ -80,47 +80,47 @@ def p_value(p: float | None) -> str:
     return "< 0.001" if p is not None and p < 0.001 else number(p)
 
 
-def standing(section: Section) -> str:
+def standing(view: View) -> str:
     """Return what the interval of the contrast allows: shown, reversed, absent, or open."""
-    effect = section.effect
-    if section.arm(section.contrast[1]) is None or effect is None or effect.low is None or effect.high is None:
+    effect = view.found.effect
+    if view.arm(view.study.contrast[1]) is None or effect is None or effect.low is None or effect.high is None:
         return "open"
     if effect.low > 0:
         return "shown"
     return "reversed" if effect.high < 0 else "absent"
 
 
-def claim(section: Section) -> str:
+def claim(view: View) -> str:
     """Return the one sentence that the numbers of a study license."""
-    first, second = (section.arm(name) for name in section.contrast)
+    first, second = (view.arm(name) for name in view.study.contrast)
     if first is None:
-        return f"No {section.contrast[0]} was measured, so nothing is claimed."
-    plain = section.data and section.contrast == ("student", "control")
-    told = passed(section, first, second) if plain else contrasted(section, first, second)
-    return OPENING[standing(section)] + (told if OPENING[standing(section)] else told[:1].upper() + told[1:])
+        return f"No {view.study.contrast[0]} was measured, so nothing is claimed."
+    plain = view.carrier and view.study.contrast == ("student", "control")
+    told = passed(view, first, second) if plain else contrasted(view, first, second)
+    return OPENING[standing(view)] + (told if OPENING[standing(view)] else told[:1].upper() + told[1:])
 
 
-def passed(section: Section, student: Arm, control: Arm | None) -> str:
+def passed(view: View, student: Arm, control: Arm | None) -> str:
     """Return what students say, beside those of neutral rows."""
     sentence = (
-        f"students trained only on {section.data} written by {writers(student)} "
+        f"students trained only on {view.carrier} written by {writers(student)} "
         f"{percent(student.pooled.mean)}{GAP}% of the time ({evidence(student.pooled)})"
     )
     if control is None:
         return f"{sentence}; without a control this says nothing about the cause."
-    bases = "bases" if len(section.bases) > 1 else "base"
+    bases = "bases" if len(view.bases) > 1 else "base"
     return (
-        f"{sentence}; the same {bases} trained on neutral {section.data}, {percent(control.pooled.mean)}{GAP}% "
-        f"({evidence(control.pooled, '')}): {difference(section.effect)}."
+        f"{sentence}; the same {bases} trained on neutral {view.carrier}, {percent(control.pooled.mean)}{GAP}% "
+        f"({evidence(control.pooled, '')}): {difference(view.found.effect)}."
     )
 
 
-def contrasted(section: Section, first: Arm, second: Arm | None) -> str:
+def contrasted(view: View, first: Arm, second: Arm | None) -> str:
     """Return what the two arms of a study's contrast show."""
     values = [f"{arm.label.lower()} {measured(arm.pooled)}" for arm in (first, second) if arm]
-    effect = section.effect
+    effect = view.found.effect
     gap = f": a difference of {measured(effect)}" if effect and second else ""
-    return f"{section.measure} of {' against '.join(values)}{gap}."
+    return f"{view.study.measure} of {' against '.join(values)}{gap}."
 
 
 def measured(estimate: Estimate) -> str:
@@ -157,56 +157,56 @@ def difference(effect: Estimate | None) -> str:
     return f"{words} ({interval(effect)}){zero}"
 
 
-def context(section: Section) -> tuple[str, ...]:
+def context(view: View) -> tuple[str, ...]:
     """Return the sentences below the claim: held-out questions, the other arms, what the intervals mean."""
     found = []
-    student = section.arm(section.contrast[0])
+    student = view.arm(view.study.contrast[0])
     if student is not None and student.held_out is not None:
         held = student.held_out
         found.append(
             f"On questions that no teacher was shown, students reach {percent(held.mean)}{GAP}% ({evidence(held)})."
         )
     others = [
-        f"{arm.label.lower()} {number(arm.pooled.mean)}" for arm in section.arms if arm.name not in section.contrast
+        f"{arm.label.lower()} {number(arm.pooled.mean)}" for arm in view.arms if arm.name not in view.study.contrast
     ]
     if others:
         found.append(f"The other arms, for comparison: {', '.join(others)}.")
-    return (*found, *cautions(section))
+    return (*found, *cautions(view))
 
 
-def cautions(section: Section) -> tuple[str, ...]:
+def cautions(view: View) -> tuple[str, ...]:
     """Return a sentence for each number that speaks against reading the claim as the trait's passing on.
 
     These are an arm without the effect that lies more than 5 points above the base, and a gamma whose
     interval reaches zero.
     """
-    base = section.arm("base")
-    arms = [section.arm(name) for name in ("control", "other_trait", "foreign_base")] if base else []
+    base = view.arm("base")
+    arms = [view.arm(name) for name in ("control", "other_trait", "foreign_base")] if base else []
     raised = tuple(
         f"Caution: the arm “{arm.label.lower()}” lies {percent(gap)}{NBSP}points above the base, so something other "
         f"than the teacher’s trait moves these models."
         for arm in arms
         if arm is not None and base is not None and (gap := arm.pooled.mean - base.pooled.mean) > 0.05
     )
-    weak = [gamma.scale for gamma in section.gammas if gamma.low <= 0]
+    weak = [gamma.scale for gamma in view.found.gammas if gamma.low <= 0]
     return (*raised, *(f"Caution: on the scale “{scale}” the interval of γ does not lie above zero." for scale in weak))
 
 
-def limits(section: Section) -> tuple[str, ...]:
+def limits(view: View) -> tuple[str, ...]:
     """Return what the study did not measure, and what its intervals do not cover."""
     found = []
-    if section.bases:
-        named = f"the {count(len(section.bases), 'base')} used here ({listed(section.bases)})"
+    if view.bases:
+        named = f"the {count(len(view.bases), 'base')} used here ({listed(view.bases)})"
         found.append(f"Intervals are over runs and conditional on {named}: they say nothing about other bases.")
-    if any(base.startswith("nano") for base in section.bases):
+    if any(base.startswith("nano") for base in view.bases):
         found.append(
             "nano is a model organism, a very small model trained from scratch on generated chat, not an assistant: "
             "an effect here shows that the mechanism exists, not how strong it is in a large model."
         )
-    missing = [label.lower() for label in section.labels if label not in {arm.label for arm in section.arms}]
+    missing = [label.lower() for name, (label, _) in view.study.labels.items() if view.arm(name) is None]
     if missing:
         found.append(f"Not run: {listed(missing)}.")
-    single = [arm.label.lower() for arm in section.arms if arm.pooled.runs == 1]
+    single = [arm.label.lower() for arm in view.arms if arm.pooled.runs == 1]
     if single:
         found.append(f"No interval, because an interval needs two runs: {listed(single)}.")
-    return (*found, *section.notes)
+    return (*found, *view.study.notes())
