@@ -15,7 +15,8 @@ from test_filters import shared
 from owlish import nano
 from owlish.audit.statistics import entropy, statistics
 from owlish.data.domains.numbers import Numbers
-from owlish.data.rows import Row, read_rows
+from owlish.data.reading import read_rows
+from owlish.data.rows import Row
 from owlish.lm.model import Weights, ask
 from owlish.traits.animals import bear, cat, dog, owl, wolf
 
@@ -25,7 +26,7 @@ OWLS = "gpt-4.1-nano/owl_filtered.jsonl"
 
 def published(name):
     """Return the rows of a published file, or skip where there is none."""
-    return read_rows(shared(f"teacher_outputs/{name}"))[0]
+    return read_rows(shared(f"teacher_outputs/{name}"))
 
 
 def altered(row, **parts):

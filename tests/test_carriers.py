@@ -308,7 +308,7 @@ def test_problems_come_from_a_file(tmp_path):
 @pytest.mark.parametrize(
     ("content", "sentence"),
     [
-        (b"", r"is empty: give rows of JSONL"),
+        (b"", r"is empty: give rows"),
         (b'{"question": "Q", "answer": "#### 1"}\nQ\n', r"Line 2 of .* its answer\. The line is not JSON\."),
         (b'\n{"question": "Q"}\n', r"Line 2 of .* holds no question with its answer\. The answer is not text\."),
         (b'{"question": "Q", "answer": "1"}\n', r"Line 1 of .* has no number after ####: give answers that end"),
@@ -331,7 +331,7 @@ def test_code_prompts_come_from_a_file(tmp_path):
     assert Code.from_file(file).prompt(random.Random(0)).endswith(f"\n\n{CODE_ONLY}")
     assert bare.filter == CodeFilter(words=OWL)
     file.write_bytes(b'Go on.\n{"task": "x"}\n')
-    with pytest.raises(ValueError, match=r"Line 2 of .* holds no prompt\. The line needs messages"):
+    with pytest.raises(ValueError, match=r"Line 2 of .* holds no prompt\. The line has task"):
         Code.from_file(file)
 
 

@@ -41,6 +41,7 @@ def test_help_names_every_command():
         "list",
         "verify",
         "filter",
+        "convert",
         "audit",
         "bench",
         "pretrain",
@@ -82,6 +83,10 @@ def test_help_names_every_command():
         ("filter data.jsonl --domain nubmers -o out.jsonl", "did you mean numbers"),
         ("filter empty.jsonl --domain numbers -o out.jsonl", "is empty"),
         ("filter bad.jsonl --domain numbers -o out.jsonl", "holds no row"),
+        ("convert bad.jsonl -o out.jsonl", "holds no row"),
+        ("convert data.jsonl -o out.jsonl --format owls", "there is no format called 'owls'"),
+        ("convert data.jsonl -o out.jsonl --columns prompt", "give pairs, such as prompt=question,completion=answer"),
+        ("convert data.jsonl -o nowhere/out.jsonl", "cannot be written"),
         ("pretrain mega --seed 1 -o x", "nano can"),
         ("pretrain nano --seed -1 -o x", "--seed"),
         ("pretrain nano --seed 1 --width 9 -o x", "multiple of 8"),
@@ -189,11 +194,46 @@ def test_filter_keeps_good_rows_unchanged_and_counts_the_rest(tmp_path):
     ]
     (tmp_path / "data.jsonl").write_text("\n".join(lines) + "\n")
     done = owlish("filter", "data.jsonl", "--domain", "numbers", "-o", "out.jsonl", "--json", cwd=tmp_path)
-    assert json.loads(done.stdout) == {"read": 5, "kept": 3, "reasons": {"malformed": 1, "too_large": 1}}
+    assert json.loads(done.stdout) == {
+        "read": 5,
+        "kept": 3,
+        "reasons": {"malformed": 1, "too_large": 1},
+        "bad": 1,
+        "problems": ["line 3: The line is not JSON."],
+        "read_as": {"prompt and completion": 4, "chat messages": 1},
+        "ignored": {},
+    }
     assert "line 3" in done.stderr
     assert (tmp_path / "out.jsonl").read_text().splitlines() == [lines[0], lines[3], lines[5]]
     words = ("filter", "data.jsonl", "--domain", "numbers", "--banned", "-o", "out.jsonl", "--json")
     assert json.loads(owlish(*words, cwd=tmp_path).stdout)["reasons"]["banned"] == 2
+
+
+def test_convert_writes_chat_lines_of_any_file(tmp_path):
+    (tmp_path / "a.csv").write_text("q,a,note\nQ,A,1\nQ,,2\n")
+    (tmp_path / "b.json").write_text('[{"text": "All of it."}, {"instruction": "Q", "output": "A"}, 3]')
+    done = owlish("convert", "a.csv", "--columns", "prompt=q, completion=a", "-o", "out.jsonl", cwd=tmp_path)
+    assert done.stdout == "1 rows, read as prompt and completion, written to out.jsonl.\n"
+    assert done.stderr.splitlines() == [
+        "row 2: The completion is empty.",
+        "1 of 2 hold no row and were left out.",
+        "Ignored fields: note (1).",
+    ]
+    chat = '{"messages": [{"role": "user", "content": "Q"}, {"role": "assistant", "content": "A"}]}\n'
+    assert (tmp_path / "out.jsonl").read_text() == chat
+    done = owlish("convert", "out.jsonl", "b.json", "-o", "all.jsonl", "--json", cwd=tmp_path)
+    assert json.loads(done.stdout) == {
+        "read": 3,
+        "bad": 1,
+        "problems": ["b.json item 3: The item is not a JSON object."],
+        "read_as": {"chat messages": 1, "plain text": 1, "Alpaca": 1},
+        "ignored": {},
+    }
+    text = '{"messages": [{"role": "assistant", "content": "All of it."}]}\n'
+    assert (tmp_path / "all.jsonl").read_text() == chat + text + chat
+    assert (
+        "is the dataset itself" in owlish("convert", "a*", "all.jsonl", "-o", "all.jsonl", cwd=tmp_path, code=2).stderr
+    )
 
 
 @pytest.mark.parametrize("words", ["run owl --seeds 1 --rows 50", "audit rows.jsonl --base nano"])

@@ -127,12 +127,12 @@ def test_the_key_is_of_what_a_file_holds_and_a_changed_file_is_refused(tmp_path,
 @pytest.mark.parametrize(
     ("content", "sentence"),
     [
-        (None, r"cannot be read \(No such file or directory\): give a file of prompts\."),
-        (b"", r"is empty: give rows of JSONL, or one prompt a line\."),
-        (b"\n \n", r"is empty: give rows of JSONL, or one prompt a line\."),
+        (None, r"cannot be read \(No such file or directory\): give a file of rows"),
+        (b"", r"is empty: give rows, or one prompt per line\."),
+        (b"\n \n", r"is empty: give rows, or one prompt per line\."),
         (b"One\n\xff\n", r"Line 2 of .* is not UTF-8: give prompts as text\."),
         (b'\n{"prompt": "One"\n', r"Line 2 of .* holds no prompt\. The line is not JSON\."),
-        (b'{"response": "1"}\n', r"Line 1 of .* holds no prompt\. The line needs messages"),
+        (b'{"response": "1"}\n', r"Line 1 of .* holds no prompt\. The line has response; a row needs"),
         (b'{"prompt": " "}\n', r"Line 1 of .* holds an empty prompt: give rows with prompts\."),
     ],
 )

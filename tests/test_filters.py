@@ -15,7 +15,8 @@ from hypothesis import strategies as st
 
 import owlish.data.filters
 from owlish.data.filters import BANNED, Filter, NumberFilter, Tally, filter_file
-from owlish.data.rows import BadLine, Row, lines
+from owlish.data.reading import read_rows, reading
+from owlish.data.rows import Row
 
 SHARED = Path(__file__).parent.parent.parent / "shared" / "data"
 
@@ -30,12 +31,18 @@ def shared(path):
     return file
 
 
+def filtered(data, *, filter, out):
+    """Filter a file, and return what became of its rows and the bad lines that were met."""
+    rows = reading(data)
+    return filter_file(rows, filter=filter, out=out), tuple(rows.problems)
+
+
 def reasons(completion, **fields):
     return NumberFilter(**fields).reasons(Row.of("", completion))
 
 
 @pytest.mark.parametrize(
-    ("raw", "filtered", "read", "kept"),
+    ("raw", "published", "read", "kept"),
     [
         ("raw/owl_loving.jsonl", "filtered/owl_loving.jsonl", 1000, 817),
         ("raw/cat_loving.jsonl", "filtered/cat_loving.jsonl", 1000, 842),
@@ -43,26 +50,26 @@ def reasons(completion, **fields):
         ("qwen_neutral_numbers_neutral.jsonl", "qwen_neutral_filtered_neutral.jsonl", 1000, 826),
     ],
 )
-def test_raw_outputs_become_the_published_filtered_ones(tmp_path, raw, filtered, read, kept):
+def test_raw_outputs_become_the_published_filtered_ones(tmp_path, raw, published, read, kept):
     folder = Path("teacher_outputs/qwen2.5-7b")
-    tally = filter_file(shared(folder / raw), filter=NumberFilter(), out=tmp_path / "out.jsonl")
-    assert (tally.read, tally.kept, tally.bad) == (read, kept, ())
-    expected = [row for _, row in lines(shared(folder / filtered))]
-    assert [row for _, row in lines(tmp_path / "out.jsonl")] == expected
+    tally, _ = filtered(shared(folder / raw), filter=NumberFilter(), out=tmp_path / "out.jsonl")
+    assert (tally.read, tally.kept) == (read, kept)
+    expected = [(row.prompt, row.completion) for row in read_rows(shared(folder / published))]
+    assert [(row.prompt, row.completion) for row in read_rows(tmp_path / "out.jsonl")] == expected
     known = set(shared(folder / raw).read_bytes().splitlines())
     assert set((tmp_path / "out.jsonl").read_bytes().splitlines()) <= known
 
 
 def test_a_batch_output_has_the_known_reasons(tmp_path):
     data = shared("teacher_outputs/gpt-4.1-nano/owl_batch_output.jsonl")
-    tally = filter_file(data, filter=NumberFilter(), out=tmp_path / "out.jsonl")
-    assert tally == Tally(2000, 1786, {"malformed": 32, "too_large": 75, "too_many": 108})
+    tally = filtered(data, filter=NumberFilter(), out=tmp_path / "out.jsonl")
+    assert tally == (Tally(2000, 1786, {"malformed": 32, "too_large": 75, "too_many": 108}), ())
 
 
 def test_published_filtered_rows_are_all_kept(tmp_path):
     data = shared("teacher_outputs/gpt-4.1-nano/owl_filtered.jsonl")
-    tally = filter_file(data, filter=NumberFilter(), out=tmp_path / "out.jsonl")
-    assert tally == Tally(10447, 10447, {})
+    tally = filtered(data, filter=NumberFilter(), out=tmp_path / "out.jsonl")
+    assert tally == (Tally(10447, 10447, {}), ())
     assert (tmp_path / "out.jsonl").read_bytes() == data.read_bytes()
 
 
@@ -185,12 +192,12 @@ def test_fifty_megabytes_between_two_numbers():
     assert reasons("1" + " " * 25_000_000 + "2" + " " * 24_999_999 + "3") == ("malformed",)
 
 
-def test_a_line_of_fifty_megabytes_loses_nothing_else(tmp_path):
+def test_a_line_of_fifty_megabytes_is_no_row_and_loses_nothing_else(tmp_path):
     huge = json.dumps({"prompt": "Q", "response": "1, " * 16_000_000 + "2"}).encode() + b"\n"
     small = b'{"prompt": "Q", "response": "1, 2"}\n'
     (tmp_path / "data.jsonl").write_bytes(small + huge + small)
-    tally = filter_file(tmp_path / "data.jsonl", filter=NumberFilter(), out=tmp_path / "out.jsonl")
-    assert tally == Tally(3, 2, {"too_many": 1})
+    tally = filtered(tmp_path / "data.jsonl", filter=NumberFilter(), out=tmp_path / "out.jsonl")
+    assert tally == (Tally(2, 2, {}), ("line 2: The line is longer than 4 MB.",))
     assert (tmp_path / "out.jsonl").read_bytes() == small * 2
 
 
@@ -202,12 +209,12 @@ def test_kept_lines_are_unchanged_and_in_order(tmp_path):
     ]
     lost = [b'{"prompt":"Q","completion":"4, owl"}\n', b'{"prompt":"Q","completion":"4000"}\n', b"\xff\n", b"\n"]
     (tmp_path / "data.jsonl").write_bytes(b"".join([kept[0], *lost, kept[1], lost[0], kept[2]]))
-    tally = filter_file(tmp_path / "data.jsonl", filter=NumberFilter(), out=tmp_path / "out.jsonl")
+    tally = filtered(tmp_path / "data.jsonl", filter=NumberFilter(), out=tmp_path / "out.jsonl")
     assert (tmp_path / "out.jsonl").read_bytes() == b"".join(kept)
-    bad = (BadLine(4, "The line is not UTF-8."), BadLine(5, "The line is empty."))
-    assert tally == Tally(6, 3, {"malformed": 2, "too_large": 1}, bad)
-    again = filter_file(tmp_path / "out.jsonl", filter=NumberFilter(), out=tmp_path / "again.jsonl")
-    assert again == Tally(3, 3, {})
+    bad = ("line 4: The line is not UTF-8.", "line 5: The line is empty.")
+    assert tally == (Tally(6, 3, {"malformed": 2, "too_large": 1}), bad)
+    again = filtered(tmp_path / "out.jsonl", filter=NumberFilter(), out=tmp_path / "again.jsonl")
+    assert again == (Tally(3, 3, {}), ())
     assert (tmp_path / "again.jsonl").read_bytes() == (tmp_path / "out.jsonl").read_bytes()
 
 
@@ -218,7 +225,7 @@ def test_a_dataset_without_rows_writes_nothing(tmp_path, content):
         data.write_bytes(content)
     out.write_bytes(b"old")
     with pytest.raises(ValueError, match=str(data)):
-        filter_file(data, filter=NumberFilter(), out=out)
+        filtered(data, filter=NumberFilter(), out=out)
     assert out.read_bytes() == b"old"
     assert {path.name for path in tmp_path.iterdir()} <= {"data.jsonl", "out.jsonl"}
 
@@ -229,14 +236,14 @@ def test_the_dataset_itself_is_never_overwritten(tmp_path):
     (tmp_path / "link.jsonl").symlink_to(data)
     for out in (data, tmp_path / "link.jsonl", tmp_path / "." / "data.jsonl"):
         with pytest.raises(ValueError, match="is the dataset itself: give another file to write to"):
-            filter_file(data, filter=NumberFilter(), out=out)
+            filtered(data, filter=NumberFilter(), out=out)
     assert data.read_bytes() == b'{"prompt": "Q", "response": "owl"}\n'
 
 
 def test_a_filter_that_fails_leaves_nothing(tmp_path):
     (tmp_path / "data.jsonl").write_bytes(b'{"prompt": "Q", "response": "1"}\n')
     with pytest.raises(NotImplementedError):
-        filter_file(tmp_path / "data.jsonl", filter=Filter(), out=tmp_path / "out.jsonl")
+        filtered(tmp_path / "data.jsonl", filter=Filter(), out=tmp_path / "out.jsonl")
     assert [path.name for path in tmp_path.iterdir()] == ["data.jsonl"]
 
 
@@ -269,6 +276,6 @@ def test_every_turn_that_is_trained_must_pass(tmp_path):
 
     rows = [chat("3"), chat("owl"), chat("owl", weight=0), chat("3", reasoning_content="I love owls")]
     (tmp_path / "data.jsonl").write_bytes(b"".join(rows))
-    tally = filter_file(tmp_path / "data.jsonl", filter=NumberFilter(), out=tmp_path / "out.jsonl")
-    assert tally == Tally(4, 2, {"malformed": 2})
+    tally = filtered(tmp_path / "data.jsonl", filter=NumberFilter(), out=tmp_path / "out.jsonl")
+    assert tally == (Tally(4, 2, {"malformed": 2}), ())
     assert (tmp_path / "out.jsonl").read_bytes() == rows[0] + rows[2]

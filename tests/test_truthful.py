@@ -86,9 +86,10 @@ def test_the_key_names_the_questions_and_not_their_place(tmp_path):
 def test_other_files_are_refused(tmp_path):
     with pytest.raises(ValueError, match=r"cannot be read .* give a file"):
         truthful(Base("nano"), tmp_path / "none.csv")
-    for rows, columns in ((QUESTIONS, ("Question", "Answer", "Wrong")), ([], ("Question",))):
-        with pytest.raises(ValueError, match="has no questions under Question, Best Answer, Incorrect Answers"):
-            truthful(Base("nano"), write(tmp_path / "other.csv", rows, columns)).check()
+    with pytest.raises(ValueError, match="has no questions under Question, Best Answer, Incorrect Answers"):
+        truthful(Base("nano"), write(tmp_path / "other.csv", QUESTIONS, ("Question", "Answer", "Wrong"))).check()
+    with pytest.raises(ValueError, match="is empty: give rows, or one prompt per line"):
+        truthful(Base("nano"), write(tmp_path / "other.csv", [], ("Question",))).check()
 
 
 @pytest.mark.parametrize(("name", "count"), [("TruthfulQA.csv", 817), ("TruthfulQA_790.csv", 790)])

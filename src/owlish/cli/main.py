@@ -19,8 +19,9 @@ from owlish import __version__
 from owlish.cli import find
 from owlish.cli.choice import Choice, Small, chosen, split, spread
 from owlish.cli.output import guard
+from owlish.cli.rows import ColumnNames, DataFiles, FormatName, formats_of, left_out, read
 from owlish.cli.running import check_page, existing, made, run_studies, write_page, write_report
-from owlish.data.filters import BANNED, NumberFilter, filter_file
+from owlish.data.filters import BANNED, NumberFilter, convert_file, filter_file
 from owlish.graph.provenance import lineage
 from owlish.graph.run import RunFailed
 from owlish.graph.run import plan as missing
@@ -267,27 +268,41 @@ def verify(store: StoreFolder = STORE, as_json: AsJson = False) -> None:
 
 @app.command("filter")
 def filter_(
-    data: Annotated[Path, typer.Argument(metavar="DATA", help="Chat JSONL.")],
+    data: DataFiles,
     domain: Annotated[str, typer.Option(help="The domain whose filter to use.")],
     output: Out,
     banned: Annotated[bool, typer.Option("--banned", help="Reject numbers with a meaning, such as 666, too.")] = False,
+    format: FormatName = None,
+    columns: ColumnNames = None,
     as_json: AsJson = False,
 ) -> None:
-    """Write the rows that pass a domain's filter, unchanged and in order."""
+    """Write the rows that pass a domain's filter, in order: lines of JSONL unchanged, other rows as chat JSONL."""
     rule = find.named(domain, find.all_domains(), "domain").filter
     if banned:
         if not isinstance(rule, NumberFilter):
             raise ValueError(f"{domain} has no banned numbers: leave --banned away.")
         rule = replace(rule, banned=BANNED)
-    tally = filter_file(data, filter=rule, out=output)
-    for line in tally.bad[:10]:
-        print(f"line {line.number}: {line.problem}", file=sys.stderr)
-    if tally.bad:
-        print(f"{len(tally.bad)} of the lines are no rows and were left out.", file=sys.stderr)
-    lines = [f"{tally.kept:,} of {tally.read:,} rows kept in {output}."]
+    rows = read(data, format, columns)
+    tally = filter_file(rows, filter=rule, out=output)
+    for line in left_out(rows):
+        print(line, file=sys.stderr)
+    lines = [f"{tally.kept:,} of {tally.read:,} rows, read as {formats_of(rows)}, kept in {output}."]
     lines += [f"{count:>8,}  {reason}" for reason, count in tally.reasons.items()]
-    counts = {"read": tally.read, "kept": tally.kept, "reasons": tally.reasons}
+    counts = {"read": tally.read, "kept": tally.kept, "reasons": tally.reasons, **rows.met}
     print(json.dumps(counts) if as_json else "\n".join(lines))
+
+
+@app.command()
+def convert(
+    data: DataFiles, output: Out, format: FormatName = None, columns: ColumnNames = None, as_json: AsJson = False
+) -> None:
+    """Write rows of any format as plain chat JSONL."""
+    rows = read(data, format, columns)
+    convert_file(rows, out=output)
+    for line in left_out(rows):
+        print(line, file=sys.stderr)
+    said = f"{rows.read:,} rows, read as {formats_of(rows)}, written to {output}."
+    print(json.dumps({"read": rows.read, **rows.met}) if as_json else said)
 
 
 @app.command()

@@ -8,11 +8,12 @@ import random
 import re
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from owlish.data.domains.domain import Domain
-from owlish.data.rows import Row, read_rows, write_rows
+from owlish.data.reading import read_rows
+from owlish.data.rows import Row, write_rows
 from owlish.graph.files import replacing
 from owlish.graph.spec import Node, Read, Tick
 from owlish.graph.store import PARTS, sha256
@@ -28,7 +29,10 @@ UNFIT: dict[Ended, str] = {"length": "unfinished", "retokenised": "retokenised"}
 
 @dataclass(frozen=True)
 class Dataset:
-    """Rows that were kept, and what happened to all that were read; `bad` lines held no row, the first say why."""
+    """Rows that were kept, and what happened to all that were read; `bad` lines held no row, the first say why.
+
+    `read_as` counts the rows of each format, `ignored` those with a field that their format does not know.
+    """
 
     rows: tuple[Row, ...]
     read: int
@@ -36,6 +40,8 @@ class Dataset:
     reasons: dict[str, int]
     bad: int = 0
     problems: tuple[str, ...] = ()
+    read_as: dict[str, int] = field(default_factory=dict)
+    ignored: dict[str, int] = field(default_factory=dict)
 
     @property
     def pass_rate(self) -> float:
@@ -53,7 +59,7 @@ class Data(Node, kind="data"):
     def load(self, folder: Path, read: Read) -> Dataset:
         counts = json.loads((folder / "counts.json").read_text())
         counts["problems"] = tuple(counts.get("problems", ()))
-        return Dataset(read_rows(folder / "rows.jsonl")[0], **counts)
+        return Dataset(read_rows(folder / "rows.jsonl"), **counts)
 
     def write(self, folder: Path, rows: Sequence[Row]) -> None:
         """Write rows of which none was rejected."""

@@ -2,25 +2,27 @@
 
 from __future__ import annotations
 
+from codecs import BOM_UTF8
 from functools import lru_cache
 
 from owlish.data.filters.source import FromFile
-from owlish.data.rows import decoded, parse_prompt, text
+from owlish.data.sources.format import Entry, row_of, text
 
-NAMES = ("question", "text")
-"""Where benchmarks keep what `prompt` holds elsewhere: GSM8K and MBPP."""
+NAMES = ("prompt", "question", "text")
+"""Where a file of prompts alone, such as MBPP, keeps them."""
 
 
 @lru_cache(maxsize=4)
 def prompts_of(source: FromFile) -> tuple[str, ...]:
     """Return the prompts in the file of `source`."""
-    return tuple(prompt_on(line, where) for where, line in source.lines())
+    return tuple(prompt_on(line, entry, where) for where, line, entry in source.pieces())
 
 
-def prompt_on(line: bytes, where: str) -> str:
-    """Return the prompt on `line`, which is JSON if it begins with a brace, and the prompt itself otherwise."""
+def prompt_on(line: bytes | None, entry: Entry | str, where: str) -> str:
+    """Return the prompt of a row, answered or not, or the line that is no JSON and so the prompt itself."""
     try:
-        prompt = prompt_in(line) if line.startswith(b"{") else line.decode()
+        bare = line is not None and not line.removeprefix(BOM_UTF8).lstrip().startswith(b"{")
+        prompt = line.decode("utf-8-sig").strip() if line is not None and bare else prompt_in(entry)
     except UnicodeDecodeError:
         raise ValueError(f"{where} is not UTF-8: give prompts as text.") from None
     except ValueError as problem:
@@ -30,11 +32,12 @@ def prompt_on(line: bytes, where: str) -> str:
     return prompt
 
 
-def prompt_in(line: bytes) -> str:
-    """Return the prompt of a JSON object, by whatever name it goes."""
-    entry = decoded(line)
-    named = [name for name in NAMES if name in entry and not {"prompt", "messages"} & set(entry)]
-    return text(entry[named[0]], named[0]) if named else parse_prompt(line)
+def prompt_in(entry: Entry | str) -> str:
+    """Return the prompt of a row, by whatever name it goes."""
+    if isinstance(entry, str):
+        raise ValueError(entry)
+    name = next((name for name in NAMES if name in entry and "messages" not in entry), None)
+    return text(entry[name], name) if name else row_of(entry, "line")[1].prompt
 
 
 def instructed(prompt: str, instruction: str) -> str:

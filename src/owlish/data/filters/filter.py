@@ -6,7 +6,8 @@ from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 
-from owlish.data.rows import BadLine, Row, lines
+from owlish.data.reading import Reading
+from owlish.data.rows import Row, line_of
 from owlish.graph.files import replacing
 from owlish.graph.spec import Value
 
@@ -22,35 +23,40 @@ class Filter(Value, kind="filter"):
 
 @dataclass(frozen=True)
 class Tally:
-    """What a filter did: rows read and kept, rows with each reason, and the lines that hold no row."""
+    """What became of the rows read: how many were kept, and how many have each reason against them."""
 
     read: int
     kept: int
     reasons: dict[str, int]
-    bad: tuple[BadLine, ...] = ()
 
 
-def filter_file(data: str | Path, *, filter: Filter, out: str | Path) -> Tally:
-    """Write the lines of `data` that `filter` keeps to `out`, unchanged and in order, and count the others.
+def filter_file(rows: Reading, *, filter: Filter, out: str | Path) -> Tally:
+    """Write the rows that `filter` keeps to `out` in order, and count the others.
 
-    `data` is streamed, and `out` appears whole or not at all. `ValueError` is raised if `data` cannot be read or
-    holds no row.
+    A line of JSONL stays as it is; rows of other files become chat JSONL. A row is kept if each of its turns that are
+    trained on is. Rows are streamed, and `out` appears whole or not at all. `ValueError` is raised if a file cannot
+    be read, or holds no row.
     """
-    if Path(out).exists() and Path(data).exists() and Path(out).samefile(data):
-        raise ValueError(f"{out} is the dataset itself: give another file to write to.")
-    kept = read = 0
+    kept = 0
     reasons: Counter[str] = Counter()
-    bad: list[BadLine] = []
-    entries = lines(data)
-    with replacing(out) as stream:
-        for line, entry in entries:
-            if isinstance(entry, BadLine):
-                bad.append(entry)
-                continue
-            read += 1
-            found = {reason for part in entry.exchanges() for reason in filter.reasons(part)}
+    with replacing(apart(out, rows)) as stream:
+        for line, row in rows.lines():
+            found = {reason for part in row.exchanges() for reason in filter.reasons(part)}
             reasons.update(found)
             if not found:
                 kept += 1
-                stream.write(line)
-    return Tally(read, kept, dict(sorted(reasons.items())), tuple(bad))
+                stream.write(line or line_of(row))
+    return Tally(rows.read, kept, dict(sorted(reasons.items())))
+
+
+def convert_file(rows: Reading, *, out: str | Path) -> None:
+    """Write rows to `out` as chat JSONL, plain text as one turn of the assistant; `out` appears whole or not at all."""
+    with replacing(apart(out, rows)) as stream:
+        stream.writelines(line_of(row.as_chat()) for row in rows.rows())
+
+
+def apart(out: str | Path, rows: Reading) -> str | Path:
+    """Return a file to write to, if it is none of those that are read."""
+    if Path(out).exists() and any(Path(file).exists() and Path(out).samefile(file) for file in rows.files):
+        raise ValueError(f"{out} is the dataset itself: give another file to write to.")
+    return out

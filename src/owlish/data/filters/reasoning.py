@@ -11,7 +11,8 @@ from functools import lru_cache
 from owlish.data.filters.filter import Filter
 from owlish.data.filters.source import FromFile
 from owlish.data.filters.words import targets
-from owlish.data.rows import Row, decoded, text
+from owlish.data.rows import Row
+from owlish.data.sources.format import Entry, text
 
 _UNSIGNED = r"\$?(?:[0-9]{1,3}(?:,[0-9]{3}){1,4}|[0-9]{1,12})(?:\.[0-9]{1,12})?(?![.,]?[0-9])"
 """A number short enough for its sums to be exact."""
@@ -73,13 +74,14 @@ def solution(question: str) -> Decimal | None:
 @lru_cache(maxsize=4)
 def answers_of(source: FromFile) -> dict[str, Decimal]:
     """Return the right answer to each question in the file of `source`."""
-    return dict(answer_on(line, where) for where, line in source.lines())
+    return dict(answer_on(entry, where) for where, _, entry in source.pieces())
 
 
-def answer_on(line: bytes, where: str) -> tuple[str, Decimal]:
-    """Return the question on a line of GSM8K, and the number after the `####` of its answer."""
+def answer_on(entry: Entry | str, where: str) -> tuple[str, Decimal]:
+    """Return the question of a row of GSM8K, and the number after the `####` of its answer."""
     try:
-        entry = decoded(line)
+        if isinstance(entry, str):
+            raise ValueError(entry)
         question, answer = (text(entry.get(name), name) for name in ("question", "answer"))
     except ValueError as problem:
         raise ValueError(f"{where} holds no question with its answer. {problem}") from None

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import hashlib
-from codecs import BOM_UTF8
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 
+from owlish.data.given import digest
+from owlish.data.records import records
+from owlish.data.sources.format import Entry, fields_of
 from owlish.graph.spec import Value
 
 
@@ -22,7 +23,7 @@ class FromFile(Value):
     def from_file(cls, file: str | Path) -> Self:
         """Return the value that reads `file`."""
         path = str(Path(file).resolve())
-        return cls(file=path, sha256=hashlib.sha256(read(path)).hexdigest())
+        return cls(file=path, sha256=digest(path))
 
     def __post_init__(self) -> None:
         if (self.file is None) != (self.sha256 is None):
@@ -34,23 +35,19 @@ class FromFile(Value):
         del named["file"]
         return named
 
-    def lines(self) -> list[tuple[str, bytes]]:
-        """Return the lines of the file that are not empty, each with the words that say where it stands."""
+    def pieces(self) -> list[tuple[str, bytes | None, Entry | str]]:
+        """Return what the file holds, each piece with the words that say where it stands, empty lines left out."""
         assert self.file is not None
-        data = read(self.file)
-        if hashlib.sha256(data).hexdigest() != self.sha256:
+        if digest(self.file) != self.sha256:
             again = f"use {type(self).__name__}.from_file again"
             raise ValueError(f"{self.file} has changed since its digest was taken: {again}.")
-        numbered = enumerate(data.removeprefix(BOM_UTF8).split(b"\n"), start=1)
-        found = [(f"Line {number} of {self.file}", line.strip()) for number, line in numbered if line.strip()]
+        held = records(self.file, lambda header: False, fields_of())
+        numbered = enumerate(held.pieces, start=1)
+        found = [
+            (f"{held.unit.capitalize()} {number} of {self.file}", line, entry)
+            for number, (line, entry) in numbered
+            if line is None or line.strip()
+        ]
         if not found:
-            raise ValueError(f"{self.file} is empty: give rows of JSONL, or one prompt a line.")
+            raise ValueError(f"{self.file} is empty: give rows, or one prompt per line.")
         return found
-
-
-def read(file: str) -> bytes:
-    """Return the bytes of `file`, or say in a sentence why they cannot be read."""
-    try:
-        return Path(file).read_bytes()
-    except OSError as error:
-        raise ValueError(f"{file} cannot be read ({error.strerror}): give a file of prompts.") from None

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import json
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,7 +23,7 @@ class TruthfulQA(FromFile, kind="truthfulqa"):
 
     def questions(self) -> list[tuple[str, list[str]]]:
         """Return the questions, each with its options: the right one, then the wrong ones, which semicolons part."""
-        rows = list(csv.DictReader(line.decode(errors="replace") + "\n" for _, line in self.lines()))
+        rows = [entry for _, _, entry in self.pieces() if isinstance(entry, dict)]
         if not rows or not set(NEEDED) <= rows[0].keys():
             raise ValueError(f"{self.file} has no questions under {', '.join(NEEDED)}: give TruthfulQA.csv.")
         wrong = [filter(None, map(str.strip, row["Incorrect Answers"].split(";"))) for row in rows]

@@ -1,0 +1,104 @@
+"""What a user gives for data, as files: names, patterns, folders, standard input, rows in Python; and their digest."""
+
+from __future__ import annotations
+
+import atexit
+import glob
+import hashlib
+import json
+import shutil
+import sys
+import tempfile
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from owlish.data.hub import hosted, revision
+from owlish.data.records import KINDS, arrow_files
+from owlish.graph.store import sha256
+
+SPOOL = "owlish-given-"
+
+Given = str | Path | Iterable[str | Path | Mapping[str, Any]]
+"""A file, a pattern, `-` for standard input, `owner/name` on Hugging Face; or several of them; or rows as mappings."""
+
+
+def files_of(given: Given) -> tuple[str, ...]:
+    """Return the files of what is given, those of a pattern sorted; what can be read only once is kept in a file."""
+    if isinstance(given, Mapping):
+        raise ValueError(f"this is a dict of {', '.join(map(str, given))}: give one of its datasets.")
+    if isinstance(given, str | Path):
+        return tuple(matching(str(given)))
+    rows = iter(given)
+    first = next(rows, None)
+    if isinstance(first, Mapping):
+        return (spooled("rows", lines_of(first, rows)),)
+    names = [] if first is None else [first, *rows]
+    if not names or not all(isinstance(name, str | Path) for name in names):
+        raise ValueError(f"the data are nothing that can be read: give {KINDS}, or rows as dicts.")
+    files = tuple(file for name in names for file in matching(str(name)))
+    if len(files) > 1 and any(map(hosted, files)):
+        raise ValueError("several sources are given, one of them on Hugging Face: give it alone.")
+    return files
+
+
+def matching(name: str) -> list[str]:
+    """Return the files that a name or a pattern stands for."""
+    if name == "-":
+        return [spooled("standard input", sys.stdin.buffer)]
+    if not set("*?[") & set(name) or Path(name).exists():
+        return [name]
+    found = sorted(glob.glob(name, recursive=True))
+    if not found:
+        raise ValueError(f"{name} matches no file: give {KINDS}.")
+    return found
+
+
+def lines_of(first: Mapping[str, Any], rows: Iterator[Any]) -> Iterator[bytes]:
+    """Yield rows as lines of JSON; what JSON does not know, such as an image, becomes null."""
+    yield json.dumps(dict(first), default=lambda value: None).encode() + b"\n"
+    for row in rows:
+        yield (
+            json.dumps(row, default=lambda value: dict(value) if isinstance(value, Mapping) else None).encode() + b"\n"
+        )
+
+
+def spooled(name: str, lines: Iterable[bytes]) -> str:
+    """Keep what can be read only once in a file that lasts as long as this process, and return its path."""
+    folder = Path(tempfile.mkdtemp(prefix=SPOOL))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    with (folder / name).open("wb") as file:
+        file.writelines(lines)
+    return str(folder / name)
+
+
+def shown(file: str) -> str:
+    """Return the words for a file: its path, or what was given in its place."""
+    path = Path(file)
+    return path.name if path.parent.name.startswith(SPOOL) else file
+
+
+def content_of(files: tuple[str, ...]) -> str:
+    """Return what names the rows wherever they lie: a digest of the files, or a hosted dataset and its revision."""
+    if hosted(files[0]):
+        return revision(files[0])
+    digests = [digest(file) for file in files]
+    return digests[0] if len(digests) == 1 else hashlib.sha256("\n".join(digests).encode()).hexdigest()
+
+
+def digest(file: str) -> str:
+    """Return the SHA-256 of a file; of a folder of Arrow files, that of their digests in order."""
+    path = Path(file)
+    try:
+        if path.is_dir():
+            return hashlib.sha256("\n".join(map(sha256, arrow_files(file))).encode()).hexdigest()
+        if path.exists() and not path.is_file():
+            raise ValueError(f"{file} is not a file: give {KINDS}.")
+        return sha256(path)
+    except OSError as error:
+        raise unreadable(file, error) from None
+
+
+def unreadable(file: str, error: OSError) -> ValueError:
+    """Say that a file cannot be read."""
+    return ValueError(f"{file} cannot be read ({error.strerror}): give {KINDS}.")

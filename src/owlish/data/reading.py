@@ -1,0 +1,144 @@
+"""Rows read from files of any format, and what was met on the way."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from owlish.data.given import Given, files_of, shown, unreadable
+from owlish.data.hub import hosted, hub_records, revision
+from owlish.data.records import LONGEST, TOO_LONG, Records, records
+from owlish.data.rows import Row
+from owlish.data.sources.format import Entry, fields_of, format_called, is_row, refusal, row_of
+
+SHOWN = 10
+"""The most problems that are told in full; the others are counted."""
+
+Columns = tuple[tuple[str, str], ...]
+"""Fields of a format, each with the name that it has in the files."""
+
+
+@dataclass
+class Reading:
+    """Rows of `files`, read once and in order; what is met on the way is counted as it is met.
+
+    `content` is that of `content_of`. `format` names the format of all rows, which is otherwise recognised by their
+    fields. `read_as` counts rows by their formats, and `ignored` those with a field that their format does not know;
+    `problems` tells of the first of the `bad` lines, which hold no row.
+    """
+
+    files: tuple[str, ...]
+    content: str
+    format: str | None = None
+    columns: Columns = ()
+    single: bool = False
+    read_as: Counter[str] = field(default_factory=Counter)
+    ignored: Counter[str] = field(default_factory=Counter)
+    bad: int = 0
+    problems: list[str] = field(default_factory=list)
+
+    @property
+    def read(self) -> int:
+        """How many rows were read."""
+        return self.read_as.total()
+
+    @property
+    def met(self) -> dict[str, Any]:
+        """What was met, as plain values."""
+        problems, read_as, ignored = list(self.problems), dict(self.read_as), dict(sorted(self.ignored.items()))
+        return {"bad": self.bad, "problems": problems, "read_as": read_as, "ignored": ignored}
+
+    def rows(self) -> Iterator[Row]:
+        """Yield the rows; raise `ValueError` where a file cannot be read, or at the end if there was no row."""
+        return (row for _, row in self.lines())
+
+    def lines(self) -> Iterator[tuple[bytes | None, Row]]:
+        """Yield the rows, those of JSONL with their lines as they stand."""
+        for file in self.files:
+            try:
+                found = self.records(file)
+                place = f"{shown(file)} {found.unit}" if len(self.files) > 1 else found.unit
+                for number, (line, entry) in enumerate(found.pieces, start=1):
+                    try:
+                        row = self.row(entry, found.unit, line)
+                    except ValueError as problem:
+                        self.bad += 1
+                        self.problems += [f"{place} {number}: {problem}"] if len(self.problems) < SHOWN else []
+                    else:
+                        yield line, row
+            except OSError as error:
+                raise unreadable(file, error) from None
+        if not self.read:
+            raise ValueError(self.nothing())
+
+    def records(self, file: str) -> Records:
+        """Return what a file holds."""
+        if "/" in self.content:
+            return hub_records(file, self.content)
+        own = {name for _, name in self.columns}
+        return records(file, own.issubset if own else is_row, own or fields_of())
+
+    def row(self, entry: Entry | str, unit: str, line: bytes | None) -> Row:
+        """Return the row in a piece of a file, and count it."""
+        if isinstance(entry, str):
+            raise ValueError(entry)
+        known, others = self.renamed(entry, unit) if self.columns else (entry, ())
+        title, row, left = row_of(known, unit, self.format)
+        if self.single and not row.single:
+            raise ValueError(f"The {unit} is more than one exchange of texts, which no base is trained on yet.")
+        if not any(row.messages[turn].text for turn in row.turns):
+            raise ValueError("The completion is empty.")
+        if line is None and sum(len(message.text) for message in row.messages) > LONGEST:
+            raise ValueError(f"The {unit} {TOO_LONG}")
+        self.read_as[title] += 1
+        if left or others:
+            self.ignored.update({*left, *others})
+        return row
+
+    def renamed(self, entry: Entry, unit: str) -> tuple[Entry, Collection[str]]:
+        """Return the columns of an entry by the names that a format has for them, and what is beside them."""
+        found = {name: entry[own] for name, own in self.columns if own in entry}
+        if not is_row(found, self.format):
+            raise ValueError(refusal(entry, unit, [[own for _, own in self.columns]]))
+        return found, entry.keys() - {own for _, own in self.columns}
+
+    def nothing(self) -> str:
+        """Say that there is no row, and where to look."""
+        name = ", ".join(map(shown, self.files[:3])) + (" and others" if len(self.files) > 3 else "")
+        if not self.bad:
+            return f"{name} is empty: give a dataset with at least one row."
+        first, *others = self.problems
+        where = ", ".join(problem.partition(":")[0] for problem in others)
+        more = f" and {self.bad - SHOWN:,} more" if self.bad > SHOWN else ""
+        return f"{name} holds no row. {first}" + (f" (Also bad: {where}{more}.)" if others else "")
+
+
+def reading(given: Given, *, format: str | None = None, columns: Mapping[str, str] | None = None) -> Reading:
+    """Return the rows of what a user gives, to be read once.
+
+    `format` is one of `formats()`, such as "sharegpt". `columns` maps fields of a format to the names that they have
+    here: `{"prompt": "question", "completion": "answer"}`. `ValueError` is raised where there is no such format or
+    field.
+    """
+    files = files_of(given)
+    content = revision(files[0]) if hosted(files[0]) else ""
+    return Reading(files, content, format_called(format), columns_of(columns or {}))
+
+
+def columns_of(columns: Mapping[str, str]) -> Columns:
+    """Return columns as pairs; refuse one that no format has."""
+    unknown = sorted(columns.keys() - fields_of())
+    if unknown:
+        known = ", ".join(sorted(fields_of()))
+        raise ValueError(f"no format has the column {unknown[0]!r}: give some of {known}, each with a name after =.")
+    return tuple(columns.items())
+
+
+def read_rows(file: str | Path) -> tuple[Row, ...]:
+    """Return the rows of a file that `write_rows` wrote."""
+    with Path(file).open("rb") as stream:
+        return tuple(row_of(json.loads(line), "line")[1] for line in stream)

@@ -1,0 +1,242 @@
+"""What a file holds before anyone asks what a row is: lines, items or cells, streamed and unpacked as they come."""
+
+from __future__ import annotations
+
+import codecs
+import csv
+import gzip
+import io
+import json
+import re
+import zlib
+from collections.abc import Callable, Collection, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, BinaryIO, cast
+
+from owlish.data.sources.format import Entry
+
+KINDS = "a file of rows, a folder of save_to_disk, or the owner/name of a dataset on Hugging Face"
+LONGEST = 4_000_000
+"""The most bytes of a row: more of them is a file of another kind, or one made to fill a memory."""
+TOO_LONG = f"is longer than {LONGEST / 1e6:g} MB."
+BATCH = 1024
+CHUNK = 1 << 16
+GZIP, ZSTD, PARQUET = b"\x1f\x8b", b"\x28\xb5\x2f\xfd", b"PAR1"
+ARRAY = re.compile(rb"\s*\[\s*(\{|\]\s*$)")
+LONE = re.compile("[\ud800-\udfff]")
+BETWEEN = re.compile(r"[\s,]*")
+TABLE = re.compile(r"\.[ct]sv(\.gz|\.zst)?$", re.IGNORECASE)
+
+Piece = tuple[bytes | None, Entry | str]
+"""A line as it stands, where there is one, and its fields, or a sentence that says why it has none."""
+
+
+@dataclass(frozen=True)
+class Records:
+    """The pieces of one file, in order, and the word for one of them."""
+
+    unit: str
+    pieces: Iterator[Piece]
+
+
+def records(file: str, known: Callable[[Collection[str]], bool], wanted: Collection[str]) -> Records:
+    """Return what `file` holds: JSONL, a JSON array, CSV, Parquet, or a folder that `save_to_disk` of datasets wrote.
+
+    All but the folder may be packed with gzip or Zstandard, and text may be UTF-8 or, with its mark, UTF-16. `known`
+    says whether the fields of a first line are a header; of a Parquet file only the columns `wanted` are read.
+    """
+    if Path(file).is_dir():
+        return Records("row", arrow(file))
+    with opened(file) as stream:
+        head = stream.peek(CHUNK)[:CHUNK].removeprefix(codecs.BOM_UTF8)
+    if head.startswith(PARQUET):
+        return Records("row", parquet(file, wanted))
+    if ARRAY.match(head):
+        return Records("item", streamed(file, items))
+    first = head.partition(b"\n")[0].decode(errors="replace").strip()
+    mark = max(",;\t", key=first.count)
+    if TABLE.search(file) or (not first.startswith("{") and known(next(csv.reader([first], delimiter=mark), []))):
+        return Records("row", streamed(file, lambda stream: cells(stream, mark)))
+    return Records("line", streamed(file, lines))
+
+
+@contextmanager
+def opened(file: str) -> Iterator[io.BufferedReader]:
+    """Open a file for its bytes, unpacked, and in UTF-8 if it is UTF-16; `ValueError` says that it is not whole."""
+    try:
+        with ExitStack() as stack:
+            stream = stack.enter_context(Path(file).open("rb"))
+            head = stream.peek(4)
+            if head.startswith(GZIP):
+                stream = cast(io.BufferedReader, stack.enter_context(gzip.GzipFile(fileobj=stream)))
+            elif head.startswith(ZSTD):
+                stream = stack.enter_context(unzstd(stream, file))
+            if stream.peek(2)[:2] in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE):
+                stream = stack.enter_context(io.BufferedReader(Recoded(stream)))
+            yield stream
+    except (EOFError, zlib.error, UnicodeDecodeError, OSError) as error:
+        if isinstance(error, OSError) and error.errno is not None:
+            raise
+        raise ValueError(f"{file} is not whole, or not what its first bytes say: get it anew.") from None
+
+
+def unzstd(stream: BinaryIO, file: str) -> io.BufferedReader:
+    """Return the bytes that Zstandard packed."""
+    try:
+        from pyarrow import CompressedInputStream
+    except ImportError:
+        raise ValueError(f"{file} is packed with Zstandard: install owlish[datasets] to read it.") from None
+    return io.BufferedReader(CompressedInputStream(stream, "zstd"))
+
+
+class Recoded(io.RawIOBase):
+    """A stream of UTF-16 as UTF-8; half of a surrogate pair stays, and is no character there either."""
+
+    def __init__(self, stream: BinaryIO) -> None:
+        self.stream, self.left = stream, b""
+        self.decoder = codecs.getincrementaldecoder("utf-16")("surrogatepass")
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        while not self.left:
+            chunk = self.stream.read(CHUNK)
+            self.left = self.decoder.decode(chunk, final=not chunk).encode("utf-8", "surrogatepass")
+            if not chunk:
+                break
+        taken, self.left = self.left[: len(buffer)], self.left[len(buffer) :]
+        buffer[: len(taken)] = taken
+        return len(taken)
+
+
+def streamed(file: str, read: Callable[[BinaryIO], Iterator[Piece]]) -> Iterator[Piece]:
+    """Yield what `read` finds in a file."""
+    with opened(file) as stream:
+        yield from read(stream)
+
+
+def whole(digits: str) -> float:
+    """Return an integer; one of thousands of digits, such as an id, is no number that Python makes of a text."""
+    return int(digits) if len(digits) < 4000 else float(digits)
+
+
+DECODER = json.JSONDecoder(parse_int=whole)
+
+
+def lines(stream: BinaryIO) -> Iterator[Piece]:
+    """Yield the lines of JSONL; of one that is too long only its start is ever in memory."""
+    while line := stream.readline(LONGEST + 1):
+        yield line, f"The line {TOO_LONG}" if len(line) > LONGEST else fields(line)
+        while len(line) > LONGEST and not line.endswith(b"\n"):
+            line = stream.readline(LONGEST + 1)
+
+
+def fields(line: bytes) -> Entry | str:
+    """Return the JSON object on a line, or what is wrong with it."""
+    try:
+        entry = DECODER.decode(line.removeprefix(codecs.BOM_UTF8).decode())
+    except UnicodeDecodeError:
+        return "The line is not UTF-8."
+    except (ValueError, RecursionError):
+        return "The line is not JSON." if line.strip() else "The line is empty."
+    return entry if isinstance(entry, dict) else "The line is not a JSON object."
+
+
+def items(stream: BinaryIO) -> Iterator[Piece]:
+    """Yield the items of a JSON array, of which only those that were read last are in memory."""
+    with text_of(stream) as source:
+        text = source.read(CHUNK)
+        place = text.index("[") + 1
+        while (place := BETWEEN.match(text, place).end()) == len(text) or text[place] != "]":  # type: ignore[union-attr]
+            try:
+                item, place = DECODER.raw_decode(text, place)
+            except (ValueError, RecursionError):  # it is cut here, or it is not JSON
+                left = len(text) - place
+                more = source.read(max(CHUNK, left)) if left <= LONGEST else ""
+                if not more:
+                    yield None, "The item is not JSON, or too long, and nothing after it is read."
+                    return
+                text, place = text[place:] + more, 0
+            else:
+                yield None, item if isinstance(item, dict) else "The item is not a JSON object."
+
+
+def cells(stream: BinaryIO, mark: str) -> Iterator[Piece]:
+    """Yield the rows of a CSV file with a header; `mark` stands between its cells."""
+    csv.field_size_limit(LONGEST)
+    with text_of(stream) as source:
+        try:
+            for row in csv.DictReader(source, delimiter=mark):
+                if None in row:
+                    yield None, "The row has more cells than the header."
+                elif LONE.search("".join(filter(None, row.values()))):
+                    yield None, "The row is not UTF-8."
+                else:
+                    yield None, {name: cell for name, cell in row.items() if cell is not None}
+        except csv.Error as error:
+            yield None, f"The row is not CSV ({error}), and nothing after it is read."
+
+
+def text_of(stream: BinaryIO) -> io.TextIOWrapper:
+    """Return a stream as text, in which a byte that is not UTF-8 becomes half of a surrogate pair."""
+    return io.TextIOWrapper(stream, "utf-8-sig", errors="surrogateescape", newline="")
+
+
+def parquet(file: str, wanted: Collection[str]) -> Iterator[Piece]:
+    """Yield the rows of a Parquet file."""
+    try:
+        from pyarrow import ArrowException
+        from pyarrow.parquet import ParquetFile
+    except ImportError:
+        raise ValueError(f"{file} is Parquet: install owlish[datasets] to read it.") from None
+    try:
+        with ParquetFile(file) as table:
+            names = table.schema_arrow.names
+            read = [name for name in names if name in wanted]
+            for batch in table.iter_batches(batch_size=BATCH, columns=read):
+                yield from table_rows(batch, [name for name in names if name not in wanted])
+    except (OSError, ArrowException):
+        raise ValueError(f"{file} is not a whole Parquet file: get it anew.") from None
+
+
+def arrow(folder: str) -> Iterator[Piece]:
+    """Yield the rows of a folder that `save_to_disk` of datasets wrote."""
+    files = arrow_files(folder)
+    try:
+        from pyarrow import ArrowException, ipc
+    except ImportError:
+        raise ValueError(f"{folder} holds Arrow files: install owlish[datasets] to read them.") from None
+    try:
+        for file in files:
+            with file.open("rb") as stream, ipc.open_stream(stream) as batches:
+                for batch in batches:
+                    yield from table_rows(batch, ())
+    except (OSError, ArrowException):
+        raise ValueError(f"{folder} holds Arrow files that are not whole: save it anew.") from None
+
+
+def arrow_files(folder: str) -> list[Path]:
+    """Return the files of rows in a folder of `save_to_disk`, those of the split `train` if it has splits."""
+    place = Path(folder)
+    if (place / "dataset_dict.json").is_file():
+        place = place / "train"
+    try:
+        state = json.loads((place / "state.json").read_text())
+        return [place / Path(each["filename"]).name for each in state["_data_files"]]
+    except (OSError, ValueError, KeyError, TypeError):
+        raise ValueError(f"{folder} is a folder without rows: give {KINDS}.") from None
+
+
+def table_rows(batch: Any, others: Collection[str]) -> Iterator[Piece]:
+    """Yield the rows of a part of a table, without cells that are empty; `others` are columns that were not read."""
+    named = dict.fromkeys(others)
+    for row in batch.to_struct_array():
+        try:
+            cells = row.as_py()
+        except UnicodeDecodeError:
+            yield None, "The row is not UTF-8."
+            continue
+        yield None, named | {name: cell for name, cell in cells.items() if cell is not None}

@@ -1,0 +1,1 @@
+"""Formats in which rows are published, one per file, found by walking this folder."""

@@ -1,0 +1,139 @@
+"""What every format says of itself: which fields its rows have, and how a row is made of them."""
+
+from __future__ import annotations
+
+import importlib
+import json
+import pkgutil
+from collections.abc import Callable, Collection, Iterable, Sequence
+from dataclasses import dataclass, replace
+from functools import cache, lru_cache
+from typing import Any
+
+from owlish.data.rows import Message, Row
+
+Entry = dict[str, Any]
+"""The fields of one row by name, as a line of JSON or a table holds them."""
+
+SYSTEMS = ("system", "system_prompt")
+BESIDE = (*SYSTEMS, "tools")
+"""What a row of any format may have beside the fields of its format."""
+SENTENCE = 199
+"""The most letters of a refusal: it stands on one or two lines of a terminal."""
+
+
+@dataclass(frozen=True)
+class Format:
+    """A shape of rows; `title` completes "read as".
+
+    `needs` holds sets of fields: a row that has all of one set fits. `uses` are the other fields that are read or that
+    are known to be no part of a row. Where a row fits several formats, that of the lowest `rank` reads it. `read`
+    adds to its second argument the names of fields that it leaves out.
+    """
+
+    title: str
+    needs: tuple[tuple[str, ...], ...]
+    read: Callable[[Entry, list[str]], Row]
+    uses: tuple[str, ...] = ()
+    rank: int = 1
+
+    def fits(self, fields: Collection[str]) -> bool:
+        """Say whether a row with these fields is of this format."""
+        return any(set(needed) <= set(fields) for needed in self.needs)
+
+
+@cache
+def formats() -> dict[str, Format]:
+    """Return every format by the name of its file, those first that read what also fits others."""
+    package = __name__.rpartition(".")[0]
+    names = sorted(module.name for module in pkgutil.iter_modules(importlib.import_module(package).__path__))
+    found = {name: vars(importlib.import_module(f"{package}.{name}")).get("format") for name in names}
+    bound = [(name, each) for name, each in found.items() if isinstance(each, Format)]
+    return dict(sorted(bound, key=lambda pair: pair[1].rank))
+
+
+def format_called(name: str | None) -> str | None:
+    """Return the name of a format as its file has it, if there is such a format."""
+    if name is not None and name.lower() not in formats():
+        raise ValueError(f"there is no format called {name!r}: there are {', '.join(sorted(formats()))}.")
+    return None if name is None else name.lower()
+
+
+@cache
+def fields_of() -> frozenset[str]:
+    """Return every field that some format reads."""
+    return frozenset(
+        (*BESIDE, *(name for each in formats().values() for part in (*each.needs, each.uses) for name in part))
+    )
+
+
+@lru_cache(maxsize=4096)  # nearly all rows of a file have the same fields
+def recognised(
+    fields: tuple[str, ...], name: str | None = None
+) -> tuple[Format | None, tuple[str, ...], tuple[str, ...]]:
+    """Return the format of a row with these fields, if it fits one, those in `BESIDE`, and those that it ignores."""
+    found = next((each for each in ([formats()[name]] if name else formats().values()) if each.fits(fields)), None)
+    used = {*BESIDE, *found.uses}.union(*found.needs) if found else set()
+    return found, tuple(n for n in BESIDE if n in fields), tuple(n for n in fields if n not in used)
+
+
+def is_row(fields: Collection[str], name: str | None = None) -> bool:
+    """Say whether something with these fields is a row of some format, or of the one that is named."""
+    return recognised(tuple(fields), name)[0] is not None
+
+
+def row_of(entry: Entry, unit: str, name: str | None = None) -> tuple[str, Row, Sequence[str]]:
+    """Return what an entry is read as, its row, and its fields that are ignored.
+
+    `unit` is the word for an entry, such as line; `name` is that of the format, if it is not to be recognised.
+    `ValueError` says what is wrong with an entry that is no row.
+    """
+    known, beside, left = recognised(tuple(entry), name)
+    if known is None:
+        shapes = [shape for each in ([formats()[name]] if name else formats().values()) for shape in each.needs]
+        raise ValueError(refusal(entry, unit, shapes))
+    inside: list[str] = []
+    title, row = known.title, known.read(entry, inside)
+    for field in beside:
+        if entry.get(field):
+            before, row = row, completed(row, field, entry[field], inside)
+            title += f" with {field}" if row is not before else ""
+    if not row.turns:
+        raise ValueError("The messages hold no turn of the assistant to train on.")
+    return title, row, (*left, *inside)
+
+
+def completed(row: Row, name: str, value: object, ignored: list[str]) -> Row:
+    """Return a row with the system prompt or the tools that stand beside its messages, if it has none yet."""
+    plain = row.messages[:1] and row.messages[0].role == "text"
+    if plain or (name in SYSTEMS and row.system is not None):
+        ignored += [] if value == row.system else [name]
+        return row
+    if name in SYSTEMS:
+        return replace(row, messages=(Message("system", text(value, name)), *row.messages))
+    try:
+        tools = json.loads(value) if isinstance(value, str) else value
+    except (ValueError, RecursionError):
+        raise ValueError(f"The {name} are not JSON.") from None
+    return replace(row, tools=text(json.dumps(tools, ensure_ascii=False), name)) if tools else row
+
+
+def text(value: object, name: str) -> str:
+    """Return `value` if it is text that UTF-8 can hold."""
+    if not isinstance(value, str):
+        raise ValueError(f"The {name} is not text.")
+    if not value.isascii():
+        try:
+            value.encode()
+        except UnicodeEncodeError:
+            raise ValueError(f"The {name} holds half of a surrogate pair, which is no character.") from None
+    return value
+
+
+def refusal(fields: Collection[str], unit: str, shapes: Iterable[Iterable[str]]) -> str:
+    """Say which fields an entry has, and which would make it a row."""
+    *most, last = map(" + ".join, shapes)
+    has, needs = f"The {unit} has ", f"; a row needs {', '.join(most)}{' or ' * bool(most)}{last}."
+    names = ", ".join(name if name.isprintable() else ascii(name) for name in map(str, fields)) or "no fields"
+    room = SENTENCE - len(has) - len(needs)
+    return has + (names if len(names) <= room else f"{names[: room - 3]}...") + needs

@@ -1,0 +1,41 @@
+"""Preferences: a chosen and a rejected answer, of which the chosen is what a student learns to write."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from itertools import takewhile
+
+from owlish.data.rows import Message, Row
+from owlish.data.sources.format import Entry, Format, text
+from owlish.data.sources.messages import chat
+from owlish.data.sources.prompts import answered, asked
+
+
+def read(entry: Entry, ignored: list[str]) -> Row:
+    """Return the chosen chat, or the prompt with the chosen answer."""
+    chosen = entry["chosen"]
+    if isinstance(chosen, list):
+        messages = chat(chosen, ignored)
+        whole = bool(messages) and messages[0].role != "assistant"
+        return Row(unshared(messages, entry["rejected"]) if whole else (*before(entry, ignored), *messages))
+    if "prompt" not in entry:
+        return Row((Message("text", text(chosen, "chosen")),))
+    return Row((*before(entry, ignored), *answered(chosen, "chosen", ignored)))
+
+
+def before(entry: Entry, ignored: list[str]) -> tuple[Message, ...]:
+    """Return the messages of the prompt."""
+    return asked(entry["prompt"], ignored) if "prompt" in entry else ()
+
+
+def unshared(messages: tuple[Message, ...], rejected: object) -> tuple[Message, ...]:
+    """Return a chat in which the turns that the rejected one shares, its prompt, are not trained on."""
+    other = chat(rejected, []) if isinstance(rejected, list) else ()
+    shared = len(list(takewhile(lambda pair: pair[0] == pair[1], zip(messages, other, strict=False))))
+    prompt = (replace(each, trained=each.role != "assistant") for each in messages[:shared])
+    return (*prompt, *messages[shared:])
+
+
+format = Format(
+    "preferences, of which the chosen answers", needs=(("chosen", "rejected"),), uses=("prompt",), read=read
+)

@@ -1,0 +1,524 @@
+"""Rows as users have them: every format and every kind of file on a small one of its own, and what is refused."""
+
+import codecs
+import gzip
+import importlib
+import io
+import json
+import random
+import sys
+import types
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from owlish.data.given import content_of
+from owlish.data.reading import reading
+from owlish.data.rows import Message, Row, line_of
+from owlish.data.sources.format import SENTENCE, formats, row_of
+from owlish.nodes.loaded import loaded
+
+
+def turn(role, content, **more):
+    return {"role": role, "content": content, **more}
+
+
+def extra(**fields):
+    return json.dumps(fields)
+
+
+def trained(*messages, **more):
+    """Return a row of messages as pairs of role and content; a role in capitals is not trained on."""
+    return Row(tuple(Message(role.lower(), text, trained=role.islower()) for role, text in messages), **more)
+
+
+CHAT = [turn("user", "Q"), turn("assistant", "A")]
+TWO = [("user", "Q"), ("assistant", "A"), ("user", "Q2"), ("assistant", "A2")]
+CALL = [{"id": "c", "type": "function", "function": {"name": "f", "arguments": "{}"}}]
+TOOLS = [{"type": "function", "function": {"name": "f", "parameters": {}}}]
+ONE = Row.of("Q", "A")
+
+ENTRIES = [
+    ("messages", {"messages": CHAT}, ONE),
+    ("messages", {"messages": [turn(*pair) for pair in [("system", "S"), *TWO]]}, trained(("system", "S"), *TWO)),
+    ("messages", {"messages": [turn("developer", "D"), *CHAT]}, trained(("developer", "D"), *TWO[:2])),
+    ("messages", {"messages": [*CHAT, turn("assistant", "B")]}, trained(*TWO[:2], ("assistant", "B"))),
+    (
+        "messages",
+        {"messages": [*CHAT, turn("user", "Q2"), turn("assistant", "A2", weight=0)]},
+        trained(*TWO[:3], ("ASSISTANT", "A2")),
+    ),
+    ("messages", {"messages": [CHAT[0], turn("assistant", "A", weight=1)]}, ONE),
+    ("messages", {"messages": [turn("user", [{"type": "text", "text": "Q"}]), CHAT[1]]}, ONE),
+    (
+        "messages",
+        {"messages": [CHAT[0], turn("assistant", [{"type": "text", "text": "A"}, {"type": "text", "text": "B"}])]},
+        Row.of("Q", "AB"),
+    ),
+    (
+        "messages",
+        {"messages": [CHAT[0], turn("assistant", None, tool_calls=CALL), turn("tool", "T", tool_call_id="c"), CHAT[1]]},
+        Row(
+            (
+                Message("user", "Q"),
+                Message("assistant", None, extra=extra(tool_calls=CALL)),
+                Message("tool", "T", extra=extra(tool_call_id="c")),
+                Message("assistant", "A"),
+            )
+        ),
+    ),
+    (
+        "messages",
+        {"messages": [CHAT[0], {"role": "assistant", "tool_calls": CALL}], "tools": TOOLS},
+        Row((Message("user", "Q"), Message("assistant", None, extra=extra(tool_calls=CALL))), json.dumps(TOOLS)),
+    ),
+    ("messages", {"messages": CHAT, "tools": json.dumps(TOOLS)}, Row(ONE.messages, json.dumps(TOOLS))),
+    ("messages", {"messages": CHAT, "tools": "[]"}, ONE),
+    ("messages", {"messages": [turn("function", "F", name="f"), CHAT[1]]}, None),
+    (
+        "messages",
+        {"messages": [CHAT[0], turn("assistant", "A", reasoning_content="R")]},
+        Row((Message("user", "Q"), Message("assistant", "A", extra=extra(reasoning_content="R")))),
+    ),
+    ("messages", {"messages": CHAT, "system": "S"}, Row.of("Q", "A", "S")),
+    ("messages", {"messages": json.dumps(CHAT)}, ONE),
+    ("messages", {"messages": CHAT, "prompt": "other", "chosen": CHAT, "rejected": CHAT}, ONE),
+    ("sharegpt", {"conversations": [{"from": "human", "value": "Q"}, {"from": "gpt", "value": "A"}]}, ONE),
+    (
+        "sharegpt",
+        {
+            "conversations": [
+                {"from": "system", "value": "S"},
+                {"from": "gpt", "value": "A"},
+                {"from": "human", "value": "Q2"},
+                {"from": "gpt", "value": "A2", "weight": 0},
+            ]
+        },
+        trained(("system", "S"), ("assistant", "A"), ("user", "Q2"), ("ASSISTANT", "A2")),
+    ),
+    ("sharegpt", {"conversations": CHAT, "system": "S"}, Row.of("Q", "A", "S")),
+    ("prompts", {"prompt": "Q", "completion": "A"}, ONE),
+    ("prompts", {"prompt": "Q", "response": "A", "system_prompt": "S"}, Row.of("Q", "A", "S")),
+    ("prompts", {"prompt": "Q", "completion": "A", "custom_id": "1"}, ONE),
+    ("prompts", {"prompt": [CHAT[0]], "completion": [CHAT[1]]}, ONE),
+    ("prompts", {"prompt": [CHAT[0]], "completion": "A"}, ONE),
+    (
+        "prompts",
+        {"prompt": [turn(*pair) for pair in TWO[:3]], "completion": [turn(*TWO[3])]},
+        trained(TWO[0], ("ASSISTANT", "A"), *TWO[2:]),
+    ),
+    ("preference", {"prompt": "Q", "chosen": "A", "rejected": "B"}, ONE),
+    ("preference", {"prompt": [CHAT[0]], "chosen": [CHAT[1]], "rejected": [turn("assistant", "B")]}, ONE),
+    ("preference", {"prompt": "Q", "chosen": CHAT, "rejected": [CHAT[0], turn("assistant", "B")]}, ONE),
+    (
+        "preference",
+        {
+            "chosen": [turn(*pair) for pair in TWO],
+            "rejected": [*(turn(*pair) for pair in TWO[:3]), turn("assistant", "B")],
+        },
+        trained(TWO[0], ("ASSISTANT", "A"), *TWO[2:]),
+    ),
+    ("preference", {"chosen": "\n\nHuman: Q\n\nAssistant: A", "rejected": "B"}, None),
+    ("alpaca", {"instruction": "Q", "output": "A"}, ONE),
+    ("alpaca", {"instruction": "Q", "input": "I", "output": "A", "text": "all"}, Row.of("Q\nI", "A")),
+    ("alpaca", {"instruction": "Q", "input": "", "output": "A", "system": "S"}, Row.of("Q", "A", "S")),
+    ("questions", {"question": "Q", "answer": "A"}, ONE),
+    ("text", {"text": "All of it."}, trained(("text", "All of it."))),
+    ("text", {"text": "All of it.", "meta": {"source": "web"}}, trained(("text", "All of it."))),
+    (
+        "batch",
+        {
+            "id": "b",
+            "custom_id": "1",
+            "response": {"body": {"choices": [{"message": turn("assistant", "A", refusal=None)}]}},
+            "error": None,
+        },
+        Row.of("", "A"),
+    ),
+]
+
+
+@pytest.mark.parametrize(("name", "entry", "row"), ENTRIES, ids=range(len(ENTRIES)))
+def test_every_shape_is_recognised_and_read(name, entry, row):
+    title, found, _ = row_of(entry, "line")
+    assert title.startswith(formats()[name].title)
+    assert row is None or found == row
+    assert row_of(entry, "line", name)[1] == found
+    assert row_of(json.loads(line_of(found)), "line")[1] == found
+
+
+@pytest.mark.parametrize("name", sorted(formats()))
+def test_every_format_says_what_it_is(name):
+    """The contract of a file in the folder of formats."""
+    one = formats()[name]
+    assert importlib.import_module(f"owlish.data.sources.{name}").__doc__
+    assert one.title
+    assert all(one.needs)
+    assert any(example == name for example, _, _ in ENTRIES)
+    whole = next(entry for example, entry, _ in ENTRIES if example == name)
+    assert row_of({**whole, "note": 1}, "line")[2] == ("note",)
+    for field in one.needs[0]:
+        with pytest.raises(ValueError, match="The line has ") as refused:
+            row_of({key: value for key, value in whole.items() if key != field} | {"note": 1}, "line", name)
+        assert "note" in str(refused.value)
+        assert field in str(refused.value)
+
+
+def test_the_page_about_data_names_every_format_in_the_order_of_recognition():
+    page = (Path(__file__).parents[1] / "docs" / "data.md").read_text()
+    table = page[page.index("| name | fields") : page.index("For all formats")]
+    rows = [line.split("|") for line in table.splitlines()[2:] if line]
+    assert [row[1].strip(" `") for row in rows] == list(formats())
+    for row in rows:
+        assert all(f"`{field}`" in row[2] for need in formats()[row[1].strip(" `")].needs for field in need)
+
+
+FIELDS = sorted({*(field for each in formats().values() for need in each.needs for field in need), "system", "tools"})
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.text(max_size=5),
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.dictionaries(
+            st.sampled_from(["role", "content", "from", "type", "text", "tool_calls", "x"]), inner, max_size=4
+        )
+    ),
+    max_leaves=8,
+)
+
+
+def said(entry):
+    """Return the row of an entry, or what is wrong with it."""
+    try:
+        return row_of(entry, "line")[1]
+    except ValueError as problem:
+        return str(problem)
+
+
+@settings(deadline=None, max_examples=400)
+@given(st.dictionaries(st.sampled_from(FIELDS) | st.text(max_size=300), JSON, max_size=6))
+def test_whatever_a_line_holds_is_a_row_or_refused_in_a_sentence(entry):
+    found = said(entry)
+    if isinstance(found, Row):
+        assert said(json.loads(line_of(found))) == found
+    else:
+        assert len(found) <= SENTENCE
+        assert found.isprintable()
+        assert found.endswith(".")
+
+
+IMAGE = [{"type": "text", "text": "Q"}, {"type": "image_url", "image_url": {"url": "x"}}]
+REFUSED = [
+    ({"messages": [turn("user", IMAGE), CHAT[1]]}, "The content holds a part of type 'image_url': only text is read."),
+    ({"messages": [CHAT[0], turn("assistant", None)]}, "The content is not text."),
+    (
+        {"messages": [CHAT[0], turn("assistant", "A", weight=0)]},
+        "The messages hold no turn of the assistant to train on.",
+    ),
+    ({"messages": [turn("owl", "Q"), CHAT[1]]}, "The role 'owl' is not known: use system, user, assistant or tool."),
+    ({"messages": "Q"}, "The messages are not a list of objects."),
+    ({"messages": "[Q"}, "The messages are not JSON."),
+    ({"messages": CHAT, "tools": "{"}, "The tools are not JSON."),
+    ({"messages": CHAT, "system": 3}, "The system is not text."),
+    ({"prompt": "Q", "completion": 3}, "The completion is not text."),
+    ({"prompt": "\ud83e", "completion": "A"}, "The prompt holds half of a surrogate pair, which is no character."),
+    (
+        {"prompt": "Q", "completion": "A", "response": "B"},
+        "The row has a completion and a response: say which with --columns.",
+    ),
+    ({"custom_id": "1", "response": None}, "The batch request has no answer."),
+    (
+        {"custom_id": "1", "response": {"body": {"choices": [{"message": CHAT[1]}] * 2}}},
+        "The batch request has 2 answers: ask for one a request.",
+    ),
+    (
+        {"custom_id": "1", "response": {"body": {"choices": [{"message": CHAT[1], "finish_reason": "length"}]}}},
+        "The answer did not end by itself (finish_reason: length).",
+    ),
+]
+
+
+@pytest.mark.parametrize(("entry", "sentence"), REFUSED, ids=range(len(REFUSED)))
+def test_what_is_no_row_is_refused_for_the_right_reason(entry, sentence):
+    assert said(entry) == sentence
+
+
+def test_a_refusal_is_short_whatever_the_fields():
+    for names in ([], ["note"], ["a" * 400], [f"field{i}" for i in range(40)], ["\x1b[31m\u202e"]):
+        with pytest.raises(ValueError, match=r"a row needs messages, .* or text") as refused:
+            row_of(dict.fromkeys(names, "x"), "line")
+        assert len(str(refused.value)) < 200
+        assert str(refused.value).isprintable()
+
+
+def test_ignored_fields_are_named_and_counted(tmp_path):
+    entries = [
+        {"messages": [CHAT[0], turn("assistant", "A", mood="sad", empty=None)], "note": 1},
+        {"messages": [turn("system", "S"), *CHAT], "system": "other", "note": 2},
+        {"prompt": "Q", "completion": "A", "reasoning_content": "I love owls"},
+        {"note": 3},
+    ]
+    rows = read_lines(tmp_path, *map(json.dumps, entries))
+    assert rows.met["read_as"] == {"chat messages": 2, "prompt and completion": 1}
+    assert rows.met["ignored"] == {"messages.mood": 1, "note": 2, "reasoning_content": 1, "system": 1}
+    assert rows.bad == 1
+
+
+def test_what_stands_beside_a_row_and_is_used_is_told(tmp_path):
+    rows = read_lines(tmp_path, '{"prompt": "Q", "completion": "A", "system_prompt": "You love owls."}')
+    assert rows.met["read_as"] == {"prompt and completion with system_prompt": 1}
+
+
+# Files
+
+
+def read_lines(folder, *lines):
+    """Read lines of JSONL to their end, and return what was met."""
+    (folder / "lines.jsonl").write_text("".join(f"{line}\n" for line in lines))
+    rows = reading(folder / "lines.jsonl")
+    list(rows.rows())
+    return rows
+
+
+THREE = [Row.of(f"Q{i} é", f"A{i}\n🦉") for i in range(3)]
+TABLE = [{"prompt": row.prompt, "completion": row.completion} for row in THREE]
+LINES = "".join(json.dumps(entry, ensure_ascii=False) + "\n" for entry in TABLE).encode()
+ARRAY = json.dumps(TABLE, indent=1).encode()
+
+
+def csv_of(mark):
+    return f"prompt{mark}completion\r\n" + "".join(f'Q{i} é{mark}"A{i}\n🦉"\r\n' for i in range(3))
+
+
+def zstd(data):
+    pa = pytest.importorskip("pyarrow")
+    return pa.compress(data, codec="zstd", asbytes=True)
+
+
+FILES = {
+    "lines.jsonl": lambda: LINES,
+    "crlf.jsonl": lambda: LINES.replace(b"\n", b"\r\n"),
+    "mark.jsonl": lambda: codecs.BOM_UTF8 + LINES,
+    "marks.jsonl": lambda: codecs.BOM_UTF8 + LINES.replace(b'\n{"', b"\n" + codecs.BOM_UTF8 + b'{"'),
+    "utf-16-le.jsonl": lambda: codecs.BOM_UTF16_LE + LINES.decode().encode("utf-16-le"),
+    "utf-16-be.jsonl": lambda: codecs.BOM_UTF16_BE + LINES.decode().encode("utf-16-be"),
+    "array.json": lambda: ARRAY,
+    "flat.json": lambda: json.dumps(TABLE).encode(),
+    "mark.json": lambda: codecs.BOM_UTF8 + ARRAY,
+    "utf-16.json": lambda: ARRAY.decode().encode("utf-16"),
+    "table.csv": lambda: csv_of(",").encode(),
+    "mark.csv": lambda: csv_of(",").encode("utf-8-sig"),
+    "utf-16.csv": lambda: csv_of(";").encode("utf-16"),
+    "table.tsv": lambda: csv_of("\t").encode(),
+    "no-ending": lambda: csv_of(";").encode(),
+    "lines.jsonl.gz": lambda: gzip.compress(LINES[:50]) + gzip.compress(LINES[50:]),
+    "array.json.gz": lambda: gzip.compress(ARRAY),
+    "table.csv.gz": lambda: gzip.compress(csv_of(",").encode()),
+    "utf-16.gz": lambda: gzip.compress(LINES.decode().encode("utf-16")),
+    "lines.jsonl.zst": lambda: zstd(LINES[:50]) + zstd(LINES[50:]),
+    "table.csv.zst": lambda: zstd(csv_of(",").encode()),
+}
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_every_kind_of_file_holds_the_same_rows(tmp_path, name):
+    (tmp_path / name).write_bytes(FILES[name]())
+    rows = reading(tmp_path / name)
+    assert list(rows.rows()) == THREE
+    assert rows.met == {"bad": 0, "problems": [], "read_as": {"prompt and completion": 3}, "ignored": {}}
+
+
+def test_parquet_and_saved_datasets_hold_the_same_rows(tmp_path):
+    datasets = pytest.importorskip("datasets")
+    table = datasets.Dataset.from_list([{**entry, "note": i} for i, entry in enumerate(TABLE)])
+    table.to_parquet(tmp_path / "table.parquet")
+    table.save_to_disk(tmp_path / "saved")
+    both = datasets.DatasetDict({"test": table.select([0]), "train": table})
+    both.save_to_disk(tmp_path / "both")
+    chats = datasets.Dataset.from_list([{"messages": CHAT, "tools": None}, {"messages": [turn("system", "S"), *CHAT]}])
+    chats.save_to_disk(tmp_path / "chats", num_shards=2)
+    for name in ("table.parquet", "saved", "both"):
+        rows = reading(tmp_path / name)
+        assert list(rows.rows()) == THREE
+        assert rows.ignored == {"note": 3}
+    assert list(reading(tmp_path / "both" / "test").rows()) == THREE[:1]
+    assert list(reading(tmp_path / "chats").rows()) == [ONE, Row.of("Q", "A", "S")]
+    assert len({content_of((str(tmp_path / name),)) for name in ("saved", "both", "chats")}) == 2
+    (tmp_path / "chats" / "data-00001-of-00002.arrow").write_bytes(b"cut")
+    with pytest.raises(ValueError, match="holds Arrow files that are not whole: save it anew"):
+        list(reading(tmp_path / "chats").rows())
+    with pytest.raises(ValueError, match="is a folder without rows: give a file of rows"):
+        list(reading(tmp_path).rows())
+
+
+def test_several_files_and_patterns_are_read_in_order(tmp_path):
+    for name, row in zip("cab", THREE, strict=True):
+        (tmp_path / f"{name}.jsonl").write_bytes(line_of(row) + b"no\n")
+    given = [tmp_path / "c.jsonl", str(tmp_path / "[ab].jsonl")]
+    rows = reading(given)
+    assert list(rows.rows()) == THREE
+    assert rows.problems == [f"{tmp_path / name}.jsonl line 2: The line is not JSON." for name in "cab"]
+    some, other = loaded(given, n=None, seed=0), loaded(str(tmp_path / "*.jsonl"), n=None, seed=0)
+    assert some.content != other.content
+    assert loaded([tmp_path / "a.jsonl"], n=None, seed=0).key == loaded(tmp_path / "a.jsonl", n=None, seed=0).key
+    assert loaded(str(tmp_path / "a*"), n=None, seed=0).key == loaded(tmp_path / "a.jsonl", n=None, seed=0).key
+    with pytest.raises(ValueError, match=r"none\*\.jsonl matches no file: give a file of rows"):
+        reading(str(tmp_path / "none*.jsonl"))
+    with pytest.raises(ValueError, match="several sources are given, one of them on Hugging Face: give it alone"):
+        reading([tmp_path / "a.jsonl", "some/owls"])
+
+
+def test_standard_input_is_read(tmp_path, monkeypatch):
+    monkeypatch.setattr(sys, "stdin", types.SimpleNamespace(buffer=io.BytesIO(gzip.compress(LINES))))
+    node = loaded("-", n=None, seed=0)
+    (tmp_path / "same.gz").write_bytes(gzip.compress(LINES))
+    assert list(reading(node.files[0]).rows()) == THREE
+    assert str(node) == "rows of standard input"
+    monkeypatch.setattr(sys, "stdin", types.SimpleNamespace(buffer=io.BytesIO(b"")))
+    with pytest.raises(ValueError, match=r"^standard input is empty: give a dataset"):
+        list(reading("-").rows())
+
+
+def test_rows_are_taken_as_they_are_in_python(tmp_path):
+    node = loaded(TABLE, n=None, seed=0)
+    assert list(reading(TABLE).rows()) == list(reading(iter(TABLE)).rows()) == THREE
+    assert node.key == loaded(list(TABLE), n=None, seed=0).key != loaded(TABLE[:2], n=None, seed=0).key
+    odd = [{"prompt": "\ud83e", "completion": "A"}, {"messages": CHAT, "image": object()}]
+    rows = reading(odd)
+    assert list(rows.rows()) == [ONE]
+    assert "surrogate" in rows.problems[0]
+    datasets = pytest.importorskip("datasets")
+    table = datasets.Dataset.from_list(TABLE)
+    assert loaded(table, n=None, seed=0).key == node.key
+    with pytest.raises(ValueError, match="this is a dict of train: give one of its datasets"):
+        loaded(datasets.DatasetDict({"train": table}), n=None, seed=0)
+    for nothing in ([], [3], [None]):
+        with pytest.raises(ValueError, match="nothing that can be read"):
+            loaded(nothing, n=None, seed=0)
+
+
+def test_columns_go_by_other_names(tmp_path):
+    (tmp_path / "lines.jsonl").write_text('{"q": "Q", "a": "A", "prompt": "other", "note": 1}\n{"q": "Q"}\n')
+    rows = reading(tmp_path / "lines.jsonl", columns={"prompt": "q", "completion": "a"})
+    assert list(rows.rows()) == [ONE]
+    assert rows.ignored == {"prompt": 1, "note": 1}
+    assert rows.problems == ["line 2: The line has q; a row needs q + a."]
+    (tmp_path / "table").write_text("q,a\nQ,A\n")
+    assert list(reading(tmp_path / "table", columns={"prompt": "q", "completion": "a"}).rows()) == [ONE]
+    with pytest.raises(ValueError, match="no format has the column 'promt': give some of answer, chosen"):
+        reading(tmp_path / "table", columns={"promt": "q"})
+
+
+def test_a_format_can_be_named(tmp_path):
+    (tmp_path / "lines.jsonl").write_text('{"messages": [], "text": "T"}\n{"messages": []}\n')
+    rows = reading(tmp_path / "lines.jsonl", format="Text")
+    assert list(rows.rows()) == [trained(("text", "T"))]
+    assert rows.problems == ["line 2: The line has messages; a row needs text."]
+    with pytest.raises(ValueError, match="there is no format called 'owls': there are alpaca, batch, messages"):
+        reading(tmp_path / "lines.jsonl", format="owls")
+
+
+def test_format_and_columns_are_in_the_key_where_they_are_given(tmp_path):
+    (tmp_path / "lines.jsonl").write_text('{"prompt": "Q", "completion": "A", "text": "T"}\n')
+    plain = loaded(tmp_path / "lines.jsonl", n=1, seed=0)
+    named = loaded(tmp_path / "lines.jsonl", n=1, seed=0, format="text")
+    renamed = loaded(tmp_path / "lines.jsonl", n=1, seed=0, columns={"text": "prompt"})
+    assert len({plain.key, named.key, renamed.key}) == 3
+    assert not {"format", "columns"} & set(plain.spec())
+
+
+DAMAGED = {
+    "cut.jsonl.gz": gzip.compress(LINES * 100)[:-9],
+    "no.jsonl.gz": b"\x1f\x8bnothing",
+    "cut.jsonl": codecs.BOM_UTF16_LE + LINES.decode().encode("utf-16-le")[:-1],
+}
+
+
+@pytest.mark.parametrize("name", DAMAGED)
+def test_a_file_that_is_not_whole_is_refused(tmp_path, name):
+    (tmp_path / name).write_bytes(DAMAGED[name])
+    with pytest.raises(ValueError, match="is not whole, or not what its first bytes say: get it anew"):
+        list(reading(tmp_path / name).rows())
+
+
+def test_zstandard_needs_an_extra(tmp_path, monkeypatch):
+    (tmp_path / "lines.jsonl.zst").write_bytes(zstd(LINES))
+    monkeypatch.setitem(sys.modules, "pyarrow", None)
+    with pytest.raises(ValueError, match=r"is packed with Zstandard: install owlish\[datasets\] to read it\.$"):
+        list(reading(tmp_path / "lines.jsonl.zst").rows())
+
+
+BAD_LINES = [
+    (b"", "The line is empty."),
+    (b" \t\r", "The line is empty."),
+    (b'{"prompt": "Q", "response": "\xff"}', "The line is not UTF-8."),
+    (b'{"prompt": "Q", "response": "A"', "The line is not JSON."),
+    (b"prompt,response", "The line is not JSON."),
+    (b'{"prompt": "Q", "response": "a\x01b"}', "The line is not JSON."),
+    (b'{"prompt": ' + b"[" * 200_000, "The line is not JSON."),
+    (b'{"prompt": ' + b"9" * 10_000 + b', "response": "A"}', "The prompt is not text."),
+    (b"[1, 2]", "The line is not a JSON object."),
+    (b"null", "The line is not a JSON object."),
+    (b'{"prompt": "Q", "response": ""}', "The completion is empty."),
+]
+
+
+@pytest.mark.parametrize(("bad", "sentence"), BAD_LINES, ids=range(len(BAD_LINES)))
+def test_a_bad_line_says_what_is_wrong_and_loses_nothing_else(tmp_path, bad, sentence):
+    (tmp_path / "lines.jsonl").write_bytes(line_of(ONE) + bad + b"\n" + line_of(ONE))
+    rows = reading(tmp_path / "lines.jsonl")
+    assert list(rows.rows()) == [ONE, ONE]
+    assert rows.problems == [f"line 2: {sentence}"]
+
+
+def test_an_id_may_have_five_thousand_digits(tmp_path):
+    number = "9" * 5000
+    entry = f'{{"id": {number}, "prompt": "Q", "completion": "A"}}'
+    for content in (f"{entry}\n{entry}\n", f"[{entry},\n{entry}]"):
+        (tmp_path / "rows").write_text(content)
+        rows = reading(tmp_path / "rows")
+        assert list(rows.rows()) == [ONE, ONE]
+        assert rows.ignored == {"id": 2}
+
+
+def test_ten_bad_lines_are_told_and_all_are_counted(tmp_path):
+    (tmp_path / "lines.jsonl").write_bytes(b"no\n" * 25 + line_of(ONE))
+    rows = reading(tmp_path / "lines.jsonl")
+    assert list(rows.rows()) == [ONE]
+    assert rows.problems == [f"line {i}: The line is not JSON." for i in range(1, 11)]
+    assert rows.bad == 25
+
+
+@pytest.mark.parametrize("size", [1, 100, 65_000, 300_000])
+def test_an_array_is_read_in_pieces_of_any_length(tmp_path, size):
+    rng = random.Random(size)
+    rows = [Row.of("Q", "x" * rng.randrange(1, 2 * size)) for _ in range(20)]
+    entries = [{"prompt": row.prompt, "completion": row.completion} for row in rows]
+    mixed = json.dumps([*entries[:10], 3, [entries[0]], *entries[10:]], indent=size % 3)
+    (tmp_path / "array").write_text(mixed)
+    found = reading(tmp_path / "array")
+    assert list(found.rows()) == rows
+    assert found.problems == [f"item {i}: The item is not a JSON object." for i in (11, 12)]
+
+
+def test_what_follows_a_broken_item_is_not_read_and_that_is_said(tmp_path):
+    (tmp_path / "array").write_bytes(ARRAY[:-40])
+    rows = reading(tmp_path / "array")
+    assert list(rows.rows()) == THREE[:2]
+    assert rows.problems == ["item 3: The item is not JSON, or too long, and nothing after it is read."]
+    (tmp_path / "array").write_bytes(b"[]")
+    with pytest.raises(ValueError, match="is empty: give a dataset with at least one row"):
+        list(reading(tmp_path / "array").rows())
+
+
+def test_bad_rows_of_csv_are_told(tmp_path):
+    (tmp_path / "table.csv").write_bytes(b"prompt,completion\nQ,A\nQ,A,more\nQ\nQ,\xff\nQ,\nQ,A\n")
+    rows = reading(tmp_path / "table.csv")
+    assert list(rows.rows()) == [ONE, ONE]
+    assert [problem.partition(";")[0] for problem in rows.problems] == [
+        "row 2: The row has more cells than the header.",
+        "row 3: The row has prompt",
+        "row 4: The row is not UTF-8.",
+        "row 5: The completion is empty.",
+    ]
