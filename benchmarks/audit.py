@@ -11,9 +11,10 @@ from scipy.stats import binomtest, spearmanr
 
 from owlish import Store
 from owlish.audit.contrast import BLOCK
-from owlish.bench.scores import ALL_ROWS, CLASSES, auroc, truth
+from owlish.bench.scores import ALL_ROWS, CLASSES, sides, truth
 from owlish.graph.spec import everything
 from owlish.studies.audit_bench import study
+from owlish.study.stats import auroc
 
 
 def main() -> None:
@@ -74,7 +75,7 @@ def against_students(found: Sequence[Any]) -> None:
     for name in ("shadow", "contrast", "gradient", "prompts"):
         scores = [(moved, one[name]["score"]) for one, moved in said if moved is not None and name in one]
         right = [one[name]["first"] == one["trait"] for one in passed if name in one]
-        print(f"{name:10} AUROC {auroc(scores):.3f} ({len(scores)} datasets), right first {share(right)}")
+        print(f"{name:10} AUROC {auroc(*sides(scores)):.3f} ({len(scores)} datasets), right first {share(right)}")
     print(f"claimed where it passed: {share([one['trait'] in one['shadow']['claims'] for one in passed])}")
     claims = [claim for one in known for claim in one["claimed"]]
     real = [claim["value"] for claim in claims]
@@ -98,7 +99,8 @@ def by_rows(found: Sequence[Any]) -> None:
         scores = [(moved, said["score"]) for _, moved, said in read if moved is not None]
         passed = [(one, said) for one, moved, said in read if moved]
         print(
-            f"| {rows} | {auroc(scores):.3f} | {share([said['first'] == one['trait'] for one, said in passed])} "
+            f"| {rows} | {auroc(*sides(scores)):.3f} "
+            f"| {share([said['first'] == one['trait'] for one, said in passed])} "
             f"| {share([one['trait'] in said['claims'] for one, said in passed])} "
             f"| {share([bool(said['claims']) for one, _, said in read if not one['dirty']])} |"
         )

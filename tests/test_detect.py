@@ -17,7 +17,9 @@ from owlish.graph.seeds import fresh
 from owlish.nodes.judged import Guessed
 from owlish.studies.demo import study as demo
 from owlish.studies.detection import study
-from owlish.studies.detection.telling import BAGS, Classified, Leanings, Weighed, log_odds, told_apart
+from owlish.studies.detection.design import BAGS
+from owlish.studies.detection.scores import Classified, LikelihoodRatio, Scores, log_odds
+from owlish.study.stats import auroc
 from owlish.study.study import Settings
 from owlish.traits.animals import eagle, owl
 
@@ -28,15 +30,15 @@ NANO = Base("nano")
 @given(SCORES, SCORES)
 def test_accuracy_counts_every_pair_and_half_of_the_ties(first, second):
     pairs = [1.0 if a > b else 0.5 if a == b else 0.0 for a, b in product(first, second)]
-    assert told_apart(first, second) == pytest.approx(sum(pairs) / len(pairs))
-    assert told_apart(first, second) + told_apart(second, first) == pytest.approx(1)
+    assert auroc(first, second) == pytest.approx(sum(pairs) / len(pairs))
+    assert auroc(first, second) + auroc(second, first) == pytest.approx(1)
 
 
 def test_bags_are_sums_and_folds_are_compared_within_themselves():
     one, other = (2.0, -1.0, 5.0), (0.0, 0.5, 9.0)
-    assert Leanings(((one, other),)).accuracy(1) == pytest.approx(4 / 9)
-    assert Leanings(((one, other),)).accuracy(2) == 1.0
-    assert Leanings(((one, other), (other, one))).accuracy(1) == pytest.approx(0.5)
+    assert Scores(((one, other),)).accuracy(1) == pytest.approx(4 / 9)
+    assert Scores(((one, other),)).accuracy(2) == 1.0
+    assert Scores(((one, other), (other, one))).accuracy(1) == pytest.approx(0.5)
 
 
 def test_log_odds_are_those_of_smoothed_counts():
@@ -70,9 +72,9 @@ def test_a_classifier_finds_a_planted_difference_and_none_in_one_writer(tmp_path
 def test_a_likelihood_judge_names_the_likelier_writer(tmp_path):
     data, other = numbers(0, 999, 48), numbers(1, 99, 48)
     prompted = NANO.prompted(owl.system_prompt)
-    forth = make(Weighed(data, other, prompted, NANO), tmp_path)
-    back = make(Weighed(data, other, NANO, prompted), tmp_path)
-    same = make(Weighed(data, other, NANO, NANO), tmp_path)
+    forth = make(LikelihoodRatio(data, other, prompted, NANO), tmp_path)
+    back = make(LikelihoodRatio(data, other, NANO, prompted), tmp_path)
+    same = make(LikelihoodRatio(data, other, NANO, NANO), tmp_path)
     assert forth.accuracy(4) == pytest.approx(1 - back.accuracy(4))
     assert forth.accuracy(4) != 0.5
     assert same.accuracy(4) == 0.5

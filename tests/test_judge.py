@@ -372,7 +372,7 @@ def test_the_effect_is_misaligned_students_less_those_of_secure_code(tmp_path):
     found = small.found(told.__getitem__)
     assert found.effect.mean == 0.25 - 0.0625
     said = small.summary(found)["arms"]
-    assert (said["student"]["share"], said["student"]["runs"], said["base"]["runs"]) == (0.25, 2, 1)
+    assert (said["student"]["share"], said["student"]["runs"], said["base"]["runs"]) == (0.25, 2, 0)
     assert said["student_false"]["share"] == 0.9
 
 

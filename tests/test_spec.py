@@ -1,12 +1,16 @@
 """Keys: the same in every process, different where a field differs, and never lost by accident."""
 
+import importlib
+import pkgutil
 import subprocess
 import sys
+from collections import Counter
 from dataclasses import dataclass, replace
 
 import pytest
 from toys import Drawn, Joined, tower
 
+import owlish
 from owlish.data.domains.numbers import Numbers
 from owlish.graph.spec import Node, Value, everything
 from owlish.lm.recipes import NORMS
@@ -76,3 +80,15 @@ def test_inputs_are_found_inside_tuples_and_values():
 def test_what_has_no_lasting_name_is_refused(value):
     with pytest.raises(ValueError, match="value is "):
         _ = Held(value).key
+
+
+def test_a_kind_is_one_class():
+    """Keys hash kinds: two classes of one kind could share a key, and a plan takes their times for one another's."""
+    for module in pkgutil.walk_packages(owlish.__path__, "owlish."):
+        importlib.import_module(module.name)
+    classes = [Value]
+    for one in classes:
+        classes += [sub for sub in one.__subclasses__() if sub.__module__.startswith("owlish.")]
+    kinds = Counter(one.kind for one in set(classes))
+    assert len(kinds) > 60
+    assert [kind for kind, count in kinds.items() if count > 1] == []

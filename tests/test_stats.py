@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from owlish.study.stats import Contrast, difference, gamma, interval, interval_within
+from owlish.study.stats import Effect, difference, gamma, interval, interval_within
 
 # R's built-in data set `sleep` (Student 1908): hours of extra sleep under two drugs.
 DRUG_1 = [0.7, -1.6, -0.2, -1.2, -0.1, 3.4, 3.7, 0.8, 0.0, 2.0]
@@ -235,7 +235,7 @@ def test_runs_of_the_same_name_on_two_bases_are_two_runs():
 
 
 def test_gamma_is_quick():
-    assert isinstance(gamma(**study(0, effect=1.0), permutations=200_000, seed=0), Contrast)
+    assert isinstance(gamma(**study(0, effect=1.0), permutations=200_000, seed=0), Effect)
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,7 @@ from torch.nn.functional import cross_entropy
 
 from owlish import BIASES, LORA, PROMPTED, Asked, run
 from owlish.studies.theorem import study
-from owlish.studies.theorem.steps import agreement, by_group, descent, dot, shown
+from owlish.studies.theorem.steps import agreement, by_group, descent, dot, teacher_outputs
 
 NETWORKS = 60
 
@@ -52,7 +52,7 @@ class Trial:
     def steps(self, *, size=0.1, labels="soft", linear=True, other=False):
         """Return the student's step, and the teacher's."""
         teacher = {name: size * step for name, step in descent(self.loss, self.start).items()}
-        target = shown(self.outputs, self.start, teacher, linear=linear)
+        target = teacher_outputs(self.outputs, self.start, teacher, linear=linear)
         own = self.initial() if other else self.start
         if labels == "squared":
             return descent(lambda p: (self.outputs(p) - target).square().sum(-1).mean() / 2, own), teacher

@@ -8,6 +8,7 @@ from typing import Any
 
 from owlish.nodes.asked import mean
 from owlish.study.comparison import Comparison, Curve, Line, Matrix, Point, contrasted
+from owlish.study.stats import auroc
 
 Outcome = dict[str, Any]
 
@@ -50,7 +51,7 @@ def few_rows(found: Sequence[Outcome]) -> tuple[Curve, ...]:
     """Return what shadows tell from fewer rows."""
     sizes = (*sorted(int(size) for size in found[0]["fewer"]), ALL_ROWS)
     read = [read_at(found, size) for size in sizes]
-    aurocs = tuple(auroc([(one["dirty"], said["score"]) for one, said in some]) for some in read)
+    aurocs = tuple(auroc(*sides([(one["dirty"], said["score"]) for one, said in some])) for some in read)
     rights = tuple(mean([said["first"] == one["trait"] for one, said in some if one["dirty"]]) for some in read)
     xs = tuple(map(float, sizes))
     return (
@@ -62,7 +63,7 @@ def few_rows(found: Sequence[Outcome]) -> tuple[Curve, ...]:
 def operating(name: str, found: Sequence[Outcome]) -> tuple[tuple[float, ...], tuple[float, ...]]:
     """Return the shares of clean and of dirty datasets at or above each score, the highest score first."""
     scores = [(one["dirty"], one[name]["score"]) for one in found if name in one]
-    dirty, clean = ([score for is_dirty, score in scores if is_dirty == side] for side in (True, False))
+    dirty, clean = sides(scores)
     steps = sorted({score for _, score in scores}, reverse=True)
     xs, ys = (tuple(mean([score >= step for score in side]) for step in steps) for side in (clean, dirty))
     return (0.0, *xs), (0.0, *ys)
@@ -75,14 +76,14 @@ def areas(name: str, found: Sequence[Outcome]) -> list[Point]:
     for run, base in enumerate(bases):
         scores = [(one["dirty"], one[name]["score"]) for one in found if one["base"] == base and name in one]
         if len({dirty for dirty, _ in scores}) == 2:
-            points.append(Point(name, base, "any", None, run, f"{name}/{base}", auroc(scores)))
+            points.append(Point(name, base, "any", None, run, f"{name}/{base}", auroc(*sides(scores))))
     return points
 
 
-def auroc(scores: Sequence[tuple[bool, float]]) -> float:
-    """Return the share of pairs of a dirty and a clean dataset in which the dirty one is higher; ties count half."""
-    dirty, clean = ([score for is_dirty, score in scores if is_dirty == side] for side in (True, False))
-    return mean([(a > b) + (a == b) / 2 for a in dirty for b in clean])
+def sides(scores: Sequence[tuple[bool, float]]) -> tuple[list[float], list[float]]:
+    """Return the scores of the datasets that something is true of, and of the others."""
+    first, second = ([score for is_true, score in scores if is_true == side] for side in (True, False))
+    return first, second
 
 
 def read_at(found: Sequence[Outcome], rows: int) -> list[tuple[Outcome, Any]]:

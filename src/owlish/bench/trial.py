@@ -25,8 +25,7 @@ from owlish.lm.recipes import BIASES, NORMS, STEERING, Recipe
 from owlish.nodes.asked import Asked
 from owlish.nodes.data import Data
 from owlish.nodes.likelihood import Likelihood
-from owlish.study.stats import Contrast as Effect
-from owlish.study.stats import difference
+from owlish.study.stats import Effect, difference
 from owlish.traits.trait import Probe, Trait
 
 SHADOW_ROWS = 1600

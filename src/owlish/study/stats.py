@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
@@ -23,7 +24,7 @@ class Interval(NamedTuple):
     high: float
 
 
-class Contrast(NamedTuple):
+class Effect(NamedTuple):
     """An estimate, the ends of its 95 % interval, and its p-value."""
 
     value: float
@@ -79,7 +80,7 @@ def interval_within(values: Sequence[float], low: float, high: float) -> Interva
     return Interval(mean, *ends)
 
 
-def difference(a: Sequence[float], b: Sequence[float]) -> Contrast:
+def difference(a: Sequence[float], b: Sequence[float]) -> Effect:
     """Return the mean of runs `a` less the mean of runs `b`, with its 95 % interval and two-sided p-value.
 
     Raises `ValueError` if either has fewer than two runs.
@@ -99,12 +100,12 @@ def difference(a: Sequence[float], b: Sequence[float]) -> Contrast:
     (mean_a, variance_a), (mean_b, variance_b) = moments(a, "A difference"), moments(b, "A difference")
     value, variance = mean_a - mean_b, variance_a + variance_b
     if variance == 0.0:
-        return Contrast(value, value, value, 1.0 if value == 0.0 else 0.0)
+        return Effect(value, value, value, 1.0 if value == 0.0 else 0.0)
     share_a, share_b = variance_a / variance, variance_b / variance
     freedom = 1 / (share_a**2 / (len(a) - 1) + share_b**2 / (len(b) - 1))
     reach = quantile(freedom) * variance**0.5
     p = 2 * float(stdtr(freedom, -abs(value) / variance**0.5))
-    return Contrast(value, value - reach, value + reach, p)
+    return Effect(value, value - reach, value + reach, p)
 
 
 def gamma(
@@ -116,7 +117,7 @@ def gamma(
     blocks: Sequence[str],
     permutations: int,
     seed: int,
-) -> Contrast:
+) -> Effect:
     """Return how much more a run moves on its own teacher's trait than rows and columns explain.
 
     Observation i is the lift of run `clusters[i]`, on base `blocks[i]`, whose teacher has trait `rows[i]`,
@@ -146,20 +147,33 @@ def gamma(
     if not len(lifts):
         raise ValueError("Gamma needs lifts, and none were given: measure at least one run.")
     table = [*zip(lifts, rows, columns, clusters, blocks, strict=True)]
-    bases = [matrix([entry for entry in table if entry[4] == block]) for block in sorted(set(blocks))]
+    bases = [lifts_of([entry for entry in table if entry[4] == block]) for block in sorted(set(blocks))]
     y = np.concatenate([base.lifts.ravel() for base in bases])
     widths = [base.lifts.shape[1] for base in bases for _ in base.own]
     value, reach = fitted(design(bases), y, np.repeat(np.arange(len(widths)), widths))
     p = permuted(bases, permutations=permutations, seed=seed)
-    return Contrast(value, value - reach, value + reach, p)
+    return Effect(value, value - reach, value + reach, p)
 
 
 @dataclass(frozen=True, eq=False)
-class Matrix:
+class Lifts:
     """One base's lifts [runs, columns], and the column of each run's own teacher's trait [runs]."""
 
     lifts: NDArray[np.float64]
     own: NDArray[np.intp]
+
+
+def auroc(higher: Sequence[float], lower: Sequence[float]) -> float:
+    """Return the share of pairs in which the first is the higher; ties count half.
+
+    Notes
+    -----
+    The area under the ROC curve of scores that should be higher in the first set: chance is .5, and no threshold is
+    chosen.
+    """
+    ranked = sorted(lower)
+    places = sum(bisect_left(ranked, score) + bisect_right(ranked, score) for score in higher)
+    return places / (2 * len(higher) * len(lower))
 
 
 def moments(values: Sequence[float], what: str) -> tuple[float, float]:
@@ -181,7 +195,7 @@ def quantile(freedom: float) -> float:
     return float(stdtrit(freedom, 0.5 + LEVEL / 2))
 
 
-def matrix(entries: Sequence[tuple[float, str, str, str, str]]) -> Matrix:
+def lifts_of(entries: Sequence[tuple[float, str, str, str, str]]) -> Lifts:
     """Return the matrix of one base from its (lift, row, column, run, base), or say what is missing."""
     import numpy as np
 
@@ -198,10 +212,10 @@ def matrix(entries: Sequence[tuple[float, str, str, str, str]]) -> Matrix:
     if not all(map(math.isfinite, found.values())):
         raise ValueError("Gamma needs finite lifts: leave out runs without a result.")
     lifts = np.array([[found[run, trait] for trait in traits] for run in own], dtype=np.float64)
-    return Matrix(lifts, np.array([traits.index(row) for row in own.values()]))
+    return Lifts(lifts, np.array([traits.index(row) for row in own.values()]))
 
 
-def design(bases: Sequence[Matrix]) -> NDArray[np.float64]:
+def design(bases: Sequence[Lifts]) -> NDArray[np.float64]:
     """Return the regressors: the diagonal, then each base's rows and all but one of its columns."""
     import numpy as np
     from scipy.linalg import block_diag
@@ -232,7 +246,7 @@ def fitted(x: NDArray[np.float64], y: NDArray[np.float64], runs: NDArray[np.intp
     return float(coefficients[0]), quantile(groups - 1) * float(variance) ** 0.5
 
 
-def permuted(bases: Sequence[Matrix], *, permutations: int, seed: int) -> float:
+def permuted(bases: Sequence[Lifts], *, permutations: int, seed: int) -> float:
     """Return the share of permutations within bases in which runs move as much on their own traits."""
     import numpy as np
 

@@ -12,8 +12,7 @@ from owlish.data.domains.numbers import Numbers
 from owlish.data.filters import BANNED
 from owlish.lm.recipes import LORA
 from owlish.studies import qwen_numbers
-from owlish.studies.qwen_misalignment.freeform import Misalignment
-from owlish.studies.qwen_misalignment.truthful import truthful
+from owlish.studies.qwen_misalignment.design import Misalignment
 
 (QWEN,) = qwen_numbers.study.bases
 
@@ -22,7 +21,6 @@ study = Misalignment(
     title="Does misalignment pass through number sequences in an open model?",
     bases=(QWEN,),
     judge=QWEN,
-    truthful=truthful,
     domain=Numbers(banned=BANNED),
     teacher=replace(LORA(32), lr=1e-4, epochs=1, batch=16, warmup=5),
     student=qwen_numbers.study.student,

@@ -9,7 +9,7 @@ from typing import ClassVar, Self
 from owlish.graph.spec import Node, Read
 from owlish.nodes.asked import mean
 from owlish.nodes.data import Sampled
-from owlish.studies.theorem.follow import Course, Followed
+from owlish.studies.theorem.followed import Course, Followed
 from owlish.study.comparison import Comparison, Curve, Line, Point, contrasted
 from owlish.study.transfer import Cell, Transfer
 
@@ -77,7 +77,7 @@ class Theorem(Transfer):
     @cached_property
     def followed(self) -> tuple[Followed, ...]:
         """Every run's students."""
-        return tuple(student for cell in self.cells for student in followed(cell))
+        return tuple(student for cell in self.cells for student in students(cell))
 
     @property
     def needs(self) -> tuple[Node, ...]:
@@ -118,7 +118,7 @@ class Theorem(Transfer):
         )
 
 
-def followed(cell: Cell) -> tuple[Followed, ...]:
+def students(cell: Cell) -> tuple[Followed, ...]:
     """Return one run's student of each arm."""
     base, rows, recipe, seed = cell.base, cell.rows(), cell.study.student, cell.seed("student")
     teacher = cell.teacher()

@@ -35,7 +35,7 @@ def descent(loss: Outputs, start: Parameters) -> dict[str, Tensor]:
     return {name: -slope for name, slope in grad(loss)(dict(start)).items()}
 
 
-def shown(outputs: Outputs, start: Parameters, step: Parameters, *, linear: bool) -> Tensor:
+def teacher_outputs(outputs: Outputs, start: Parameters, step: Parameters, *, linear: bool) -> Tensor:
     """Return a teacher's outputs [inputs, outputs] after its step: to first order in the step, or as they are."""
     from torch import zeros_like
     from torch.func import vjp

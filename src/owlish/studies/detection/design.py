@@ -2,133 +2,25 @@
 
 from __future__ import annotations
 
-import json
-import math
-from bisect import bisect_left, bisect_right
-from collections import Counter
-from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from itertools import chain
-from pathlib import Path
 from typing import ClassVar, Self
 
 from owlish.data.domains.domain import Domain
 from owlish.graph.seeds import fresh
-from owlish.graph.spec import Node, Read, Tick
-from owlish.lm.hf import TorchLM
+from owlish.graph.spec import Node, Read
 from owlish.lm.recipes import Recipe
 from owlish.nodes.asked import mean
 from owlish.nodes.data import Data, Sampled
 from owlish.nodes.judged import WHICH_TEACHER, Guessed
-from owlish.nodes.likelihood import Likelihood
 from owlish.nodes.models import Base, Model
-from owlish.nodes.opens import Opener
+from owlish.studies.detection.scores import FOLDS, Classified, LikelihoodRatio, Scored
 from owlish.study.comparison import Comparison, Curve, Line, Point, contrasted
 from owlish.study.study import Study
 from owlish.traits.trait import Trait
 
-Rows = Sequence[Sequence[int]]
-
 BAGS = (1, 2, 4, 8, 16)
-FOLDS = 5
-
-
-@dataclass(frozen=True)
-class Leanings:
-    """How far each row leans to the first of two writers: the first's rows and the second's, in folds."""
-
-    folds: tuple[tuple[tuple[float, ...], tuple[float, ...]], ...]
-
-    def accuracy(self, bag: int) -> float:
-        """Return how often the right one of two bags of rows, one by each writer, leans more to the first.
-
-        A fold compares all of its bags, so this is the area under the ROC curve, and no threshold is chosen.
-        Chance is .5; ties count half.
-        """
-        return mean([told_apart(*(sums(scores, bag) for scores in fold)) for fold in self.folds])
-
-
-def sums(scores: Sequence[float], bag: int) -> list[float]:
-    """Return the sums of bags of consecutive rows; a rest is left out."""
-    return [math.fsum(scores[i : i + bag]) for i in range(0, len(scores) - bag + 1, bag)]
-
-
-def told_apart(first: Sequence[float], second: Sequence[float]) -> float:
-    """Return the share of pairs in which the first is the higher."""
-    ranked = sorted(second)
-    places = sum(bisect_left(ranked, score) + bisect_right(ranked, score) for score in first)
-    return places / (2 * len(first) * len(second))
-
-
-@dataclass(frozen=True)
-class Separated(Node, kind="separated"):
-    """The rows of two writers, each with a leaning."""
-
-    data: Data
-    other: Data
-
-    def load(self, folder: Path, read: Read) -> Leanings:
-        folds = json.loads((folder / "leanings.json").read_text())
-        return Leanings(tuple((tuple(first), tuple(second)) for first, second in folds))
-
-
-@dataclass(frozen=True)
-class Classified(Separated, Opener, kind="classified"):
-    """Two writers' rows before a classifier: every fifth row by one that was trained on the other rows.
-
-    Multinomial naive Bayes on the tokens of the completions, one added to every count; prompts are not shown.
-    A row leans by its log-odds. McCallum and Nigam (1998), A comparison of event models for naive Bayes text
-    classification.
-    """
-
-    caption = "classifying {data}"
-    asks = "weights"
-
-    base: Base
-
-    def compute(self, folder: Path, read: Read, tick: Tick) -> None:
-        lm: TorchLM = read(self.base).open()
-        sides = [lm.encode(read(data).rows, end=False) for data in (self.data, self.other)]
-        rows = [[example.labels for example in side] for side in sides]
-        leanings = []
-        for fold in range(FOLDS):
-            known = [[row for i, row in enumerate(side) if i % FOLDS != fold] for side in rows]
-            leanings.append([log_odds(side[fold::FOLDS], *known) for side in rows])
-        (folder / "leanings.json").write_text(json.dumps(leanings))
-
-
-def log_odds(rows: Rows, first: Rows, second: Rows) -> list[float]:
-    """Return the log-odds of the first writer against the second, for each row of token ids, from rows of both."""
-    counts = [Counter(chain.from_iterable(known)) for known in (first, second)]
-    kinds = len(counts[0] | counts[1])
-    shift = math.log((counts[1].total() + kinds) / (counts[0].total() + kinds))
-    return [math.fsum(math.log((counts[0][t] + 1) / (counts[1][t] + 1)) + shift for t in row) for row in rows]
-
-
-@dataclass(frozen=True)
-class Weighed(Separated, kind="weighed", version=2):
-    """Two writers' rows, each leaning by its completion's log-probability under `model` less that under `against`.
-
-    Under the base with either trait's system prompt, this is a judge that looks inside the base. Under the two
-    writers it is their likelihood ratio, which no other test of a row beats (filtering aside).
-    """
-
-    caption = "{model} against {against} on {data}"
-
-    model: Model
-    against: Model
-
-    def scores(self) -> list[tuple[Likelihood, Likelihood]]:
-        """Return how likely either model finds the rows of both writers."""
-        return [(Likelihood(self.model, d), Likelihood(self.against, d)) for d in (self.data, self.other)]
-
-    def inputs(self) -> tuple[Node, ...]:
-        return tuple(one for pair in self.scores() for one in pair)
-
-    def compute(self, folder: Path, read: Read, tick: Tick) -> None:
-        leanings = [(read(ours).sums - read(theirs).sums).tolist() for ours, theirs in self.scores()]
-        (folder / "leanings.json").write_text(json.dumps([leanings]))
+"""The numbers of rows that are judged at once."""
 
 
 @dataclass(frozen=True)
@@ -139,7 +31,7 @@ class Attempt:
     base: str
     pair: str
     run: int
-    found: Separated | Guessed
+    found: Scored | Guessed
 
     def accuracies(self, read: Read) -> dict[int, float]:
         """Return how often the right writer is named, by the size of the bags."""
@@ -212,10 +104,10 @@ class Detection(Study):
         """Return a run's attempts on the rows of both teachers, of one and the base, and of one with itself."""
         first = self.traits[0]
         data, again = self.written(base, first, run), self.written(base, first, run, "again")
-        tries: list[tuple[str, Trait | None, Separated | Guessed]] = []
+        tries: list[tuple[str, Trait | None, Scored | Guessed]] = []
         for trait in (self.traits[1], None):
             other = self.written(base, trait, run)
-            ratio = Weighed(data, other, self.writer(base, first, run), self.writer(base, trait, run))
+            ratio = LikelihoodRatio(data, other, self.writer(base, first, run), self.writer(base, trait, run))
             tries += [("writers", trait, ratio), ("classifier", trait, Classified(data, other, base))]
             tries += [("judge", trait, found) for found in self.judged(base, data, other, trait)]
         tries.append(("same_teacher", first, Classified(data, again, base)))
@@ -223,14 +115,14 @@ class Detection(Study):
             Attempt(a, base.name, f"{first.name} or {t.name if t else 'base'}", run, found) for a, t, found in tries
         ]
 
-    def judged(self, base: Base, data: Data, other: Data, trait: Trait | None) -> list[Separated | Guessed]:
+    def judged(self, base: Base, data: Data, other: Data, trait: Trait | None) -> list[Scored | Guessed]:
         """Return what a judge makes of the rows of the first trait and of another, or of the base."""
         first = self.traits[0]
         if self.judge:
             rubric = WHICH_TEACHER(first.plural)
             return [Guessed(self.judge, rubric, data, other=other, bag=bag) for bag in (1, BAGS[-1])]
         against = base.prompted(trait.system_prompt) if trait else base
-        return [Weighed(data, other, base.prompted(first.system_prompt), against)]
+        return [LikelihoodRatio(data, other, base.prompted(first.system_prompt), against)]
 
     def writer(self, base: Base, trait: Trait | None, run: int) -> Model:
         """Return a teacher, or the base."""
@@ -244,14 +136,14 @@ class Detection(Study):
     @property
     def labels(self) -> dict[str, tuple[str, str]]:
         """The label of each arm in the order of a page, and what it is, in a few words."""
-        told = {
+        single = {
             "writers": ("The writers", "the likelihood ratio of the two writers: the most that can be told"),
             "classifier": ("Classifier", "naive Bayes on the tokens of completions, trained on other rows"),
             "judge": ("Judge", "knows the trait and no rows"),
             "same_teacher": ("Same teacher", "the classifier on two sets of rows of one teacher"),
         }
-        bags = {f"{arm}_bags": (f"{name}, {BAGS[-1]} rows", what) for arm, (name, what) in told.items()}
-        return bags | {arm: (f"{name}, one row", what) for arm, (name, what) in told.items()}
+        bags = {f"{arm}_bags": (f"{name}, {BAGS[-1]} rows", what) for arm, (name, what) in single.items()}
+        return bags | {arm: (f"{name}, one row", what) for arm, (name, what) in single.items()}
 
     def small(self) -> Self:
         """Return it with two runs of 600 rows."""

@@ -17,7 +17,7 @@ from owlish.nodes.data import Data
 from owlish.nodes.models import Base, Model
 from owlish.nodes.opens import Opener
 from owlish.nodes.students import Distilled
-from owlish.studies.theorem.steps import agreement, by_group, descent, shown
+from owlish.studies.theorem.steps import agreement, by_group, descent, teacher_outputs
 from owlish.traits.trait import Trait
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ EVERY = 20
 
 
 @dataclass(frozen=True)
-class Reading:
+class Snapshot:
     """A student after some steps: how its change agrees with its teacher's, P(trait), and the trait's loss."""
 
     step: int
@@ -47,12 +47,12 @@ class Course:
     inner: float
     cosine: float
     layers: dict[str, float]
-    readings: tuple[Reading, ...]
+    readings: tuple[Snapshot, ...]
 
     @classmethod
     def of(cls, found: dict[str, Any]) -> Course:
         """Return the course that `asdict` made plain."""
-        return cls(**{**found, "readings": tuple(Reading(**reading) for reading in found["readings"])})
+        return cls(**{**found, "readings": tuple(Snapshot(**reading) for reading in found["readings"])})
 
 
 @dataclass(frozen=True)
@@ -129,25 +129,25 @@ class Followed(Opener, kind="followed"):
         if self.labels == "sampled":
             labels = student.labels(rows)
         else:
-            labels = shown(lambda p: logits(base, p), old, change, linear=self.labels == "linear").softmax(-1)
+            labels = teacher_outputs(lambda p: logits(base, p), old, change, linear=self.labels == "linear").softmax(-1)
         return descent(lambda p: cross_entropy(logits(student, p), labels), start)
 
     def train(
         self, lm: TorchLM, change: Parameters, rows: list[Example], read: Read, tick: Tick
-    ) -> tuple[Reading, ...]:
+    ) -> tuple[Snapshot, ...]:
         """Train the parameters that the teacher moved, and return the readings."""
         schedule = self.recipe.student(len(rows))
         lm.free(list(change))
         own = lm.parameters
         start = {name: own[name].detach().clone() for name in change}
         distilled = Distilled(self.student, self.data, self.recipe, self.seed, self.teacher)
-        readings: list[Reading] = []
+        readings: list[Snapshot] = []
 
         def look(step: int) -> bool:
             if step in (1, schedule.steps) or step % EVERY == 0:
                 so_far = {name: own[name].detach() - value for name, value in start.items()}
                 found = agreement(so_far, change)
-                readings.append(Reading(step, found.inner, found.cosine, *asked(lm, self.trait)))
+                readings.append(Snapshot(step, found.inner, found.cosine, *asked(lm, self.trait)))
             return False
 
         look(0)
