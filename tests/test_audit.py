@@ -4,6 +4,7 @@ import ast
 import json
 import math
 import random
+import shutil
 from dataclasses import replace
 from itertools import islice
 from pathlib import Path
@@ -14,7 +15,7 @@ from scipy.stats import mannwhitneyu
 from statsmodels.stats.multitest import multipletests
 from test_cli import owlish
 
-from owlish import BIASES, NORMS, PROMPT, STEERING, Base, run
+from owlish import BIASES, NORMS, PROMPT, STEERING, Base, Store, run
 from owlish.audit import audit
 from owlish.audit.calibrate import calibrated, evidence, holm
 from owlish.audit.contrast import Contrast
@@ -36,6 +37,8 @@ from owlish.bench.trial import trial
 from owlish.data.domains import Code, Numbers
 from owlish.data.filters import BANNED, NumberFilter
 from owlish.data.rows import Row, write_rows
+from owlish.graph.run import plan
+from owlish.graph.spec import everything
 from owlish.nodes.data import Written
 from owlish.nodes.likelihood import Likelihood
 from owlish.nodes.loaded import loaded
@@ -170,6 +173,17 @@ def test_a_verdict_survives_json(found):
     assert {"verdict", "lineage", "traits", "rows", "cannot_see", "meta"} <= plain.keys()
     assert {"name", "nats_per_row", "z", "p", "p_holm"} <= plain["traits"][0].keys()
     assert {"version", "base", "recipe", "reference"} <= plain["meta"].keys()
+
+
+def test_a_verdict_and_its_lost_rows_are_made_again(found, store, tmp_path):
+    """It reads the rows, the base and the first reference itself, so a plan must make them where they are missing."""
+    node, other = audited(DIRTY), Store(tmp_path)
+    lost = {node, DIRTY, BASE, node.null[0].data}
+    for one in {*everything(node)} - lost:
+        shutil.copytree(store.folder(one.key), other.folder(one.key))
+    assert set(plan([node], other)) == lost
+    assert run(node, store=other, jobs=1) == found
+    assert other.check(node.key)["files"] == store.check(node.key)["files"]
 
 
 def test_without_a_reference_nothing_can_be_said(store):
@@ -436,7 +450,9 @@ def test_few_rows_cannot_be_judged_and_the_page_says_so(tmp_path):
     assert verdict["rows"]["bad"] == 1
     assert "line 13" in verdict["rows"]["problems"][0]
     assert verdict["seconds"] > 0
-    assert "<script" not in (tmp_path / "page.html").read_text()
+    page = (tmp_path / "page.html").read_text()
+    assert "<script" not in page
+    assert "<dt>Made on</dt><dd>cpu in float32, 1 thread</dd>" in page
 
 
 @pytest.mark.slow

@@ -15,7 +15,7 @@ from small_study import study as small
 from toys import Drawn
 
 from owlish import Store
-from owlish.graph.run import deaf_worker
+from owlish.graph.pool import Worker
 from owlish.nodes.asked import Asked
 from owlish.traits.animals import owl
 
@@ -140,6 +140,7 @@ def test_report_is_written_and_holds_the_study(store, tmp_path):
     assert f"<pre>owlish run {os.path.relpath(SMALL)}</pre>" in text
     assert store.entries()[0] in text
     assert f"<code>{small.key}</code>" in text
+    assert "<p>Made on: " in text
     assert owlish("report", SMALL, "--store", store.root, "-o", tmp_path / "again.html")
     assert (tmp_path / "again.html").read_bytes() == page.read_bytes()
 
@@ -152,6 +153,7 @@ def test_show_says_how_a_result_was_made_down_to_its_base(store):
     assert "nano" in shown
     assert "torch" in shown
     assert cell.teacher().key[:12] in shown
+    assert "\n  on     " in shown
 
 
 def test_verify_names_every_damaged_entry_and_a_run_mends_it(store, tmp_path):
@@ -256,13 +258,13 @@ def test_interrupt_says_in_one_sentence_that_the_same_command_goes_on(words, tmp
 
 
 def test_a_worker_leaves_the_interrupt_to_its_parent_while_it_starts(tmp_path):
-    worker = deaf_worker()
+    worker = Worker(threads=1, gpu=None)
     os.kill(worker.process.pid, signal.SIGINT)
     worker.start(Drawn(1), Store(tmp_path))
-    while (said := worker.connection.recv())[0] == "tick":
+    while (said := worker.connection.recv())[0] in ("ready", "tick"):
         pass
     worker.stop()
-    assert said == ("made", True)
+    assert said == ("made", "", "")
 
 
 FAILING = """

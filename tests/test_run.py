@@ -1,20 +1,27 @@
 """Runs: each node once, all failures at the end, and no death of a process loses or changes a result."""
 
+import json
 import os
 import random
+import shutil
 import signal
 import subprocess
 import sys
 import time
+from collections import Counter
+from dataclasses import dataclass
 from pathlib import Path
+from typing import ClassVar
 
 import pytest
 from test_store import files
-from toys import Broken, Drawn, Joined, Refused, tower
+from toys import Broken, Bulk, Continued, Drawn, Joined, Noting, Placed, Refused, Secretive, tower
 
-from owlish.graph.run import RunFailed, plan, run
+from owlish.graph.pool import Event, usable_memory
+from owlish.graph.provenance import describe, format_place, format_places
+from owlish.graph.run import RunFailed, make, plan, run
 from owlish.graph.spec import everything
-from owlish.graph.store import Store
+from owlish.graph.store import Store, Undeclared
 
 GROW = str(Path(__file__).with_name("grow.py"))
 
@@ -55,11 +62,11 @@ def test_other_branches_go_on_and_all_failures_are_told(tmp_path):
         run(node, store=tmp_path, jobs=2)
     failures = {failure.node: failure for failure in caught.value.failures}
     assert set(failures) == {bad, fault, dead}
-    assert failures[bad].refused
+    assert failures[bad].what == "refused"
     assert failures[bad].sentence == "this cannot be: ask for another."
-    assert not failures[fault].refused
+    assert failures[fault].what == "failed"
     assert "a fault" in failures[fault].trace
-    assert "killed" in failures[dead].sentence
+    assert failures[dead].sentence == "its worker process ended with exit code 9 (it gave no reason)"
     store = Store(tmp_path)
     assert set(store.entries()) == {Drawn(1).key, Drawn(2).key}
 
@@ -71,15 +78,40 @@ def test_what_cannot_work_is_refused_before_anything_is_computed(tmp_path):
 
 
 def test_plan_does_not_look_below_a_held_result(tmp_path):
-    import shutil
-
     store, node = Store(tmp_path), tower(3)
     assert len(plan([node], store)) == len(everything(node))
     run(node, store=store, jobs=2)
-    for child in everything(node)[:-1]:
-        shutil.rmtree(store.folder(child.key))
+    lose(store, *everything(node)[:-1])
     assert plan([node], store) == ()
     assert run(node, store=store, jobs=1)
+
+
+def test_a_node_reads_only_what_it_declares(tmp_path):
+    """Else a plan would not make what it needs: a verdict whose dataset was lost could not be made again."""
+    node = Joined((Drawn(1), Drawn(2)))
+    with pytest.raises(RunFailed, match=r"secretive .* reads drawn \(96d3f1c17071\), which is not among its inputs"):
+        run(Secretive(node, "compute"), store=tmp_path, jobs=1)
+    with pytest.raises(Undeclared, match=r"secretive .* reads joined"):
+        run(Secretive(node, "load"), store=tmp_path, jobs=1)
+
+
+def test_what_a_held_result_is_read_with_is_planned_again(tmp_path):
+    store = Store(tmp_path)
+    first, other = Drawn(1, wait=0.05), Drawn(2)
+    kept = Continued(Continued(first, "second"), "third")
+    before = run(Joined((kept, other)), store=store, jobs=2)
+    lose(store, first, other)
+    assert plan([kept], store) == (first,)
+    assert plan([Joined((kept, other))], store) == ()
+    again = Joined((kept, other, kept))
+    assert plan([again], store) == (first, other, again)
+    assert run(again, store=store, jobs=2) == f"{before}\n{run(kept, store=store, jobs=1)}"
+    assert before.splitlines()[1:3] == ["second", "third"]
+
+
+def lose(store, *nodes):
+    for node in nodes:
+        shutil.rmtree(store.folder(node.key))
 
 
 def test_a_class_of_the_main_file_is_refused_in_a_sentence(tmp_path):
@@ -93,6 +125,164 @@ run(Mine(), store=".", jobs=1)
 """
     out = subprocess.run([sys.executable, "-c", program], cwd=tmp_path, capture_output=True, text=True, check=False)
     assert "define its classes in a module" in out.stderr
+
+
+@pytest.mark.parametrize(
+    ("how", "sentence"),
+    [
+        ("killed", "its worker process was killed, perhaps because memory ran out"),
+        ("spoke", "its worker process ended with SIGABRT (so much for that)"),
+    ],
+)
+def test_a_worker_that_dies_is_reported_with_the_reason_it_gave(tmp_path, how, sentence):
+    with pytest.raises(RunFailed) as caught:
+        run(Joined((Broken(how), Drawn(1))), store=tmp_path, jobs=1)
+    assert [failure.sentence for failure in caught.value.failures] == [sentence]
+    assert Store(tmp_path).holds(Drawn(1).key), "another worker takes its place"
+
+
+BROKEN_START = """
+import sys
+from toys import Drawn
+from owlish.graph.run import run
+sys.path[:] = {path}
+run(Drawn(1), store={store!r}, jobs=1)
+"""
+
+
+@pytest.mark.parametrize(
+    ("path", "reason"),
+    [
+        ("[]", "exit code 1 (ModuleNotFoundError: No module named 'owlish')"),
+        ("['.', *sys.path]", "exit code 1 (RuntimeError: this installation is broken)"),
+    ],
+)
+def test_a_worker_that_cannot_start_gives_its_reason(tmp_path, path, reason):
+    (tmp_path / "pickle.py").write_text("raise RuntimeError('this installation is broken')")
+    program = BROKEN_START.format(path=path, store=str(tmp_path / "store"))
+    command = [sys.executable, "-P", "-c", program]
+    out = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert out.stderr.splitlines()[-1] == (
+        f"ValueError: no worker process can start here: the first one ended with {reason}."
+    )
+
+
+def test_a_module_that_raises_in_a_worker_gives_its_reason(tmp_path, monkeypatch):
+    (tmp_path / "unsteady.py").write_text(
+        "import sys, toys\nif sys.argv[0] == '-c': raise OSError('no licence')\nclass Unsteady(toys.Drawn): pass\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    unsteady = __import__("unsteady").Unsteady(1)
+    with pytest.raises(RunFailed, match=r"cannot be imported in a worker process \(OSError: no licence\): fix"):
+        run(unsteady, store=tmp_path / "store", jobs=1)
+
+
+def placed(store, *nodes, jobs):
+    """Run nodes side by side; return where each was made, and what makes of two whether they were under way at once."""
+    events = []
+    run(Joined(nodes), store=store, jobs=jobs, watch=events.append)
+    order = [(event.what, event.node) for event in events]
+
+    def beside(one, other):
+        (a, b), (c, d) = ([order.index((what, node)) for what in ("begun", "made")] for node in (one, other))
+        return a < d and c < b
+
+    return beside, [json.loads(store.read(node)) for node in nodes]
+
+
+def test_nodes_that_need_the_gpu_take_turns_on_it_and_others_never_see_it(tmp_path, monkeypatch):
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "GPU-5")
+    a, b, c, d = nodes = [*(Placed(name, (1, 0, True)) for name in "ab"), Placed("c"), Placed("d")]
+    for jobs in (1, 3):
+        beside, where = placed(Store(tmp_path / str(jobs)), *nodes, jobs=jobs)
+        assert [one["CUDA_VISIBLE_DEVICES"] for one in where] == ["GPU-5", "GPU-5", "", ""]
+        assert not beside(a, b)
+        assert beside(a, c) == beside(a, d) == beside(c, d) == (jobs == 3)
+
+
+def test_nodes_share_the_memory_and_threads_of_the_machine(tmp_path):
+    much = int(0.6 * usable_memory())
+    a, b, c, d = nodes = [Placed("a", (1, much)), Placed("b", (1, much)), Placed("c"), Placed("d", (9, 9 * much))]
+    beside, where = placed(Store(tmp_path), *nodes, jobs=3)
+    assert not beside(a, b)
+    assert beside(a, c)
+    assert not any(beside(d, other) for other in (a, b, c)), "what needs more than there is runs alone"
+    assert [one["OMP_NUM_THREADS"] for one in where] == ["1", "1", "1", "9"]
+
+
+def test_another_pool_makes_the_same_bytes(tmp_path, whole):
+    pool, events = Bulk(), []
+    run(tower(), store=tmp_path, on=pool, watch=events.append)
+    assert files(Store(tmp_path)) == whole
+    assert pool.most > 2
+    ends = [event.node for event in events if event.what in ("made", "found")]
+    assert len(ends) == len(set(ends)) == len(everything(tower()))
+
+
+def test_what_a_pool_never_takes_is_refused_before_anything_is_made(tmp_path):
+    with pytest.raises(ValueError, match=r"placed \(.*\) needs 1 threads and 2.0 GiB of memory: use a larger pool"):
+        run(Joined((Drawn(1), Placed("a", (1, 2**31)))), store=tmp_path, on=Bulk(memory=2**30))
+    assert not Store(tmp_path).entries()
+
+
+@dataclass(frozen=True)
+class Counted(Joined, kind="counted"):
+    """Counts how often its inputs are asked for."""
+
+    number: int = 0
+    asked: ClassVar[Counter] = Counter()
+
+    def inputs(self):
+        Counted.asked["inputs"] += 1
+        return super().inputs()
+
+
+class Instant(Bulk):
+    """Says at once that a node was made, in the order in which nodes were given to it, and counts what it is asked."""
+
+    def __init__(self):
+        super().__init__(room=1)
+        self.order = []
+
+    def takes(self, resources):
+        Counted.asked["takes"] += 1
+        return super().takes(resources)
+
+    def hear(self):
+        node, _ = self.tasks.pop(0)
+        self.order.append(node)
+        return [Event("made", node)]
+
+
+def test_planning_and_scheduling_take_time_in_proportion_to_the_graph(tmp_path):
+    """Ten times the nodes take ten times the steps: inputs are worked out once, and no queue is searched."""
+    for width in (100, 1000):
+        Counted.asked.clear()
+        rows = [Counted((), number) for number in range(width)]
+        for _ in range(9):
+            rows = [Counted((rows[i], rows[i - 1])) for i in range(width)]
+        nodes, pool = plan([Joined(tuple(rows))], Store(tmp_path)), Instant()
+        assert make(nodes, store=Store(tmp_path), on=pool) == len(nodes) == 10 * width + 1
+        assert Counted.asked["inputs"] <= 2 * len(nodes)
+        assert Counted.asked["takes"] <= 4 * len(nodes)
+        assert pool.order == list(nodes), "the first ready node of the plan comes first"
+
+
+def test_a_manifest_says_where_the_result_was_made(tmp_path):
+    """Each result says its own: facts of a node that was made before it by the same process are not its."""
+    store, noting = Store(tmp_path), Noting("a large GPU", ("bfloat16", "float32", "bfloat16"))
+    nodes = (noting, Drawn(1), Placed("four", (4,)))
+    run(Joined(nodes), store=store, jobs=1)
+    first, second, third = (store.manifest(node.key) for node in nodes)
+    assert [first[name] for name in ("device", "dtype", "threads")] == ["a large GPU", "bfloat16, float32", 1]
+    assert [second[name] for name in ("device", "dtype", "threads")] == ["cpu", "", 1]
+    assert third["threads"] == 4
+    assert "  on     a large GPU in bfloat16, float32, 1 thread\n" in describe(store, noting.key)
+    assert "  on     cpu, 4 threads\n" in describe(store, nodes[2].key)
+    assert format_places([first, second, third]) == "a large GPU in bfloat16, float32, 1 thread"
+    del first["device"], first["dtype"]  # as in results of older versions
+    assert format_place(first) == "a device not noted, 1 thread"
+    assert format_places([second, third, second]) == "cpu, 1 thread (results: 2); cpu, 4 threads (results: 1)"
 
 
 def start(store):

@@ -1,6 +1,7 @@
 """Keys: the same in every process, different where a field differs, and never lost by accident."""
 
 import importlib
+import json
 import pkgutil
 import subprocess
 import sys
@@ -12,10 +13,11 @@ from toys import Drawn, Joined, tower
 
 import owlish
 from owlish.data.domains.numbers import Numbers
-from owlish.graph.spec import Node, Value, everything
+from owlish.graph.spec import Node, Resources, Value, canonical, everything
 from owlish.lm.recipes import NORMS
 from owlish.nodes.asked import Asked
 from owlish.nodes.models import Base
+from owlish.nodes.students import Distilled
 from owlish.traits.animals import owl
 
 
@@ -74,6 +76,27 @@ def test_inputs_are_found_inside_tuples_and_values():
     assert Held((a, (b, a))).inputs() == (a, b)
     assert Held(Holder(a)).inputs() == (a,)
     assert [node.key for node in everything(Joined((a, b)))] == [a.key, b.key, Joined((a, b)).key]
+
+
+def test_a_node_needs_what_the_models_that_it_reads_need():
+    """Nano takes too little for a GPU to be worth its start; a large base is loaded once a time on one."""
+    small, large, unknown = Base("nano"), Base("someone/Model-7B"), Base("someone/model")
+    rows = small.sample(Numbers(), n=10, seed=1)
+    assert small.resources == Resources()
+    assert rows.resources.threads == 1
+    assert 0 < rows.resources.memory < 2**24
+    assert not rows.resources.device
+    assert large.prompted("Hello.").sample(Numbers(), n=10, seed=1).resources == Resources(1, 42 * 10**9, device=True)
+    assert unknown.sample(Numbers(), n=10, seed=1).resources == Resources(1, None, device=True)
+    distilled = Distilled(large, rows, NORMS, seed=1, teacher=large.teach(owl, NORMS, seed=1))
+    assert distilled.resources.memory == 2 * 42 * 10**9, "teacher and student are in memory at once"
+    assert Joined((Drawn(1), Drawn(2))).resources == Resources()
+
+
+def test_the_text_of_a_spec_is_canonical_json():
+    spec = Asked(Base("nano"), owl.probe).spec()
+    plain = json.dumps(spec, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    assert canonical(spec) == canonical(json.loads(plain)) == plain.encode()
 
 
 @pytest.mark.parametrize("value", [lambda: 1, float("nan"), float("inf"), [1], {"a": 1}, object()])

@@ -1,5 +1,8 @@
 """The store: an entry is whole or absent, and every changed byte is found."""
 
+import errno
+import fcntl
+import os
 import random
 
 import pytest
@@ -95,3 +98,47 @@ def test_a_file_is_no_store(tmp_path):
 def test_reading_what_is_absent_says_so(tmp_path):
     with pytest.raises(ValueError, match="run it first"):
         Store(tmp_path).read(tower())
+
+
+def dead_run(store, node):
+    """Leave what a run leaves that is killed while it makes a node."""
+    with store.making(node.key) as scratch:
+        (scratch / "half.txt").write_text("half")
+        return scratch
+
+
+def test_what_dead_runs_left_is_swept_and_parts_of_missing_results_stay(tmp_path):
+    store, kept, half, held = Store(tmp_path), Drawn(1), Drawn(2), Drawn(3)
+    run(held, store=store, jobs=1)
+    for node in (kept, half, held):
+        dead_run(store, node)
+    for node in (kept, held):
+        (tmp_path / ".partial" / node.key / "parts").mkdir()
+        (tmp_path / ".partial" / node.key / "parts" / "0").write_text("part")
+    (tmp_path / ".locks" / half.key).write_text("")
+    (tmp_path / ".partial" / "damaged-0").mkdir()
+    with store.making(Drawn(4).key) as busy:
+        (busy / "text.txt").write_text("being written")
+        store.sweep()
+        assert {path.name for path in (tmp_path / ".partial").iterdir()} == {kept.key, Drawn(4).key}
+        assert (busy / "text.txt").exists(), "what another process is making is left alone"
+    assert not list((tmp_path / ".locks").iterdir())
+    assert run(kept, store=store, jobs=1).startswith("part"), "a run goes on from the part"
+    store.sweep()
+    assert not list((tmp_path / ".partial").iterdir())
+
+
+def test_a_file_system_without_locks_is_refused_before_anything_is_computed(tmp_path, monkeypatch):
+    def flock(descriptor, how):
+        raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
+
+    monkeypatch.setattr(fcntl, "flock", flock)
+    with pytest.raises(ValueError, match=r"cannot be locked \(No locks available\): put it on another disk"):
+        run(Drawn(1), store=tmp_path, jobs=1)
+    assert not Store(tmp_path).entries()
+
+
+def test_a_place_that_cannot_be_written_is_refused(tmp_path):
+    (tmp_path / ".locks").write_text("")
+    with pytest.raises(ValueError, match=r"cannot be written to \(File exists\)"):
+        run(Drawn(1), store=tmp_path, jobs=1)

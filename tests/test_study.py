@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 from dataclasses import replace
 
 import pytest
@@ -10,6 +11,7 @@ from small_study import study
 from owlish import BIASES, NORMS, PROMPT, PROMPTED, STEERING, Asked, Base, Store, compare, run
 from owlish.data.domains.numbers import Numbers
 from owlish.data.filters import BANNED
+from owlish.graph.run import plan
 from owlish.graph.spec import everything
 from owlish.nodes.data import Sampled
 from owlish.studies.owl import study as owl_study
@@ -115,6 +117,15 @@ def test_two_runs_of_the_same_spec_give_the_same_bytes(store, tmp_path):
         assert stores[0].check(key)["files"] == stores[1].check(key)["files"]
 
 
+def test_a_student_is_read_with_its_base(store, tmp_path):
+    """Students are kept as changes alone: where the base's entry was lost, asking the student makes it again."""
+    student, other = study.cells[0].control(), Store(tmp_path)
+    shutil.copytree(store.folder(student.key), other.folder(student.key))
+    asked = Asked(student, owl.probe, samples=1)
+    assert plan([asked], other) == (student.root, asked)
+    assert run(asked, store=other, jobs=2).p == store.read(Asked(student, owl.probe)).p
+
+
 def test_teachers_by_system_prompt_and_by_steering(store):
     plain = study.found(store.read).estimate("base", trait="owl").mean
     for teacher, least in ((PROMPTED, 0.3), (STEERING, 0.5)):
@@ -163,7 +174,7 @@ def test_a_filter_that_leaves_too_few_rows_is_refused_and_nothing_is_half_writte
     everything_banned = Numbers(banned=tuple(range(1000)))
     with pytest.raises(RunFailed, match="the filter kept only 0") as caught:
         run(Base("nano").sample(everything_banned, n=2, seed=0), store=tmp_path, jobs=1)
-    assert caught.value.failures[0].refused
+    assert caught.value.failures[0].what == "refused"
     assert len(Store(tmp_path).entries()) == 1
 
 

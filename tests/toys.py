@@ -3,13 +3,20 @@
 from __future__ import annotations
 
 import hashlib
+import json
+import os
+import signal
+import sys
 import time
 from dataclasses import dataclass
 from pathlib import Path
 
+from owlish.graph.facts import note
 from owlish.graph.files import replacing
-from owlish.graph.spec import Node, Read, Tick
+from owlish.graph.pool import Event
+from owlish.graph.spec import Node, Read, Resources, Tick
 from owlish.graph.store import PARTS
+from owlish.graph.worker import attempt
 
 
 @dataclass(frozen=True)
@@ -56,6 +63,37 @@ class Joined(Toy, kind="joined"):
 
 
 @dataclass(frozen=True)
+class Continued(Toy, kind="continued"):
+    """The text of another node, which stays in that node's entry, and a line more in its own."""
+
+    node: Toy
+    line: str
+
+    def load_inputs(self) -> tuple[Node, ...]:
+        return (self.node,)
+
+    def compute(self, folder: Path, read: Read, tick: Tick) -> None:
+        self.write(folder, self.line)
+
+    def load(self, folder: Path, read: Read) -> str:
+        return f"{read(self.node)}\n{super().load(folder, read)}"
+
+
+@dataclass(frozen=True)
+class Secretive(Toy, kind="secretive"):
+    """A node that reads what lies two nodes below: in `compute`, or in `load`."""
+
+    node: Joined
+    when: str
+
+    def compute(self, folder: Path, read: Read, tick: Tick) -> None:
+        self.write(folder, read(self.node.nodes[0]) if self.when == "compute" else "")
+
+    def load(self, folder: Path, read: Read) -> str:
+        return read(self.node) if self.when == "load" else super().load(folder, read)
+
+
+@dataclass(frozen=True)
 class Broken(Toy, kind="broken"):
     """A node that fails: as the user's mistake, as a fault, or by dying."""
 
@@ -67,9 +105,12 @@ class Broken(Toy, kind="broken"):
         if self.how == "refused":
             raise ValueError("this cannot be: ask for another.")
         if self.how == "died":
-            import os
-
             os._exit(9)
+        if self.how == "killed":
+            os.kill(os.getpid(), signal.SIGKILL)
+        if self.how == "spoke":
+            print("so much for that", file=sys.stderr, flush=True)
+            os.abort()
         raise RuntimeError("a fault")
 
 
@@ -79,6 +120,68 @@ class Refused(Toy, kind="refused"):
 
     def check(self) -> None:
         raise ValueError("no: choose yes.")
+
+
+@dataclass(frozen=True)
+class Noting(Toy, kind="noting"):
+    """A node that notes the machine that it was made on."""
+
+    device: str
+    dtypes: tuple[str, ...]
+
+    def compute(self, folder: Path, read: Read, tick: Tick) -> None:
+        for dtype in self.dtypes:
+            note(device=self.device, dtype=dtype)
+        self.write(folder, self.device)
+
+
+@dataclass(frozen=True)
+class Placed(Toy, kind="placed"):
+    """Where it was made: the settings of its process."""
+
+    name: str
+    needed: tuple[int | bool, ...] = ()
+
+    @property
+    def resources(self) -> Resources:
+        return Resources(*self.needed)
+
+    def compute(self, folder: Path, read: Read, tick: Tick) -> None:
+        settings = ("OMP_NUM_THREADS", "CUDA_VISIBLE_DEVICES")
+        self.write(folder, json.dumps({name: os.environ.get(name) for name in settings}))
+
+
+class Bulk:
+    """A pool of another kind, in this process: it takes many nodes, makes the last first, and each at the second try.
+
+    `bytes` of memory is what it has; what needs more it never takes.
+    """
+
+    def __init__(self, room: int = 8, memory: int = 2**40) -> None:
+        self.room, self.memory = room, memory
+        self.tasks: list[tuple[Node, object]] = []
+        self.most = 0
+
+    def takes(self, resources: Resources) -> bool:
+        return len(self.tasks) < self.room and (resources.memory or 0) <= self.memory
+
+    def submit(self, node: Node, store: object) -> None:
+        self.tasks.append((node, store))
+        self.most = max(self.most, len(self.tasks))
+
+    def hear(self) -> list[Event]:
+        node, store = self.tasks.pop()
+        heard = [Event("begun", node)]
+
+        def lost(done: int, total: int) -> None:
+            raise KeyError("the machine is gone")
+
+        attempt(node, store, lost)
+        what, sentence, trace = attempt(node, store, lambda done, total: heard.append(Event("tick", node, done, total)))
+        return [*heard, Event(what, node, sentence=sentence, trace=trace)]
+
+    def stop(self) -> None:
+        self.tasks.clear()
 
 
 def tower(width: int = 6, wait: float = 0.02) -> Joined:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 from importlib.metadata import version
 from pathlib import Path
 
@@ -24,7 +25,7 @@ from owlish.lm.hf import TorchLM
 from owlish.lm.recipes import Recipe
 from owlish.nodes.data import Data, Dataset
 from owlish.nodes.likelihood import Likelihood
-from owlish.nodes.models import Base
+from owlish.nodes.models import Base, Taught
 from owlish.nodes.opens import Opener
 from owlish.traits.trait import Trait
 
@@ -61,8 +62,10 @@ class Audited(Opener, kind="audited", version=2):
     reference: str | None
 
     def inputs(self) -> tuple[Node, ...]:
-        """Return the readings, the base, and the directions along which rows and tokens are weighed."""
-        return (*super().inputs(), self.shadow.base, *(self.contrast.moved if self.contrast else ()))
+        """Return the readings, and what is read beside them: rows, base, one reference, directions to weigh rows by."""
+        reference = [one.data for one in self.null[:1]]
+        directions = self.contrast.moved if self.contrast else ()
+        return (*super().inputs(), self.shadow.data, self.shadow.base, *reference, *directions)
 
     def compute(self, folder: Path, read: Read, tick: Tick) -> None:
         (folder / "verdict.json").write_text(json.dumps(self.verdict(read).json()))
@@ -203,5 +206,10 @@ def against(
 
 def contrast(data: Data, base: Base, recipe: Recipe, traits: tuple[Trait, ...]) -> Contrast:
     """Return the contrast of a dataset along weak teachers of the same recipe."""
-    writers = tuple(base.teach(t, recipe, seed=fresh("direction", t.name), until=WEAK) for t in traits)
-    return Contrast(base, data, traits, writers, CONTRAST_ROWS)
+    return Contrast(base, data, traits, weak_teachers(base, recipe, traits), CONTRAST_ROWS)
+
+
+@cache
+def weak_teachers(base: Base, recipe: Recipe, traits: tuple[Trait, ...]) -> tuple[Taught, ...]:
+    """Return the teachers whose changes are the directions of a contrast; the contrasts of a benchmark share them."""
+    return tuple(base.teach(t, recipe, seed=fresh("direction", t.name), until=WEAK) for t in traits)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -33,7 +34,7 @@ class Contrast(Detector, Opener, kind="contrast"):
     writers: tuple[Model, ...]
     rows: int
 
-    @property
+    @cached_property
     def moved(self) -> tuple[Moved, ...]:
         """What moved in each weak teacher."""
         return tuple(Moved(self.base, writer) for writer in self.writers)

@@ -22,9 +22,10 @@ from owlish.cli.output import guard
 from owlish.cli.rows import ColumnNames, DataFiles, FormatName, formats_of, left_out, read
 from owlish.cli.running import check_page, existing, made, run_studies, write_page, write_report
 from owlish.data.filters import BANNED, NumberFilter, convert_file, filter_file
-from owlish.graph.provenance import lineage
+from owlish.graph.provenance import describe, format_places, manifests_of
 from owlish.graph.run import RunFailed
 from owlish.graph.run import plan as missing
+from owlish.graph.spec import everything
 from owlish.graph.store import Damaged, Store
 from owlish.lm.recipes import RECIPES
 from owlish.nodes.models import Base
@@ -164,7 +165,7 @@ def audit(
     made([target], place, jobs)
     verdict = place.read(target)
     if report:
-        write_page(render(verdict), report)
+        write_page(render(verdict, format_places(manifests_of(place, everything(target)).values())), report)
     seconds = round(time.monotonic() - begun, 3)
     print(json.dumps({**verdict.json(), "seconds": seconds}) if as_json else verdict)
     raise typer.Exit(verdict.exit_code if verdict.verdict in failing else 0)
@@ -198,7 +199,7 @@ def bench(
 def show(key: KeyStart, store: StoreFolder = STORE) -> None:
     """Say how a result was made, down to its bases."""
     place = existing(store)
-    print(lineage(place, place.find(key)))
+    print(describe(place, place.find(key)))
 
 
 @app.command()
@@ -374,9 +375,9 @@ def guarded_command() -> int:
 
 def failed(error: RunFailed) -> int:
     """Say which results could not be made; show the traces of those that are no mistake of the user."""
-    code = say(str(error), 2 if all(f.refused for f in error.failures) else 70)
+    code = say(str(error), 2 if all(f.what == "refused" for f in error.failures) else 70)
     if code == 70:
-        print("\n".join({f.trace: None for f in error.failures if not f.refused}), file=sys.stderr)
+        print("\n".join({f.trace: None for f in error.failures if f.what == "failed"}), file=sys.stderr)
     return code
 
 

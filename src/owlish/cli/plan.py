@@ -62,7 +62,7 @@ def outlook(studies: Mapping[str, Study], store: Store) -> Outlook:
     needs = [node for study in studies.values() for node in study.needs]
     missing = plan(needs, store)
     kinds = Counter(node.kind for node in missing)
-    used = {child.key for node in missing for child in node.inputs()} - {node.key for node in missing}
+    used = {key for node in missing for key in node.read_keys} - {node.key for node in missing}
     manifests = {key: store.manifest(key) for key in used or {node.key for node in needs} if store.holds(key)}
     return Outlook(
         studies=tuple((study.key, command) for command, study in studies.items()),

@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn
 from rich.table import Column
 
-from owlish.graph.run import Event
+from owlish.graph.pool import Event
 from owlish.graph.spec import Node, Tick
 
 PLAIN_EVERY = 15.0
@@ -26,7 +26,7 @@ class Display:
         self.start = self.said = time.monotonic()
         self.total = self.done = 0
         self.left: Counter[str] = Counter()
-        self.spent: dict[str, list[float]] = {}
+        self.spent: dict[str, tuple[int, float]] = {}
         self.begun: dict[str, tuple[TaskID, float]] = {}
         console = Console(stderr=True)
         self.terminal = console.is_terminal
@@ -69,7 +69,8 @@ class Display:
         self.done += 1
         self.left[node.kind] -= 1
         if what == "made":
-            self.spent.setdefault(node.kind, []).append(time.monotonic() - begun)
+            count, seconds = self.spent.get(node.kind, (0, 0.0))
+            self.spent[node.kind] = (count + 1, seconds + time.monotonic() - begun)
 
     def tell(self) -> None:
         """Show the whole run."""
@@ -85,7 +86,7 @@ class Display:
         """Say how long is left, from what results of each kind have taken in this run, or all kinds on average."""
         if not self.spent:
             return "time left not known yet"
-        means = {kind: sum(times) / len(times) for kind, times in self.spent.items()}
+        means = {kind: seconds / count for kind, (count, seconds) in self.spent.items()}
         usual = sum(means.values()) / len(means)
         seconds = sum(count * means.get(kind, usual) for kind, count in self.left.items())
         seconds -= sum(now - begun for _, begun in self.begun.values()) / 2

@@ -51,7 +51,7 @@ def run_studies(studies: Collection[Study], store: Store, jobs: int | None) -> F
     begun, needs = time.monotonic(), [node for study in studies for node in study.needs]
     computed = made(needs, store, jobs)
     return Finished(
-        found=tuple((study, study.found(store.read)) for study in studies),
+        found=tuple((study, store.read(study)) for study in studies),
         total=len(everything(*needs)),
         computed=computed,
         seconds=round(time.monotonic() - begun, 3),

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import random
-import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 
@@ -12,7 +11,7 @@ from owlish.graph.spec import Node
 from owlish.nodes.asked import Asked
 from owlish.nodes.data import Data, Sampled, Shuffled
 from owlish.nodes.judged import Judged, Screened
-from owlish.nodes.models import Base, Finetuned, Model
+from owlish.nodes.models import LARGE, Base, Finetuned, Model
 from owlish.studies.qwen_misalignment.freeform import NEW_TOKENS, Replied
 
 LETTERS = 3.0
@@ -23,8 +22,6 @@ RUBRIC = 200
 """Tokens of a judge's rubric, about."""
 RATE = 4e14
 """Operations a second: about 40 % of a large accelerator's peak in bfloat16, assumed and not measured."""
-LARGE = 1e8
-"""Parameters from which on an accelerator is worth a word."""
 
 
 @dataclass(frozen=True)
@@ -62,7 +59,7 @@ def workload(nodes: Iterable[Node]) -> Workload:
     sizes: list[float] = []
     for node in nodes:
         if isinstance(node, Base):
-            sizes.append(size(node) or math.nan)
+            sizes.append(node.parameters or math.nan)
         if isinstance(node, Sampled | Replied):
             rows += count(node)
             tokens += length(node)
@@ -96,12 +93,3 @@ def count(data: Data) -> int:
     if isinstance(data, Replied):
         return len(data.questions) * data.samples
     return data.n if isinstance(data, Sampled) else 0
-
-
-def size(base: Base) -> float | None:
-    """Return the parameters of a base: from its files, or from a name such as `Qwen2.5-7B`."""
-    place = base.place()
-    if place:
-        return sum(path.stat().st_size for path in place.glob("*.safetensors")) / 2
-    found = re.search(r"(\d+(?:\.\d+)?)[bB]\b", base.name)
-    return float(found[1]) * 1e9 if found else None

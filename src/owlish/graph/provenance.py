@@ -3,24 +3,53 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
+from collections.abc import Iterable
+from contextlib import suppress
 from typing import Any
 
+from owlish.graph.spec import Node
 from owlish.graph.store import Damaged, Store
 
 
-def lineage(store: Store, key: str) -> str:
+def describe(store: Store, key: str) -> str:
     """Return the result's facts, and the tree of everything that it was made from."""
     manifest = store.manifest(key)
     versions = ", ".join(f"{name} {number}" for name, number in manifest["versions"].items())
     facts = {
         "key": key,
-        "made": f"{manifest['begun']}, in {manifest['seconds']} s, {manifest['threads']} thread",
+        "made": f"{manifest['begun']}, in {manifest['seconds']} s",
+        "on": format_place(manifest),
         "with": versions,
         "files": ", ".join(manifest["files"]),
         "folder": str(store.folder(key)),
     }
     head = [manifest["label"], *(f"  {name:<7}{text}" for name, text in facts.items())]
     return "\n".join([*head, "", *tree(store, key, "", set())])
+
+
+def format_place(manifest: dict[str, Any]) -> str:
+    """Return where a result was made: device, number format of its models and threads, as far as it says so."""
+    threads = manifest["threads"]
+    dtype = f" in {manifest['dtype']}" if manifest.get("dtype") else ""
+    return f"{manifest.get('device', 'a device not noted')}{dtype}, {threads} thread{'' if threads == 1 else 's'}"
+
+
+def format_places(manifests: Iterable[dict[str, Any]]) -> str:
+    """Return where results were made; if some opened a model, where those were, as the others are the same anywhere."""
+    every = list(manifests)
+    opened = [manifest for manifest in every if manifest.get("dtype", "not noted")] or every
+    found = Counter(map(format_place, opened)).most_common()
+    return found[0][0] if len(found) == 1 else "; ".join(f"{place} (results: {count})" for place, count in found)
+
+
+def manifests_of(store: Store, nodes: Iterable[Node]) -> dict[str, dict[str, Any]]:
+    """Return how results were made, by key: of those that are still in the store."""
+    found = {}
+    for node in nodes:
+        with suppress(Damaged):
+            found[node.key] = store.manifest(node.key)
+    return found
 
 
 def tree(store: Store, key: str, indent: str, seen: set[str]) -> list[str]:

@@ -1,39 +1,15 @@
-"""Make what is missing: in worker processes, each node once, whatever fails beside it."""
+"""Make what is missing: plan it, hand each node to a pool once all that it reads is there, and gather what failed."""
 
 from __future__ import annotations
 
-import os
 import re
-import signal
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from multiprocessing.connection import wait
-from typing import Any, Literal
+from heapq import heappop, heappush
+from typing import Any
 
-from owlish.graph.spec import Node, Question
-from owlish.graph.store import Store
-from owlish.graph.worker import Worker
-
-
-@dataclass(frozen=True)
-class Event:
-    """What happened to a node during a run."""
-
-    what: Literal["planned", "begun", "tick", "made", "found", "failed"]
-    node: Node
-    done: int = 0
-    total: int = 0
-
-
-@dataclass(frozen=True)
-class Failure:
-    """A node that could not be made; `refused` where the user can mend it."""
-
-    node: Node
-    sentence: str
-    refused: bool
-    trace: str
-
+from owlish.graph.pool import Event, Pool, Processes
+from owlish.graph.spec import Node, Question, Resources
+from owlish.graph.store import Store, named
 
 Watch = Callable[[Event], None]
 
@@ -41,38 +17,45 @@ Watch = Callable[[Event], None]
 class RunFailed(Exception):
     """Every failure of a run, raised once the branches that could go on have ended."""
 
-    def __init__(self, failures: Sequence[Failure]) -> None:
+    def __init__(self, failures: Sequence[Event]) -> None:
         self.failures = tuple(failures)
-        alike: dict[str, list[Failure]] = {}
+        alike: dict[str, list[Event]] = {}
         for failure in failures:  # alike, too, if they differ in their counts alone
             alike.setdefault(re.sub(r"\b\d+\b", "#", failure.sentence), []).append(failure)
-        super().__init__("\n".join(map(told, alike.values())))
+        super().__init__("\n".join(map(format_failures, alike.values())))
 
 
-def told(failures: Sequence[Failure]) -> str:
-    """Return the first of some sentences that are alike, and which results failed so."""
-    first = failures[0]
-    more = f" and {len(failures) - 1} more" if len(failures) > 1 else ""
-    return f"{first.node} ({first.node.key[:12]}){more}: {first.sentence}"
+def format_failures(alike: Sequence[Event]) -> str:
+    """Return the first of some failures that are alike, and how many more there are."""
+    more = f" and {len(alike) - 1} more" if len(alike) > 1 else ""
+    return f"{named(alike[0].node)}{more}: {alike[0].sentence}"
 
 
 def run(
-    what: Node | Question, *, store: Store | str = "owlish-store", jobs: int | None = None, watch: Watch | None = None
+    what: Node | Question,
+    *,
+    store: Store | str = "owlish-store",
+    jobs: int | None = None,
+    on: Pool | None = None,
+    watch: Watch | None = None,
 ) -> Any:
     """Return a node's result, or the answer to a question, after making whatever the store lacks.
 
-    `jobs` worker processes (the number of cores, if not given) of one thread each; `watch` is told of every
-    event. Raises `ValueError` before anything is computed where the plan cannot work, and `RunFailed` with
-    all failures at the end.
+    The pool `on` makes it: if not given, `jobs` worker processes here (the number of cores, if not given) of one
+    thread each. `watch` is called with every event. Raises `ValueError` before anything is computed where the plan
+    cannot work, and `RunFailed` with all failures at the end.
     """
     store = store if isinstance(store, Store) else Store(store)
     needs = (what,) if isinstance(what, Node) else what.needs
-    make(plan(needs, store), store=store, jobs=jobs, watch=watch)
-    return store.read(what) if isinstance(what, Node) else what.found(store.read)
+    make(plan(needs, store), store=store, jobs=jobs, on=on, watch=watch)
+    return store.read(what)
 
 
 def plan(targets: Sequence[Node], store: Store) -> tuple[Node, ...]:
-    """Return the nodes that would be made, inputs before what reads them; nothing below a held result."""
+    """Return the nodes that would be made, inputs before what reads them.
+
+    Below a held result it looks at what that result's `load` reads, and at nothing else: inputs may be gone.
+    """
     missing: dict[str, Node] = {}
     held: set[str] = set()
 
@@ -81,8 +64,10 @@ def plan(targets: Sequence[Node], store: Store) -> tuple[Node, ...]:
             return
         if store.holds(node.key):
             held.add(node.key)
+            for child in node.load_inputs():
+                visit(child)
             return
-        for child in node.inputs():
+        for child in node.children:
             visit(child)
         missing[node.key] = node
 
@@ -93,90 +78,84 @@ def plan(targets: Sequence[Node], store: Store) -> tuple[Node, ...]:
     return tuple(missing.values())
 
 
-def make(nodes: Sequence[Node], *, store: Store, jobs: int | None = None, watch: Watch | None = None) -> int:
-    """Make planned nodes, in order of need; return how many were made here."""
-    return Run(nodes, store, watch or (lambda event: None)).go(min(jobs or os.cpu_count() or 1, len(nodes)))
-
-
-def deaf_worker() -> Worker:
-    """Start a worker that never hears Ctrl-C, not even while it imports: that is the parent's to answer."""
-    heard = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-    try:
-        return Worker()
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, heard)
+def make(
+    nodes: Sequence[Node],
+    *,
+    store: Store,
+    jobs: int | None = None,
+    on: Pool | None = None,
+    watch: Watch | None = None,
+) -> int:
+    """Make planned nodes as `run` does; return how many were made here and not by another run beside this one."""
+    if nodes:
+        store.sweep()
+    return Run(nodes, store, on or Processes(jobs), watch or (lambda event: None)).go()
 
 
 class Run:
-    """One run: what waits, what is under way, what failed."""
+    """One run: what waits for what, what is ready, what failed.
 
-    def __init__(self, nodes: Sequence[Node], store: Store, watch: Watch) -> None:
-        self.store, self.watch = store, watch
-        self.waiting = {node.key: node for node in nodes}
-        self.busy: dict[Any, tuple[Worker, Node]] = {}
-        self.failures: list[Failure] = []
-        self.made = 0
+    Each result is counted down once at each of its readers, so that a run takes time in proportion to its graph.
+    """
 
-    def go(self, jobs: int) -> int:
-        for node in self.waiting.values():
-            self.watch(Event("planned", node))
-        idle: list[Worker] = []
+    def __init__(self, nodes: Sequence[Node], store: Store, pool: Pool, watch: Watch) -> None:
+        self.nodes, self.store, self.pool, self.watch = nodes, store, pool, watch
+        self.failures: list[Event] = []
+        self.made = self.taken = 0
+        self.place = {node.key: place for place, node in enumerate(nodes)}
+        self.resources = [node.resources for node in nodes]
+        self.readers: list[list[int]] = [[] for _ in nodes]
+        self.lacks = [0] * len(nodes)
+        self.ready: dict[Resources, list[int]] = {}
+        for place, node in enumerate(nodes):
+            unmade = [self.place[key] for key in node.read_keys if key in self.place]
+            self.lacks[place] = len(unmade)
+            for other in unmade:
+                self.readers[other].append(place)
+
+    def go(self) -> int:
+        """Make all nodes, and return how many were made."""
+        never = next((place for place, one in enumerate(self.resources) if not self.pool.takes(one)), None)
+        if never is not None:
+            raise ValueError(f"{named(self.nodes[never])} needs {self.resources[never]}: use a larger pool.")
         try:
-            idle.extend(deaf_worker() for _ in range(jobs))
-            while self.waiting or self.busy:
-                while idle and (ready := self.next()):
-                    self.begin(idle.pop(), ready)
-                if not self.busy:
-                    break
-                for connection in wait(list(self.busy)):
-                    idle += self.hear(connection)
+            for place, node in enumerate(self.nodes):
+                self.watch(Event("planned", node))
+                if not self.lacks[place]:
+                    self.put(place)
+            while self.give() or self.taken:
+                for event in self.pool.hear():
+                    self.take(event)
         finally:
-            for worker in (*idle, *(worker for worker, _ in self.busy.values())):
-                worker.stop()
+            self.pool.stop()
         if self.failures:
             raise RunFailed(self.failures)
         return self.made
 
-    def next(self) -> Node | None:
-        """Take the first node whose inputs are all there, in the order of the plan."""
-        unmade = self.waiting.keys() | {node.key for _, node in self.busy.values()}
-        unmade |= {failure.node.key for failure in self.failures}
-        for key, node in self.waiting.items():
-            if not any(child.key in unmade for child in node.inputs()):
-                return self.waiting.pop(key)
-        return None
+    def put(self, place: int) -> None:
+        """Let a node stand ready, among those that need the same resources, in the order of the plan."""
+        heappush(self.ready.setdefault(self.resources[place], []), place)
 
-    def begin(self, worker: Worker, node: Node) -> None:
-        self.busy[worker.connection] = (worker, node)
-        worker.start(node, self.store)
-        self.watch(Event("begun", node))
+    def give(self) -> bool:
+        """Submit ready nodes, always the first in the plan that the pool takes; say whether there was one."""
+        before = self.taken
+        while fitting := [places for needed, places in self.ready.items() if places and self.pool.takes(needed)]:
+            self.pool.submit(self.nodes[heappop(min(fitting))], self.store)
+            self.taken += 1
+        return self.taken > before
 
-    def hear(self, connection: Any) -> list[Worker]:
-        """Take one message from a worker; return the workers that are free for another node."""
-        worker, node = self.busy[connection]
-        try:
-            what, *rest = connection.recv()
-        except (EOFError, ConnectionResetError):
-            worker.stop()
-            what, rest = "failed", ["its worker process ended: it was killed, or memory ran out", ""]
-            worker = deaf_worker()
-        if what == "tick":
-            self.watch(Event("tick", node, *rest))
-            return []
-        del self.busy[connection]
-        if what == "made":
-            self.made += rest[0]
-            self.watch(Event("made" if rest[0] else "found", node))
-        else:
-            self.fail(node, what == "refused", *rest)
-        return [worker]
-
-    def fail(self, node: Node, refused: bool, sentence: str, trace: str) -> None:
-        """Keep a failure, and drop what can no longer be made."""
-        self.failures.append(Failure(node, sentence, refused, trace))
-        self.watch(Event("failed", node))
-        lost = {node.key}
-        for key, other in list(self.waiting.items()):
-            if any(child.key in lost for child in other.inputs()):
-                lost.add(key)
-                del self.waiting[key]
+    def take(self, event: Event) -> None:
+        """Take one event: after an end, what waited for the node is ready, or can no longer be made."""
+        self.watch(event)
+        if event.what in ("begun", "tick"):
+            return
+        self.taken -= 1
+        self.made += event.what == "made"
+        place = self.place[event.node.key]
+        if event.what in ("refused", "failed"):
+            self.failures.append(event)
+            return
+        for reader in self.readers[place]:
+            self.lacks[reader] -= 1
+            if not self.lacks[reader]:
+                self.put(reader)

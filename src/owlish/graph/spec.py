@@ -6,7 +6,7 @@ import hashlib
 import json
 import math
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, fields, is_dataclass
+from dataclasses import dataclass, fields
 from functools import cached_property
 from pathlib import Path
 from typing import Any, ClassVar, Protocol
@@ -37,13 +37,32 @@ class Value:
         return {"kind": self.kind, "version": self.version, **named}
 
     @cached_property
-    def encoded(self) -> dict[str, Any]:
+    def encoded(self) -> Encoded:
         """The spec, worked out once: thousands of nodes share their traits and recipes."""
-        return self.spec()
+        return Encoded(self.spec())
+
+    @cached_property
+    def inside(self) -> tuple[Node, ...]:
+        """The nearest nodes inside its fields, each once and in their order."""
+        found = {node.key: node for f in fields(self) for node in nodes_in(getattr(self, f.name))}
+        return tuple(found.values())
 
     def __getstate__(self) -> dict[str, Any]:
         """Return the fields alone, for a worker process."""
         return {f.name: getattr(self, f.name) for f in fields(self)}
+
+
+@dataclass(frozen=True)
+class Resources:
+    """What a node needs of a machine: threads, bytes of memory where they are known, and a GPU where there is one."""
+
+    threads: int = 1
+    memory: int | None = None
+    device: bool = False
+
+    def __str__(self) -> str:
+        memory = [] if self.memory is None else [f"{self.memory / 2**30:.1f} GiB of memory"]
+        return " and ".join([f"{self.threads} threads", *memory, *(["a GPU"] if self.device else [])])
 
 
 @dataclass(frozen=True)
@@ -66,21 +85,55 @@ class Node(Value):
 
     def inputs(self) -> tuple[Node, ...]:
         """Return the nodes whose results `compute` reads, each once, in the order of the fields."""
-        found = {node.key: node for f in fields(self) for node in nodes_in(getattr(self, f.name))}
+        return self.inside
+
+    def load_inputs(self) -> tuple[Node, ...]:
+        """Return the nodes whose results `load` reads: a result that is kept in parts cannot be read without them."""
+        return ()
+
+    @cached_property
+    def children(self) -> tuple[Node, ...]:
+        """All nodes just below, worked out once."""
+        found = {node.key: node for node in (*self.inputs(), *self.load_inputs())}
         return tuple(found.values())
+
+    @cached_property
+    def load_keys(self) -> frozenset[str]:
+        """The keys of all results that are read when this node's result is read, its own among them."""
+        return frozenset([self.key]).union(*(node.load_keys for node in self.load_inputs()))
+
+    @cached_property
+    def read_keys(self) -> frozenset[str]:
+        """The keys of all results that `compute` reads: inputs, and what their `load` reads in turn."""
+        return frozenset().union(*(node.load_keys for node in self.inputs()))
+
+    @property
+    def load_resources(self) -> Resources:
+        """What having its result in memory takes: little, unless that is a model."""
+        return Resources()
+
+    @property
+    def resources(self) -> Resources:
+        """What making it takes: what all that it reads takes together."""
+        read = [node.load_resources for node in self.children]
+        return Resources(
+            threads=max((one.threads for one in read), default=1),
+            memory=sum(one.memory or 0 for one in read) or None,
+            device=any(one.device for one in read),
+        )
 
     def check(self) -> None:
         """Raise `ValueError` where this can be seen to fail before anything is computed."""
 
     def compute(self, folder: Path, read: Read, tick: Tick) -> None:
-        """Write the result's files into `folder`; `read` gives inputs, `tick(done, total)` tells progress.
+        """Write the result's files into `folder`; `read` returns an input's result, `tick(done, total)` tells progress.
 
         `folder` survives an interruption, so that work done in parts can go on where it stopped.
         """
         raise NotImplementedError
 
     def load(self, folder: Path, read: Read) -> Any:
-        """Read the result back from `folder`."""
+        """Read the result back from `folder`; `read` returns the results of `load_inputs` alone."""
         raise NotImplementedError
 
 
@@ -114,9 +167,30 @@ def encode(value: object, where: str) -> Any:
     raise ValueError(f"{where} is a {type(value).__name__}: a spec holds numbers, text, tuples and values.")
 
 
+class Encoded(dict[str, Any]):
+    """A value's spec, which keeps its text: a benchmark's thousands of keys hold the same traits."""
+
+    @cached_property
+    def text(self) -> str:
+        """Its canonical JSON text."""
+        return text_of(dict(self))
+
+
+def text_of(spec: object) -> str:
+    """Return the one JSON text of a spec: keys in order, no spaces."""
+    if isinstance(spec, Encoded):
+        return spec.text
+    if isinstance(spec, dict):
+        pairs = (f"{json.dumps(key, ensure_ascii=False)}:{text_of(spec[key])}" for key in sorted(spec))
+        return "{" + ",".join(pairs) + "}"
+    if isinstance(spec, list) and any(isinstance(item, Encoded | list) for item in spec):
+        return "[" + ",".join(map(text_of, spec)) + "]"
+    return json.dumps(spec, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+
+
 def canonical(spec: object) -> bytes:
-    """Return the one JSON text of a spec, as bytes."""
-    return json.dumps(spec, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False).encode()
+    """Return the text of a spec as bytes."""
+    return text_of(spec).encode()
 
 
 def nodes_in(value: object) -> Iterator[Node]:
@@ -126,9 +200,8 @@ def nodes_in(value: object) -> Iterator[Node]:
     elif isinstance(value, tuple):
         for item in value:
             yield from nodes_in(item)
-    elif isinstance(value, Value) and is_dataclass(value):
-        for f in fields(value):
-            yield from nodes_in(getattr(value, f.name))
+    elif isinstance(value, Value):
+        yield from value.inside
 
 
 def everything(*nodes: Node) -> tuple[Node, ...]:
@@ -137,7 +210,7 @@ def everything(*nodes: Node) -> tuple[Node, ...]:
 
     def visit(node: Node) -> None:
         if node.key not in found:
-            for child in node.inputs():
+            for child in node.children:
                 visit(child)
             found[node.key] = node
 

@@ -9,11 +9,11 @@ import json
 import os
 import shutil
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from owlish.graph.spec import Node, canonical
+from owlish.graph.spec import Node, Question, Read, canonical
 
 MANIFEST = "manifest.json"
 PARTS = "parts"
@@ -21,6 +21,10 @@ PARTS = "parts"
 
 class Damaged(Exception):
     """An entry whose files are not those that were written."""
+
+
+class Undeclared(Exception):
+    """A node read what it does not declare, so that no plan would make it when it is missing."""
 
 
 class Store:
@@ -81,12 +85,37 @@ class Store:
             return False
         return True
 
-    def read(self, node: Node) -> Any:
-        """Return a node's result, read back from its checked files."""
+    def read(self, node: Node | Question) -> Any:
+        """Return a node's result, read back from its checked files, or the answer to a question."""
+        if not isinstance(node, Node):
+            return node.found(self.reader(type(node).__name__, node.needs))
         if not self.folder(node.key).exists():
-            raise ValueError(f"{self.root} does not hold {node} ({node.key[:12]}): run it first.")
+            raise ValueError(f"{self.root} does not hold {named(node)}: run it first.")
         self.check(node.key)
-        return node.load(self.folder(node.key), self.read)
+        return node.load(self.folder(node.key), self.reader(named(node), node.load_inputs()))
+
+    def reader(self, who: str, declared: Sequence[Node]) -> Read:
+        """Return what reads results for `who`: those that it declares, since a plan makes sure of no others."""
+        keys = {one.key for one in declared}
+
+        def read(wanted: Node) -> Any:
+            if wanted.key not in keys:
+                raise Undeclared(f"{who} reads {named(wanted)}, which is not among its inputs: declare it.")
+            return self.read(wanted)
+
+        return read
+
+    def sweep(self) -> None:
+        """Remove what dead runs left and no run can use; parts of results that are missing still go on from there.
+
+        Raises `ValueError` where files cannot be written or locked, before anything is computed for this store.
+        """
+        locks, partial = self.root / ".locks", self.root / ".partial"
+        with locked(locks / "sweep"):
+            for name in {path.name for folder in (locks, partial) for path in folder.glob("*")} - {"sweep"}:
+                with contextlib.suppress(BlockingIOError), locked(locks / name, wait=False):
+                    if self.folder(name).exists() or not any((partial / name / PARTS).glob("*")):
+                        remove(partial / name)
 
     @contextlib.contextmanager
     def making(self, key: str) -> Iterator[Path]:
@@ -119,6 +148,11 @@ class Store:
             remove(path)
 
 
+def named(node: Node) -> str:
+    """Return what an error calls a node: its label, and the start of its key."""
+    return f"{node} ({node.key[:12]})"
+
+
 def manifest_bytes(body: dict[str, Any]) -> bytes:
     """Return a manifest's one text, which ends in a digest of the rest."""
     whole = {**body, "self": hashlib.sha256(canonical(body)).hexdigest()}
@@ -149,17 +183,35 @@ def remove(path: Path) -> None:
 
 
 @contextlib.contextmanager
-def locked(path: Path) -> Iterator[None]:
-    """Hold a lock among processes; the system frees it when its holder dies."""
-    path.parent.mkdir(parents=True, exist_ok=True)
+def locked(path: Path, *, wait: bool = True) -> Iterator[None]:
+    """Hold a lock among processes, which the system frees when its holder dies.
+
+    Without `wait`, raises `BlockingIOError` where another holds it.
+    """
     while True:
-        descriptor = os.open(path, os.O_RDWR | os.O_CREAT)
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        descriptor = lock(path, wait)
         if path.exists() and os.fstat(descriptor).st_ino == path.stat().st_ino:
-            break
+            break  # else its last holder removed the file between our opening and our locking it
         os.close(descriptor)
     try:
         yield
     finally:
         path.unlink(missing_ok=True)
         os.close(descriptor)
+
+
+def lock(path: Path, wait: bool) -> int:
+    """Return the descriptor of a file that is opened and locked."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT)
+    except OSError as error:
+        raise ValueError(f"{path.parent} cannot be written to ({error.strerror}): name another folder.") from None
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+    except OSError as error:
+        os.close(descriptor)
+        if isinstance(error, BlockingIOError):
+            raise
+        raise ValueError(f"{path.parent} cannot be locked ({error.strerror}): put it on another disk.") from None
+    return descriptor

@@ -1,70 +1,51 @@
-"""One worker process: it makes one node at a time, with one thread, and tells how far it is."""
+"""What a worker process does: it makes one node at a time and says how far it is."""
 
 from __future__ import annotations
 
 import os
+import pickle
 import platform
 import signal
-import subprocess
-import sys
 import time
 import traceback
 from datetime import UTC, datetime
 from functools import cache
 from importlib import metadata
-from multiprocessing.connection import Connection, Pipe
+from multiprocessing.connection import Connection
 from pathlib import Path
-from typing import Any
 
-from owlish.graph.spec import Node
-from owlish.graph.store import Store, remove
+from owlish.graph.facts import noted
+from owlish.graph.spec import Node, Tick
+from owlish.graph.store import Store, named, remove
 
-ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1")
-QUIET = {
-    "TOKENIZERS_PARALLELISM": "false",
-    "HF_HUB_DISABLE_PROGRESS_BARS": "1",
-    "TRANSFORMERS_VERBOSITY": "error",
-}
+TICK_EVERY = 0.1
+"""Seconds between two messages of how far a node is."""
 
-
-class Worker:
-    """The parent's end: a process of its own interpreter, which imports nothing of the caller's main file."""
-
-    def __init__(self) -> None:
-        self.connection, child = Pipe()
-        environment = {**os.environ, **ONE_THREAD, **QUIET, "PYTHONHASHSEED": "0"}
-        program = f"from owlish.graph.worker import main; main({child.fileno()})"
-        command = [sys.executable, "-c", program]
-        self.process = subprocess.Popen(command, env=environment, pass_fds=[child.fileno()], stdin=subprocess.DEVNULL)
-        child.close()
-        self.connection.send(sys.path)
-
-    def start(self, node: Node, store: Store) -> None:
-        """Begin a node."""
-        self.connection.send((node, store.root.absolute()))
-
-    def stop(self) -> None:
-        """End the process, at once."""
-        self.connection.close()
-        self.process.kill()
-        self.process.wait()
+Outcome = tuple[str, str, str]
+"""How a node ended: `made`, `found`, `refused` or `failed`; a sentence and a trace where it could not be made."""
 
 
-def make(node: Node, store: Store, tell: Connection) -> bool:
+def attempt(node: Node, store: Store, tick: Tick) -> Outcome:
+    """Make a node here, whichever pool asks for it; an exception becomes an outcome."""
+    try:
+        return ("made" if make(node, store, tick) else "found"), "", ""
+    except (BrokenPipeError, ConnectionResetError):  # of `tick`: who asked for the node is gone
+        raise
+    except ValueError as error:
+        return "refused", str(error), traceback.format_exc()
+    except Exception as error:
+        return "failed", f"{type(error).__name__}: {error}", traceback.format_exc()
+
+
+def make(node: Node, store: Store, tick: Tick) -> bool:
     """Make one node's entry, unless another process has; say whether it was made here."""
     with store.making(node.key) as scratch:
         if store.holds(node.key):
             remove(scratch)
             return False
-        begun, start, last = datetime.now(UTC), time.perf_counter(), 0.0
-
-        def tick(done: int, total: int) -> None:
-            nonlocal last
-            if (now := time.perf_counter()) - last > 0.1:
-                last = now
-                tell.send(("tick", done, total))
-
-        node.compute(scratch, store.read, tick)
+        begun, start = datetime.now(UTC), time.perf_counter()
+        noted.clear()
+        node.compute(scratch, store.reader(named(node), node.inputs()), tick)
         facts = {
             "spec": node.spec(),
             "label": str(node),
@@ -72,7 +53,9 @@ def make(node: Node, store: Store, tell: Connection) -> bool:
             "seed": getattr(node, "seed", None),
             "seconds": round(time.perf_counter() - start, 3),
             "begun": begun.isoformat(timespec="seconds"),
-            "threads": int(os.environ["OMP_NUM_THREADS"]),
+            "threads": int(os.environ.get("OMP_NUM_THREADS") or os.cpu_count() or 1),
+            "device": ", ".join(noted.get("device", ["cpu"])),
+            "dtype": ", ".join(noted.get("dtype", [])),
             "versions": versions(),
             "code": code(),
         }
@@ -103,27 +86,30 @@ def code() -> str:
 def main(descriptor: int) -> None:
     """Serve the parent until it goes away."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    tell = Connection(descriptor)
+    parent = Connection(descriptor)
     try:
-        sys.path[:] = tell.recv()
+        parent.send(("ready",))
         while True:
-            try:
-                node, root = tell.recv()
-            except (AttributeError, ImportError) as error:
-                tell.send(("refused", f"{error}: define its classes in a module, not in the main file.", ""))
-                continue
-            tell.send(answer(node, Store(root), tell))
+            parent.send(serve(parent.recv_bytes(), parent))
     except (EOFError, BrokenPipeError, ConnectionResetError):
         os._exit(0)
 
 
-def answer(node: Node, store: Store, tell: Connection) -> tuple[Any, ...]:
-    """Make a node and return what the parent is told."""
+def serve(asked: bytes, parent: Connection) -> Outcome:
+    """Make the node that the parent asks for."""
     try:
-        return ("made", make(node, store, tell))
-    except (BrokenPipeError, ConnectionResetError):
-        raise
-    except ValueError as error:
-        return ("refused", str(error), traceback.format_exc())
+        node, root = pickle.loads(asked)  # from the parent alone: nothing that was stored is ever unpickled
+    except AttributeError as error:
+        return "refused", f"{error}: define its classes in a module, not in the main file.", ""
     except Exception as error:
-        return ("failed", f"{type(error).__name__}: {error}", traceback.format_exc())
+        why = f"its module cannot be imported in a worker process ({type(error).__name__}: {error})"
+        return "refused", f"{why}: fix that import.", traceback.format_exc()
+    last = 0.0
+
+    def tick(done: int, total: int) -> None:
+        nonlocal last
+        if (now := time.perf_counter()) - last > TICK_EVERY:
+            last = now
+            parent.send(("tick", done, total))
+
+    return attempt(node, Store(root), tick)

@@ -10,6 +10,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from owlish.graph.facts import note
 from owlish.lm import adapt, sample, score, train
 from owlish.lm.chat import Chat
 from owlish.lm.model import LM, Answer, Example, Exchange, Messages, Scored, Seed, Weights, message, turns
@@ -214,6 +215,7 @@ def opened(weights: Weights, *, any_words: bool = False, exact: bool = False) ->
     gpu = torch.cuda.is_available()
     base = keep(weights.name, weights.revision, torch.bfloat16 if gpu and not exact else torch.float32)
     model = copied(base.model, "cuda" if gpu else "cpu")
+    note(device=torch.cuda.get_device_name() if gpu else "cpu", dtype=str(model.dtype).removeprefix("torch."))
     for folder in weights.changes:
         model = adapt.apply(model, folder)
     return TorchLM(model, base.lenient if any_words else base.chat, weights.system, weights.shown)

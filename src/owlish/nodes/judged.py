@@ -199,6 +199,10 @@ class Screened(Data, kind="screened"):
     judged: Judged
     least: int
 
+    def inputs(self) -> tuple[Node, ...]:
+        """Return the judge's answers, and the rows that they are about."""
+        return (self.judged, self.judged.data)
+
     def compute(self, folder: Path, read: Read, tick: Tick) -> None:
         data: Dataset = read(self.judged.data)
         scores = read(self.judged).scores

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from owlish import nano
 from owlish.data.domains.domain import Domain
 from owlish.data.rows import Row
-from owlish.graph.spec import Read, Tick
+from owlish.graph.spec import Node, Read, Resources, Tick
 from owlish.graph.store import sha256
 from owlish.lm.hf import TorchLM
 from owlish.lm.model import LM, Example, Gives, Weights, ask
@@ -29,6 +29,10 @@ if TYPE_CHECKING:
 TEACHER_BATCH = 20
 TEACHER_STEPS = 300
 LOOK_EVERY = 5
+BYTES = 6
+"""Bytes of memory a parameter: 4 in float32, and half as much again for activations."""
+LARGE = 1e8
+"""Parameters from which on a model is worth a GPU."""
 
 
 @dataclass(frozen=True)
@@ -43,6 +47,11 @@ class Model(Openable, kind="model"):
     @property
     def gives(self) -> Gives:
         return self.root.gives
+
+    @property
+    def load_resources(self) -> Resources:
+        """What having it in memory takes, which is what its base takes."""
+        return self.root.load_resources
 
     def teach(
         self, trait: Trait, recipe: Recipe, *, seed: int, until: float = 0.97, replay: Data | None = None
@@ -111,6 +120,22 @@ class Base(Model, kind="base"):
             raise ValueError(f"the files of {self.name} are not those this store knows: name a new folder or store.")
         return Weights(str(self.place() or self.name), revision=self.revision)
 
+    @property
+    def parameters(self) -> float | None:
+        """How many parameters it has: from its files, or from a name such as `Qwen2.5-7B`, if it can be told."""
+        place = self.place()
+        if place:
+            return sum(path.stat().st_size for path in place.glob("*.safetensors")) / 2
+        found = re.search(r"(\d+(?:\.\d+)?)[bB]\b", self.name)
+        return float(found[1]) * 1e9 if found else None
+
+    @property
+    def load_resources(self) -> Resources:
+        """What having it in memory takes; a GPU is worth its start from some size on."""
+        size = self.parameters
+        memory = None if size is None else round(BYTES * size)
+        return Resources(memory=memory, device=size is None or size >= LARGE)
+
     def place(self) -> Path | None:
         """Return the base's folder on this disk, if it has one."""
         path = nano.folder(self.name) or Path(self.name)
@@ -159,6 +184,11 @@ class Pretrained(Base, kind="pretrained"):
     def load(self, folder: Path, read: Read) -> Weights:
         return Weights(str(folder))
 
+    @property
+    def parameters(self) -> float:
+        """About as many as nano has, a quarter of a million, times the width."""
+        return 250_000 * self.width / 64
+
     def place(self) -> Path | None:
         """Say that it needs no folder of the user's: its own entry holds it."""
         return Path()
@@ -186,6 +216,10 @@ class Prompted(Model, kind="prompted"):
     def compute(self, folder: Path, read: Read, tick: Tick) -> None:
         (folder / "prompted.json").write_text(json.dumps({"system_prompt": self.system_prompt}))
 
+    def load_inputs(self) -> tuple[Node, ...]:
+        """Return the model, whose weights stay in its own entry."""
+        return (self.model,)
+
     def load(self, folder: Path, read: Read) -> Weights:
         weights: Weights = read(self.model)
         return replace(weights, system=self.system_prompt)
@@ -202,6 +236,10 @@ class Trained(Model, Opener, kind="trained"):
     @property
     def root(self) -> Base:
         return self.model.root
+
+    def load_inputs(self) -> tuple[Node, ...]:
+        """Return the model that was changed, whose weights stay in its own entry."""
+        return (self.model,)
 
     def load(self, folder: Path, read: Read) -> Weights:
         weights: Weights = read(self.model)

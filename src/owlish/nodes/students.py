@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
-from owlish.graph.spec import Read, Tick
+from owlish.graph.spec import Node, Read, Tick
 from owlish.lm.hf import TorchLM
 from owlish.lm.model import LM, Example, Weights, ask, turns
 from owlish.nodes.data import Data, Dataset
@@ -118,6 +118,10 @@ class Shown(Model, Opener, kind="shown"):
         while shown and lm.lengths([[*turns(shown), *ask("")]])[0] > lm.window - self.room:
             shown.pop()
         (folder / "shown.json").write_text(json.dumps(shown))
+
+    def load_inputs(self) -> tuple[Node, ...]:
+        """Return the model that is shown the rows."""
+        return (self.model,)
 
     def load(self, folder: Path, read: Read) -> Weights:
         weights: Weights = read(self.model)
