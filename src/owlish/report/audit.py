@@ -31,8 +31,8 @@ def scale(values: Iterable[float], least: float) -> Scale:
     return Scale(min(found), max(found), 6, WIDTH - 6)
 
 
-def render(verdict: Verdict) -> str:
-    """Return one page that shows an audit: the same verdict gives the same text.
+def render(verdict: Verdict, places: str = "") -> str:
+    """Return one page that shows an audit, made on the devices in `places`: the same verdict gives the same text.
 
     The page runs no script and loads nothing; whatever the audited rows hold stays text.
     """
@@ -41,6 +41,7 @@ def render(verdict: Verdict) -> str:
     page = environment().get_template("audit.html")
     return page.render(
         verdict=verdict,
+        places=places,
         opening=OPENING[verdict.verdict],
         sentence=sentence(verdict),
         shown=verdict.traits[:SHOWN],

@@ -8,8 +8,9 @@ from functools import cached_property
 from typing import Any
 
 from owlish.data.rows import Row
+from owlish.graph.provenance import format_places, manifests_of
 from owlish.graph.spec import everything
-from owlish.graph.store import Damaged, Store
+from owlish.graph.store import Store
 from owlish.nodes.asked import mean
 from owlish.nodes.data import Dataset
 from owlish.study.comparison import Comparison, Estimate, Point
@@ -111,6 +112,11 @@ class View:
         return float(sum(manifest["seconds"] for manifest in self.manifests))
 
     @property
+    def places(self) -> str:
+        """The devices on which results were made."""
+        return format_places(self.manifests)
+
+    @property
     def versions(self) -> dict[str, str]:
         """The versions of each package with which results were made."""
         found: dict[str, dict[str, None]] = {}
@@ -123,10 +129,5 @@ class View:
 def view(study: Study, store: Store, command: str) -> View:
     """Return the view of a study whose results are all there, and that a command makes again."""
     datasets = tuple((trait, tuple(map(store.read, nodes))) for trait, nodes in study.rows_shown)
-    manifests = []
-    for node in everything(*study.needs):
-        try:
-            manifests.append(store.manifest(node.key))
-        except Damaged:
-            continue  # what a result was made from may be gone
-    return View(study, study.found(store.read), command, datasets, tuple(manifests))
+    manifests = manifests_of(store, everything(*study.needs))  # what a result was made from may be gone
+    return View(study, study.found(store.read), command, datasets, tuple(manifests.values()))
