@@ -15,7 +15,7 @@ from typing import ClassVar
 
 import pytest
 from test_store import files
-from toys import Broken, Bulk, Continued, Drawn, Joined, Noting, Placed, Refused, Secretive, tower
+from toys import Broken, Bulk, Continued, Drawn, Joined, Noting, Placed, Refused, Secretive, Toy, tower
 
 from owlish.graph.pool import Event, usable_memory
 from owlish.graph.provenance import describe, format_place, format_places
@@ -93,6 +93,24 @@ def test_a_node_reads_only_what_it_declares(tmp_path):
         run(Secretive(node, "compute"), store=tmp_path, jobs=1)
     with pytest.raises(Undeclared, match=r"secretive .* reads joined"):
         run(Secretive(node, "load"), store=tmp_path, jobs=1)
+
+
+@dataclass(frozen=True)
+class Longest:
+    """A question about some texts, which needs one node and reads another if it is not honest."""
+
+    needs: tuple[Joined, ...]
+    reads: tuple[Toy, ...]
+
+    def found(self, read):
+        return max(len(read(node)) for node in self.reads)
+
+
+def test_a_question_reads_only_what_it_needs(tmp_path):
+    node = Joined((Drawn(1), Drawn(2)))
+    assert run(Longest((node,), (node,)), store=tmp_path, jobs=1) == 385
+    with pytest.raises(Undeclared, match=r"Longest reads drawn .*, which is not among its inputs"):
+        run(Longest((node,), node.nodes), store=tmp_path, jobs=1)
 
 
 def test_what_a_held_result_is_read_with_is_planned_again(tmp_path):

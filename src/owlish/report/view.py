@@ -130,4 +130,4 @@ def view(study: Study, store: Store, command: str) -> View:
     """Return the view of a study whose results are all there, and that a command makes again."""
     datasets = tuple((trait, tuple(map(store.read, nodes))) for trait, nodes in study.rows_shown)
     manifests = manifests_of(store, everything(*study.needs))  # what a result was made from may be gone
-    return View(study, study.found(store.read), command, datasets, tuple(manifests.values()))
+    return View(study, store.read(study), command, datasets, tuple(manifests.values()))
