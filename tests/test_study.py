@@ -14,6 +14,7 @@ from owlish.data.filters import BANNED
 from owlish.graph.run import plan
 from owlish.graph.spec import everything
 from owlish.nodes.data import Sampled
+from owlish.report.view import view
 from owlish.studies.owl import study as owl_study
 from owlish.study.comparison import Comparison
 from owlish.study.study import Settings
@@ -124,6 +125,17 @@ def test_a_student_is_read_with_its_base(store, tmp_path):
     asked = Asked(student, owl.probe, samples=1)
     assert plan([asked], other) == (student.root, asked)
     assert run(asked, store=other, jobs=2).p == store.read(Asked(student, owl.probe)).p
+
+
+def test_a_page_is_written_when_rows_that_it_shows_are_gone(store, tmp_path):
+    other, (cell, *_) = Store(tmp_path / "store"), study.cells
+    shutil.copytree(store.root, other.root)
+    for node in (cell.rows(), *study.rows_shown[-1][1]):
+        shutil.rmtree(other.folder(node.key))
+    whole, rest = view(study, store, "owlish run"), view(study, other, "owlish run")
+    assert 0 < rest.taught.passed < whole.taught.passed
+    assert [trait for trait, _ in whole.examples if trait] == [trait for trait, _ in rest.examples]
+    assert rest.found.effect == whole.found.effect
 
 
 def test_teachers_by_system_prompt_and_by_steering(store):
