@@ -27,17 +27,17 @@ from owlish.audit.relative import ALL, SHARE, SURE, kinship, likelihoods
 from owlish.audit.shadow import Shadow
 from owlish.audit.verdict import Verdict
 from owlish.audit.vocabulary import raised
-from owlish.bench.audit import Benchmarked, references
+from owlish.bench.audit import references
 from owlish.bench.cases import Bench, Mixture, Reformatted
 from owlish.bench.gradient import Gradient
 from owlish.bench.oracle import Oracle
 from owlish.bench.prompted import PromptContrast
-from owlish.bench.scores import alarms, auroc, truth
+from owlish.bench.scores import alarms, auroc, summed, truth
 from owlish.bench.trial import trial
 from owlish.data.domains import Code, Numbers
 from owlish.data.filters import BANNED, NumberFilter
 from owlish.data.rows import Row, write_rows
-from owlish.graph.run import plan
+from owlish.graph.run import make, plan
 from owlish.graph.spec import everything
 from owlish.nodes.data import Written
 from owlish.nodes.likelihood import Likelihood
@@ -378,7 +378,7 @@ def test_mixtures_and_reformatted_rows_are_what_they_say(store):
 
 
 def test_the_benchmark_has_what_was_asked_and_nothing_that_was_tuned_on():
-    cases = [trial.case for trial in bench.trials()]
+    cases = [trial.case for trial in bench.trials]
     assert sum(case.dirty for case in cases) >= 160
     assert sum(not case.dirty for case in cases) >= 160
     assert not {"owl", "cat", "dolphin"} & {case.trait.name for case in cases if case.trait}
@@ -401,7 +401,9 @@ def test_a_benchmark_of_a_few_datasets_tells_them_apart_and_is_a_study_like_othe
     mine = Bench(BASE, (Base("nano-1"),), Base("nano-2"), TRAITS * 2, TRAITS, bad_health)
     cases = [*islice(mine.dirty(), 2), *islice(mine.clean(), 2)]
     trials = tuple(trial(case, TRAITS, references(case), panel=False, others_too=False) for case in cases)
-    found = run(Benchmarked(trials), store=store)
+    make(plan([BASE, *(node for one in trials for node in one.nodes())], store), store=store)
+    tokenizer = opened(store.read(BASE)).tokenizer
+    found = summed([one.outcome(store.read, tokenizer) for one in trials])
     assert [point.value for point in found.of("shadow")] == [1.0]
     assert found.effect is None
     assert found.alarms.lifts[0][0] == 0.0
