@@ -402,8 +402,8 @@ def test_a_benchmark_of_a_few_datasets_tells_them_apart_and_is_a_study_like_othe
     cases = [*islice(mine.dirty(), 2), *islice(mine.clean(), 2)]
     trials = tuple(trial(case, TRAITS, references(case), panel=False, others_too=False) for case in cases)
     make(plan([BASE, *(node for one in trials for node in one.nodes())], store), store=store)
-    tokenizer = opened(store.read(BASE)).tokenizer
-    found = summed([one.outcome(store.read, tokenizer) for one in trials])
+    words = store.read(BASE).open().vocabulary
+    found = summed([one.outcome(store.read, words) for one in trials])
     assert [point.value for point in found.of("shadow")] == [1.0]
     assert found.effect is None
     assert found.alarms.lifts[0][0] == 0.0

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from owlish.data.rows import write_rows
-from owlish.graph.spec import Read, Tick, Value
+from owlish.graph.spec import Node, Read, Tick, Value
 from owlish.lm.model import LM, Messages, ask
 from owlish.nodes.asked import mean
 from owlish.nodes.data import Data, Dataset

@@ -129,8 +129,7 @@ class View:
 def view(study: Study, store: Store, command: str) -> View:
     """Return the view of a study whose results are all there, and that a command makes again."""
     datasets = tuple(
-        (trait, tuple(store.read(node) for node in nodes if store.holds(node.key)))
-        for trait, nodes in study.rows_shown
+        (trait, tuple(store.read(node) for node in nodes if store.holds(node.key))) for trait, nodes in study.rows_shown
     )  # rows may be gone, since the answer is read off what was made of them
     manifests = manifests_of(store, everything(*study.needs))  # what a result was made from may be gone
     return View(study, store.read(study), command, datasets, tuple(manifests.values()))
