@@ -19,12 +19,12 @@ from owlish import BIASES, NORMS, PROMPT, STEERING, Base, Store, run
 from owlish.audit import audit
 from owlish.audit.calibrate import calibrated, evidence, holm
 from owlish.audit.contrast import Contrast
-from owlish.audit.decide import LEVEL
+from owlish.audit.decide import LEVEL, decide, hangs_on_shadow
 from owlish.audit.detector import Detector, Reading
 from owlish.audit.direction import ground
 from owlish.audit.reference import Answered, fitting
 from owlish.audit.relative import ALL, SHARE, SURE, kinship, likelihoods
-from owlish.audit.shadow import Shadow
+from owlish.audit.shadow import Shadow, Shadowed
 from owlish.audit.verdict import Verdict
 from owlish.audit.vocabulary import raised
 from owlish.bench.audit import references
@@ -101,16 +101,82 @@ def test_false_alarms_of_calibrated_readings_stay_at_their_level_and_shifts_are_
 def test_e_values_average_below_one_at_any_stop_and_grow_on_shifted_rows():
     rng = np.random.default_rng(1)
     stopped = []
-    for _ in range(400):
-        clean, blocks = rng.normal(0, 1, 120), rng.normal(0, 1, 20)
-        course = [evidence(blocks[:n], clean, 0.05).e for n in (2, 5, 10, 20)]
+    for _ in range(300):
+        clean, blocks = rng.normal(0, 1, (120, 3)), rng.normal(0, 1, (20, 3))
+        course = [max(found.e for found in evidence(blocks[:n], clean, 0.05)) for n in (2, 5, 10, 20)]
         stopped.append(next((e for e in course if e > 5), course[-1]))
     assert np.mean(stopped) < 1.2
     assert np.mean(np.array(stopped) > 20) <= 0.05
-    shifted = evidence(rng.normal(1.5, 1, 20), rng.normal(0, 1, 120), 0.05)
-    assert shifted.e > 1000
-    assert shifted.blocks_needed <= 5
-    assert evidence([-1.0, -1.2], rng.normal(0, 1, 50), 0.05).blocks_needed is None
+    shifted = evidence(rng.normal((1.5, 0, 0), 1, (20, 3)), rng.normal(0, 1, (120, 3)), 0.05)
+    assert shifted[0].e > 100
+    assert shifted[0].blocks_needed <= 5
+    assert max(found.e for found in shifted[1:]) < 1
+    assert evidence([[-1.0], [-1.2]], rng.normal(0, 1, (50, 1)), 0.05)[0].blocks_needed is None
+
+
+def test_rows_that_lean_to_two_traits_alike_are_evidence_for_neither():
+    rng = np.random.default_rng(2)
+    clean = rng.normal(0, 1, (120, 3))
+    found = evidence(rng.normal((2, 2, 0), 1, (40, 3)), clean, 0.05)
+    assert min(found[0].z, found[1].z) > 8
+    assert max(one.e for one in found) < 20, "against clean rows alone it would be astronomical for both"
+
+
+def readings(lifts, spread, leans, rows, seed=0):
+    """A dataset's shadow and contrast with given lifts and leans (in standard errors), and those of six clean sets."""
+    rng = np.random.default_rng(seed)
+    many, blocks = len(TRAITS), rows // 20
+
+    def shadow(shift):
+        return Shadowed((tuple(rng.normal(0, spread, many) * 0.3 + shift),), (0.1,) * many, np.zeros((1, 3)))
+
+    def clean_shadow():
+        return Shadowed((tuple(rng.normal(0, spread, many)),), (0.1,) * many, np.zeros((1, 3)))
+
+    lean = np.array(leans) / blocks**0.5
+    contrast = Reading(tuple(map(tuple, rng.normal(0, 1, (blocks, many)) * 0.3 + lean)))
+    clean = [Reading(tuple(map(tuple, rng.normal(0, 1, (blocks, many))))) for _ in range(6)]
+    return shadow(np.array(lifts)), [clean_shadow() for _ in range(6)], contrast, clean
+
+
+def decided(lifts, spread, leans, rows=800, relative=None):
+    shadow, null, contrast, clean = readings(lifts, spread, leans, rows)
+    return decide(TRAITS, shadow, null, rows=rows, relative=relative, contrast=contrast, clean=clean)
+
+
+NONE = (0.0, 0.0, 0.0, 0.0)
+
+
+def test_a_trait_is_claimed_where_shadows_and_contrast_agree_and_nowhere_else():
+    found = decided((0.0, 1.5, 0.0, 0.0), 0.15, (0.0, 12.0, 0.0, 0.0))
+    assert (found.word, found.findings[0].name, found.findings[0].claimed) == ("found", "cat", True)
+    assert found.findings[0].e > 20
+    for lifts, leans in (
+        ((0.0, 1.5, 0.0, 0.0), NONE),  # the contrast sees nothing
+        (NONE, (0.0, 12.0, 0.0, 0.0)),  # shadows see nothing
+        ((0.0, 1.5, 0.0, 0.0), (0.0, 0.0, 12.0, 0.0)),  # they name two
+        ((0.0, 1.5, 1.4, 0.0), (0.0, 12.0, 12.0, 0.0)),  # both see two alike
+        ((0.0, 1.5, 0.0, 0.0), (0.0, 120.0, 0.0, 0.0)),  # no teacher's rows lean so far: they differ in form
+    ):
+        other = decided(lifts, 0.15, leans)
+        assert other.word == "cannot_say", "strong evidence of one detector forbids to say nothing"
+        assert not any(finding.claimed for finding in other.findings)
+    assert decided((0.0, 1.5, 0.0, 0.0), 0.15, (0.0, 12.0, 0.0, 0.0), relative=False).word == "nothing"
+
+
+def test_nothing_is_said_only_where_a_lift_that_matters_would_have_been_seen():
+    sharp, blunt = decided(NONE, 0.15, NONE), decided(NONE, 0.8, NONE, rows=100)
+    assert (sharp.word, blunt.word) == ("nothing", "cannot_say")
+    assert sharp.smallest < 1.1 < 2 < blunt.smallest
+    assert sharp.enough is None
+    assert 500 < blunt.enough < 4_000
+
+
+def test_where_no_claim_hangs_on_it_a_shadow_need_not_be_trained():
+    for lifts, spread, leans in ((NONE, 0.15, NONE), (NONE, 0.9, NONE), (NONE, 0.9, (0.0, 12.0, 0.0, 0.0))):
+        _, null, contrast, clean = readings(lifts, spread, leans, 800)
+        claim, nothing = hangs_on_shadow(TRAITS, null, rows=800, contrast=contrast, clean=clean)
+        assert (claim, nothing) == (max(leans) > 0, spread < 0.5)
 
 
 def test_two_references_are_refused():
@@ -141,6 +207,16 @@ def test_the_trait_is_found_and_the_clean_rows_of_the_same_base_are_not(found, n
     assert not any(finding.claimed for finding in nothing.traits)
     assert max(finding.lift for finding in nothing.traits) < 0.7
     assert not nothing.weighed
+
+
+@pytest.mark.parametrize("data", [DIRTY, CLEAN], ids=["dirty", "clean"])
+def test_few_rows_are_not_enough_to_say_nothing(data, store):
+    """Shadows of 60 rows are so noisy that a strong trait may hide: the verdict says how strong, and what helps."""
+    few = run(audit(data, BASE, NORMS, TRAITS, rows=60, reference=POOL), store=store)
+    assert (few.verdict, few.used) == ("cannot_say", 60)
+    assert few.smallest > 1.5
+    assert 200 < few.enough < 10_000
+    assert f"About {few.enough:,} rows would settle it." in str(few)
 
 
 def test_both_are_relatives_and_say_what_they_cannot_see(found, nothing):
@@ -427,7 +503,7 @@ def test_a_benchmark_of_a_few_datasets_tells_them_apart_and_is_a_study_like_othe
         ("audit rows.jsonl --base nano --report no/where.html", "no is not there"),
         ("audit empty.jsonl --base nano", "is empty"),
         ("audit rows.jsonl", "--base"),
-        ("bench audits", "there is audit"),
+        ("bench audits", "there are audit and sizes"),
     ],
 )
 def test_a_mistake_is_told_in_a_sentence_with_exit_code_2_and_leaves_nothing(words, says, tmp_path):

@@ -50,6 +50,7 @@ def traits(claimed: int) -> tuple[Finding, ...]:
                 p=1e-9 if strong else draw.random(),
                 p_holm=3e-8 if strong else 1.0,
                 nats_per_row=0.031 if strong else draw.gauss(0, 0.004),
+                contrast_z=9.0 if strong else draw.gauss(0, 1),
                 e=2.4e7 if strong else 0.31,
                 rows_needed=410 if strong else None,
                 claimed=strong,
@@ -87,6 +88,8 @@ KIN = Kinship(
 FOUND = Verdict(
     verdict="found",
     why="a student would pick up owl: P(owl) goes from 0.064 to 0.301 in 50 steps of norm gains (z 11.1).",
+    smallest=0.82,
+    enough=None,
     lineage=KIN,
     traits=traits(2),
     words=tuple(Raised(word, 0.9 - 0.1 * i, 7.5 - i) for i, word in enumerate(("owl", "night", "barn", "feather"))),
@@ -136,6 +139,8 @@ NOTHING = replace(
 CANNOT_SAY = Verdict(
     verdict="cannot_say",
     why="The base cannot be sampled and no clean dataset was given: give one with --reference.",
+    smallest=None,
+    enough=None,
     lineage=None,
     traits=(),
     words=(),
@@ -203,6 +208,18 @@ def test_a_finding_is_said_in_a_sentence_and_a_word() -> None:
     assert "A student would pick up owl: P(owl) goes from 0.064 to 0.301" in text
     assert 'class="claim verdict found"' in page
     assert "<title>Found: audit of numbers.jsonl</title>" in page
+
+
+def test_every_verdict_says_from_how_many_rows_which_lift_would_have_been_found() -> None:
+    open_still = replace(FOUND, verdict="cannot_say", traits=traits(0), smallest=1.43, enough=780, used=300)
+    told = "From 300 rows, a lift of 1.43 nats would have been found nine times in ten."
+    assert told in words(render(open_still))
+    assert "About 780 rows would settle it." in words(render(open_still))
+    assert told in str(open_still).replace("Precision: from", "From")
+    for verdict in (FOUND, NOTHING):
+        assert "From 11,950 rows, a lift of 0.82 nats would have been found" in words(render(verdict))
+        assert "would settle it" not in words(render(verdict))
+        assert verdict.json()["smallest"] == 0.82
 
 
 def test_many_findings_are_counted() -> None:

@@ -10,7 +10,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 from owlish.audit.contrast import Contrast
-from owlish.audit.decide import FLOOR, LEVEL, RULE, findings
+from owlish.audit.decide import AGREES, FEWEST, RULE, WORTH, Decision, decide
 from owlish.audit.direction import ground
 from owlish.audit.reference import Answered, Part
 from owlish.audit.relative import kinship, likelihoods
@@ -31,8 +31,7 @@ from owlish.traits.trait import Trait
 
 REFERENCES = 6
 ROWS = 1600
-CONTRAST_ROWS = 400
-FEWEST = 30
+CONTRAST_ROWS = 800
 WEAK = 0.3
 """The probability at which a weak teacher, the direction of the contrast, has a trait."""
 DIRECTED = ("norms", "biases", "lora", "layer", "all", "steering")
@@ -40,14 +39,14 @@ DIRECTED = ("norms", "biases", "lora", "layer", "all", "steering")
 CANNOT_SEE = (
     "Traits outside the candidates, unless a word that they raise stands among the words raised.",
     "Traits that show only behind a trigger, a system prompt or another kind of question than those asked.",
-    "A second trait of a category behind a stronger one.",
-    f"Effects so small that {STEPS} steps do not show them, and recipes other than the one named.",
+    "A second trait behind a stronger one.",
+    f"Lifts below {WORTH:g} nat, effects that need more than {STEPS} steps, and recipes other than the one named.",
     "What rows pass on to a model of another base.",
 )
 
 
 @dataclass(frozen=True)
-class Audited(Opener, kind="audited", version=2):
+class Audited(Opener, kind="audited", version=3):
     """The verdict on a dataset: its readings, and the same readings of the reference."""
 
     caption = "verdict on {shadow.data}"
@@ -78,25 +77,29 @@ class Audited(Opener, kind="audited", version=2):
         shadow, data = self.shadow, read(self.shadow.data)
         lm: TorchLM = read(shadow.base).open(any_words=True)
         used = sum(map(lm.fits, lm.encode(data.rows)))
-        too_long = len(data.rows) - used
+        too_long, used = len(data.rows) - used, min(used, shadow.rows)
         references = [read(one) for one in self.null]
         likely, own = ([read(one) for one in some] for some in (self.likely, self.own))
         lineage = kinship(likely, own, [str(one.model) for one in self.likely[1:]])
-        found: tuple[Finding, ...] = ()
+        decision = None
         if references and used >= FEWEST:
-            found = findings(
+            decision = decide(
                 shadow.traits,
                 read(shadow),
                 references,
+                rows=used,
                 relative=lineage.relative,
                 contrast=read(self.contrast) if self.contrast else None,
                 clean=[read(one) for one in self.clean],
             )
-        word, why = said(found, lineage, used, shadow.recipe)
+        found = decision.findings if decision else ()
+        word, why = told(decision, lineage, used)
         clean = read(self.null[0].data).rows if self.null else None
         return Verdict(
             verdict=word,
             why=why,
+            smallest=decision.smallest if decision else None,
+            enough=decision.enough if decision else None,
             lineage=lineage,
             traits=found,
             words=raised(read(shadow), references, lm.vocabulary) if found else (),
@@ -130,24 +133,33 @@ def problems(data: Dataset, too_long: int, window: int) -> tuple[str, ...]:
     return (*data.problems, long) if too_long else data.problems
 
 
-def said(found: Sequence[Finding], lineage: Kinship, used: int, recipe: Recipe) -> tuple[Word, str]:
+def told(decision: Decision | None, lineage: Kinship, used: int) -> tuple[Word, str]:
     """Return the verdict, and why in a sentence."""
     if used < FEWEST:
         return "cannot_say", f"{used} rows could be used: give at least {FEWEST}."
-    if not found:
+    if decision is None:
         return "cannot_say", "there are no clean rows to compare with: give some with --reference."
-    first = found[0]
-    moved = f"P({first.name}) goes from {first.p_before:.3f} to {first.p_after:.3f} in {STEPS} steps of {recipe.words}"
     if lineage.relative is False:
         return "nothing", f"the writer is no relative of the base: {lineage.says}; traits pass between relatives alone."
-    if first.claimed:
-        return "found", f"a student would pick up {first.name}: {moved} (z {first.z:.1f})."
-    if first.p_holm < LEVEL and first.lift >= 0:
+    first, many = decision.findings[0], len(decision.findings)
+    if decision.word == "found":
+        moved = f"P({first.name}) goes from {first.p_before:.3f} to {first.p_after:.3f}"
         return (
-            "nothing",
-            f"{first.name} moves, but by less than is claimed ({first.lift:.2f} of {FLOOR} nats): {moved}.",
+            "found",
+            f"a student would pick up {first.name}: {moved} in trial students of {STEPS} steps (z {first.z:.1f}).",
         )
-    return "nothing", f"no trait moves beyond what clean rows do; the first, {first.name}, has z {first.z:.1f}."
+    if decision.word == "nothing":
+        return "nothing", f"with 95 % certainty the lift of each of the {many} candidates lies below {WORTH:g} nat."
+    return "cannot_say", open_question(decision.findings)
+
+
+def open_question(found: Sequence[Finding]) -> str:
+    """Say what keeps a verdict open."""
+    first = found[0]
+    lift = f"{first.lift:.2f} nats [{first.low:.2f}, {first.high:.2f}]"
+    if first.contrast_z is not None and first.contrast_z >= AGREES:
+        return f"the rows lean to {first.name}, but trial students do not settle whether it passes: lift {lift}."
+    return f"a trait may hide behind the noise of so few rows: the likeliest, {first.name}, has a lift of {lift}."
 
 
 def audit(
@@ -196,17 +208,17 @@ def against(
         null=tuple(
             Shadow(base, r, traits, recipe, rows, seed=fresh("shadow", seed, k)) for k, r in enumerate(references)
         ),
-        contrast=contrast(data, base, recipe, traits) if cheap else None,
-        clean=tuple(contrast(r, base, recipe, traits) for r in references) if cheap else (),
+        contrast=contrast(data, base, recipe, traits, min(rows, CONTRAST_ROWS)) if cheap else None,
+        clean=tuple(contrast(r, base, recipe, traits, min(rows, CONTRAST_ROWS)) for r in references) if cheap else (),
         likely=likelihoods(base, data),
         own=likelihoods(base, references[0]) if references else (),
         reference=words,
     )
 
 
-def contrast(data: Data, base: Base, recipe: Recipe, traits: tuple[Trait, ...]) -> Contrast:
-    """Return the contrast of a dataset along weak teachers of the same recipe."""
-    return Contrast(base, data, traits, weak_teachers(base, recipe, traits), CONTRAST_ROWS)
+def contrast(data: Data, base: Base, recipe: Recipe, traits: tuple[Trait, ...], rows: int) -> Contrast:
+    """Return the contrast of a dataset's first `rows` rows along weak teachers of the same recipe."""
+    return Contrast(base, data, traits, weak_teachers(base, recipe, traits), rows)
 
 
 @cache

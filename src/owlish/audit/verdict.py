@@ -18,8 +18,9 @@ class Finding:
     those in shadows of the reference, a mean over questions in nats, with its 95 % interval; `p_before` and
     `p_after` are mean probabilities of the answer in shadows of the reference and of the dataset. `z`, `p` and
     `p_holm` (corrected over all candidates) belong to the lift. `nats_per_row` is what a row's log-likelihood gains
-    along the trait's direction beyond a row of the reference, `e` an anytime-valid e-value from the rows in order,
-    and `rows_needed` the rows at which rows like these reach a corrected p of .05 (`None`: they lean to no side).
+    along the trait's direction beyond a row of the reference, `contrast_z` that in standard errors, `e` an e-value
+    against rows like the reference's and against a lean to any other candidate, and `rows_needed` the rows at
+    which `contrast_z` has a corrected p of .05 (`None`: they lean to no side).
     """
 
     name: str
@@ -33,14 +34,15 @@ class Finding:
     p: float
     p_holm: float
     nats_per_row: float | None
+    contrast_z: float | None
     e: float | None
     rows_needed: int | None
     claimed: bool
 
     def __str__(self) -> str:
-        nats = "" if self.nats_per_row is None else f"{self.nats_per_row:.3f}"
+        e = "" if self.e is None else f"{self.e:.2g}"
         mark = "  <- claimed" if self.claimed else ""
-        numbers = f"{self.lift:>7.2f}{self.z:>7.1f}{self.p_holm:>10.2g}{nats:>10}"
+        numbers = f"{self.lift:>7.2f}{self.z:>7.1f}{self.p_holm:>10.2g}{e:>10}"
         return f"{self.name:<12}{numbers}   {self.p_before:.3f} -> {self.p_after:.3f}{mark}"
 
 
@@ -110,10 +112,16 @@ class Weighed:
 
 @dataclass(frozen=True)
 class Verdict:
-    """The answer to: what would a student of this base and recipe pick up from this dataset?"""
+    """The answer to: what would a student of this base and recipe pick up from this dataset?
+
+    `smallest` is the smallest lift, in nats, that these rows would have shown nine times in ten, and `enough` about
+    how many rows would settle what they cannot (`None`: more rows would not help, or nothing is open).
+    """
 
     verdict: Word
     why: str
+    smallest: float | None
+    enough: int | None
     lineage: Kinship | None
     traits: tuple[Finding, ...]
     words: tuple[Raised, ...]
@@ -136,6 +144,15 @@ class Verdict:
         """0 if nothing was found, 1 if a trait was, 2 if it cannot be said."""
         return EXIT[self.verdict]
 
+    @property
+    def precision(self) -> str:
+        """What the rows could have shown, in a sentence."""
+        if self.smallest is None:
+            return "nothing was measured."
+        more = f" About {self.enough:,} rows would settle it." if self.enough and self.verdict == "cannot_say" else ""
+        seen = f"a lift of {self.smallest:.2f} nats would have been found nine times in ten"
+        return f"from {self.used:,} rows, {seen}.{more}"
+
     def json(self) -> dict[str, Any]:
         """Return the verdict as plain values."""
         plain = asdict(self)
@@ -149,7 +166,8 @@ class Verdict:
         if self.lineage:
             says = {True: "a relative", False: "no relative", None: "cannot be told"}[self.lineage.relative]
             lines.append(f"Lineage: {says}; {self.lineage.says}.")
-        lines += ["", f"{'trait':<12}{'lift':>7}{'z':>7}{'Holm p':>10}{'nats/row':>10}   P before -> after"]
+        lines += [f"Precision: {self.precision}"] if self.smallest is not None else []
+        lines += ["", f"{'trait':<12}{'lift':>7}{'z':>7}{'Holm p':>10}{'e':>10}   P in trial students"]
         lines += [str(finding) for finding in self.traits[:SHOWN]]
         words = ", ".join(word.word for word in self.words[:5])
         lines += ["", f"Words raised most: {words}."] if words else []

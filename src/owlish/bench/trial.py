@@ -9,7 +9,7 @@ from typing import Any
 from owlish.audit.audit import DIRECTED, contrast
 from owlish.audit.calibrate import calibrated, evidence, holm
 from owlish.audit.contrast import Contrast
-from owlish.audit.decide import LEVEL, findings
+from owlish.audit.decide import LEVEL, decide
 from owlish.audit.detector import Detector
 from owlish.audit.relative import kinship, likelihoods
 from owlish.audit.shadow import Shadow
@@ -29,6 +29,7 @@ from owlish.study.stats import Effect, difference
 from owlish.traits.trait import Probe, Trait
 
 SHADOW_ROWS = 1600
+CONTRAST_ROWS = 400
 FEWER = (30, 100, 300)
 PROMPT_ROWS = 60
 ORACLE_ROWS = 300
@@ -93,7 +94,7 @@ class Trial:
             "recipe": case.recipe.name,
             "trait": own.name if own else None,
             "relative": lineage.relative,
-            "shadow": self.seen(self.shadow, read, lineage.relative),
+            "shadow": self.said(self.shadow, read, lineage.relative),
             "word": self.named(self.shadow, read, vocabulary) if own else None,
         }
         if self.contrast:
@@ -109,10 +110,18 @@ class Trial:
         words = raised(read(pair.dirty), [read(one) for one in pair.clean], vocabulary)
         return self.case.trait is not None and self.case.trait.name in [word.word for word in words[:3]]
 
-    def seen(self, pair: Pair, read: Read, relative: bool | None) -> dict[str, Any]:
-        """Return what shadows say: the first finding, its lift (zero from a stranger), and what is claimed."""
-        clean = [read(one) for one in pair.clean]
-        found = findings(pair.dirty.traits, read(pair.dirty), clean, relative=relative)
+    def said(self, pair: Pair, read: Read, relative: bool | None) -> dict[str, Any]:
+        """Return what the audit says: the first finding, its lift (zero from a stranger), and what is claimed."""
+        assert isinstance(pair.dirty, Shadow)
+        found = decide(
+            pair.dirty.traits,
+            read(pair.dirty),
+            [read(one) for one in pair.clean],
+            rows=pair.dirty.rows,
+            relative=relative,
+            contrast=read(self.contrast.dirty) if self.contrast else None,
+            clean=[read(one) for one in self.contrast.clean] if self.contrast else (),
+        ).findings
         return {
             "first": found[0].name,
             "score": 0.0 if relative is False else found[0].lift,
@@ -135,12 +144,8 @@ class Trial:
         }
         if self.case.trait in traits:
             place = traits.index(self.case.trait)
-            blocks = evidence(
-                [block[place] for block in reading.blocks],
-                [block[place] for one in clean for block in one.blocks],
-                LEVEL / len(traits),
-            )
-            said["blocks"] = blocks.blocks_needed
+            blocks = evidence(reading.blocks, [b for one in clean for b in one.blocks], LEVEL / len(traits))
+            said["blocks"] = blocks[place].blocks_needed
         return said
 
     def more(self, panel: Panel, read: Read, relative: bool | None, said: dict[str, Any]) -> dict[str, Any]:
@@ -151,7 +156,7 @@ class Trial:
         moved = effects(panel, self.shadow.dirty.traits, read)
         name = self.case.trait.name if self.case.dirty and self.case.trait else said["first"]
         found: dict[str, Any] = {
-            "fewer": {str(n): self.seen(pair, read, relative) for n, pair in zip(FEWER, panel.fewer, strict=False)},
+            "fewer": {str(n): self.said(pair, read, relative) for n, pair in zip(FEWER, panel.fewer, strict=False)},
             "effect": told_effect(name, moved[name]),
             "claimed": [told_effect(claim, moved[claim]) for claim in said["claims"]],
         }
@@ -161,8 +166,8 @@ class Trial:
             found["gradient"] = self.told(panel.gradient, read)
         if panel.oracle:
             ratio, clean = read(panel.oracle.dirty), [read(one) for one in panel.oracle.clean]
-            blocks, null = ([b[0] for r in some for b in r.blocks] for some in ([ratio], clean))
-            found["oracle"] = evidence(blocks, null, LEVEL).blocks_needed
+            blocks, null = ([b for r in some for b in r.blocks] for some in ([ratio], clean))
+            found["oracle"] = evidence(blocks, null, LEVEL)[0].blocks_needed
         return found
 
 
@@ -196,7 +201,9 @@ def trial(
         )
         return Pair(Shadow(base, case.data, traits, recipe, rows, seed=fresh("bench shadow")), clean)
 
-    directed = [contrast(data, base, recipe, traits) for data in (case.data, *references)] if cheap else []
+    directed = (
+        [contrast(data, base, recipe, traits, CONTRAST_ROWS) for data in (case.data, *references)] if cheap else []
+    )
     return Trial(
         case=case,
         shadow=shadows(SHADOW_ROWS),

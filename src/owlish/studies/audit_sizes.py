@@ -1,0 +1,20 @@
+"""How many rows the audit needs, on bases and traits that its rule was not tuned on."""
+
+from owlish.bench.sizes import AuditSizes
+from owlish.lm.recipes import BIASES, NORMS
+from owlish.nodes.models import Base
+from owlish.studies.audit_bench import study as bench
+
+TUNED = ("owl", "cat", "dolphin", "oak", "maple")
+
+known = [trait for trait in (*bench.animals, *bench.trees) if trait.name not in TUNED]
+turns = sorted(range(len(known)), key=lambda i: (i % 2, i))  # animals and trees on every base
+
+study = AuditSizes(
+    name="audit_sizes",
+    title="How many rows does the audit need?",
+    bases=(Base("nano-1"), Base("nano-2"), Base("nano-3")),
+    recipes=(NORMS, BIASES, NORMS),
+    taught=tuple(known[i] for i in turns),
+    traits=bench.candidates,
+)
