@@ -15,6 +15,7 @@ from scipy.stats import mannwhitneyu
 from statsmodels.stats.multitest import multipletests
 from test_cli import owlish
 
+import owlish as owlish_package
 from owlish import BIASES, NORMS, PROMPT, STEERING, Base, Store, run
 from owlish.audit import audit
 from owlish.audit.calibrate import calibrated, evidence, holm
@@ -32,7 +33,7 @@ from owlish.bench.cases import Bench, Mixture, Reformatted
 from owlish.bench.gradient import Gradient
 from owlish.bench.oracle import Oracle
 from owlish.bench.prompted import PromptContrast
-from owlish.bench.scores import alarms, auroc, summed, truth
+from owlish.bench.scores import alarms, summed, truth
 from owlish.bench.trial import trial
 from owlish.data.domains import Code, Numbers
 from owlish.data.filters import BANNED, NumberFilter
@@ -43,6 +44,7 @@ from owlish.nodes.data import Written
 from owlish.nodes.likelihood import Likelihood
 from owlish.nodes.loaded import loaded
 from owlish.studies.audit_bench import study as bench
+from owlish.study.stats import auroc
 from owlish.traits.advice import bad_health
 from owlish.traits.animals import bear, cat, fox, owl
 from owlish.traits.file import read_traits
@@ -187,8 +189,7 @@ def test_two_references_are_refused():
 def test_auroc_is_that_of_the_rank_test():
     rng = np.random.default_rng(2)
     dirty, clean = rng.normal(1, 1, 30).round(1), rng.normal(0, 1, 40).round(1)
-    scores = [(True, x) for x in dirty] + [(False, x) for x in clean]
-    assert auroc(scores) == pytest.approx(mannwhitneyu(dirty, clean).statistic / (30 * 40))
+    assert auroc(dirty, clean) == pytest.approx(mannwhitneyu(dirty, clean).statistic / (30 * 40))
 
 
 # one dataset, from the command's node
@@ -222,7 +223,7 @@ def test_few_rows_are_not_enough_to_say_nothing(data, store):
 def test_both_are_relatives_and_say_what_they_cannot_see(found, nothing):
     for verdict in (found, nothing):
         assert verdict.lineage.relative is not False
-        assert {name for name, _ in verdict.lineage.others} == {"nano-1", "nano-2", "nano-3"}
+        assert {lead.over for lead in verdict.lineage.leads} == {"nano-1", "nano-2", "nano-3", ALL}
         assert verdict.cannot_see
         assert (verdict.used, verdict.bad) == (ROWS, 0)
         assert verdict.read >= verdict.used
@@ -333,10 +334,11 @@ def every_detector():
 
 
 def test_every_detector_of_the_package_is_tried_here():
-    folder = Path(__import__("owlish.audit", fromlist=["audit"]).__file__).parent
+    rooms = [Path(owlish_package.__file__).parent / room for room in ("audit", "bench")]
     found = {
         node.name
-        for path in folder.glob("*.py")
+        for room in rooms
+        for path in room.glob("*.py")
         for node in ast.walk(ast.parse(path.read_text()))
         if isinstance(node, ast.ClassDef) and {getattr(b, "id", "") for b in node.bases} & {"Detector", "Contrast"}
     }

@@ -57,7 +57,7 @@ class Case(Value, kind="case of sizes"):
 
 
 @dataclass(frozen=True)
-class Weighed(Node, kind="weighed"):
+class Weighed(Node, kind="weighed_rows"):
     """What the audit says of the first `rows` rows of a dataset.
 
     A shadow is trained only where the verdict hangs on it; with `claims_alone`, where a claim does.
