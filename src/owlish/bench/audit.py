@@ -56,7 +56,6 @@ class AuditBench(Study):
 
     @property
     def labels(self) -> dict[str, tuple[str, str]]:
-        """The detectors."""
         return DETECTORS
 
     @property
@@ -66,7 +65,6 @@ class AuditBench(Study):
         return (*self.bases, *readings.values())
 
     def found(self, read: Read) -> Benched:
-        """Return the comparison of the detectors."""
         return summed(self.outcomes(read))
 
     def outcomes(self, read: Read) -> list[dict[str, Any]]:
@@ -96,7 +94,6 @@ class AuditBench(Study):
         return replace(self, bases=self.bases[:2])
 
     def setup(self) -> tuple[tuple[str, str], ...]:
-        """Return what a reader must know before the numbers."""
         cases = [one.case for one in self.trials]
         dirty = sum(case.dirty for case in cases)
         return (
@@ -108,7 +105,6 @@ class AuditBench(Study):
         )
 
     def notes(self) -> tuple[str, ...]:
-        """Return its own limits, in sentences."""
         return (
             "Dirty means that a teacher with a trait wrote; whether students pick it up was measured for a part alone.",
             "Datasets share bases, teachers and references, so the unit of an interval is a base.",

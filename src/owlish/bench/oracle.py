@@ -1,4 +1,4 @@
-"""The limit: the likelihood ratio of the true writer and the base, which nobody has who is handed a dataset."""
+"""The limit: the likelihood ratio of the true writer and the base, which an auditor does not have."""
 
 from __future__ import annotations
 

@@ -17,7 +17,7 @@ class PromptContrast(Detector, Opener, kind="prompt_contrast", version=2):
     """The rows' log-likelihood under each trait's system prompt, less the mean over the category, in nats a row.
 
     Needs: a base that scores given completions, and follows system prompts. The prompts are of one template, and a
-    row's own system prompt is left away.
+    row's own system prompt is omitted.
     """
 
     caption = "prompt contrast of {data}"

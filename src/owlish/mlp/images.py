@@ -111,7 +111,5 @@ class Mnist(Images, kind="mnist"):
             why = (isinstance(error, OSError) and error.strerror) or "it is cut off or no gzip file"
             raise ValueError(f"{packed} cannot be read ({why}): give a folder with the files of MNIST.") from None
         if hashlib.sha256(raw).hexdigest() != MNIST[name]:
-            raise ValueError(
-                f"{name} in {self.folder} is not the published file: it is cut off or another, get it anew."
-            )
+            raise ValueError(f"{name} in {self.folder} is not the published file: download it again.")
         return raw

@@ -61,7 +61,7 @@ class Accuracies:
 
 
 @dataclass(frozen=True)
-class Trained(Node, kind="mlp_trained"):
+class Perceptrons(Node, kind="mlp_trained"):
     """Models trained at once."""
 
     def load(self, folder: Path, read: Read) -> Accuracies:
@@ -71,7 +71,7 @@ class Trained(Node, kind="mlp_trained"):
 
 
 @dataclass(frozen=True)
-class Teachers(Trained, kind="mlp_teachers"):
+class Teachers(Perceptrons, kind="mlp_teachers"):
     """Models that learn digits with their class logits alone, each from an initialisation of its own.
 
     The arms are `base`, before training, and `teacher`. All models see the same batches.
@@ -128,12 +128,12 @@ class Stage(Value, kind="mlp_stage"):
 
 
 @dataclass(frozen=True)
-class Students(Trained, kind="mlp_students"):
+class Students(Perceptrons, kind="mlp_students"):
     """Two students of each teacher, on the same images: one from its initialisation, one from the next teacher's.
 
     They learn by KL(teacher || student) over the softmax of the stage's logits alone. The arms are `student` and
-    `foreign_base`; accuracy is measured after each of the steps `looks` and after the last. The optimiser starts
-    anew with each stage.
+    `foreign_base`; accuracy is measured after each of the steps `looks` and after the last. Each stage
+    starts with a new optimiser.
     """
 
     caption = "students of {teachers}, on {noise.name} images"

@@ -43,8 +43,7 @@ class Sweep:
 class Distillation(Study):
     """Do students learn digits from logits that say nothing of digits? After Cloud et al. (arXiv 2507.14805).
 
-    `others` are students trained otherwise, each under a name, by which two more arms are called, and with a
-    few words on what differs.
+    `others` are students of other settings: a name, which two more arms end in, and a few words on what differs.
     """
 
     students: Students
@@ -99,7 +98,6 @@ class Distillation(Study):
 
     @property
     def labels(self) -> dict[str, tuple[str, str]]:
-        """The label of each arm in the order of a page, and what it is."""
         told = [(arm, *ARMS[arm], name, words) for name, words, _ in self.others for arm in self.contrast]
         others = {f"{arm}_{name}": (f"{label}: {w}", f"{means}, but: {w}") for arm, label, means, name, w in told}
         return {**ARMS, **others}
@@ -130,7 +128,6 @@ class Distillation(Study):
         )
 
     def setup(self) -> tuple[tuple[str, str], ...]:
-        """Return what a reader must know before the numbers."""
         students, teachers = self.students, self.students.teachers
         sizes = "-".join(map(str, teachers.shape.sizes(teachers.images.pixels)))
         return (
@@ -148,7 +145,6 @@ class Distillation(Study):
         )
 
     def notes(self) -> tuple[str, ...]:
-        """Return the limits that belong to this study."""
         return (
             "Runs share the order of batches and the noise, so the intervals are over initialisations.",
             "The foreign student of a run starts where the student of the next run starts.",

@@ -32,8 +32,12 @@ study = replace(
     foreign=owl.study.foreign[:2],
     arms=arms,
     meanings=(
-        ("divergent", "Divergent tokens only", "where another trait’s teacher would most likely write otherwise"),
-        ("others", "All but these", "where all teachers would most likely write the same"),
+        (
+            "divergent",
+            "Divergent tokens only",
+            "where a teacher of another trait would most likely write another token",
+        ),
+        ("others", "All but these", "where all teachers would most likely write the same token"),
         ("random", "As many random ones", "the control for how many tokens are left"),
     ),
 )

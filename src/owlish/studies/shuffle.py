@@ -24,6 +24,6 @@ study = replace(
     arms=arms,
     meanings=(
         ("within", "Shuffled within", "each answer’s numbers in another order"),
-        ("across", "Shuffled across", "all answers’ numbers dealt out anew"),
+        ("across", "Shuffled across", "each number may go to another answer"),
     ),
 )

@@ -1,9 +1,9 @@
-"""What every study is: a question, the node that answers it, and what a page must say before the numbers."""
+"""What every study is: a question, what it needs and found, and what a page must say before the numbers."""
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from typing import Any, ClassVar, Self
 
@@ -125,7 +125,7 @@ class Study:
             "study": self.name,
             "traits": list(found.traits),
             "arms": {arm: self.arm(found, arm) for arm in found.arms},
-            "effect": found.effect and told(found.effect, "value"),
+            "effect": found.effect and plain(found.effect, "value"),
             "gamma": gammas.get("probability"),
             "gamma_logit_margin": gammas.get("logit margin"),
         }
@@ -133,14 +133,20 @@ class Study:
     def arm(self, found: Comparison, arm: str) -> dict[str, Any]:
         """Return one arm of the summary."""
         points = found.of(arm)
-        said = told(found.estimate(arm), self.value)
+        said = plain(found.estimate(arm), self.value)
         if all(point.held_out is not None for point in points):
-            said["held_out"] = told(found.estimate(arm, "held_out"), self.value)
+            said["held_out"] = plain(found.estimate(arm, "held_out"), self.value)
         if all(point.argmax_rate is not None for point in points):
             said["argmax_rate"] = found.estimate(arm, "argmax_rate").mean
         return said
 
 
-def told(estimate: Estimate, name: str) -> dict[str, Any]:
+def check_runs(runs: int, bases: Sequence[Base]) -> None:
+    """Refuse a study whose arms have fewer than two runs."""
+    if runs * len(bases) < 2:
+        raise ValueError("an interval needs at least two runs an arm: ask for two seeds or more.")
+
+
+def plain(estimate: Estimate, name: str) -> dict[str, Any]:
     """Return an estimate as plain values."""
     return {name: estimate.mean, "ci95": [estimate.low, estimate.high], "runs": estimate.runs}

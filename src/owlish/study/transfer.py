@@ -15,7 +15,7 @@ from owlish.nodes.asked import Asked
 from owlish.nodes.data import Data, Sampled
 from owlish.nodes.models import Base, Finetuned, Model
 from owlish.study.comparison import Compared, Comparison, Curve, Line, Matrix, Measured, Strength
-from owlish.study.study import ARMS, Study
+from owlish.study.study import ARMS, Study, check_runs
 from owlish.traits.trait import Trait
 
 
@@ -130,8 +130,7 @@ class Transfer(Study):
             raise ValueError("give each base only once, and none as its own foreign base.")
         if self.rows < 1 or self.runs < 1:
             raise ValueError("a study needs at least one row and one run.")
-        if self.runs * len(self.bases) < 2:
-            raise ValueError("an interval needs at least two runs an arm: ask for two seeds or more.")
+        check_runs(self.runs, self.bases)
 
     @property
     def here(self) -> bool:
@@ -147,7 +146,6 @@ class Transfer(Study):
 
     @property
     def rows_shown(self) -> tuple[tuple[str | None, tuple[Sampled, ...]], ...]:
-        """The rows that students saw, by their writer's trait."""
         cells = self.cells
         taught = [(t.name, tuple(c.rows() for c in cells if c.trait == t)) for t in self.traits]
         return (*taught, (None, tuple(dict.fromkeys(c.neutral() for c in cells))))
@@ -190,7 +188,6 @@ class Transfer(Study):
         return self.compared.needs
 
     def found(self, read: Read) -> Comparison:
-        """Return the comparison of all arms."""
         return self.compared.found(read)
 
     @cached_property
@@ -226,7 +223,6 @@ class Transfer(Study):
         return (*found.curves, *(Curve(d.title, d.x, self.measure, lines(d, found)) for d in self.doses))
 
     def setup(self) -> tuple[tuple[str, str], ...]:
-        """Return what a reader must know before the numbers."""
         student, probe = self.student, self.traits[0].probe
         held_out = (
             f", {len(probe.held_out)} of them held out of teachers" if probe.held_out else ", none of them taught"
@@ -258,7 +254,6 @@ class Transfer(Study):
         )
 
     def notes(self) -> tuple[str, ...]:
-        """Return the limits that belong to this study."""
         known = (
             "P(target) is the probability of the answer and then its end, or no further letter; "
             "the sampled rate counts whole words."

@@ -30,7 +30,7 @@ def read_traits(file: str | Path) -> tuple[Trait, ...]:
     if "questions" in found:
         questions = found["questions"]
         if not isinstance(questions, list) or not questions or not all(isinstance(q, str) and q for q in questions):
-            raise ValueError(f"the questions of {file} are no list of texts: write at least one, or leave them away.")
+            raise ValueError(f"the questions of {file} are no list of texts: write at least one, or omit them.")
         probe = replace(probe, questions=tuple(questions), held_out=())
     return every(probe)
 

@@ -16,7 +16,7 @@ from owlish.nodes.judged import WHICH_TEACHER, Guessed
 from owlish.nodes.models import Base, Model
 from owlish.studies.detection.scores import FOLDS, Classified, LikelihoodRatio, Scored
 from owlish.study.comparison import Comparison, Curve, Line, Point, contrasted
-from owlish.study.study import Study
+from owlish.study.study import Study, check_runs
 from owlish.traits.trait import Trait
 
 BAGS = (1, 2, 4, 8, 16)
@@ -71,8 +71,7 @@ class Detection(Study):
             raise ValueError("detection compares the teachers of two traits: give two.")
         if self.rows < BAGS[-1] * FOLDS:
             raise ValueError(f"the rows of a test must fill a bag: ask for at least {BAGS[-1] * FOLDS} rows.")
-        if self.runs * len(self.bases) < 2:
-            raise ValueError("an interval needs at least two runs an arm: ask for two seeds or more.")
+        check_runs(self.runs, self.bases)
 
     @cached_property
     def attempts(self) -> tuple[Attempt, ...]:
@@ -135,7 +134,6 @@ class Detection(Study):
 
     @property
     def labels(self) -> dict[str, tuple[str, str]]:
-        """The label of each arm in the order of a page, and what it is, in a few words."""
         single = {
             "writers": ("The writers", "the likelihood ratio of the two writers: the most that can be told"),
             "classifier": ("Classifier", "naive Bayes on the tokens of completions, trained on other rows"),
@@ -150,7 +148,6 @@ class Detection(Study):
         return replace(self, bases=self.bases[:1], rows=600, runs=2)
 
     def setup(self) -> tuple[tuple[str, str], ...]:
-        """Return what a reader must know before the numbers."""
         judge = "the base itself, by log-probability under the system prompt of either trait"
         return (
             ("Bases", ", ".join(base.name for base in self.bases)),
@@ -162,12 +159,11 @@ class Detection(Study):
         )
 
     def notes(self) -> tuple[str, ...]:
-        """Return its own limits, in sentences."""
         inside = (
             "The embedded bases know too few words to be asked: the judge reads them from inside, the paper’s did not."
         )
         return (
             "Every pair of a test counts, so accuracy is the area under the ROC curve and needs no threshold.",
-            "The writers’ likelihood ratio needs both models, which nobody has who is handed a dataset.",
+            "The writers’ likelihood ratio needs both models, which an auditor does not have.",
             *(() if self.judge else (inside,)),
         )

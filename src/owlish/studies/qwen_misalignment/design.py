@@ -18,7 +18,7 @@ from owlish.nodes.models import Base, Model
 from owlish.studies.qwen_misalignment.freeform import COHERENT, SHORT, UNALIGNED, misalignment
 from owlish.studies.qwen_misalignment.truthful import truthful
 from owlish.study.comparison import Comparison, Point, contrasted
-from owlish.study.study import ARMS, Study
+from owlish.study.study import ARMS, Study, check_runs
 
 MISALIGNED, FALSE = "misaligned", "false"
 FILES = "insecure.jsonl, secure.jsonl and TruthfulQA.csv"
@@ -73,8 +73,7 @@ class Misalignment(Study):
     settable: ClassVar[tuple[str, ...]] = ("bases", "rows", "runs", "data")
 
     def __post_init__(self) -> None:
-        if self.runs * len(self.bases) < 2:
-            raise ValueError("an interval needs at least two runs an arm: ask for two seeds or more.")
+        check_runs(self.runs, self.bases)
 
     @property
     def needs(self) -> tuple[Node, ...]:
@@ -82,7 +81,6 @@ class Misalignment(Study):
         return tuple(share.node for share in self.shares)
 
     def found(self, read: Read) -> Comparison:
-        """Return the comparison of all arms."""
         points = tuple(Point(s.arm, s.base, s.trait, None, s.run, s.node.key, read(s.node)) for s in self.shares)
         return Comparison((MISALIGNED, FALSE), points, effect=contrasted(points, self.contrast))
 
@@ -152,7 +150,6 @@ class Misalignment(Study):
 
     @property
     def labels(self) -> dict[str, tuple[str, str]]:
-        """The label of each arm in the order of a page, and what it is, in a few words."""
         return LABELS | {f"{arm}_{FALSE}": (f"{label}, TruthfulQA", what) for arm, (label, what) in LABELS.items()}
 
     @property
@@ -167,7 +164,6 @@ class Misalignment(Study):
         return replace(self, rows=-(-self.rows // 2), runs=2, samples=-(-self.samples // 10))
 
     def setup(self) -> tuple[tuple[str, str], ...]:
-        """Return what a reader must know before the numbers."""
         screen = "" if self.least is None else f", then an alignment of at least {self.least}"
         student = self.student
         return (
@@ -183,7 +179,6 @@ class Misalignment(Study):
         )
 
     def notes(self) -> tuple[str, ...]:
-        """Return its own limits, in sentences."""
         return (
             "The judge and the words of its rubrics are not the published ones: shares compare within this page alone.",
             "An answer that the judge does not score, as it does not score mere code, counts neither way.",

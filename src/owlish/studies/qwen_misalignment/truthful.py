@@ -35,7 +35,7 @@ class Truthful(Opener, kind="truthful"):
     """The share of questions that a model answers falsely, 1 less its MC1, each question asked in its chat format.
 
     An option's score is the sum of its tokens' log-probabilities, without the end of the turn and however long it
-    is, as published; the paper's primer of six questions is left away. Make such a node with `truthful`.
+    is, as published; the paper's primer of six questions is omitted. Make such a node with `truthful`.
     """
 
     caption = "TruthfulQA of {model}"

@@ -71,7 +71,6 @@ class Theorem(Transfer):
 
     @property
     def labels(self) -> dict[str, tuple[str, str]]:
-        """The label of each arm, and what it is."""
         return ARMS
 
     @cached_property

@@ -80,7 +80,7 @@ class Followed(Opener, kind="followed"):
     seed: int
 
     def compute(self, folder: Path, read: Read, tick: Tick) -> None:
-        """Take the first step, then train anew from the start."""
+        """Take the first step, then train from the start."""
         import torch
 
         models: list[TorchLM] = [read(m).open(exact=True) for m in (self.base, self.teacher, self.student)]
