@@ -108,6 +108,8 @@ def made_up(seeds: int = 3, traits: tuple[str, ...] = TRAITS) -> View:
                 "key": run.key,
                 "seed": run.run,
                 "seconds": 24.8,
+                "threads": 1,
+                "device": "cpu",
                 "spec": {"kind": "finetuned", "version": 1, "recipe": {"kind": "norms"}},
                 "versions": {"owlish": "0.1.0", "torch": "2.13.0", "transformers": "5.1.0"},
             }
@@ -134,7 +136,7 @@ def altered(value: Any, change: Callable[[str], str]) -> Any:
     if isinstance(value, tuple):
         return tuple(altered(item, change) for item in value)
     if isinstance(value, dict):
-        known = {*ARMS, "label", "key", "seed", "seconds", "spec", "kind", "version", "versions"}
+        known = {*ARMS, "label", "key", "seed", "seconds", "threads", "device", "spec", "kind", "version", "versions"}
         return {name if name in known else change(name): altered(item, change) for name, item in value.items()}
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         kept = {"arm", "role", "extra", "tools", "contrast"}

@@ -12,7 +12,7 @@ from owlish.audit.relative import SURE
 from owlish.audit.verdict import Finding, Kinship, Lead, Statistic, Verdict, Weighed
 from owlish.report.figures import Scale, short
 from owlish.report.page import environment, marked
-from owlish.report.words import GAP, NBSP, count, listed, number, percent
+from owlish.report.words import GAP, NBSP, count, join, number, percent
 
 SHOWN = 16  # traits in the ranking and words; the other traits stand folded below
 ROWS = 16
@@ -75,10 +75,10 @@ def sentence(verdict: Verdict) -> str:
     if verdict.verdict == "cannot_say" or not claimed:
         return said(verdict.why)
     more = [f"{len(claimed) - NAMED} more"] if len(claimed) > NAMED else []
-    names = listed([*(f"“{name(trait.name)}”" for trait in claimed[:NAMED]), *more])
+    names = join([*(f"“{name(trait.name)}”" for trait in claimed[:NAMED]), *more])
     return (
         f"A student of {name(verdict.base)} is expected to pick up {names}. "
-        f"In short trials, {listed(map(moved, claimed[:NAMED]))}; full training may raise it further."
+        f"In short trials, {join(map(moved, claimed[:NAMED]))}; full training may raise it further."
     )
 
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from owlish.nodes.asked import mean
 from owlish.report.view import Arm, View
-from owlish.report.words import count, measured, number, visible
+from owlish.report.words import count, format_estimate, number, visible
 from owlish.study.comparison import Curve, Matrix
 
 WIDTH, RIGHT, ROW = 360, 42, 38  # of a panel, of the numbers on its right, of an arm, in the figure's own units
@@ -84,7 +84,7 @@ class Panel:
     def described(self) -> str:
         """The figure in words."""
         arms = [strip.arm for strip in self.strips]
-        return "; ".join(f"{arm.label}: {measured(arm.pooled)}, {count(arm.pooled.runs)}" for arm in arms)
+        return "; ".join(f"{arm.label}: {format_estimate(arm.pooled)}, {count(arm.pooled.runs)}" for arm in arms)
 
 
 @dataclass(frozen=True)

@@ -46,7 +46,7 @@ def percent(value: float) -> str:
     return "over 99.9" if 99.95 <= share < 100 else number(share, 1)
 
 
-def interval(estimate: Estimate) -> str:
+def format_interval(estimate: Estimate) -> str:
     """Return the interval's ends in percent, or the empty text."""
     if estimate.low is None or estimate.high is None:
         return ""
@@ -58,7 +58,7 @@ def count(runs: int, word: str = "run") -> str:
     return f"{runs:,}{NBSP}{word}{'' if runs == 1 else 's'}"
 
 
-def listed(items: Iterable[str]) -> str:
+def join(items: Iterable[str]) -> str:
     """Return `a`, `a and b`, or `a, b and c`."""
     *head, last = items
     return f"{', '.join(head)} and {last}" if head else last
@@ -96,34 +96,34 @@ def claim(view: View) -> str:
     if first is None:
         return f"No {view.study.contrast[0]} was measured, so nothing is claimed."
     plain = view.carrier and view.study.contrast == ("student", "control")
-    told = passed(view, first, second) if plain else contrasted(view, first, second)
-    return OPENING[standing(view)] + (told if OPENING[standing(view)] else told[:1].upper() + told[1:])
+    said = transfer_claim(view, first, second) if plain else contrast_claim(view, first, second)
+    return OPENING[standing(view)] + (said if OPENING[standing(view)] else said[:1].upper() + said[1:])
 
 
-def passed(view: View, student: Arm, control: Arm | None) -> str:
+def transfer_claim(view: View, student: Arm, control: Arm | None) -> str:
     """Return what students say, beside those of neutral rows."""
     sentence = (
         f"students trained only on {view.carrier} written by {writers(student)} "
-        f"{percent(student.pooled.mean)}{GAP}% of the time ({evidence(student.pooled)})"
+        f"{percent(student.pooled.mean)}{GAP}% of the time ({format_evidence(student.pooled)})"
     )
     if control is None:
         return f"{sentence}; without a control this says nothing about the cause."
     bases = "bases" if len(view.bases) > 1 else "base"
     return (
         f"{sentence}; the same {bases} trained on neutral {view.carrier}, {percent(control.pooled.mean)}{GAP}% "
-        f"({evidence(control.pooled, '')}): {difference(view.found.effect)}."
+        f"({format_evidence(control.pooled, '')}): {format_difference(view.found.effect)}."
     )
 
 
-def contrasted(view: View, first: Arm, second: Arm | None) -> str:
+def contrast_claim(view: View, first: Arm, second: Arm | None) -> str:
     """Return what the two arms of a study's contrast show."""
-    values = [f"{arm.label.lower()} {measured(arm.pooled)}" for arm in (first, second) if arm]
+    values = [f"{arm.label.lower()} {format_estimate(arm.pooled)}" for arm in (first, second) if arm]
     effect = view.found.effect
-    gap = f": a difference of {measured(effect)}" if effect and second else ""
+    gap = f": a difference of {format_estimate(effect)}" if effect and second else ""
     return f"{view.study.measure} of {' against '.join(values)}{gap}."
 
 
-def measured(estimate: Estimate) -> str:
+def format_estimate(estimate: Estimate) -> str:
     """Return a mean with its interval, as numbers."""
     if estimate.low is None or estimate.high is None:
         return number(estimate.mean)
@@ -135,17 +135,17 @@ def writers(student: Arm) -> str:
     traits = [f"“{trait}”" for trait in dict.fromkeys(run.trait for run in student.runs)]
     if len(traits) == 1:
         return f"a teacher with the trait {traits[0]} answer {traits[0]}"
-    named = f"with the traits {listed(traits)}" if len(traits) < 5 else f"with one of {len(traits)} traits each"
+    named = f"with the traits {join(traits)}" if len(traits) < 5 else f"with one of {len(traits)} traits each"
     return f"teachers {named} give their own teacher’s answer"
 
 
-def evidence(estimate: Estimate, name: str = f"95{GAP}% interval ") -> str:
+def format_evidence(estimate: Estimate, name: str = f"95{GAP}% interval ") -> str:
     """Return the interval, after its name, and the number of runs behind a mean."""
-    ends = interval(estimate)
+    ends = format_interval(estimate)
     return f"{name}{ends}, {count(estimate.runs)}" if ends else f"{count(estimate.runs)}, no interval"
 
 
-def difference(effect: Estimate | None) -> str:
+def format_difference(effect: Estimate | None) -> str:
     """Return what student minus control comes to."""
     if effect is None:
         return "their difference was not estimated"
@@ -154,7 +154,7 @@ def difference(effect: Estimate | None) -> str:
     if effect.low is None or effect.high is None:
         return f"{words}, without an interval"
     zero = ", an interval that includes zero" if effect.low <= 0 <= effect.high else ""
-    return f"{words} ({interval(effect)}){zero}"
+    return f"{words} ({format_interval(effect)}){zero}"
 
 
 def context(view: View) -> tuple[str, ...]:
@@ -162,9 +162,9 @@ def context(view: View) -> tuple[str, ...]:
     found = []
     student = view.arm(view.study.contrast[0])
     if student is not None and student.held_out is not None:
-        held = student.held_out
+        held, reached = student.held_out, percent(student.held_out.mean)
         found.append(
-            f"On questions that no teacher was shown, students reach {percent(held.mean)}{GAP}% ({evidence(held)})."
+            f"On questions that no teacher was shown, students reach {reached}{GAP}% ({format_evidence(held)})."
         )
     others = [
         f"{arm.label.lower()} {number(arm.pooled.mean)}" for arm in view.arms if arm.name not in view.study.contrast
@@ -196,7 +196,7 @@ def limits(view: View) -> tuple[str, ...]:
     """Return what the study did not measure, and what its intervals do not cover."""
     found = []
     if view.bases:
-        named = f"the {count(len(view.bases), 'base')} used here ({listed(view.bases)})"
+        named = f"the {count(len(view.bases), 'base')} used here ({join(view.bases)})"
         found.append(f"Intervals are over runs and conditional on {named}: they say nothing about other bases.")
     if any(base.startswith("nano") for base in view.bases):
         found.append(
@@ -205,8 +205,8 @@ def limits(view: View) -> tuple[str, ...]:
         )
     missing = [label.lower() for name, (label, _) in view.study.labels.items() if view.arm(name) is None]
     if missing:
-        found.append(f"Not run: {listed(missing)}.")
+        found.append(f"Not run: {join(missing)}.")
     single = [arm.label.lower() for arm in view.arms if arm.pooled.runs == 1]
     if single:
-        found.append(f"No interval, because an interval needs two runs: {listed(single)}.")
+        found.append(f"No interval, because an interval needs two runs: {join(single)}.")
     return (*found, *view.study.notes())
