@@ -8,6 +8,8 @@ from test_keys import OWN_FILES, with_files
 
 from owlish import NORMS, Asked, Base, Store
 from owlish.audit.audit import audit
+from owlish.bench.gradient import Gradient
+from owlish.bench.prompted import PromptContrast
 from owlish.cli import find
 from owlish.data.domains.numbers import Numbers
 from owlish.graph.run import plan
@@ -30,15 +32,16 @@ def below(kind):
 
 @pytest.fixture(scope="module")
 def openers(tmp_path_factory):
-    """A node of each class that opens models, from the shipped studies and an audit."""
+    """A node of each class that opens models, from the shipped studies, an audit and its benchmark."""
     folder = tmp_path_factory.mktemp("files")
     for name, text in OWN_FILES.items():
         (folder / name).write_text(text)
-    own = [with_files(study, folder) for study in find.all_studies().values()]
-    targets = [
-        *(node for study in own for node in study.small().needs),
-        audit(BASE.sample(Numbers(), n=60, seed=0), BASE, NORMS, (owl, cat)),
-    ]
+    names = find.all_studies().keys() - {"audit_bench"}  # thousands of nodes, of the classes named here
+    own = [with_files(find.study(name), folder) for name in sorted(names)]
+    audited = audit(BASE.sample(Numbers(), n=60, seed=0), BASE, NORMS, (owl, cat))
+    c = audited.contrast
+    more = (Gradient(BASE, c.data, c.traits, c.writers, c.rows), PromptContrast(BASE, c.data, c.traits, 8))
+    targets = [*(node for study in own for node in study.small().needs), audited, *more]
     found = {type(node): node for node in everything(*targets) if isinstance(node, Opener)}
     return list(found.values())
 

@@ -193,7 +193,11 @@ class TorchLM(LM):
 
 @dataclass
 class Kept:
-    """The base that this process opened last, as it is on the disk: models are copies, since training changes them."""
+    """The base that this process opened last, as it is on the disk.
+
+    Models are copies, and changes are never taken off: a merged adapter is rounded into the weights, and PEFT puts its
+    own norm layers in place of the base's, from which a second adapter would start.
+    """
 
     key: tuple[Any, ...]
     model: Any
