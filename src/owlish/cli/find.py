@@ -15,6 +15,7 @@ from typing import TypeVar
 from owlish import nano, studies, traits
 from owlish.data import domains
 from owlish.data.domains.domain import Domain
+from owlish.lm.gguf import PACKAGED
 from owlish.lm.recipes import RECIPES
 from owlish.study.study import Study
 from owlish.traits.file import read_traits
@@ -131,6 +132,6 @@ def names(kind: str) -> list[str]:
         "categories": lambda: [m.__name__.rpartition(".")[2] for m in modules(traits) if traits_of(m)],
         "domains": all_domains,
         "recipes": lambda: RECIPES,
-        "bases": lambda: nano.SHIPPED,
+        "bases": lambda: (*nano.SHIPPED, *PACKAGED),
     }
     return sorted(named(kind, kinds, "kind of thing")())

