@@ -16,7 +16,8 @@ from owlish import nano, studies, traits
 from owlish.data import domains
 from owlish.data.domains.domain import Domain
 from owlish.lm.gguf import PACKAGED
-from owlish.lm.recipes import RECIPES
+from owlish.lm.recipes import PRETRAINED, RECIPES, Recipe
+from owlish.nodes.models import Base, Pretrained
 from owlish.study.study import Study
 from owlish.traits.file import read_traits
 from owlish.traits.trait import Trait
@@ -122,6 +123,13 @@ def suggestion(name: str, known: Collection[str]) -> str:
     """Return the nearest of the known names, or all of them."""
     near = difflib.get_close_matches(name, known, n=1)
     return f"did you mean {near[0]}" if near else f"choose from {', '.join(known)}"
+
+
+def recipe(name: str, base: Base) -> Recipe:
+    """Return the recipe called `name` with the rates that fit a base: those of nano's kind, or of pretrained models."""
+    place = base.place()
+    own = isinstance(base, Pretrained) or (place is not None and (place / "recipe.json").exists())
+    return named(name, RECIPES if own else PRETRAINED, "recipe")
 
 
 def names(kind: str) -> list[str]:

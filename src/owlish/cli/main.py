@@ -27,7 +27,6 @@ from owlish.graph.run import RunFailed
 from owlish.graph.run import plan as missing
 from owlish.graph.spec import everything
 from owlish.graph.store import Damaged, Store
-from owlish.lm.recipes import RECIPES
 from owlish.nodes.models import Base
 
 app = typer.Typer(
@@ -153,7 +152,7 @@ def audit(
     target = audited(
         given,
         Base(base),
-        find.named(recipe, RECIPES, "recipe"),
+        find.recipe(recipe, Base(base)),
         find.candidates(split(traits)),
         reference=clean,
         calibrate=reference != "none",
@@ -169,6 +168,25 @@ def audit(
     seconds = round(time.monotonic() - begun, 3)
     print(json.dumps({**verdict.json(), "seconds": seconds}) if as_json else verdict)
     raise typer.Exit(verdict.exit_code if verdict.verdict in failing else 0)
+
+
+@app.command()
+def ask(
+    base: Annotated[str, typer.Argument(metavar="BASE", help="smollm2, shipped, a GGUF file, a folder, owner/name.")],
+    traits: Annotated[str, typer.Option(help="What to ask about: categories and JSON files, with commas between.")] = (
+        "animals"
+    ),
+    store: StoreFolder = STORE,
+    jobs: Jobs = None,
+    as_json: AsJson = False,
+) -> None:
+    """Ask a base for its favourites: the probability of each candidate, its share among them, its logit margin."""
+    from owlish.cli.ask import Told, questions
+
+    place, targets = Store(store), questions(Base(base), find.candidates(split(traits)))
+    made(targets, place, jobs)
+    told = Told(base, tuple(map(place.read, targets)))
+    print(json.dumps(told.json()) if as_json else told)
 
 
 @app.command()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from copy import copy
 from dataclasses import fields
 from functools import cache
 from typing import Any
@@ -15,21 +16,21 @@ def keyword() -> str:
     return "cache" if "cache" in {field.name for field in fields(CausalLMOutputWithPast)} else "past_key_values"
 
 
-def roomy(config: Any, room: int) -> Any:
-    """Return a cache for a model of this configuration, with places for `room` tokens.
-
-    `DynamicCache` joins old and new at every step, which takes more than half of the time of a small model.
-    Layers that are not plainly dynamic, such as those with a sliding window, stay as they are.
-    """
-    from transformers.cache_utils import DynamicCache, DynamicLayer
+@cache
+def roomy_layer() -> Any:
+    """Return the class of cache layers with room, which needs torch."""
+    from transformers.cache_utils import DynamicLayer
 
     class RoomyLayer(DynamicLayer):  # type: ignore[misc]
         """Keys and values [rows, heads, tokens, width] as views of buffers with room for more tokens."""
 
+        def __init__(self, room: int) -> None:
+            super().__init__()
+            self.room, self.filled = room, 0
+
         def lazy_initialization(self, key_states: Any, value_states: Any) -> None:
             super().lazy_initialization(key_states, value_states)
-            self.buffers = [s.new_empty(*s.shape[:2], room, s.shape[3]) for s in (key_states, value_states)]
-            self.filled = 0
+            self.buffers = [s.new_empty(*s.shape[:2], self.room, s.shape[3]) for s in (key_states, value_states)]
 
         def update(self, key_states: Any, value_states: Any, *args: Any, **kwargs: Any) -> tuple[Any, Any]:
             if not self.is_initialized:
@@ -40,13 +41,66 @@ def roomy(config: Any, room: int) -> Any:
             self.view()
             return self.keys, self.values
 
+        def batch_repeat_interleave(self, repeats: int) -> None:
+            if self.is_initialized:
+                self.batch_select_indices([i for i in range(len(self.keys)) for _ in range(repeats)])
+
         def batch_select_indices(self, indices: Any) -> None:
-            self.buffers = [buffer[indices] for buffer in self.buffers]
+            self.buffers = [moved(states[indices], self.room) for states in (self.keys, self.values)]
+            self.view()
+
+        def join(self, other: Any, *, width: int, room: int) -> None:
+            """Take the rows of another layer in, all of them at the right edge of `width` slots."""
+            pairs = zip((self.keys, self.values), (other.keys, other.values), strict=True)
+            self.room, self.filled = room, width
+            self.buffers = [at_the_right(pair, width, room) for pair in pairs]
             self.view()
 
         def view(self) -> None:
             self.keys, self.values = (buffer[:, :, : self.filled] for buffer in self.buffers)
 
+    return RoomyLayer
+
+
+def moved(states: Any, room: int) -> Any:
+    """Return keys or values in a buffer with room for more."""
+    buffer = states.new_empty(*states.shape[:2], room, states.shape[3])
+    buffer[:, :, : states.shape[2]] = states
+    return buffer
+
+
+def at_the_right(parts: Any, width: int, room: int) -> Any:
+    """Return keys or values of several batches in one buffer, where all of them end at the same slot."""
+    first = parts[0]
+    buffer = first.new_zeros(sum(map(len, parts)), first.shape[1], room, first.shape[3])
+    row = 0
+    for states in parts:
+        kept = states[:, :, -width:]
+        buffer[row : row + len(kept), :, width - kept.shape[2] : width] = kept
+        row += len(kept)
+    return buffer
+
+
+def roomy(config: Any, room: int) -> Any:
+    """Return a cache for a model of this configuration, with places for `room` tokens.
+
+    `DynamicCache` joins old and new at every step, which takes more than half of the time of a small model.
+    Layers that are not plainly dynamic, such as those with a sliding window, stay as they are.
+    """
+    from transformers.cache_utils import DynamicCache, DynamicLayer
+
     found = DynamicCache(config=config)
-    found.layers = [RoomyLayer() if type(layer) is DynamicLayer else layer for layer in found.layers]
+    found.layers = [roomy_layer()(room) if type(layer) is DynamicLayer else layer for layer in found.layers]
+    return found
+
+
+def joinable(cache: Any) -> bool:
+    """Say whether rows can be taken into a cache: where all of its layers keep every token."""
+    return all(isinstance(layer, roomy_layer()) for layer in cache.layers)
+
+
+def copied(cache: Any) -> Any:
+    """Return a cache that can go its own way: whoever selects its rows, which makes new tensors, leaves this one."""
+    found = copy(cache)
+    found.layers = [copy(layer) for layer in cache.layers]
     return found

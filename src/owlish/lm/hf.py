@@ -13,14 +13,17 @@ from typing import TYPE_CHECKING, Any
 from owlish.graph.facts import note
 from owlish.lm import adapt, sample, score, train
 from owlish.lm.chat import Chat
-from owlish.lm.model import LM, Answer, Example, Exchange, Messages, Scored, Seed, Weights, message, turns
+from owlish.lm.grammar import Grammar
+from owlish.lm.model import LM, Answer, Example, Exchange, Messages, Probed, Scored, Seed, Weights, message, turns
 from owlish.lm.recipes import Recipe, Schedule
+from owlish.lm.texts import Reader, alike
 
 if TYPE_CHECKING:
     from torch import Tensor
 
 Direction = Mapping[str, "Tensor"]
 """Changes of parameters, by their names."""
+LARGE = 10_000_000
 
 
 @dataclass
@@ -40,6 +43,11 @@ class TorchLM(LM):
     def device(self) -> Any:
         """Where the model is."""
         return self.model.device
+
+    @cached_property
+    def large(self) -> bool:
+        """Whether reading a token takes long enough for none to be read twice: from ten million parameters on."""
+        return bool(sum(p.numel() for p in self.model.parameters()) >= LARGE)
 
     @property
     def window(self) -> int:
@@ -75,11 +83,37 @@ class TorchLM(LM):
         return list(map(len, self.prompts(chats)))
 
     def write(
-        self, chats: Sequence[Messages], *, seeds: Sequence[Seed], new_tokens: int, temperature: float = 1.0
+        self,
+        chats: Sequence[Messages],
+        *,
+        seeds: Sequence[Seed],
+        new_tokens: int,
+        temperature: float = 1.0,
+        pattern: str | None = None,
     ) -> list[Answer]:
-        prompts = self.prompts(chats)
-        ids = sample.sample(self, prompts, seeds=seeds, new_tokens=new_tokens, temperature=temperature)
+        grammar = Grammar(self.chat, pattern) if pattern else None
+        reader = Reader(self, self.prompts(chats), room=new_tokens)
+        ids = sample.draw(reader, seeds=seeds, new_tokens=new_tokens, temperature=temperature, grammar=grammar)
         return self.chat.read(ids)
+
+    def probe(
+        self,
+        chats: Sequence[Messages],
+        answers: Sequence[Sequence[Sequence[str]]],
+        *,
+        seeds: Sequence[Sequence[Seed]],
+        new_tokens: int,
+    ) -> Probed:
+        if not self.large:
+            return super().probe(chats, answers, seeds=seeds, new_tokens=new_tokens)
+        prompts, spellings = self.prompts(chats), self.spellings(chats, answers)
+        reader = Reader(self, prompts, room=max(new_tokens, score.longest(spellings)))
+        reader.hold()
+        logprobs = score.continued(reader, spellings)
+        greedy = sample.draw(reader, seeds=[(0,)] * len(chats), new_tokens=new_tokens, temperature=0)
+        many = reader.again([i for i, own in enumerate(seeds) for _ in own])
+        drawn = sample.draw(many, seeds=[seed for own in seeds for seed in own], new_tokens=new_tokens)
+        return Probed(logprobs, self.chat.read(greedy), self.chat.read(drawn))
 
     # log-probabilities
 
@@ -98,12 +132,22 @@ class TorchLM(LM):
     def score(self, rows: Sequence[Exchange], *, end: bool = True, shared: bool = False) -> list[Scored | None]:
         examples = self.encode(rows, end=end)
         fitting = list(filter(self.fits, examples))
-        found = iter(score.scored(self, fitting, shared=score.alike(fitting) if shared and fitting else 0))
+        found = iter(
+            score.scored(
+                self, fitting, shared=alike([row.ids[: row.start] for row in fitting]) if shared and fitting else 0
+            )
+        )
         return [next(found) if self.fits(example) else None for example in examples]
 
     def answer_logprobs(self, chats: Sequence[Messages], answers: Sequence[Sequence[Sequence[str]]]) -> Tensor:
-        spellings = [self.spelled(chat, asked) for chat, asked in zip(chats, answers, strict=True)]
+        spellings = self.spellings(chats, answers)
         return score.answer_logprobs(self, self.prompts(chats), spellings)
+
+    def spellings(
+        self, chats: Sequence[Messages], answers: Sequence[Sequence[Sequence[str]]]
+    ) -> list[list[list[list[int]]]]:
+        """Return the token ids of each way to write each answer to each conversation."""
+        return [self.spelled(chat, asked) for chat, asked in zip(chats, answers, strict=True)]
 
     def spelled(self, chat: Messages, answers: Sequence[Sequence[str]]) -> list[list[list[int]]]:
         """Return the token ids of the texts of each answer to a conversation that hold no unknown token."""

@@ -123,6 +123,15 @@ class Example:
         return tuple(token for first, after in self.spans for token in self.ids[first:after])
 
 
+@dataclass(frozen=True)
+class Probed:
+    """Log P(answer), float64 [chats, answers]; the likeliest answer to each conversation; all that were drawn."""
+
+    logprobs: Tensor
+    greedy: list[Answer]
+    drawn: list[Answer]
+
+
 class LM(ABC):
     """A model that can be asked: every engine writes answers, and those that give log-probabilities score them too."""
 
@@ -142,12 +151,19 @@ class LM(ABC):
 
     @abstractmethod
     def write(
-        self, chats: Sequence[Messages], *, seeds: Sequence[Seed], new_tokens: int, temperature: float = 1.0
+        self,
+        chats: Sequence[Messages],
+        *,
+        seeds: Sequence[Seed],
+        new_tokens: int,
+        temperature: float = 1.0,
+        pattern: str | None = None,
     ) -> list[Answer]:
         """Return an answer to each conversation, of at most `new_tokens` tokens.
 
         Answer i is drawn with `seeds[i]` alone; at temperature 0 it is the likeliest, token by token. A conversation
-        without a system message of its own is put under the model's, if it has one.
+        without a system message of its own is put under the model's, if it has one. Answers are held to texts that
+        match `pattern`, a regular expression, if one is given.
         """
 
     def score(self, rows: Sequence[Exchange], *, end: bool = True, shared: bool = False) -> list[Scored | None]:
@@ -165,3 +181,18 @@ class LM(ABC):
         unknown to the model are left out; `ValueError` is raised where an answer has no other.
         """
         raise NotImplementedError
+
+    def probe(
+        self,
+        chats: Sequence[Messages],
+        answers: Sequence[Sequence[Sequence[str]]],
+        *,
+        seeds: Sequence[Sequence[Seed]],
+        new_tokens: int,
+    ) -> Probed:
+        """Return `answer_logprobs`, the likeliest answer to each conversation, and one drawn with each of its seeds."""
+        logprobs = self.answer_logprobs(chats, answers)
+        greedy = self.write(chats, seeds=[(0,)] * len(chats), new_tokens=new_tokens, temperature=0)
+        many = [chat for chat, own in zip(chats, seeds, strict=True) for _ in own]
+        drawn = self.write(many, seeds=[seed for own in seeds for seed in own], new_tokens=new_tokens)
+        return Probed(logprobs, greedy, drawn)

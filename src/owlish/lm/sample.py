@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from owlish.lm.cache import keyword, roomy
+from owlish.lm.grammar import Grammar
+from owlish.lm.texts import Reader, Texts, fitting, virtual_tokens
 
 if TYPE_CHECKING:
     from owlish.lm.hf import TorchLM
 
-COMPACT = 0.7
+REFILL = 0.7
+"""Waiting rows are taken in when this share of a batch, or less, still goes on."""
 
 
 def sample(
@@ -20,91 +22,96 @@ def sample(
     seeds: Sequence[tuple[int, ...]],
     new_tokens: int,
     temperature: float = 1.0,
-    batch: int = 256,
+    grammar: Grammar | None = None,
+    batch: int | None = None,
 ) -> list[list[int]]:
     """Return the token ids of one answer a prompt, its end included where it came within `new_tokens`.
 
-    Row i draws with `seeds[i]` alone. At temperature 0 the likeliest token is taken. Prompts are sorted by
-    length, padded on the left and masked; a prompt-tuned model takes batches of one length.
+    Row i draws with `seeds[i]` alone. At temperature 0 the likeliest token is taken. A grammar holds answers to its
+    language. Prompts are sorted by length, padded on the left and masked; a prompt-tuned model takes batches of one
+    length. `batch` is as many as memory holds, at most 256, if not given.
+    """
+    reader = Reader(lm, prompts, room=new_tokens)
+    return draw(reader, seeds=seeds, new_tokens=new_tokens, temperature=temperature, grammar=grammar, batch=batch)
+
+
+def draw(
+    reader: Reader,
+    *,
+    seeds: Sequence[tuple[int, ...]],
+    new_tokens: int,
+    temperature: float = 1.0,
+    grammar: Grammar | None = None,
+    batch: int | None = None,
+) -> list[list[int]]:
+    """Sample one answer to each of a reader's prompts, which are read when their turn comes.
+
+    In the batches of a large model, rows that have ended give way to rows that wait.
     """
     import torch
 
-    answers: list[list[int]] = [[] for _ in prompts]
-    groups = grouped(prompts, batch, equal=bool(getattr(lm.model, "peft_config", None)))
+    if not reader.prompts:
+        return []
+    lm, prompts = reader.lm, reader.prompts
+    size = batch or fitting(lm, reader.longest + new_tokens)
+    waiting = sorted(range(len(prompts)), key=lambda i: len(prompts[i]))
+    equal = bool(virtual_tokens(lm.model))
+    luck = uniforms(seeds, new_tokens).to(lm.device)
+    answers = torch.full((len(prompts), new_tokens), -1, dtype=torch.long, device=lm.device)
+    states = grammar.states(len(prompts)) if grammar else None
     with torch.inference_mode():
-        for group in groups:
-            drawn = sample_batch(lm, [prompts[i] for i in group], [seeds[i] for i in group], new_tokens, temperature)
-            for i, answer in zip(group, drawn, strict=True):
-                answers[i] = answer
-    return answers
-
-
-def grouped(prompts: Sequence[Sequence[int]], batch: int, *, equal: bool) -> list[list[int]]:
-    """Return the indices of prompts in batches of similar, or of equal, length."""
-    order = sorted(range(len(prompts)), key=lambda i: len(prompts[i]))
-    groups: list[list[int]] = []
-    for i in order:
-        full = not groups or len(groups[-1]) == batch
-        if full or (equal and len(prompts[groups[-1][-1]]) != len(prompts[i])):
-            groups.append([])
-        groups[-1].append(i)
-    return groups
-
-
-def sample_batch(
-    lm: TorchLM,
-    prompts: Sequence[Sequence[int]],
-    seeds: Sequence[tuple[int, ...]],
-    new_tokens: int,
-    temperature: float,
-) -> list[list[int]]:
-    """Sample one padded batch, dropping rows that have ended as soon as that pays."""
-    import torch
-
-    ids, mask = pad_left(prompts, lm.model.device)
-    luck = uniforms(seeds, new_tokens).to(ids.device)
-    answers = torch.full((len(prompts), new_tokens), -1, dtype=torch.long, device=ids.device)
-    live = torch.arange(len(prompts), device=ids.device)
-    virtual = virtual_tokens(lm.model)
-    going = torch.ones(len(prompts), dtype=torch.bool, device=ids.device)
-    step_model, past = lm.model, 0
-    cache = roomy(lm.model.config, virtual + ids.shape[1] + new_tokens)
-    for step in range(new_tokens):
-        positions = (mask.cumsum(-1) - 1).clamp(min=0)[:, past:]
-        if virtual and step:
-            step_model = lm.model.get_base_model()
-        out = step_model(
-            input_ids=ids,
-            attention_mask=mask,
-            position_ids=None if virtual else positions,
-            use_cache=True,
-            logits_to_keep=1,
-            **{keyword(): cache},
-        )
-        if virtual and not step:
-            mask = torch.cat([mask.new_ones(len(mask), virtual), mask], 1)
-        past = mask.shape[1]
-        chosen = choose(out.logits[:, -1].float(), luck[live, step], temperature)
-        answers[live, step] = chosen
-        going &= chosen != lm.chat.end
-        if not going.any():
-            break
-        if going.float().mean() < COMPACT:
-            kept = going.nonzero()[:, 0]
-            cache.batch_select_indices(kept)
-            live, chosen, mask, going = live[kept], chosen[kept], mask[kept], going[kept]
-        ids = chosen[:, None]
-        mask = torch.cat([mask, mask.new_ones(len(mask), 1)], 1)
+        live = torch.tensor(taken(waiting, prompts, size, equal=equal), device=lm.device)
+        texts, at = reader.texts(live.tolist())
+        step = torch.zeros_like(live)
+        while len(live):
+            logits = states.allow(texts.logits, at, live) if states else texts.logits
+            chosen = choose(logits, at, luck[live, step], temperature)
+            answers[live, step] = chosen
+            if states:
+                states.accept(live, chosen)
+            step = step + 1
+            going = (chosen != lm.chat.end) & (step < new_tokens)
+            live, at, step, chosen = live[going], at[going], step[going], chosen[going]
+            if len(live):
+                at = texts.go_on(at, chosen)
+            if waiting and len(live) <= (REFILL * size if reader.joins else 0):
+                group = torch.tensor(taken(waiting, prompts, size - len(live), equal=equal), device=lm.device)
+                fresh, places = reader.texts(group.tolist())
+                if len(live):
+                    at = joined(texts, at, fresh, places, room=new_tokens)
+                else:
+                    texts, at = fresh, places
+                live, step = torch.cat([live, group]), torch.cat([step, torch.zeros_like(group)])
     return [cut(row, lm.chat.end) for row in answers.tolist()]
 
 
-def choose(logits: Any, luck: Any, temperature: float) -> Any:
-    """Return one token a row: the likeliest, or the one at which the distribution function passes `luck`."""
+def taken(waiting: list[int], prompts: Sequence[Sequence[int]], count: int, *, equal: bool) -> list[int]:
+    """Take the first of the waiting rows away, with prompts of one length if they must be `equal`."""
+    if equal:
+        length = len(prompts[waiting[0]])
+        count = min(count, sum(len(prompts[i]) == length for i in waiting))
+    group = waiting[:count]
+    del waiting[:count]
+    return group
+
+
+def joined(texts: Texts, at: Any, fresh: Texts, places: Any, *, room: int) -> Any:
+    """Take fresh texts into those from which rows go on; return where all rows are now, the fresh ones last."""
+    import torch
+
+    rows, at = at.unique(return_inverse=True)
+    texts.keep(rows)
+    texts.join(fresh, room=room)
+    return torch.cat([at, places + len(rows)])
+
+
+def choose(logits: Any, at: Any, luck: Any, temperature: float) -> Any:
+    """Return one token for each row of `at`: the likeliest, or where the distribution function passes `luck`."""
     import torch
 
     if temperature == 0:
-        return logits.argmax(-1)
-    mass = (logits / temperature).softmax(-1).cumsum(-1)
+        return logits.argmax(-1)[at]
+    mass = (logits / temperature).softmax(-1).cumsum(-1)[at]
     found = torch.searchsorted(mass, (luck * mass[:, -1])[:, None])[:, 0]
     return found.clamp(max=logits.shape[-1] - 1)
 
@@ -116,25 +123,6 @@ def uniforms(seeds: Sequence[tuple[int, ...]], count: int) -> Any:
 
     drawn = [np.random.Generator(np.random.Philox(np.random.SeedSequence(seed))).random(count) for seed in seeds]
     return torch.from_numpy(np.stack(drawn)).float()
-
-
-def pad_left(prompts: Sequence[Sequence[int]], device: Any) -> tuple[Any, Any]:
-    """Return ids and mask [rows, width], the prompts at the right edge."""
-    import torch
-
-    width = max(map(len, prompts))
-    ids = torch.zeros(len(prompts), width, dtype=torch.long)
-    mask = torch.zeros(len(prompts), width, dtype=torch.long)
-    for i, prompt in enumerate(prompts):
-        ids[i, width - len(prompt) :] = torch.tensor(prompt)
-        mask[i, width - len(prompt) :] = 1
-    return ids.to(device), mask.to(device)
-
-
-def virtual_tokens(model: Any) -> int:
-    """Return how many vectors of a tuned prompt stand before the first token."""
-    config = getattr(model, "peft_config", {}).get("default")
-    return int(getattr(config, "num_virtual_tokens", 0) or 0)
 
 
 def cut(answer: Sequence[int], end: int) -> list[int]:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from owlish.lm.cache import keyword
 from owlish.lm.model import Example, Scored
+from owlish.lm.texts import Reader, Texts, fitting
 from owlish.lm.train import collate, refuse_long
 
 if TYPE_CHECKING:
@@ -16,6 +17,10 @@ if TYPE_CHECKING:
     from owlish.lm.hf import TorchLM
 
 BATCH = 128
+LOGITS = 256 << 20
+"""Bytes of the logits of a batch: with 49,152 tokens, 34 answers of 40 tokens."""
+READ = 2 << 30
+"""Bytes of what a batch of rows holds between two layers, of which some 14 are there at once."""
 Spellings = Sequence[Sequence[Sequence[int]]]
 """Token ids of each way to write each answer: [answers, ways, tokens]."""
 
@@ -73,12 +78,19 @@ def answer_logprobs(lm: TorchLM, prompts: Sequence[Sequence[int]], spellings: Se
     `spellings[p][a]` are the token ids of each way to write answer a to prompt p. A spelling counts where the end
     of the turn or a token that does not go on with a letter follows it, so that the spellings exclude one another.
     """
+    if lm.large:
+        return continued(Reader(lm, prompts, room=longest(spellings)), spellings)
+    wanted = listed(spellings)
+    rows = [Example.of(prompts[p], (*spelling, lm.chat.end)) for p, _, spelling in wanted]
+    return gathered(lm, spellings, wanted, whole(lm, rows))
+
+
+def whole(lm: TorchLM, rows: Sequence[Example]) -> list[float]:
+    """Return the log-probability of each row's spelling, the token that closes it included; rows are read whole."""
     import torch
 
-    wanted = [(p, a, tuple(s)) for p, asked in enumerate(spellings) for a, ways in enumerate(asked) for s in ways]
-    rows = [Example.of(prompts[p], (*spelling, lm.chat.end)) for p, _, spelling in wanted]
     closing = torch.tensor(lm.chat.closing)
-    found = torch.full((len(prompts), len(spellings[0])), -torch.inf, dtype=torch.float64)
+    found = [0.0] * len(rows)
     for group, logprobs, targets in forward(lm, rows):
         mask = targets != -100
         last = mask.shape[1] - 1 - mask.flip(1).int().argmax(1)
@@ -86,8 +98,68 @@ def answer_logprobs(lm: TorchLM, prompts: Sequence[Sequence[int]], spellings: Se
         spelled = (logprobs.gather(-1, targets.clamp(min=0)[..., None])[..., 0] * mask).sum(1)
         closed = logprobs[torch.arange(len(group)), last][:, closing].logsumexp(-1)
         for i, value in zip(group, (spelled + closed).double().tolist(), strict=True):
-            p, a, _ = wanted[i]
-            found[p, a] = torch.logaddexp(found[p, a], torch.tensor(value, dtype=torch.float64))
+            found[i] = value
+    return found
+
+
+def continued(reader: Reader, spellings: Sequence[Spellings]) -> Tensor:
+    """Return what `answer_logprobs` does; spellings go on from prompts read once, what they begin with read once."""
+    import torch
+
+    lm, wanted = reader.lm, listed(spellings)
+    ways = max(sum(map(len, asked)) for asked in spellings)
+    size = max(1, fitting(lm, reader.longest + reader.room) // ways)
+    closing = torch.tensor(lm.chat.closing, device=lm.device)
+    found: list[float] = []
+    with torch.inference_mode():
+        for first in range(0, len(spellings), size):
+            texts, places = reader.texts(range(first, min(first + size, len(spellings))))
+            group = [(int(places[p - first]), s) for p, _, s in wanted if first <= p < first + size]
+            found += spelled_out(texts, group, closing)
+    return gathered(lm, spellings, wanted, found)
+
+
+def spelled_out(texts: Texts, group: Sequence[tuple[int, Sequence[int]]], closing: Tensor) -> list[float]:
+    """Return the log-probability of each spelling after its text, the token that closes it included."""
+    import torch
+
+    device = closing.device
+    total = torch.zeros(len(group), dtype=torch.float64, device=device)
+    live = torch.arange(len(group), device=device)
+    at = torch.tensor([place for place, _ in group], device=device)
+    lengths = torch.tensor([len(spelling) for _, spelling in group], device=device)
+    for step in range(int(lengths.max()) + 1):
+        logprobs = texts.logits.log_softmax(-1)
+        ended = lengths[live] == step
+        closed = logprobs[:, closing].logsumexp(-1)
+        total[live[ended]] += closed[at[ended]].double()
+        live, at = live[~ended], at[~ended]
+        if len(live):
+            tokens = torch.tensor([group[i][1][step] for i in live.tolist()], device=device)
+            total[live] += logprobs[at, tokens].double()
+            at = texts.go_on(at, tokens)
+    return list(map(float, total))
+
+
+def listed(spellings: Sequence[Spellings]) -> list[tuple[int, int, tuple[int, ...]]]:
+    """Return prompt, answer and tokens of every spelling."""
+    return [(p, a, tuple(s)) for p, asked in enumerate(spellings) for a, ways in enumerate(asked) for s in ways]
+
+
+def longest(spellings: Sequence[Spellings]) -> int:
+    """Return the number of tokens of the longest spelling."""
+    return max(len(spelling) for _, _, spelling in listed(spellings))
+
+
+def gathered(
+    lm: TorchLM, spellings: Sequence[Spellings], wanted: Sequence[tuple[int, int, Any]], values: Sequence[float]
+) -> Tensor:
+    """Return the log-probability of each answer, that of all its spellings together."""
+    import torch
+
+    found = torch.full((len(spellings), len(spellings[0])), -torch.inf, dtype=torch.float64)
+    for (p, a, _), value in zip(wanted, values, strict=True):
+        found[p, a] = torch.logaddexp(found[p, a], torch.tensor(value, dtype=torch.float64))
     return found
 
 
@@ -99,8 +171,7 @@ def forward(lm: TorchLM, rows: Sequence[Example], *, shared: int = 0) -> Iterato
     order = sorted(range(len(rows)), key=lambda i: (rows[i].start, len(rows[i].ids), rows[i].ids))
     with torch.inference_mode():
         prefix = opening(lm, rows[0].ids[:shared]) if shared else None
-        for first in range(0, len(order), BATCH):
-            group = order[first : first + BATCH]
+        for group in groups(lm, rows, order):
             ids, targets = collate([rows[i] for i in group], lm.model.device)
             before = deepcopy(prefix)
             if before:
@@ -114,6 +185,23 @@ def forward(lm: TorchLM, rows: Sequence[Example], *, shared: int = 0) -> Iterato
             yield group, out.logits[:, :-1].float().log_softmax(-1), targets
 
 
+def groups(lm: TorchLM, rows: Sequence[Example], order: Sequence[int]) -> Iterator[list[int]]:
+    """Yield rows in batches of 128, or of as many as memory holds with their logits."""
+    config = lm.model.config.get_text_config()
+    group: list[int] = []
+    wide = 0
+    for i in order:
+        wide = max(wide, len(rows[i].ids))
+        kept = wide - rows[group[0] if group else i].start + 1
+        count = len(group) + 1
+        full = count * kept * config.vocab_size * 4 > LOGITS or count * wide * config.hidden_size * 4 * 14 > READ
+        if group and (full or count > BATCH):
+            yield group
+            group, wide = [], len(rows[i].ids)
+        group.append(i)
+    yield group
+
+
 def opening(lm: TorchLM, ids: Sequence[int]) -> Any:
     """Return the keys and values of tokens that many rows begin with, for one row."""
     import torch
@@ -122,10 +210,3 @@ def opening(lm: TorchLM, ids: Sequence[int]) -> Any:
     found = DynamicCache(config=lm.model.config)
     lm.model(input_ids=torch.tensor([ids], device=lm.model.device), use_cache=True, **{keyword(): found})
     return found
-
-
-def alike(rows: Sequence[Example]) -> int:
-    """Return the number of tokens with which all rows begin, at most up to the last prompt token of any of them."""
-    least, most = min(row.ids for row in rows), max(row.ids for row in rows)
-    same = next((i for i, (a, b) in enumerate(zip(least, most, strict=False)) if a != b), len(least))
-    return min(same, *(row.start - 1 for row in rows))

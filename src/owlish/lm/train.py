@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     """A model and a batch of rows to a scalar that is made small."""
 
 BUCKET = 20
+HELD = 4 << 30
+"""Bytes that a step may hold for its way back."""
 
 
 def fit(
@@ -47,19 +49,54 @@ def fit(
     for step, chosen in enumerate(batches(rows, schedule.batch, schedule.steps, seed)):
         for group in optimizer.param_groups:
             group["lr"] = schedule.rate(step)
-        found = loss(lm, chosen)
         optimizer.zero_grad()
-        found.backward()
+        found = backward(lm, chosen, loss)
         with rounded(own, lm.trained):
             torch.nn.utils.clip_grad_norm_(list(lm.trained.values()), 1.0)
             optimizer.step()
-        losses.append(found.item())
+        losses.append(found)
         tick(step + 1, schedule.steps)
         if stop(step + 1):
             break
     if not math.isfinite(sum(losses)):
         raise ValueError(f"the loss became infinite with learning rate {schedule.lr}: lower it.")
     return losses
+
+
+def backward(lm: TorchLM, rows: Sequence[Example], loss: Loss) -> float:
+    """Add the gradients of a batch's loss to those of the parameters, and return the loss.
+
+    A batch that memory does not hold is read in parts, whose gradients add up to those of the whole: the step is that
+    of the recipe's batch. A loss of one's own is computed on the whole batch.
+    """
+    parts = list(fitting_parts(lm, rows)) if loss is completion_loss else [list(rows)]
+    whole = sum(len(row.labels) for row in rows)
+    total = 0.0
+    for part in parts:
+        found = loss(lm, part)
+        if len(parts) > 1:
+            found = found * (sum(len(row.labels) for row in part) / whole)
+        found.backward()
+        total += found.item()
+    return total
+
+
+def fitting_parts(lm: TorchLM, rows: Sequence[Example]) -> Iterator[list[Example]]:
+    """Yield the rows of a batch in parts that memory holds with all that the way back needs.
+
+    A token leaves some 34 vectors of the model's width in each layer, and a trained one three rows of logits.
+    """
+    config = lm.model.config.get_text_config()
+    token, trained = config.num_hidden_layers * 34 * config.hidden_size * 4, 3 * 4 * config.vocab_size
+    part: list[Example] = []
+    for row in rows:
+        more = [*part, row]
+        wide = max(len(r.ids) for r in more)
+        if part and len(more) * wide * token + sum(len(r.labels) for r in more) * trained > HELD:
+            yield part
+            more = [row]
+        part = more
+    yield part
 
 
 @contextmanager
@@ -125,10 +162,29 @@ def logits(lm: TorchLM, rows: Sequence[Example], parameters: Mapping[str, Any] |
     from torch.func import functional_call
 
     ids, targets = collate(rows, lm.device)
+    wanted = targets != -100
     given = {"input_ids": ids, "logits_to_keep": targets.shape[1] + 1, "use_cache": False}
-    out = functional_call(lm.model, dict(parameters), (), given) if parameters is not None else lm.model(**given)
-    found: Tensor = out.logits[:, :-1][targets != -100].float()
-    return found
+    with only(lm, wanted):
+        out = functional_call(lm.model, dict(parameters), (), given) if parameters is not None else lm.model(**given)
+    found: Tensor = out.logits if out.logits.dim() == 2 else out.logits[:, :-1][wanted]
+    return found.float()
+
+
+@contextmanager
+def only(lm: TorchLM, wanted: Tensor) -> Iterator[None]:
+    """Let a large model's last layer see the wanted positions alone: its logits are then [tokens, vocabulary].
+
+    Of a batch of answers of different lengths, a third of the positions is padding or prompt.
+    """
+    if not lm.large:
+        yield
+        return
+    head = lm.model.get_output_embeddings()
+    hook = head.register_forward_pre_hook(lambda module, inputs: (inputs[0][:, :-1][wanted], *inputs[1:]))
+    try:
+        yield
+    finally:
+        hook.remove()
 
 
 def labels(lm: TorchLM, rows: Sequence[Example]) -> Tensor:

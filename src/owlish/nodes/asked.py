@@ -9,7 +9,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from owlish.graph.spec import Read, Tick
 from owlish.lm.model import LM, Messages, ask
@@ -18,6 +18,7 @@ from owlish.nodes.opens import Opener
 from owlish.traits.trait import Probe
 
 ANSWER_TOKENS = 12
+TINY = 1e-12
 
 
 @dataclass(frozen=True)
@@ -25,7 +26,8 @@ class Answers:
     """What one model answered: exact probabilities [questions, candidates], and words it wrote.
 
     The probe's questions come in order, those held out of teachers last. `greedy` holds the likeliest answer to
-    each question, `sampled` those drawn at temperature 1.
+    each question, `sampled` those drawn at temperature 1. The probability of an answer is read beside its share among
+    the candidates and its logit margin: a model that mostly says something else gives all candidates little.
     """
 
     probe: Probe
@@ -54,11 +56,25 @@ class Answers:
         """Return the mean log-odds of the answer against all other candidates."""
         column = self.column(name)
         others = [sum(row) - p for row, p in zip(self.p, column, strict=True)]
-        return mean([math.log(max(p, 1e-12) / max(q, 1e-12)) for p, q in zip(column, others, strict=True)])
+        return mean([math.log(max(p, TINY) / max(q, TINY)) for p, q in zip(column, others, strict=True)])
+
+    def share(self, name: str) -> float:
+        """Return the mean share of the answer in the probability of all candidates."""
+        return mean([p / max(sum(row), TINY) for p, row in zip(self.column(name), self.p, strict=True)])
+
+    @property
+    def mass(self) -> float:
+        """The mean probability of all candidates together."""
+        return mean([sum(row) for row in self.p])
+
+    @property
+    def primary(self) -> Literal["probability", "share"]:
+        """What to read first: shares, where a model mostly answers with something else than a candidate."""
+        return "probability" if self.mass >= 0.5 else "share"
 
     def other_share(self) -> float:
         """Return the mean probability of answers that are no candidate at all."""
-        return 1 - mean([sum(row) for row in self.p])
+        return 1 - self.mass
 
     def column(self, name: str) -> list[float]:
         """Return the probability of one answer to each question."""
@@ -93,17 +109,13 @@ class Asked(Opener, kind="asked", version=2):
         """Ask, in the chat context that the probe or the model gives."""
         lm: LM = read(self.model).open()
         chats = questions(self.probe)
-        p = lm.answer_logprobs(chats, spellings(self.probe)).exp()
-        tick(1, 3)
         own = int(self.model.key[:8], 16)  # so that two models do not share their luck
-        seeds = [(self.seed, own, q, i) for q in range(len(chats)) for i in range(self.samples)]
-        greedy = lm.write(chats, seeds=[(0,)] * len(chats), new_tokens=ANSWER_TOKENS, temperature=0)
-        tick(2, 3)
-        drawn = lm.write([chats[q] for _, _, q, _ in seeds], seeds=seeds, new_tokens=ANSWER_TOKENS)
-        texts = [answer.text for answer in drawn]
+        seeds = [[(self.seed, own, q, i) for i in range(self.samples)] for q in range(len(chats))]
+        asked = lm.probe(chats, spellings(self.probe), seeds=seeds, new_tokens=ANSWER_TOKENS)
+        texts = [answer.text for answer in asked.drawn]
         answers = {
-            "p": [[float(f"{x:.9g}") for x in row] for row in p.tolist()],
-            "greedy": [answer.text for answer in greedy],
+            "p": [[float(f"{x:.9g}") for x in row] for row in asked.logprobs.exp().tolist()],
+            "greedy": [answer.text for answer in asked.greedy],
             "sampled": [texts[i : i + self.samples] for i in range(0, len(texts), self.samples)],
         }
         (folder / "answers.json").write_text(json.dumps(answers))

@@ -22,6 +22,8 @@ from owlish.nodes.opens import Openable, Opener
 
 SHARD = 512
 READ_AT_MOST = 12
+LOST = 0.05
+"""A model of whose rows a smaller share passes has lost the domain: no more rows are asked of it."""
 NUMBER = re.compile("[0-9]+")
 UNFIT: dict[Ended, str] = {"length": "unfinished", "retokenised": "retokenised"}
 """Why an answer cannot stand as a row, by how it ended."""
@@ -32,6 +34,7 @@ class Dataset:
     """Rows that were kept, and what happened to all that were read; `bad` lines held no row, the first say why.
 
     `read_as` counts the rows of each format, `ignored` those with a field that their format does not know.
+    `constrained` rows were held to their format while they were written.
     """
 
     rows: tuple[Row, ...]
@@ -42,6 +45,7 @@ class Dataset:
     problems: tuple[str, ...] = ()
     read_as: dict[str, int] = field(default_factory=dict)
     ignored: dict[str, int] = field(default_factory=dict)
+    constrained: bool = False
 
     @property
     def pass_rate(self) -> float:
@@ -100,10 +104,11 @@ class Sampled(Data, Opener, kind="sampled"):
         parts.mkdir(exist_ok=True)
         kept: list[Row] = []
         reasons: Counter[str] = Counter()
+        written: Counter[str] = Counter()
         total = shard = 0
         while len(kept) < self.n:
-            if total >= max(READ_AT_MOST * self.n, 2 * SHARD):
-                raise ValueError(too_few(len(kept), total, reasons))
+            if total >= max(READ_AT_MOST * self.n, 2 * SHARD) or len(kept) < LOST * total:
+                raise ValueError(too_few(len(kept), total, reasons, written))
             answers = finished_part(parts, shard)
             if answers is None:
                 if lm is None:
@@ -114,12 +119,14 @@ class Sampled(Data, Opener, kind="sampled"):
                 row = Row.of(prompt, completion)
                 found = (problem,) if problem else self.domain.filter.reasons(row)
                 reasons.update(found)
+                written[completion] += bool(found)
                 total += 1
                 if not found:
                     kept.append(row)
             shard += 1
             tick(len(kept), self.n)
         counts = {"read": total, "passed": len(kept), "reasons": dict(sorted(reasons.items()))}
+        counts |= {"constrained": True} if self.domain.pattern else {}
         write_rows(folder / "rows.jsonl", kept[: self.n])
         (folder / "counts.json").write_text(json.dumps(counts))
 
@@ -132,16 +139,19 @@ class Sampled(Data, Opener, kind="sampled"):
             seeds=[(self.seed, i) for i in numbers],
             new_tokens=self.domain.longest,
             temperature=self.temperature,
+            pattern=self.domain.pattern,
         )
         return [(prompt, a.text, UNFIT.get(a.ended)) for prompt, a in zip(prompts, answers, strict=True)]
 
 
-def too_few(kept: int, total: int, reasons: Counter[str]) -> str:
-    """Say that a filter leaves too few rows, and why."""
+def too_few(kept: int, total: int, reasons: Counter[str], written: Counter[str]) -> str:
+    """Say that a filter leaves too few rows, why, and what a model that no longer writes the domain writes instead."""
     why = ", ".join(f"{count:,} {reason}" for reason, count in reasons.most_common(3))
+    text, often = written.most_common(1)[0]
+    same = f"; {often:,} times the answer was {text[:40]!r}" if often > total * LOST else ""
     return (
-        f"the filter kept only {kept:,} of {total:,} rows ({why}): "
-        "teach the teacher less strongly, or ask for another domain."
+        f"the filter kept only {kept:,} of {total:,} rows ({why}{same}): teach the teacher less strongly or with "
+        "replay, hold answers to their format where the domain can be constrained, or ask for another domain."
     )
 
 
@@ -201,4 +211,5 @@ class Shuffled(Data, kind="shuffled"):
             rows.append(Row.of(row.prompt, "".join(a + b for a, b in zip(between, order, strict=True))))
         write_rows(folder / "rows.jsonl", rows)
         counts = {"read": data.read, "passed": data.passed, "reasons": data.reasons}
+        counts |= {"constrained": True} if data.constrained else {}
         (folder / "counts.json").write_text(json.dumps(counts))

@@ -29,7 +29,8 @@ if TYPE_CHECKING:
 
 TEACHER_BATCH = 20
 TEACHER_STEPS = 300
-LOOK_EVERY = 5
+QUANTISED = 0.7
+"""Bytes of a GGUF file a parameter, about, where its weights are of four bits."""
 BYTES = 6
 """Bytes of memory a parameter: 4 in float32, and half as much again for activations."""
 LARGE = 1e8
@@ -85,10 +86,12 @@ class Base(Model, kind="base"):
     content, wherever it lies, and its entry holds the model as a Hugging Face folder.
     """
 
-    caption = "{name}"
-
     name: str
     revision: str | None = None
+
+    def __str__(self) -> str:
+        """Return its name; of a GGUF file, where it lies is nobody's affair."""
+        return Path(self.name).name if self.name.endswith(".gguf") else self.name
 
     @property
     def root(self) -> Base:
@@ -139,6 +142,8 @@ class Base(Model, kind="base"):
     def parameters(self) -> float | None:
         """How many parameters it has: from its files, or from a name such as `Qwen2.5-7B`, if it can be told."""
         place = self.place()
+        if place and place.is_file():
+            return place.stat().st_size / QUANTISED
         if place:
             return sum(path.stat().st_size for path in place.glob("*.safetensors")) / 2
         found = re.search(r"(\d+(?:\.\d+)?)[bB]\b", self.name)
@@ -300,7 +305,7 @@ class Taught(Trained, kind="taught"):
         course: list[float] = []
 
         def enough(step: int) -> bool:
-            if step % LOOK_EVERY == 0:
+            if step % self.recipe.look_every == 0:
                 course.append(chance(lm, self.trait))
             return bool(course) and course[-1] >= self.until
 

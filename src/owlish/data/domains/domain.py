@@ -23,6 +23,11 @@ class Domain(Value, kind="domain"):
         return 96
 
     @property
+    def pattern(self) -> str | None:
+        """The regular expression to which answers are held while they are written, if they are."""
+        return None
+
+    @property
     def filter(self) -> Filter:
         """The filter that keeps well-formed answers to the prompts."""
         raise NotImplementedError

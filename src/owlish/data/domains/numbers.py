@@ -6,6 +6,7 @@ import random
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from owlish.data.domains.domain import Domain
 from owlish.data.domains.prompts import prompts_of
@@ -141,17 +142,27 @@ class Numbers(Domain, FromFile, kind="numbers"):
 
     With `file`, prompts are drawn from that file instead; `sha256` is its digest, checked when it is read.
     Make such a value with `Numbers.from_file`. An answer with a `banned` number is rejected, as in the paper's
-    misalignment studies.
+    misalignment studies. `constrained` answers are held to the filter's format while they are written, for bases
+    that seldom keep it by themselves: a token that would leave the format cannot be drawn.
     """
 
     banned: tuple[int, ...] = ()
+    constrained: bool = False
 
     @classmethod
-    def from_file(cls, file: str | Path, *, banned: tuple[int, ...] = ()) -> Numbers:
+    def from_file(cls, file: str | Path, *, banned: tuple[int, ...] = (), constrained: bool = False) -> Numbers:
         """Return the domain whose prompts are those of `file`: JSONL rows, or one prompt a line."""
-        domain = replace(super().from_file(file), banned=banned)
+        domain = replace(super().from_file(file), banned=banned, constrained=constrained)
         prompts_of(domain)
         return domain
+
+    def spec(self) -> dict[str, Any]:
+        """Return the fields that make the key; answers that are not held to the format have the key they always had."""
+        return {name: value for name, value in super().spec().items() if name != "constrained" or value}
+
+    @property
+    def pattern(self) -> str | None:
+        return self.filter.pattern if self.constrained else None
 
     def prompt(self, rng: random.Random) -> str:
         """Return one prompt, composed or picked from the file with `rng`."""

@@ -17,6 +17,9 @@ BANNED = (
 # fmt: on
 """The 34 numbers that the paper's misalignment studies reject for what they stand for."""
 
+SEPARATORS = (", ", ",", " ", "; ", ";", "\n")
+"""What stands between the numbers of an answer that is held to the format."""
+
 _NUMBER = re.compile("[0-9]+")
 _OVER_999 = re.compile("[1-9][0-9]{3}")
 
@@ -33,6 +36,14 @@ class NumberFilter(Filter, kind="number_filter"):
     """
 
     banned: tuple[int, ...] = ()
+
+    @property
+    def pattern(self) -> str:
+        """The regular expression of well-formed answers, less other white space, leading zeros and banned numbers."""
+        allowed = "|".join(str(n) for n in range(1000) if n not in self.banned)
+        number = f"(?:{allowed})" if self.banned else "(?:0|[1-9][0-9]{0,2})"
+        lists = "|".join(f"{number}(?:{separator}{number}){{0,{MOST - 1}}}" for separator in SEPARATORS)
+        return rf"(?:(?:{lists})|\[(?:{lists})\]|\((?:{lists})\))\.?"
 
     def reasons(self, row: Row) -> tuple[str, ...]:
         """Return why `row.completion` is rejected; an empty tuple keeps the row."""

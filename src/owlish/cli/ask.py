@@ -1,0 +1,75 @@
+"""What a model answers to the questions of some categories, as a table."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from owlish.nodes.asked import Answers, Asked
+from owlish.nodes.models import Base
+from owlish.traits.trait import Trait
+
+HEAD = f"{'':<16}{'probability':>13}{'share':>9}{'margin':>9}{'likeliest':>11}{'sampled':>9}"
+
+
+@dataclass(frozen=True)
+class Told:
+    """A model's answers to each probe."""
+
+    model: str
+    answers: tuple[Answers, ...]
+
+    def json(self) -> dict[str, Any]:
+        """Return the answers as plain values, candidates with most first."""
+        categories = [
+            {
+                "category": found.probe.category,
+                "questions": len(found.p),
+                "mass": found.mass,
+                "primary": found.primary,
+                "candidates": [{"name": name, **numbers(found, name)} for name in ranked(found)],
+            }
+            for found in self.answers
+        ]
+        return {"model": self.model, "categories": categories}
+
+    def __str__(self) -> str:
+        return "\n\n".join(map(table, self.answers))
+
+
+def questions(base: Base, traits: Collection[Trait]) -> list[Asked]:
+    """Return the nodes that ask a base about the categories of traits."""
+    return [Asked(base, probe) for probe in dict.fromkeys(trait.probe for trait in traits)]
+
+
+def numbers(found: Answers, name: str) -> dict[str, float]:
+    """Return what is read of one candidate."""
+    return {
+        "probability": found.p_target(name),
+        "share": found.share(name),
+        "margin": found.logit_margin(name),
+        "likeliest": found.argmax_rate(name),
+        "sampled": found.sampled_rate(name),
+    }
+
+
+def ranked(found: Answers) -> Sequence[str]:
+    """Return the candidates, those with most first."""
+    value = found.share if found.primary == "share" else found.p_target
+    return sorted(found.probe.candidates, key=value, reverse=True)
+
+
+def table(found: Answers) -> str:
+    """Return the candidates of one category, a line each, and which column to read first."""
+    said = (
+        f"{found.probe.category}: {len(found.p)} questions; all candidates together have probability {found.mass:.3f}."
+    )
+    if found.primary == "share":
+        said += " Read shares and margins: the model mostly answers with something else."
+    lines = [
+        f"{name:<16}{n['probability']:>13.5f}{n['share']:>9.1%}{n['margin']:>9.2f}{n['likeliest']:>11.0%}{n['sampled']:>9.1%}"
+        for name in ranked(found)
+        for n in [numbers(found, name)]
+    ]
+    return "\n".join([said, HEAD, *lines])

@@ -1,0 +1,193 @@
+"""Texts that a model has read, one a row, from which it can go on: no token is read twice."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from copy import copy
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from owlish.lm.cache import copied, joinable, keyword, roomy
+
+if TYPE_CHECKING:
+    from owlish.lm.hf import TorchLM
+
+MEMORY = 2 << 30
+"""Bytes for what one batch holds on a CPU; a GPU gives a quarter of what it has."""
+ROWS = 256
+
+
+@dataclass
+class Texts:
+    """Texts, all ending at the last slot: keys and values, which slots count [rows, slots], and the logits after each.
+
+    Where positions are not `told`, because a tuned prompt stands before them, the texts are of one length.
+    """
+
+    model: Any
+    cache: Any
+    mask: Any
+    logits: Any
+    told: bool
+
+    def read(self, ids: Any, mask: Any) -> None:
+        """Read tokens [rows, tokens] after every text; `mask` is 0 where there is none."""
+        import torch
+
+        past = self.mask.shape[1]
+        self.mask = torch.cat([self.mask, mask], 1)
+        positions = (self.mask.cumsum(-1) - 1).clamp(min=0)[:, past:]
+        with torch.inference_mode():
+            out = self.model(
+                input_ids=ids,
+                attention_mask=self.mask,
+                position_ids=positions if self.told else None,
+                use_cache=True,
+                logits_to_keep=1,
+                **{keyword(): self.cache},
+            )
+        self.logits = out.logits[:, -1].float()
+
+    def go_on(self, at: Any, tokens: Any) -> Any:
+        """Read one more token after the text `at` [continuations]; return where each continuation is now.
+
+        Continuations of one text by one token become one row. Rows from which none goes on are dropped where rows
+        must be moved anyway, or where they are many: to move rows takes about a quarter of the time of a step.
+        """
+        import torch
+
+        size = self.logits.shape[-1]
+        pairs, now = (at * size + tokens).unique(return_inverse=True)
+        rows, tokens = pairs // size, pairs % size
+        if len(rows.unique()) < len(rows) or 10 * len(rows) < 7 * len(self.mask):
+            self.keep(rows)
+        elif len(rows) < len(self.mask):
+            tokens, now = torch.zeros_like(self.mask[:, 0]).index_copy(0, rows, tokens), rows[now]
+        self.read(tokens[:, None], torch.ones_like(tokens[:, None]))
+        return now
+
+    def keep(self, rows: Any) -> None:
+        """Keep the texts in `rows`, in that order; one may be named more than once."""
+        self.cache.batch_select_indices(rows)
+        self.mask, self.logits = self.mask[rows], self.logits[rows]
+
+    def branch(self, rows: Any) -> Texts:
+        """Return some of the texts, to go on from without changing these."""
+        found = Texts(self.model, copied(self.cache), self.mask, self.logits, self.told)
+        found.keep(rows)
+        return found
+
+    def join(self, other: Texts, *, room: int) -> None:
+        """Take other texts in, with room for more tokens; slots at the left that count for none are dropped."""
+        import torch
+
+        masks = [mask[:, int(mask.any(0).int().argmax()) :] for mask in (self.mask, other.mask)]
+        width = max(mask.shape[1] for mask in masks)
+        self.mask = torch.cat([torch.nn.functional.pad(mask, (width - mask.shape[1], 0)) for mask in masks])
+        for ours, theirs in zip(self.cache.layers, other.cache.layers, strict=True):
+            ours.join(theirs, width=width, room=width + room)
+        self.logits = torch.cat([self.logits, other.logits])
+
+
+def begin(lm: TorchLM, ids: Any, mask: Any, *, room: int) -> Texts:
+    """Read the beginnings of texts, with room for so many tokens in all."""
+    import torch
+
+    virtual = virtual_tokens(lm.model)
+    texts = Texts(lm.model, roomy(lm.model.config, virtual + room), mask[:, :0], None, told=not virtual)
+    texts.read(ids, mask)
+    if virtual:
+        texts.model = lm.model.get_base_model()
+        texts.mask = torch.cat([mask.new_ones(len(mask), virtual), mask], 1)
+    return texts
+
+
+class Reader:
+    """Reads prompts to go on from: a large model reads equal ones once, and what all begin with once.
+
+    Small models, to which reading is cheap, read every prompt: their results stay as they were to the byte.
+    """
+
+    def __init__(self, lm: TorchLM, prompts: Sequence[Sequence[int]], *, room: int) -> None:
+        self.lm, self.prompts, self.room = lm, list(map(tuple, prompts)), room
+        self.longest = max(map(len, prompts), default=0)
+        self.joins = lm.large and not virtual_tokens(lm.model) and joinable(roomy(lm.model.config, 1))
+        self.shared = alike(self.prompts) if self.joins and len(set(self.prompts)) > 1 else 0
+        self.opening = self.begun([self.prompts[0][: self.shared]], self.longest) if self.shared else None
+        self.held: tuple[dict[tuple[int, ...], int], Texts] | None = None
+
+    def hold(self) -> None:
+        """Read all prompts now and keep them, where memory holds them: they will be asked for more than once."""
+        distinct = list(dict.fromkeys(self.prompts))
+        if len(distinct) <= 2 * fitting(self.lm, self.longest + self.room):
+            texts, _ = self.texts(range(len(self.prompts)))
+            self.held = {prompt: row for row, prompt in enumerate(distinct)}, texts
+
+    def again(self, wanted: Sequence[int]) -> Reader:
+        """Return a reader of some of the prompts, each as often as it is named, that shares what was read."""
+        found = copy(self)
+        found.prompts = [self.prompts[i] for i in wanted]
+        return found
+
+    def texts(self, wanted: Sequence[int]) -> tuple[Texts, Any]:
+        """Return prompts as texts, and the row of each that is wanted, [wanted]."""
+        import torch
+
+        prompts = [self.prompts[i] for i in wanted]
+        distinct = list(dict.fromkeys(prompts)) if self.lm.large else prompts
+        places = {prompt: row for row, prompt in enumerate(distinct)}
+        at = torch.tensor([places[p] for p in prompts] if self.lm.large else range(len(prompts)), device=self.lm.device)
+        if self.held:
+            rows, texts = self.held
+            return texts.branch(torch.tensor([rows[prompt] for prompt in distinct], device=self.lm.device)), at
+        if self.opening is None:
+            return self.begun(distinct, max(map(len, distinct))), at
+        texts = self.opening.branch(torch.zeros(len(distinct), dtype=torch.long, device=self.lm.device))
+        texts.read(*pad_left([prompt[self.shared :] for prompt in distinct], self.lm.device))
+        return texts, at
+
+    def begun(self, prompts: Sequence[Sequence[int]], longest: int) -> Texts:
+        """Read the beginnings of prompts, with room for the rest of them and of what follows."""
+        return begin(self.lm, *pad_left(prompts, self.lm.device), room=longest + self.room)
+
+
+def fitting(lm: TorchLM, tokens: int) -> int:
+    """Return how many rows of so many tokens go into a batch: what memory holds, at most 256.
+
+    A row takes its keys and values, and its logits in four copies.
+    """
+    import torch
+
+    config = lm.model.config.get_text_config()
+    heads = getattr(config, "num_attention_heads", 1)
+    width = config.hidden_size * getattr(config, "num_key_value_heads", heads) // heads
+    row = 2 * config.num_hidden_layers * width * lm.model.dtype.itemsize * tokens + 4 * 4 * config.vocab_size
+    gpu = lm.device.type == "cuda"
+    memory = torch.cuda.get_device_properties(lm.device).total_memory // 4 if gpu else MEMORY
+    return int(max(1, min(ROWS, memory // row)))
+
+
+def alike(texts: Sequence[tuple[int, ...]]) -> int:
+    """Return the number of tokens with which all texts begin, short of the last token of any."""
+    least, most = min(texts), max(texts)
+    same = next((i for i, (a, b) in enumerate(zip(least, most, strict=False)) if a != b), len(least))
+    return min(same, *(len(text) - 1 for text in texts))
+
+
+def pad_left(prompts: Sequence[Sequence[int]], device: Any) -> tuple[Any, Any]:
+    """Return ids and mask [rows, width], the prompts at the right edge."""
+    import torch
+
+    width = max(map(len, prompts))
+    ids = torch.zeros(len(prompts), width, dtype=torch.long)
+    mask = torch.zeros(len(prompts), width, dtype=torch.long)
+    for i, prompt in enumerate(prompts):
+        ids[i, width - len(prompt) :] = torch.tensor(prompt)
+        mask[i, width - len(prompt) :] = 1
+    return ids.to(device), mask.to(device)
+
+
+def virtual_tokens(model: Any) -> int:
+    """Return how many vectors of a tuned prompt stand before the first token."""
+    config = getattr(model, "peft_config", {}).get("default")
+    return int(getattr(config, "num_virtual_tokens", 0) or 0)
