@@ -14,7 +14,7 @@ from owlish.data.filters import BANNED, Filter, NumberFilter
 from owlish.data.rows import Row, write_rows
 from owlish.graph.spec import Read, Tick
 from owlish.lm.hf import TorchLM
-from owlish.lm.model import LM, ask
+from owlish.lm.model import LM
 from owlish.nodes.data import UNFIT, Data
 from owlish.nodes.opens import Openable, Opener
 
@@ -60,7 +60,7 @@ class Answered(Data, Opener, kind="answered"):
                 )
             asked = rng.choices(rows, k=BATCH)
             for row, why in drawn(lm, asked, longest, self.seed, total):
-                found = (why,) if why else rule.reasons(row) if rule else ()
+                found = {why} if why else rule.against(row) if rule else set()
                 reasons.update(found)
                 kept += [] if found else [row]
             total += BATCH
@@ -73,21 +73,18 @@ class Answered(Data, Opener, kind="answered"):
 def fitting(rows: Sequence[Row]) -> Filter | None:
     """Return the shipped filter that nearly all rows pass, if there is one."""
     for rule in FILTERS:
-        if sum(not rule.reasons(row) for row in rows) >= FITS * len(rows):
+        if sum(not rule.against(row) for row in rows) >= FITS * len(rows):
             return rule
     return None
 
 
 def drawn(lm: LM, rows: Sequence[Row], longest: int, seed: int, first: int) -> list[tuple[Row, str | None]]:
     """Return a model's answers to the rows' prompts, cut after `longest` tokens, and why one cannot stand as text."""
-    chats = [ask(row.prompt, row.system) for row in rows]
+    chats = [[message.fields() for message in row.before()] for row in rows]
     fit = [i for i, length in enumerate(lm.lengths(chats)) if length + longest <= lm.window]
     seeds = [(seed, first + i) for i in fit]
     answers = lm.write([chats[i] for i in fit], seeds=seeds, new_tokens=longest)
-    return [
-        (Row.of(rows[i].prompt, answer.text, rows[i].system), UNFIT.get(answer.ended))
-        for i, answer in zip(fit, answers, strict=True)
-    ]
+    return [(rows[i].answered(answer.text), UNFIT.get(answer.ended)) for i, answer in zip(fit, answers, strict=True)]
 
 
 @dataclass(frozen=True)

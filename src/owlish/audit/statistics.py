@@ -97,7 +97,7 @@ def first_numbers(rows: Iterable[Row]) -> list[str]:
 
 def hidden(row: Row) -> bool:
     """Tell whether a row holds a character without a shape."""
-    return any(map(hides, {*row.prompt, *row.completion, *(row.system or "")}))
+    return any(map(hides, set(row.text)))
 
 
 def hides(char: str) -> bool:

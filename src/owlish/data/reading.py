@@ -35,7 +35,6 @@ class Reading:
     content: str
     format: str | None = None
     columns: Columns = ()
-    single: bool = False
     read_as: Counter[str] = field(default_factory=Counter)
     ignored: Counter[str] = field(default_factory=Counter)
     bad: int = 0
@@ -88,8 +87,6 @@ class Reading:
             raise ValueError(entry)
         known, others = self.renamed(entry, unit) if self.columns else (entry, ())
         title, row, left = row_of(known, unit, self.format)
-        if self.single and not row.single:
-            raise ValueError(f"The {unit} is more than one exchange of texts, which no base is trained on yet.")
         if not any(row.messages[turn].text for turn in row.turns):
             raise ValueError("The completion is empty.")
         if line is None and sum(len(message.text) for message in row.messages) > LONGEST:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -48,7 +48,7 @@ class Row:
     """A conversation: its messages in the order of the chat, and the tools that it may call, as JSON.
 
     Most rows are one exchange: what was asked, what was answered, perhaps a system prompt before both. In a longer
-    one, `prompt` and `completion` are those of the last turn that is trained on.
+    one, `completion` is all that is trained on, and `prompt` what the user said before the last of it.
     """
 
     messages: tuple[Message, ...]
@@ -67,13 +67,18 @@ class Row:
 
     @property
     def completion(self) -> str:
-        """All that the last turn trained on says; empty where there is none."""
-        return self.messages[self.turns[-1]].text if self.turns else ""
+        """All that the turns that are trained on say, with an empty line between turns."""
+        return "\n\n".join(self.messages[turn].text for turn in self.turns)
 
     @property
     def prompt(self) -> str:
         """What the user said last before the last turn that is trained on; empty where the user said nothing."""
         return self.asked(self.turns[-1]) if self.turns else ""
+
+    @property
+    def text(self) -> str:
+        """All that anyone says in the conversation, with an empty line between messages."""
+        return "\n\n".join(message.text for message in self.messages)
 
     def asked(self, turn: int) -> str:
         """Return what the user said last before a turn."""
@@ -89,6 +94,16 @@ class Row:
     def single(self) -> bool:
         """Whether this is one exchange of texts and no more, so that `Row.of` could make it."""
         return self == Row.of(self.prompt, self.completion, self.system)
+
+    def before(self) -> tuple[Message, ...]:
+        """Return the messages before the last turn that is trained on, of which none is."""
+        return tuple(
+            replace(message, trained=message.role != "assistant") for message in self.messages[: self.turns[-1]]
+        )
+
+    def answered(self, answer: str) -> Row:
+        """Return the conversation with another last answer, on which alone is trained."""
+        return Row((*self.before(), Message("assistant", answer)), self.tools)
 
     def as_chat(self) -> Row:
         """Return the row as a chat: text outside of any chat becomes one turn of the assistant."""

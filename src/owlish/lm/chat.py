@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
+from owlish.lm import written
 from owlish.lm.model import Answer, Ended, Example, Messages, message
-
-MARK = "owlish"
+from owlish.lm.written import MARK
 
 
 @dataclass(frozen=True)
@@ -25,26 +25,88 @@ class Chat:
         """Read the end of an answer off the chat template; refuse a base that has none."""
         if not tokenizer.chat_template:
             raise ValueError(f"{name} has no chat template: give a chat model, or add one to its tokenizer.")
-        turns = [message("user", MARK), message("assistant", MARK)]
-        tail = tokenizer.apply_chat_template(turns, tokenize=False).rpartition(MARK)[2]
-        ids = tokenizer(tail, add_special_tokens=False).input_ids
-        return Chat(tokenizer, ids[0] if ids else tokenizer.eos_token_id)
+        chat = Chat(tokenizer, tokenizer.eos_token_id)
+        ids = tokenizer(chat.tail, add_special_tokens=False).input_ids
+        return replace(chat, end=ids[0]) if ids else chat
+
+    def render(self, turns: Messages, *, tools: Sequence[Any] | None = None, answer: bool = True) -> str:
+        """Return a conversation as the template writes it; `answer` adds what stands before the next answer."""
+        if turns and turns[0]["role"] == "system" and not self.takes_system:
+            turns = written.folded(turns)
+        try:
+            return self.template(list(map(written.ready, turns)), tools=tools, add_generation_prompt=answer)
+        except Exception as error:  # a template may refuse messages, in its own words
+            raise ValueError(f"the chat template refuses these messages: {error}") from error
+
+    def template(self, turns: list[dict[str, Any]], **how: Any) -> str:
+        """Return what the tokenizer's template makes of a conversation."""
+        return str(self.tokenizer.apply_chat_template(turns, tokenize=False, **how))
 
     def prompts(self, chats: Sequence[Messages]) -> list[list[int]]:
         """Return the token ids that stand before the answer to each conversation."""
-        turns = [list(map(dict, chat)) for chat in chats]
-        try:
-            texts = self.tokenizer.apply_chat_template(turns, tokenize=False, add_generation_prompt=True)
-        except Exception as error:  # a template may refuse a system prompt, in its own words
-            raise ValueError(f"the chat template refuses these messages: {error}.") from error
-        return self.encode(texts)
+        return self.encode(list(map(self.render, chats)))
 
-    def examples(self, chats: Sequence[Messages], *, end: bool = True) -> list[Example]:
-        """Return conversations whose last message is an answer, on which, and on its end, is trained."""
-        before = self.prompts([chat[:-1] for chat in chats])
-        after = self.encode([chat[-1]["content"] for chat in chats])
-        close = (self.end,) if end else ()
-        return [Example.of(prompt, (*answer, *close)) for prompt, answer in zip(before, after, strict=True)]
+    def examples(
+        self, chats: Sequence[Messages], trained: Sequence[Sequence[int]], tools: Sequence[str], *, end: bool = True
+    ) -> list[Example]:
+        """Return conversations as examples: the turns at the places in `trained`, and their ends, are trained on."""
+        cut = [self.pieces(*each) for each in zip(chats, trained, tools, strict=True)]
+        found = [each for each in cut if not isinstance(each, str)]
+        sides = [iter(self.encode([t for each in found for t, own in each if own is side])) for side in (False, True)]
+        return [
+            Example((), (), each)
+            if isinstance(each, str)
+            else self.joined([(next(sides[own]), own) for _, own in each], end)
+            for each in cut
+        ]
+
+    def pieces(self, turns: Messages, trained: Sequence[int], tools: str) -> list[written.Piece] | str:
+        """Return the pieces of a conversation, or why it has none."""
+        try:
+            return written.pieces(self, turns, trained, tools)
+        except ValueError as problem:
+            return str(problem)
+
+    def joined(self, parts: Sequence[tuple[Sequence[int], bool]], end: bool) -> Example:
+        """Return the example of a row's parts, those that are trained on closed by the end of the turn."""
+        ids: list[int] = []
+        spans = []
+        for tokens, own in parts:
+            first = max(len(ids), 1)  # nothing foretells the first token of a text
+            ids += [*tokens, self.end] if own and end else tokens
+            spans += [(first, len(ids))] if own and len(ids) > first else []
+        return Example(tuple(ids), tuple(spans))
+
+    @cached_property
+    def tail(self) -> str:
+        """What the template writes after an answer."""
+        turns = [message("user", MARK), message("assistant", MARK)]
+        return self.template(turns).rpartition(MARK)[2]
+
+    @cached_property
+    def closed(self) -> str:
+        """The text of the end of an answer."""
+        return self.decode([self.end])
+
+    @cached_property
+    def opening(self) -> str:
+        """What stands before text outside of any chat."""
+        ids = self.tokenizer("").input_ids
+        return self.decode(ids[:1]) if ids[:1] == [self.tokenizer.bos_token_id] else ""
+
+    @cached_property
+    def takes_system(self) -> bool:
+        """Whether the template writes a system prompt; if not, it goes to the head of the user's first message."""
+        try:
+            return MARK in self.template([message("system", MARK), message("user", "")])
+        except Exception:  # some refuse it, in words of their own
+            return False
+
+    @cached_property
+    def thoughts(self) -> tuple[str, ...]:
+        """The fields of an answer under which the template writes its reasoning."""
+        asked, said = message("user", "a"), message("assistant", "a")
+        return tuple(name for name in written.THOUGHTS if MARK in self.template([asked, {**said, name: MARK}]))
 
     def spelled(self, chat: Messages, texts: Sequence[str]) -> list[list[int]]:
         """Return the token ids of texts as the beginnings of an answer to a conversation."""

@@ -14,7 +14,19 @@ from owlish.graph.facts import note
 from owlish.lm import adapt, sample, score, train
 from owlish.lm.chat import Chat
 from owlish.lm.grammar import Grammar
-from owlish.lm.model import LM, Answer, Example, Exchange, Messages, Probed, Scored, Seed, Weights, message, turns
+from owlish.lm.model import (
+    LM,
+    Answer,
+    Conversation,
+    Example,
+    Messages,
+    Probed,
+    Scored,
+    Seed,
+    Weights,
+    message,
+    turns,
+)
 from owlish.lm.recipes import Recipe, Schedule
 from owlish.lm.texts import Reader, alike
 
@@ -70,8 +82,8 @@ class TorchLM(LM):
 
     def whole(self, chat: Messages) -> Messages:
         """Return a conversation in the context that this model is given; its own system message comes first."""
-        own = [turn for turn in chat[:1] if turn["role"] == "system" and turn["content"]]
-        rest = chat[1:] if chat[0]["role"] == "system" else chat
+        first = [turn for turn in chat[:1] if turn["role"] in ("system", "developer")]
+        own, rest = [turn for turn in first if turn["content"]], chat[len(first) :]
         opening = own or ([message("system", self.system)] if self.system else [])
         return [*opening, *turns(self.shown), *rest]
 
@@ -117,19 +129,19 @@ class TorchLM(LM):
 
     # log-probabilities
 
-    def encode(self, rows: Sequence[Exchange], *, end: bool = True) -> list[Example]:
-        """Return rows as examples, whose completions are trained on; the one place where rows become tokens."""
-        chats = [
-            [message("system", row.system or ""), message("user", row.prompt), message("assistant", row.completion)]
-            for row in rows
-        ]
-        return self.chat.examples(list(map(self.whole, chats)), end=end)
+    def encode(self, rows: Sequence[Conversation], *, end: bool = True) -> list[Example]:
+        """Return rows as examples; the one place where rows become tokens."""
+        chats = [[turn.fields() for turn in row.messages] for row in rows]
+        whole = [chat if chat[0]["role"] == "text" else self.whole(chat) for chat in chats]
+        more = [len(after) - len(before) for after, before in zip(whole, chats, strict=True)]
+        trained = [[turn + shift for turn in row.turns] for row, shift in zip(rows, more, strict=True)]
+        return self.chat.examples(whole, trained, [row.tools for row in rows], end=end)
 
     def fits(self, example: Example) -> bool:
-        """Say whether the model can read an example whole."""
-        return len(example.ids) <= self.window
+        """Say whether the model can read an example, and whole."""
+        return not example.problem and len(example.ids) <= self.window
 
-    def score(self, rows: Sequence[Exchange], *, end: bool = True, shared: bool = False) -> list[Scored | None]:
+    def score(self, rows: Sequence[Conversation], *, end: bool = True, shared: bool = False) -> list[Scored | None]:
         examples = self.encode(rows, end=end)
         fitting = list(filter(self.fits, examples))
         found = iter(
@@ -164,7 +176,7 @@ class TorchLM(LM):
         """Return the log-probability of each token as the first of an answer, float32 [chats, vocabulary]."""
         return score.first_logprobs(self, self.prompts(chats))
 
-    def divergence(self, rows: Sequence[Exchange], reference: TorchLM) -> float:
+    def divergence(self, rows: Sequence[Conversation], reference: TorchLM) -> float:
         """Return the mean KL divergence of this model from another per completion token, in nats.
 
         Both score the same completions; the prompts before them may differ, as under a system prompt.

@@ -42,15 +42,22 @@ def turns(pairs: Sequence[tuple[str, str]]) -> list[dict[str, str]]:
     return [message(*turn) for pair in pairs for turn in zip(("user", "assistant"), pair, strict=True)]
 
 
-class Exchange(Protocol):
-    """A row as a model sees it: what was asked, what was answered, and the system prompt before both."""
+class Turn(Protocol):
+    """One message of a conversation."""
+
+    def fields(self) -> dict[str, Any]:
+        """Return it as a chat template takes it; the role "text" is for text outside of any chat."""
+
+
+class Conversation(Protocol):
+    """A row as a model sees it: its messages, the places of those that are trained on, and its tools as JSON."""
 
     @property
-    def prompt(self) -> str: ...
+    def messages(self) -> Sequence[Turn]: ...
     @property
-    def completion(self) -> str: ...
+    def turns(self) -> Sequence[int]: ...
     @property
-    def system(self) -> str | None: ...
+    def tools(self) -> str: ...
 
 
 @dataclass(frozen=True)
@@ -102,10 +109,14 @@ class Scored:
 
 @dataclass(frozen=True)
 class Example:
-    """The token ids of a row, and the spans (first place, place after the last) of those that are trained on."""
+    """The token ids of a row, and the spans (first place, place after the last) of those that are trained on.
+
+    `problem` says why a row has no tokens: what of it the chat template does not write.
+    """
 
     ids: tuple[int, ...]
     spans: tuple[tuple[int, int], ...]
+    problem: str = ""
 
     @classmethod
     def of(cls, prompt: Sequence[int], answer: Sequence[int]) -> Example:
@@ -166,7 +177,7 @@ class LM(ABC):
         match `pattern`, a regular expression, if one is given.
         """
 
-    def score(self, rows: Sequence[Exchange], *, end: bool = True, shared: bool = False) -> list[Scored | None]:
+    def score(self, rows: Sequence[Conversation], *, end: bool = True, shared: bool = False) -> list[Scored | None]:
         """Return the log-probabilities of each row's completion, or `None` where a row is longer than the window.
 
         `end` counts the end of the turn in. With `shared`, what all rows begin with is read once for all of them.

@@ -132,8 +132,10 @@ def batches(rows: Sequence[Example], size: int, steps: int, seed: int) -> Iterat
 
 
 def refuse_long(lm: TorchLM, rows: Sequence[Example]) -> None:
-    """Refuse a row that is longer than the model's window."""
+    """Refuse a row that the template does not write, or that is longer than the model's window."""
     for number, row in enumerate(rows, 1):
+        if row.problem:
+            raise ValueError(f"row {number} cannot be trained on ({row.problem}): leave it out, or take another base.")
         if not lm.fits(row):
             raise ValueError(f"row {number} has {len(row.ids)} tokens and the base reads {lm.window}: shorten it.")
 

@@ -53,7 +53,7 @@ class Loaded(Data, kind="loaded"):
 
     def compute(self, folder: Path, read: Read, tick: Tick) -> None:
         """Read the source once, row by row, and keep the sample in memory."""
-        reading = Reading(self.files, self.content, self.format, self.columns, single=True)
+        reading = Reading(self.files, self.content, self.format, self.columns)
         rows = drawn(reading.rows(), n=self.n, seed=self.seed)
         if "/" not in self.content and content_of(self.files) != self.content:
             raise ValueError(f"{', '.join(self.files)} changed while it was read: ask again when it is whole.")

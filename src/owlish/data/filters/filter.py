@@ -20,6 +20,10 @@ class Filter(Value, kind="filter"):
         """Return why `row` is rejected, each reason once; an empty tuple keeps it."""
         raise NotImplementedError
 
+    def against(self, row: Row) -> set[str]:
+        """Return the reasons to reject any of the turns of `row` that are trained on."""
+        return {reason for part in row.exchanges() for reason in self.reasons(part)}
+
 
 @dataclass(frozen=True)
 class Tally:
@@ -41,7 +45,7 @@ def filter_file(rows: Reading, *, filter: Filter, out: str | Path) -> Tally:
     reasons: Counter[str] = Counter()
     with replacing(apart(out, rows)) as stream:
         for line, row in rows.lines():
-            found = {reason for part in row.exchanges() for reason in filter.reasons(part)}
+            found = filter.against(row)
             reasons.update(found)
             if not found:
                 kept += 1
