@@ -156,7 +156,7 @@ PRETRAINED = {
 }
 """The same for pretrained bases.
 
-LoRA and full fine-tuning have the usual rates of the literature (arXiv 2507.14805, section 3.4; 2106.09685; and
-1e-5 for all weights), norm gains and LoRA teachers those at which SmolLM2-135M kept writing numbers. The others are
+LoRA students and full fine-tuning have the usual rates of the literature (arXiv 2507.14805, section 3.4; and
+1e-5 for all weights), norm gains and LoRA teachers those of single trials on SmolLM2-135M. The others are
 set between these and were not searched.
 """
