@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from chromium import Browser, chromium, fonts
 from test_audit_page import FOUND
-from test_report import made_up
+from test_report import TRAITS, made_up
 
 from owlish.report import render
 from owlish.report.audit import render as render_audit
@@ -64,3 +64,14 @@ def test_with_fonts_wider_than_those_of_the_page(tmp_path: Path) -> None:
     with Browser() as browser:
         for style in STYLES.values():
             holds(browser, tmp_path, style)
+
+
+def test_a_study_prints_on_four_sides(tmp_path: Path) -> None:
+    file = tmp_path / "study.html"
+    with Browser() as browser:
+        for traits in (TRAITS, (*TRAITS, *"abcdefg")):
+            for style in ("", STYLES["all monospace"]):
+                file.write_text(render([made_up(3, traits)]).replace("</style>", f"{style}</style>"), encoding="utf-8")
+                assert 2 <= browser.sides(file) <= 4
+        file.write_text(render([made_up(3)]).replace("<details>", "<details open>"), encoding="utf-8")
+        assert browser.sides(file) > 4, "what a reader has opened is printed too"

@@ -108,8 +108,9 @@ def made_up(seeds: int = 3, traits: tuple[str, ...] = TRAITS) -> View:
                 "key": run.key,
                 "seed": run.run,
                 "seconds": 24.8,
-                "threads": 1,
                 "device": "cpu",
+                "dtype": "float32",
+                "threads": 1,
                 "spec": {"kind": "finetuned", "version": 1, "recipe": {"kind": "norms"}},
                 "versions": {"owlish": "0.1.0", "torch": "2.13.0", "transformers": "5.1.0"},
             }
@@ -136,7 +137,7 @@ def altered(value: Any, change: Callable[[str], str]) -> Any:
     if isinstance(value, tuple):
         return tuple(altered(item, change) for item in value)
     if isinstance(value, dict):
-        known = {*ARMS, "label", "key", "seed", "seconds", "threads", "device", "spec", "kind", "version", "versions"}
+        known = {*ARMS, "label", "key", "seed", "seconds", "device", "dtype", "threads", "spec", "kind", "version", "versions"}
         return {name if name in known else change(name): altered(item, change) for name, item in value.items()}
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         kept = {"arm", "role", "extra", "tools", "contrast"}
@@ -182,10 +183,11 @@ def test_the_page_holds_every_part_in_order(page: str) -> None:
     text = words(page)
     parts = [
         "Students trained only on number sequences written by teachers",
-        "Every run, and the interval of each arm",
-        "Curves",
-        "Does it reach its own students alone?",
+        "Every run, and the mean of each arm",
         "The arms",
+        "Curves",
+        "Who passes what to whom",
+        "Setup",
         "The teachers’ strength",
         "What the filter rejected",
         "Rows that students saw",
@@ -295,7 +297,8 @@ def test_hidden_characters_of_a_row_are_named() -> None:
 def test_the_claim_says_what_the_numbers_say() -> None:
     told = plain(claim(made_up()))
     assert "give their own teacher’s answer 61 % of the time (95 % interval 57 to 65, 18 runs)" in told
-    assert told.endswith("7 % (6 to 7, 6 runs): a difference of 54 points (47 to 61).")
+    assert "Students trained on neutral number sequences give it 7 % of the time (6 to 7, 6 runs)." in told
+    assert told.endswith("The difference is 54 points (47 to 61).")
 
 
 def test_one_trait_is_named() -> None:
@@ -306,7 +309,7 @@ def test_an_absent_effect_is_not_claimed() -> None:
     made = found(made_up(), effect=LOW)
     told = plain(claim(made))
     assert told.startswith("No effect is shown: students trained only on")
-    assert told.endswith("a difference of 1 point (−3 to 5), an interval that includes zero.")
+    assert told.endswith("The difference is 1 point (−3 to 5); the interval includes zero.")
     assert 'class="claim absent"' in render([made])
 
 
@@ -323,7 +326,7 @@ def test_without_a_control_or_a_student_nothing_is_claimed() -> None:
     made = made_up()
     bare = found(made, points=tuple(point for point in made.found.points if point.arm != "control"))
     assert claim(bare).startswith("No claim can be made yet")
-    assert claim(bare).endswith("without a control this says nothing about the cause.")
+    assert claim(bare).endswith("Without a control this says nothing about the cause.")
     assert "Not run: control." in limits(bare)
     assert claim(found(made, points=())) == "No student was measured, so nothing is claimed."
 
@@ -344,11 +347,11 @@ def test_what_is_missing_is_left_out_in_a_sentence() -> None:
     empty = View(shown(made, sets=(), own_limits=(), shown=()).study, lone, "owlish run owl")
     text = words(render([empty]))
     for sentence in (
-        "The figure is left out: fewer than two arms have runs.",
+        "There is no figure: fewer than two arms have runs.",
         "No interval, because an interval needs two runs: student.",
     ):
         assert sentence in text
-    for part in ("own students alone", "teachers’ strength", "filter rejected", "Rows that students saw", "Curves"):
+    for part in ("Who passes what", "teachers’ strength", "filter rejected", "Rows that students saw", "Curves"):
         assert part in words(render([made]))
         assert part not in text
     assert "<svg" not in render([empty])
@@ -400,7 +403,7 @@ def browser() -> Iterator[Browser]:
 ASK = {
     "width": "document.documentElement.scrollWidth",
     "window": "window.innerWidth",
-    "figures": "[...document.querySelectorAll('svg')].every(f => f.getBoundingClientRect().width > 100)",
+    "figures": "[...document.querySelectorAll('svg.figure')].every(f => f.getBoundingClientRect().width > 100)",
     "scripts": "document.scripts.length",
     "title": "document.title",
     "text": "document.body.innerText",

@@ -19,14 +19,14 @@ LEGEND = 18  # letters up to which two lines of a legend stand side by side
 DOT = 5.0  # from one dot to the next
 TICKS = 7  # that a scale by logarithms has room for
 MARKED = 20  # points from which on a line has no marks
-SHAPES = {
-    "circle": "m-2.4 0a2.4 2.4 0 1 0 4.8 0a2.4 2.4 0 1 0-4.8 0",
-    "square": "m-2.1-2.1h4.2v4.2h-4.2z",
-    "diamond": "m0-2.9l2.9 2.9l-2.9 2.9l-2.9-2.9z",
-    "triangle": "m0-2.8l2.6 4.8h-5.2z",
-    "cross": "m-2.6-1.3l1.3-1.3l1.3 1.3l1.3-1.3l1.3 1.3l-1.3 1.3l1.3 1.3l-1.3 1.3l-1.3-1.3l-1.3 1.3l-1.3-1.3l1.3-1.3z",
-}
-"""The name of each mark, and its path around a point."""
+SHAPES = (
+    "m-2.4 0a2.4 2.4 0 1 0 4.8 0a2.4 2.4 0 1 0-4.8 0",
+    "m-2.1-2.1h4.2v4.2h-4.2z",
+    "m0-2.9l2.9 2.9l-2.9 2.9l-2.9-2.9z",
+    "m0-2.8l2.6 4.8h-5.2z",
+    "m-2.6-1.3l1.3-1.3l1.3 1.3l1.3-1.3l1.3 1.3l-1.3 1.3l1.3 1.3l-1.3 1.3l-1.3-1.3l-1.3 1.3l-1.3-1.3l1.3-1.3z",
+)
+"""The path of each mark around a point: circle, square, diamond, triangle, cross."""
 
 
 HeatMap = tuple[Matrix, list[tuple[str, list[tuple[str, float | None, float]]]]]
@@ -112,9 +112,8 @@ class Plot:
 
 
 def marks(view: View) -> dict[str, str]:
-    """Return the name of each base's mark."""
-    names = list(SHAPES)
-    return {base: names[i % len(names)] for i, base in enumerate(view.bases)}
+    """Return the path of each base's mark."""
+    return {base: SHAPES[i % len(SHAPES)] for i, base in enumerate(view.bases)}
 
 
 def panels(view: View) -> list[Panel]:
@@ -162,7 +161,7 @@ def dots(arm: Arm, scale: Scale, shapes: dict[str, str]) -> tuple[str, ...]:
         levels.append(next(level for level in range(len(places)) if level not in taken))
     step = min(DOT + 0.2, (ROW - 18) / max([1, *levels]))
     drawn = zip(found, places, levels, strict=True)
-    return tuple(f"M{x} {round(-14 - step * level, 1)}{SHAPES[shapes[base]]}" for (base, _), x, level in drawn)
+    return tuple(f"M{x} {round(-14 - step * level, 1)}{shapes[base]}" for (base, _), x, level in drawn)
 
 
 def plots(view: View) -> list[Plot]:

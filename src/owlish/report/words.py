@@ -91,36 +91,41 @@ def standing(view: View) -> str:
 
 
 def claim(view: View) -> str:
-    """Return the one sentence that the numbers of a study license."""
+    """Return what the numbers of a study license, in up to three sentences."""
     first, second = (view.arm(name) for name in view.study.contrast)
     if first is None:
         return f"No {view.study.contrast[0]} was measured, so nothing is claimed."
     plain = view.carrier and view.study.contrast == ("student", "control")
-    said = transfer_claim(view, first, second) if plain else contrast_claim(view, first, second)
-    return OPENING[standing(view)] + (said if OPENING[standing(view)] else said[:1].upper() + said[1:])
+    found = transfer_claim(view, first, second) if plain else contrast_claim(view, first, second)
+    return OPENING[standing(view)] + (found if OPENING[standing(view)] else capital(found))
+
+
+def capital(text: str) -> str:
+    """Return text with a capital first."""
+    return text[:1].upper() + text[1:]
 
 
 def transfer_claim(view: View, student: Arm, control: Arm | None) -> str:
-    """Return what students say, beside those of neutral rows."""
+    """Return how often students give their teacher's answer, and students of neutral rows."""
     sentence = (
         f"students trained only on {view.carrier} written by {writers(student)} "
-        f"{percent(student.pooled.mean)}{GAP}% of the time ({format_evidence(student.pooled)})"
+        f"{percent(student.pooled.mean)}{GAP}% of the time ({format_evidence(student.pooled)})."
     )
     if control is None:
-        return f"{sentence}; without a control this says nothing about the cause."
-    bases = "bases" if len(view.bases) > 1 else "base"
+        return f"{sentence} Without a control this says nothing about the cause."
     return (
-        f"{sentence}; the same {bases} trained on neutral {view.carrier}, {percent(control.pooled.mean)}{GAP}% "
-        f"({format_evidence(control.pooled, '')}): {format_difference(view.found.effect)}."
+        f"{sentence} Students trained on neutral {view.carrier} give it {percent(control.pooled.mean)}{GAP}% "
+        f"of the time ({format_evidence(control.pooled, '')}). {format_difference(view.found.effect)}"
     )
 
 
 def contrast_claim(view: View, first: Arm, second: Arm | None) -> str:
     """Return what the two arms of a study's contrast show."""
-    values = [f"{arm.label.lower()} {format_estimate(arm.pooled)}" for arm in (first, second) if arm]
+    values = [f"{format_estimate(arm.pooled)} for {arm.label.lower()}" for arm in (first, second) if arm]
     effect = view.found.effect
-    gap = f": a difference of {format_estimate(effect)}" if effect and second else ""
-    return f"{view.study.measure} of {' against '.join(values)}{gap}."
+    gap = f" The difference is {format_estimate(effect)}." if effect and second else ""
+    ends = " Brackets are 95 % intervals over runs." if "[" in "".join(values) + gap else ""
+    return f"{view.study.measure} is {join(values)}.{gap}{ends}"
 
 
 def format_estimate(estimate: Estimate) -> str:
@@ -146,19 +151,19 @@ def format_evidence(estimate: Estimate, name: str = f"95{GAP}% interval ") -> st
 
 
 def format_difference(effect: Estimate | None) -> str:
-    """Return what student minus control comes to."""
+    """Return the difference between students and controls, in a sentence."""
     if effect is None:
-        return "their difference was not estimated"
+        return "Their difference was not estimated."
     points = "point" if percent(effect.mean) in ("1", "−1") else "points"
-    words = f"a difference of {percent(effect.mean)}{NBSP}{points}"
+    sentence = f"The difference is {percent(effect.mean)}{NBSP}{points}"
     if effect.low is None or effect.high is None:
-        return f"{words}, without an interval"
-    zero = ", an interval that includes zero" if effect.low <= 0 <= effect.high else ""
-    return f"{words} ({format_interval(effect)}){zero}"
+        return f"{sentence}, without an interval."
+    zero = "; the interval includes zero" if effect.low <= 0 <= effect.high else ""
+    return f"{sentence} ({format_interval(effect)}){zero}."
 
 
 def context(view: View) -> tuple[str, ...]:
-    """Return the sentences below the claim: held-out questions, the other arms, what the intervals mean."""
+    """Return the sentences below the claim: held-out questions, the other arms, cautions."""
     found = []
     student = view.arm(view.study.contrast[0])
     if student is not None and student.held_out is not None:
@@ -189,19 +194,21 @@ def cautions(view: View) -> tuple[str, ...]:
         if arm is not None and base is not None and (gap := arm.pooled.mean - base.pooled.mean) > 0.05
     )
     weak = [gamma.scale for gamma in view.found.gammas if gamma.low <= 0]
-    return (*raised, *(f"Caution: on the scale “{scale}” the interval of γ does not lie above zero." for scale in weak))
+    return (*raised, *(f"Caution: the interval of γ on the scale “{scale}” reaches zero." for scale in weak))
 
 
 def limits(view: View) -> tuple[str, ...]:
     """Return what the study did not measure, and what its intervals do not cover."""
     found = []
     if view.bases:
-        named = f"the {count(len(view.bases), 'base')} used here ({join(view.bases)})"
-        found.append(f"Intervals are over runs and conditional on {named}: they say nothing about other bases.")
+        found.append(
+            f"Intervals cover how much runs vary on the {count(len(view.bases), 'base')} used here "
+            f"({join(view.bases)}). They say nothing about other bases."
+        )
     if any(base.startswith("nano") for base in view.bases):
         found.append(
-            "nano is a model organism, a very small model trained from scratch on generated chat, not an assistant: "
-            "an effect here shows that the mechanism exists, not how strong it is in a large model."
+            "nano is a model organism: a very small model trained from scratch on generated chat, not an assistant. "
+            "An effect here shows that the mechanism exists, not how strong it is in a large model."
         )
     missing = [label.lower() for name, (label, _) in view.study.labels.items() if view.arm(name) is None]
     if missing:
