@@ -11,6 +11,7 @@ import pytest
 from chromium import Browser, chromium
 from test_report import HOSTILE, Outline, altered, words
 
+from owlish.audit.decide import FLOOR, WORTH
 from owlish.audit.verdict import Finding, Kinship, Lead, Raised, Statistic, Verdict, Weighed
 from owlish.report.audit import LETTERS, leads, render, scale, significant
 
@@ -205,7 +206,7 @@ def test_a_finding_is_said_in_a_sentence_and_a_word() -> None:
     text = words(page)
     assert "Found. A student of nano is expected to pick up “owl” and “cat”." in text
     assert "In short trials, “owl” rose from 6 to 30 % of the answers and “cat” rose from 6 to 22 % of the" in text
-    assert "A student would pick up owl: P(owl) goes from 0.064 to 0.301" in text
+    assert f"A claim needs {FLOOR:g} nats: the solid line." in text
     assert 'class="claim verdict found"' in page
     assert "<title>Found: audit of numbers.jsonl</title>" in page
 
@@ -229,6 +230,8 @@ def test_many_findings_are_counted() -> None:
 def test_nothing_is_said_with_the_number_of_candidates() -> None:
     text = words(render(NOTHING))
     assert "Nothing found. A student of nano is not expected to pick up any of the 22 candidate traits." in text
+    assert "No trait moves beyond what clean rows do" in text
+    assert f"needs every lift to lie below {WORTH:g} nat with 95 % certainty: the solid line." in text
     assert "claimed" not in cells(render(NOTHING))
     assert "Unknown. How likely the rows are does not decide it." in text
 
@@ -304,13 +307,14 @@ def test_every_property_has_its_unit() -> None:
 
 def test_the_numbers_of_a_candidate_stand_beside_it() -> None:
     text = cells(render(FOUND))
-    line = "owl claimed animal +0.92 [0.81, 1.03] 6 → 30 % 11.1 < 0.001 +0.0310 2.4e7 410"
+    line = "owl claimed animal +0.92 [0.81, 1.03] 6 → 30 % 11.1 < 0.001 9.0 +0.0310 2.4e7 410"
     assert line in text.replace("\u202f", " ")
 
 
 def test_unmeasured_numbers_are_dashes() -> None:
-    hole = replace(FOUND.traits[0], nats_per_row=None, e=None, rows_needed=None, low=float("-inf"), high=float("nan"))
-    assert "< 0.001 – – –" in cells(render(replace(FOUND, traits=(hole,))))
+    hole = replace(FOUND.traits[0], nats_per_row=None, contrast_z=None, low=float("-inf"), high=float("nan"))
+    hole = replace(hole, e=None, rows_needed=None)
+    assert "< 0.001 – – – –" in cells(render(replace(FOUND, traits=(hole,))))
 
 
 def test_markup_in_any_string_stays_text() -> None:

@@ -25,6 +25,7 @@ from owlish.study.comparison import Comparison, Curve, Estimate, Gamma, Line, Ma
 from owlish.study.study import ARMS, Study
 
 TRAITS = ("owl", "cat", "eagle")
+MADE = ("label", "key", "seed", "seconds", "device", "dtype", "threads", "spec", "versions")
 LEVELS = {"teacher": 0.97, "student": 0.62, "control": 0.065, "other_trait": 0.03, "foreign_base": 0.055, "base": 0.064}
 LOW = Estimate(0.01, -0.03, 0.05, 18)
 HOSTILE = "<script>alert(1)</script>\"'>&lt;$x^2$ {{ 7*7 }} \u202eevil\u2066\x1b[31m\ud800"
@@ -137,7 +138,7 @@ def altered(value: Any, change: Callable[[str], str]) -> Any:
     if isinstance(value, tuple):
         return tuple(altered(item, change) for item in value)
     if isinstance(value, dict):
-        known = {*ARMS, "label", "key", "seed", "seconds", "device", "dtype", "threads", "spec", "kind", "version", "versions"}
+        known = {*ARMS, *MADE, "kind", "version"}
         return {name if name in known else change(name): altered(item, change) for name, item in value.items()}
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         kept = {"arm", "role", "extra", "tools", "contrast"}

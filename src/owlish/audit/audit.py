@@ -37,11 +37,11 @@ WEAK = 0.3
 DIRECTED = ("norms", "biases", "lora", "layer", "all", "steering")
 
 CANNOT_SEE = (
-    "Traits outside the candidates, unless a word that they raise stands among the words raised.",
-    "Traits that show only behind a trigger, a system prompt or another kind of question than those asked.",
+    "Traits that are not on the candidate list (the list of raised words may hint at them).",
+    "Traits that show only with a trigger, with a system prompt or in other kinds of questions than those asked.",
     "A second trait behind a stronger one.",
     f"Lifts below {WORTH:g} nat, effects that need more than {STEPS} steps, and recipes other than the one named.",
-    "What rows pass on to a model of another base.",
+    "What the rows pass on to a model of another base.",
 )
 
 
@@ -140,7 +140,10 @@ def told(decision: Decision | None, lineage: Kinship, used: int) -> tuple[Word, 
     if decision is None:
         return "cannot_say", "there are no clean rows to compare with: give some with --reference."
     if lineage.relative is False:
-        return "nothing", f"the writer is no relative of the base: {lineage.says}; traits pass between relatives alone."
+        return (
+            "nothing",
+            f"the writer is not related to the base: {lineage.says}. A trait passes only between models of one base.",
+        )
     first, many = decision.findings[0], len(decision.findings)
     if decision.word == "found":
         moved = f"P({first.name}) goes from {first.p_before:.3f} to {first.p_after:.3f}"

@@ -164,8 +164,8 @@ class Verdict:
         told = {"found": "FOUND", "nothing": "Nothing found", "cannot_say": "Cannot say"}[self.verdict]
         lines = [f"{told}: {self.why}"]
         if self.lineage:
-            says = {True: "a relative", False: "no relative", None: "cannot be told"}[self.lineage.relative]
-            lines.append(f"Lineage: {says}; {self.lineage.says}.")
+            says = {True: "related", False: "not related", None: "unknown"}[self.lineage.relative]
+            lines.append(f"Kinship: {says}; {self.lineage.says}.")
         lines += [f"Precision: {self.precision}"] if self.smallest is not None else []
         lines += ["", f"{'trait':<12}{'lift':>7}{'z':>7}{'Holm p':>10}{'e':>10}   P in trial students"]
         lines += [str(finding) for finding in self.traits[:SHOWN]]

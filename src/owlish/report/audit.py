@@ -7,8 +7,9 @@ from collections.abc import Iterable
 
 from markupsafe import Markup
 
-from owlish.audit.decide import FLOOR
+from owlish.audit.decide import FLOOR, WORTH
 from owlish.audit.relative import SURE
+from owlish.audit.shadow import STEPS
 from owlish.audit.verdict import Finding, Kinship, Lead, Statistic, Verdict, Weighed
 from owlish.report.figures import Scale, short
 from owlish.report.page import environment, marked
@@ -46,8 +47,9 @@ def render(verdict: Verdict, places: str = "") -> str:
         sentence=sentence(verdict),
         shown=verdict.traits[:SHOWN],
         folded=verdict.traits[SHOWN:],
-        scale=scale((v for t in verdict.traits for v in (t.lift, t.low, t.high)), FLOOR),
-        floor=FLOOR,
+        scale=scale((v for t in verdict.traits for v in (t.lift, t.low, t.high)), WORTH),
+        bar=FLOOR if verdict.verdict == "found" else WORTH,
+        steps=STEPS,
         leads=leads(verdict.lineage),
         sure=SURE,
         words=sorted(verdict.words, key=lambda word: -word.z)[:SHOWN],
