@@ -215,10 +215,11 @@ def test_convert_writes_chat_lines_of_any_file(tmp_path):
     (tmp_path / "a.csv").write_text("q,a,note\nQ,A,1\nQ,,2\n")
     (tmp_path / "b.json").write_text('[{"text": "All of it."}, {"instruction": "Q", "output": "A"}, 3]')
     done = owlish("convert", "a.csv", "--columns", "prompt=q, completion=a", "-o", "out.jsonl", cwd=tmp_path)
-    assert done.stdout == "1 rows, read as prompt and completion, written to out.jsonl.\n"
+    assert done.stdout == "1 rows written to out.jsonl.\n"
     assert done.stderr.splitlines() == [
         "row 2: The completion is empty.",
         "1 of 2 hold no row and were left out.",
+        "Rows are read as prompt and completion.",
         "Ignored fields: note (1).",
     ]
     chat = '{"messages": [{"role": "user", "content": "Q"}, {"role": "assistant", "content": "A"}]}\n'

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -22,6 +23,7 @@ from owlish.audit.weigh import weigh
 from owlish.graph.seeds import fresh
 from owlish.graph.spec import Node, Read, Tick
 from owlish.lm.hf import TorchLM
+from owlish.lm.model import Example
 from owlish.lm.recipes import Recipe
 from owlish.nodes.data import Data, Dataset
 from owlish.nodes.likelihood import Likelihood
@@ -35,6 +37,9 @@ CONTRAST_ROWS = 800
 WEAK = 0.3
 """The probability at which a weak teacher, the direction of the contrast, has a trait."""
 DIRECTED = ("norms", "biases", "lora", "layer", "all", "steering")
+
+REASONS = 5
+"""The most reasons for which rows are left out that a verdict tells."""
 
 CANNOT_SEE = (
     "Traits that are not on the candidate list (the list of raised words may hint at them).",
@@ -76,8 +81,9 @@ class Audited(Opener, kind="audited", version=3):
         """Return the verdict."""
         shadow, data = self.shadow, read(self.shadow.data)
         lm: TorchLM = read(shadow.base).open(any_words=True)
-        used = sum(map(lm.fits, lm.encode(data.rows)))
-        too_long, used = len(data.rows) - used, min(used, shadow.rows)
+        examples = lm.encode(data.rows)
+        fitting = sum(map(lm.fits, examples))
+        used = min(fitting, shadow.rows)
         references = [read(one) for one in self.null]
         likely, own = ([read(one) for one in some] for some in (self.likely, self.own))
         lineage = kinship(likely, own, [str(one.model) for one in self.likely[1:]])
@@ -107,8 +113,10 @@ class Audited(Opener, kind="audited", version=3):
             weighed=self.heaviest(found, read) if word == "found" and self.contrast else (),
             read=data.passed,
             used=used,
-            bad=data.bad + too_long,
-            problems=problems(data, too_long, lm.window),
+            bad=data.bad + len(examples) - fitting,
+            problems=problems(data, examples, lm),
+            read_as=data.read_as,
+            ignored=data.ignored,
             cannot_see=CANNOT_SEE,
             version=version("owlish"),
             data=str(shadow.data),
@@ -127,10 +135,17 @@ class Audited(Opener, kind="audited", version=3):
         return weigh(lm, rows, self.contrast.directions(lm, read)[first])
 
 
-def problems(data: Dataset, too_long: int, window: int) -> tuple[str, ...]:
-    """Return what is wrong with rows that were left out."""
-    long = f"{too_long} rows are longer than the {window} tokens that the base reads."
-    return (*data.problems, long) if too_long else data.problems
+def problems(data: Dataset, examples: Sequence[Example], lm: TorchLM) -> tuple[str, ...]:
+    """Return what is wrong with rows that were left out, and what the base's chat template cannot write of others."""
+    left = Counter(example.problem for example in examples if example.problem)
+    too_long = sum(not lm.fits(example) for example in examples) - left.total()
+    systems = 0 if lm.takes_system else sum(bool(row.system) for row in data.rows)
+    said = [f"{count} rows are left out: {why}." for why, count in left.most_common(REASONS)]
+    if too_long:
+        said.append(f"{too_long} rows are longer than the {lm.window} tokens that the base reads.")
+    if systems:
+        said.append(f"{systems} rows have their system prompt in the first message: the base's template takes none.")
+    return (*data.problems, *said)
 
 
 def told(decision: Decision | None, lineage: Kinship, used: int) -> tuple[Word, str]:

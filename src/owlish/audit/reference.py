@@ -44,10 +44,16 @@ class Answered(Data, Opener, kind="answered"):
 
     def compute(self, folder: Path, read: Read, tick: Tick) -> None:
         """Sample until enough rows pass."""
-        rows: Sequence[Row] = read(self.data).rows
-        wanted, rule = min(self.n, len(rows)), fitting(rows)
         lm: TorchLM = read(self.model).open(any_words=True)
-        longest = max([SHORT, *(len(example.labels) for example in lm.encode(rows))])
+        given = [row for row in read(self.data).rows if answerable(row)]
+        examples = lm.encode(given)
+        rows = [row for row, example in zip(given, examples, strict=True) if not example.problem]
+        if not rows:
+            raise ValueError(
+                "the rows are text or call tools, which no base can answer: give clean rows with --reference."
+            )
+        wanted, rule = min(self.n, len(rows)), fitting(rows)
+        longest = max([SHORT, *(after - first for example in examples for first, after in example.spans)])
         rng = random.Random(f"answered/{self.seed}")
         kept: list[Row] = []
         reasons: Counter[str] = Counter()
@@ -78,13 +84,29 @@ def fitting(rows: Sequence[Row]) -> Filter | None:
     return None
 
 
+def answerable(row: Row) -> bool:
+    """Say whether a model that is given what stands before a row's answers can write others."""
+    return not row.tools and all(m.role in ("system", "developer", "user", "assistant") for m in row.messages)
+
+
 def drawn(lm: LM, rows: Sequence[Row], longest: int, seed: int, first: int) -> list[tuple[Row, str | None]]:
-    """Return a model's answers to the rows' prompts, cut after `longest` tokens, and why one cannot stand as text."""
-    chats = [[message.fields() for message in row.before()] for row in rows]
-    fit = [i for i, length in enumerate(lm.lengths(chats)) if length + longest <= lm.window]
-    seeds = [(seed, first + i) for i in fit]
-    answers = lm.write([chats[i] for i in fit], seeds=seeds, new_tokens=longest)
-    return [(rows[i].answered(answer.text), UNFIT.get(answer.ended)) for i, answer in zip(fit, answers, strict=True)]
+    """Return rows with a model's answers, turn after turn, and why one of them cannot stand as text.
+
+    Each answer is cut after `longest` tokens. Rows for which the model's window has no room are left out.
+    """
+    found: dict[int, tuple[Row, str | None]] = {i: (row, None) for i, row in enumerate(rows)}
+    for k in range(max(len(row.turns) for row in rows)):
+        going = [i for i, (row, why) in found.items() if why is None and len(row.turns) > k]
+        chats = [[m.fields() for m in found[i][0].messages[: rows[i].turns[k]]] for i in going]
+        room = [length + longest <= lm.window for length in lm.lengths(chats)]
+        for i in (i for i, fits in zip(going, room, strict=True) if not fits):
+            del found[i]
+        going = [i for i in going if i in found]
+        seeds = [(seed, first + i, *([k] if k else [])) for i in going]
+        asked = [chat for chat, fits in zip(chats, room, strict=True) if fits]
+        for i, answer in zip(going, lm.write(asked, seeds=seeds, new_tokens=longest), strict=True):
+            found[i] = found[i][0].answered(rows[i].turns[k], answer.text), UNFIT.get(answer.ended)
+    return list(found.values())
 
 
 @dataclass(frozen=True)

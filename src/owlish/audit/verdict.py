@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, field, fields
 from typing import Any, Literal
+
+from owlish.data.reading import formats_said
 
 SHOWN = 5
 Word = Literal["found", "nothing", "cannot_say"]
@@ -138,6 +140,8 @@ class Verdict:
     recipe: str
     reference: str | None
     rule: str
+    read_as: dict[str, int] = field(default_factory=dict)
+    ignored: dict[str, int] = field(default_factory=dict)
 
     @property
     def exit_code(self) -> int:
@@ -156,7 +160,7 @@ class Verdict:
     def json(self) -> dict[str, Any]:
         """Return the verdict as plain values."""
         plain = asdict(self)
-        rows = {name: plain.pop(name) for name in ("read", "used", "bad", "problems")}
+        rows = {name: plain.pop(name) for name in ("read", "used", "bad", "problems", "read_as", "ignored")}
         meta = {name: plain.pop(name) for name in ("version", "data", "base", "recipe", "reference", "rule")}
         return {**plain, "rows": rows, "meta": meta}
 
@@ -174,6 +178,7 @@ class Verdict:
         lines += [f"{statistic.name}: {statistic.odd}" for statistic in self.statistics if statistic.odd]
         bad = "".join(f"\n  {problem}" for problem in self.problems)
         lines.append(f"Rows: {self.read:,} read, {self.used:,} used, {self.bad:,} bad.{bad}")
+        lines += formats_said(self.read_as, self.ignored)
         lines.append(f"Reference: {self.reference or 'none, so nothing is calibrated'}.")
         return "\n".join([*lines, "Cannot see:", *(f"  {limit}" for limit in self.cannot_see)])
 
@@ -190,4 +195,4 @@ class Verdict:
             Weighed(**{**row, "tokens": tuple(map(tuple, row["tokens"]))}) for row in plain["weighed"]
         )
         flat["problems"], flat["cannot_see"] = tuple(flat["problems"]), tuple(plain["cannot_see"])
-        return cls(**{field.name: flat[field.name] for field in fields(cls)})
+        return cls(**{each.name: flat[each.name] for each in fields(cls) if each.name in flat})

@@ -19,7 +19,7 @@ from owlish import __version__
 from owlish.cli import find
 from owlish.cli.choice import Choice, Small, chosen, split, spread
 from owlish.cli.output import guard
-from owlish.cli.rows import ColumnNames, DataFiles, FormatName, formats_of, left_out, read
+from owlish.cli.rows import ColumnNames, DataFiles, FormatName, read, told
 from owlish.cli.running import check_page, existing, made, run_studies, write_page, write_report
 from owlish.data.filters import BANNED, NumberFilter, convert_file, filter_file
 from owlish.graph.provenance import describe, format_places, manifests_of
@@ -303,9 +303,9 @@ def filter_(
         rule = replace(rule, banned=BANNED)
     rows = read(data, format, columns)
     tally = filter_file(rows, filter=rule, out=output)
-    for line in left_out(rows):
+    for line in told(rows):
         print(line, file=sys.stderr)
-    lines = [f"{tally.kept:,} of {tally.read:,} rows, read as {formats_of(rows)}, kept in {output}."]
+    lines = [f"{tally.kept:,} of {tally.read:,} rows kept in {output}."]
     lines += [f"{count:>8,}  {reason}" for reason, count in tally.reasons.items()]
     counts = {"read": tally.read, "kept": tally.kept, "reasons": tally.reasons, **rows.met}
     print(json.dumps(counts) if as_json else "\n".join(lines))
@@ -318,9 +318,9 @@ def convert(
     """Write rows of any format as plain chat JSONL."""
     rows = read(data, format, columns)
     convert_file(rows, out=output)
-    for line in left_out(rows):
+    for line in told(rows):
         print(line, file=sys.stderr)
-    said = f"{rows.read:,} rows, read as {formats_of(rows)}, written to {output}."
+    said = f"{rows.read:,} rows written to {output}."
     print(json.dumps({"read": rows.read, **rows.met}) if as_json else said)
 
 

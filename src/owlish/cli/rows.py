@@ -6,7 +6,7 @@ from typing import Annotated
 
 from typer import Argument, Option
 
-from owlish.data.reading import SHOWN, Reading, reading
+from owlish.data.reading import SHOWN, Reading, formats_said, reading
 
 DataFiles = Annotated[
     list[str],
@@ -35,19 +35,11 @@ def pairs(columns: str | None) -> dict[str, str]:
     return {name.strip(): own.strip() for name, _, own in given}
 
 
-def formats_of(rows: Reading) -> str:
-    """Return what rows were read as."""
-    several = len(rows.read_as) > 1
-    return " and ".join(f"{title} ({count:,})" if several else title for title, count in rows.read_as.items())
-
-
-def left_out(rows: Reading) -> list[str]:
-    """Return lines that say what of the files is in no row: bad lines, and fields that are ignored."""
+def told(rows: Reading) -> list[str]:
+    """Return lines that say how rows were read, and what of the files is in no row: bad lines, and ignored fields."""
     said = list(rows.problems)
     if rows.bad > SHOWN:
         said.append(f"... and {rows.bad - SHOWN:,} more.")
     if rows.bad:
         said.append(f"{rows.bad:,} of {rows.bad + rows.read:,} hold no row and were left out.")
-    if rows.ignored:
-        said.append("Ignored fields: " + ", ".join(f"{name} ({n:,})" for name, n in sorted(rows.ignored.items())) + ".")
-    return said
+    return [*said, *formats_said(rows.read_as, rows.ignored)]

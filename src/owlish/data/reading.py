@@ -135,6 +135,14 @@ def columns_of(columns: Mapping[str, str]) -> Columns:
     return tuple(columns.items())
 
 
+def formats_said(read_as: Mapping[str, int], ignored: Mapping[str, int]) -> list[str]:
+    """Return sentences that say what rows were read as, and which of their fields were ignored."""
+    titles = [f"{title} ({count:,})" if len(read_as) > 1 else title for title, count in read_as.items()]
+    names = [f"{name} ({count:,})" for name, count in sorted(ignored.items())]
+    read = [f"Rows are read as {' and '.join(titles)}."] if titles else []
+    return [*read, *([f"Ignored fields: {', '.join(names)}."] if names else [])]
+
+
 def read_rows(file: str | Path) -> tuple[Row, ...]:
     """Return the rows of a file that `write_rows` wrote."""
     with Path(file).open("rb") as stream:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -95,15 +95,9 @@ class Row:
         """Whether this is one exchange of texts and no more, so that `Row.of` could make it."""
         return self == Row.of(self.prompt, self.completion, self.system)
 
-    def before(self) -> tuple[Message, ...]:
-        """Return the messages before the last turn that is trained on, of which none is."""
-        return tuple(
-            replace(message, trained=message.role != "assistant") for message in self.messages[: self.turns[-1]]
-        )
-
-    def answered(self, answer: str) -> Row:
-        """Return the conversation with another last answer, on which alone is trained."""
-        return Row((*self.before(), Message("assistant", answer)), self.tools)
+    def answered(self, turn: int, answer: str) -> Row:
+        """Return the conversation with another answer at a turn."""
+        return Row((*self.messages[:turn], Message("assistant", answer), *self.messages[turn + 1 :]), self.tools)
 
     def as_chat(self) -> Row:
         """Return the row as a chat: text outside of any chat becomes one turn of the assistant."""

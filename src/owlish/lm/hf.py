@@ -70,6 +70,11 @@ class TorchLM(LM):
         return self.chat.marks
 
     @property
+    def takes_system(self) -> bool:
+        """Whether the chat template writes system prompts; if not, they open the user's first message."""
+        return self.chat.takes_system
+
+    @property
     def vocabulary(self) -> tuple[str, ...]:
         """The text of each token, empty for special ones."""
         return self.chat.vocabulary

@@ -11,6 +11,7 @@ from owlish.audit.decide import FLOOR, WORTH
 from owlish.audit.relative import SURE
 from owlish.audit.shadow import STEPS
 from owlish.audit.verdict import Finding, Kinship, Lead, Statistic, Verdict, Weighed
+from owlish.data.reading import formats_said
 from owlish.report.figures import Scale, short
 from owlish.report.page import environment, marked
 from owlish.report.words import GAP, NBSP, count, join, number, percent
@@ -63,6 +64,7 @@ def render(verdict: Verdict, places: str = "") -> str:
         name=name,
         said=said,
         short=short,
+        formats=formats_said(verdict.read_as, verdict.ignored),
         significant=significant,
         measured=measured,
     )
