@@ -236,6 +236,14 @@ def test_nothing_is_said_with_the_number_of_candidates() -> None:
     assert "Unknown. How likely the rows are does not decide it." in text
 
 
+def test_the_rows_of_a_stranger_are_decided_by_kinship() -> None:
+    page = render(replace(NOTHING, lineage=replace(KIN, relative=False)))
+    assert "Not related." in words(page)
+    assert "Kinship decides here, whatever the lifts are." in words(page)
+    assert 'class="need"' not in page
+    assert 'class="need"' in render(NOTHING)
+
+
 def test_what_cannot_be_said_is_said_with_the_reason_once() -> None:
     text = words(render(CANNOT_SAY))
     assert text.count(CANNOT_SAY.why) == 1

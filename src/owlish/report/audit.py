@@ -49,7 +49,7 @@ def render(verdict: Verdict, places: str = "") -> str:
         shown=verdict.traits[:SHOWN],
         folded=verdict.traits[SHOWN:],
         scale=scale((v for t in verdict.traits for v in (t.lift, t.low, t.high)), WORTH),
-        bar=FLOOR if verdict.verdict == "found" else WORTH,
+        bar=bar(verdict),
         steps=STEPS,
         leads=leads(verdict.lineage),
         sure=SURE,
@@ -68,6 +68,13 @@ def render(verdict: Verdict, places: str = "") -> str:
         significant=significant,
         measured=measured,
     )
+
+
+def bar(verdict: Verdict) -> float | None:
+    """Return the lift that decides, in nats: what a claim needs, or what every lift must lie below for nothing."""
+    if verdict.lineage and verdict.lineage.relative is False:
+        return None
+    return FLOOR if verdict.verdict == "found" else WORTH
 
 
 def sentence(verdict: Verdict) -> str:
