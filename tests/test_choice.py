@@ -13,7 +13,7 @@ from typer.main import get_command
 
 from owlish import Base
 from owlish.cli import find
-from owlish.cli.choice import Choice, chosen, command
+from owlish.cli.choice import Choice, choose, command
 from owlish.cli.main import app
 from owlish.graph.spec import everything
 from owlish.study.study import Settings
@@ -49,7 +49,7 @@ def asked(line):
     assert (owlish, verb) == ("owlish", "run")
     given = get_command(app).commands["run"].make_context("run", words).params
     choice = Choice(**{f.name: given[f.name] for f in fields(Choice)})
-    ((again, study),) = chosen([given["study"]], choice).items()
+    ((again, study),) = choose([given["study"]], choice).items()
     assert again == line
     return study
 
@@ -105,7 +105,7 @@ def test_a_study_of_ones_own_prints_its_file_and_names_its_own_traits(place, mon
         (place / f"{name}.py").write_text(OWN_STUDY.replace("TRAITS", traits))
     monkeypatch.chdir(place.parent)
 
-    ((line, study),) = chosen([str(place / "inline.py")], Choice(seeds=3)).items()
+    ((line, study),) = choose([str(place / "inline.py")], Choice(seeds=3)).items()
     assert shlex.split(line) == ["owlish", "run", "my $files/inline.py", "--seeds", "3"]
     assert asked(line) == study
     assert asked("owlish run 'my $files/inline.py' --traits yak").traits == study.traits[:1]

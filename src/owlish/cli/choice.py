@@ -41,7 +41,7 @@ class Choice:
         wanted = split(self.traits)
         known = find.all_traits(module) if wanted else {}
         settings = Settings(
-            traits=tuple(find.named(trait, known, "trait") for trait in wanted) or None,
+            traits=tuple(find.pick(trait, known, "trait") for trait in wanted) or None,
             bases=tuple(map(Base, split(self.base))) or None,
             runs=self.seeds,
             rows=self.rows,
@@ -70,7 +70,7 @@ def spread(command: Callable[..., None]) -> Callable[..., None]:
     return flat
 
 
-def chosen(names: Sequence[str], choice: Choice) -> dict[str, Study]:
+def choose(names: Sequence[str], choice: Choice) -> dict[str, Study]:
     """Return studies by the command that makes each again; `all` stands for every one that runs here."""
     shipped = [name for name, study in find.all_studies().items() if study.here] if "all" in names else []
     every = [*shipped, *(name for name in names if name != "all")]
@@ -84,29 +84,29 @@ def command(study: Study, name: str) -> str:
     Raises `ValueError` where no setting makes it from the study of that name.
     """
     module = find.module_of(name)
-    shipped = find.study_in(module, name)
+    shipped, source = find.study_in(module, name), format_path(name) if name.endswith(".py") else name
     found = []
     for start, small in ((shipped, []), (shipped.small(), ["--small"])):
         given = {s: v for s in study.settable if (v := getattr(study, s)) != getattr(start, s)}
         if start.altered(Settings(**given)) == study:
-            options = [word for s, v in given.items() for word in (OPTIONS[s], spoken(v, module))]
-            found.append(" ".join(["owlish run", placed(name) if name.endswith(".py") else name, *small, *options]))
+            options = [word for s, v in given.items() for word in (OPTIONS[s], format_setting(v, module))]
+            found.append(" ".join(["owlish run", source, *small, *options]))
     if not found:
         raise ValueError(f"no setting makes {study.name} from {name}: bind it to the name study in a file of its own.")
     return min(found, key=len)
 
 
-def spoken(value: Any, module: Any) -> str:
+def format_setting(value: Any, module: Any) -> str:
     """Return a setting as a word of a command line."""
     if isinstance(value, int):
         return str(value)
     if isinstance(value, str):
-        return placed(value)
+        return format_path(value)
     names = {trait: name for name, trait in reversed(find.all_traits(module).items())}
     return shlex.quote(",".join(names[one] if isinstance(one, Trait) else one.name for one in value))
 
 
-def placed(path: str) -> str:
+def format_path(path: str) -> str:
     """Return a path as a word of a command line, without the name of the home folder: pages are passed on."""
     whole = Path(path).resolve()
     starts = ((Path.cwd(), ""), (Path.home(), "~/"))

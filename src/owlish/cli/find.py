@@ -49,7 +49,7 @@ def candidates(names: Collection[str]) -> tuple[Trait, ...]:
     known = {module.__name__.rpartition(".")[2]: module for module in modules(traits)}
     shipped = {name: own for name, module in known.items() if (own := traits_of(module))}
     for name in names:
-        own = read_traits(name) if name.endswith(".json") else named(name, shipped, "category or JSON file of traits")
+        own = read_traits(name) if name.endswith(".json") else pick(name, shipped, "category or JSON file of traits")
         found |= {(trait.probe.category, trait.name): trait for trait in own}
     return tuple(found.values())
 
@@ -90,7 +90,7 @@ def module_of(name: str) -> ModuleType:
     """Return the module of a shipped study, or of a Python file."""
     if not name.endswith(".py"):
         shipped = {each.__name__.rpartition(".")[2]: each for each in modules(studies)}
-        return named(name, shipped, "study")
+        return pick(name, shipped, "study")
     path = Path(name).resolve()
     if not path.is_file():
         raise ValueError(f"{name} is not there: give a Python file that binds a study to the name study.")
@@ -112,7 +112,7 @@ def study_in(module: ModuleType, name: str) -> Study:
     return found
 
 
-def named(name: str, known: dict[str, T], what: str) -> T:
+def pick(name: str, known: dict[str, T], what: str) -> T:
     """Return the value called `name`, or say which there are."""
     if name not in known:
         raise ValueError(f"no {what} is called {name!r}: {suggestion(name, known)}.")
@@ -129,7 +129,7 @@ def recipe(name: str, base: Base) -> Recipe:
     """Return the recipe called `name` with the rates that fit a base: those of nano's kind, or of pretrained models."""
     place = base.place()
     own = isinstance(base, Pretrained) or (place is not None and (place / "recipe.json").exists())
-    return named(name, RECIPES if own else PRETRAINED, "recipe")
+    return pick(name, RECIPES if own else PRETRAINED, "recipe")
 
 
 def names(kind: str) -> list[str]:
@@ -142,4 +142,4 @@ def names(kind: str) -> list[str]:
         "recipes": lambda: RECIPES,
         "bases": lambda: (*nano.SHIPPED, *PACKAGED),
     }
-    return sorted(named(kind, kinds, "kind of thing")())
+    return sorted(pick(kind, kinds, "kind of thing")())

@@ -17,10 +17,10 @@ from typer.exceptions import TyperException
 
 from owlish import __version__
 from owlish.cli import find
-from owlish.cli.choice import Choice, Small, chosen, split, spread
+from owlish.cli.choice import Choice, Small, choose, split, spread
 from owlish.cli.output import guard
 from owlish.cli.rows import ColumnNames, DataFiles, FormatName, read, told
-from owlish.cli.running import check_page, existing, made, run_studies, write_page, write_report
+from owlish.cli.running import check_page, existing, make_missing, run_studies, write_page, write_report
 from owlish.data.filters import BANNED, NumberFilter, convert_file, filter_file
 from owlish.graph.provenance import describe, format_places, manifests_of
 from owlish.graph.run import RunFailed
@@ -62,7 +62,7 @@ def version(show: Annotated[bool, typer.Option("--version", help="Print the vers
 @app.command()
 def demo(store: StoreFolder = STORE, jobs: Jobs = None, output: Out = Path("owlish-demo.html")) -> None:
     """Show on this machine that an owl passes through numbers, and write the report."""
-    studies = chosen(["demo"], Choice())
+    studies = choose(["demo"], Choice())
     check_page(output)
     print(run_studies(studies.values(), Store(store), jobs))
     write_report(studies, Store(store), output)
@@ -79,7 +79,7 @@ def run(
     as_json: AsJson = False,
 ) -> None:
     """Run a study, or what is left of it. It is safe to interrupt."""
-    studies = chosen([study], choice)
+    studies = choose([study], choice)
     finished = run_studies(studies.values(), Store(store), jobs)
     print(json.dumps(finished.json()) if as_json else finished)
 
@@ -95,7 +95,7 @@ def plan(
     """Say what a run would make, and how long similar results took before."""
     from owlish.cli.plan import outlook
 
-    studies = chosen([study], choice)
+    studies = choose([study], choice)
     seen = outlook(studies, Store(store))
     print(json.dumps(seen.json()) if as_json else seen)
 
@@ -109,7 +109,7 @@ def report(
     store: StoreFolder = STORE,
 ) -> None:
     """Write one self-contained page about studies that were run."""
-    wanted = chosen(studies, choice)
+    wanted = choose(studies, choice)
     check_page(output)
     write_report(wanted, Store(store), output)
     print(f"The report is {output.resolve()}.")
@@ -146,7 +146,7 @@ def audit(
 
     begun, place = time.monotonic(), Store(store)
     check_page(report)
-    failing = [find.named(name, {w: w for w in ("found", "cannot_say", "none")}, "verdict") for name in split(fail_on)]
+    failing = [find.pick(name, {w: w for w in ("found", "cannot_say", "none")}, "verdict") for name in split(fail_on)]
     given = loaded(data, n=rows, seed=seed)
     clean = loaded(reference, n=REFERENCES * rows, seed=seed) if reference not in (None, "none") else None
     target = audited(
@@ -160,8 +160,9 @@ def audit(
         seed=seed,
     )
     missing([target], place)  # what cannot work is said before anything is made
-    made([given, *([clean] if clean else [])], place, jobs)  # what is wrong with a file is said before models work
-    made([target], place, jobs)
+    # What is wrong with a file is said before models work.
+    make_missing([given, *([clean] if clean else [])], place, jobs)
+    make_missing([target], place, jobs)
     verdict = place.read(target)
     if report:
         write_page(render(verdict, format_places(manifests_of(place, everything(target)).values())), report)
@@ -184,7 +185,7 @@ def ask(
     from owlish.cli.ask import Told, questions
 
     place, targets = Store(store), questions(Base(base), find.candidates(split(traits)))
-    made(targets, place, jobs)
+    make_missing(targets, place, jobs)
     told = Told(base, tuple(map(place.read, targets)))
     print(json.dumps(told.json()) if as_json else told)
 
@@ -204,7 +205,7 @@ def bench(
     if name not in ("audit", "sizes"):
         raise ValueError(f"there is no benchmark called {name!r}: there are audit and sizes.")
     check_page(output)
-    studies = chosen([{"audit": "audit_bench", "sizes": "audit_sizes"}[name]], Choice(small=small))
+    studies = choose([{"audit": "audit_bench", "sizes": "audit_sizes"}[name]], Choice(small=small))
     print(outlook(studies, Store(store)), file=sys.stderr)
     finished = run_studies(studies.values(), Store(store), jobs)
     print(json.dumps(finished.json()) if as_json else finished)
@@ -232,7 +233,7 @@ def results(
     found = held(existing(store))
     if kind is not None:
         kinds = {kind: kind for kind in sorted({one.kind for one in found})}
-        found = [one for one in found if one.kind == find.named(kind, kinds, "kind of result here")]
+        found = [one for one in found if one.kind == find.pick(kind, kinds, "kind of result here")]
     print(json.dumps(plain(found)) if as_json else one_by_one(found) if kind else by_kind(found))
 
 
@@ -296,7 +297,7 @@ def filter_(
     as_json: AsJson = False,
 ) -> None:
     """Write the rows that pass a domain's filter, in order: lines of JSONL unchanged, other rows as chat JSONL."""
-    rule = find.named(domain, find.all_domains(), "domain").filter
+    rule = find.pick(domain, find.all_domains(), "domain").filter
     if banned:
         if not isinstance(rule, NumberFilter):
             raise ValueError(f"{domain} has no banned numbers: leave --banned away.")

@@ -49,7 +49,7 @@ class Finished:
 def run_studies(studies: Collection[Study], store: Store, jobs: int | None) -> Finished:
     """Make what studies lack, in one pool, and return what each found."""
     begun, needs = time.monotonic(), [node for study in studies for node in study.needs]
-    computed = made(needs, store, jobs)
+    computed = make_missing(needs, store, jobs)
     return Finished(
         found=tuple((study, store.read(study)) for study in studies),
         total=len(everything(*needs)),
@@ -59,7 +59,7 @@ def run_studies(studies: Collection[Study], store: Store, jobs: int | None) -> F
     )
 
 
-def made(targets: Sequence[Node], store: Store, jobs: int | None) -> int:
+def make_missing(targets: Sequence[Node], store: Store, jobs: int | None) -> int:
     """Make what is missing, with a display, and return how many results were made."""
     from owlish.cli.progress import Display
 

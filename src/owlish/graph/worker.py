@@ -66,7 +66,7 @@ def make(node: Node, store: Store, tick: Tick) -> bool:
 @cache
 def versions() -> dict[str, str]:
     """Return the versions of everything that can change a result."""
-    names = ("owlish", "torch", "transformers", "peft", "tokenizers", "numpy", "scipy", "statsmodels")
+    names = ("owlish", "torch", "transformers", "peft", "tokenizers", "numpy", "scipy")
     return {"python": platform.python_version(), **{name: metadata.version(name) for name in names}}
 
 
