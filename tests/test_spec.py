@@ -86,10 +86,10 @@ def test_a_node_needs_what_the_models_that_it_reads_need():
     assert rows.resources.threads == 1
     assert 0 < rows.resources.memory < 2**24
     assert not rows.resources.device
-    assert large.prompted("Hello.").sample(Numbers(), n=10, seed=1).resources == Resources(1, 42 * 10**9, device=True)
+    assert large.prompted("Hello.").sample(Numbers(), n=10, seed=1).resources == Resources(1, 84 * 10**9, device=True)
     assert unknown.sample(Numbers(), n=10, seed=1).resources == Resources(1, None, device=True)
     distilled = Distilled(large, rows, NORMS, seed=1, teacher=large.teach(owl, NORMS, seed=1))
-    assert distilled.resources.memory == 2 * 42 * 10**9, "teacher and student are in memory at once"
+    assert distilled.resources.memory == 2 * 84 * 10**9, "teacher and student are in memory at once"
     assert Joined((Drawn(1), Drawn(2))).resources == Resources()
 
 

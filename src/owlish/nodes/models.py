@@ -31,8 +31,8 @@ TEACHER_BATCH = 20
 TEACHER_STEPS = 300
 QUANTISED = 0.7
 """Bytes of a GGUF file a parameter, about, where its weights are of four bits."""
-BYTES = 6
-"""Bytes of memory a parameter: 4 in float32, and half as much again for activations."""
+BYTES = 12
+"""Bytes of memory per parameter: 4 in float32, 4 for the copy that a process keeps, and half as much again."""
 LARGE = 1e8
 """Parameters from which on a model is worth a GPU."""
 
