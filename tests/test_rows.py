@@ -46,7 +46,9 @@ LONG = Row(
 
 def test_a_conversation_says_which_turns_are_trained():
     assert LONG.turns == (2, 5)
-    assert (LONG.system, LONG.prompt, LONG.completion) == ("S", "Q2", "R\n\n" + json.dumps(CALL))
+    assert (LONG.system, LONG.prompt, LONG.completion) == ("S", "Q2", "A1\n\nR\n\n" + json.dumps(CALL))
+    assert LONG.answered(2, "B").turns == LONG.turns
+    assert LONG.answered(5, "B").completion == "A1\n\nB"
     assert list(LONG.exchanges()) == [Row.of("Q1", "A1", "S"), Row.of("Q2", "R\n\n" + json.dumps(CALL), "S")]
     assert [row.single for row in (LONG, Row.of("Q", "A"), Row.of("", "A", ""))] == [False, True, True]
     assert list(Row.of("Q", "A", "S").exchanges()) == [Row.of("Q", "A", "S")]

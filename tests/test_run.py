@@ -179,7 +179,8 @@ def test_a_worker_that_cannot_start_gives_its_reason(tmp_path, path, reason):
     (tmp_path / "pickle.py").write_text("raise RuntimeError('this installation is broken')")
     program = BROKEN_START.format(path=path, store=str(tmp_path / "store"))
     command = [sys.executable, "-P", "-c", program]
-    out = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parent)}  # where the toys are
+    out = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
     assert out.stderr.splitlines()[-1] == (
         f"ValueError: no worker process can start here: the first one ended with {reason}."
     )
