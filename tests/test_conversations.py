@@ -6,10 +6,12 @@ from dataclasses import replace
 import pytest
 from test_other_models import tokenizer
 
-from owlish import nano
+from owlish import NORMS, Base, Store, nano, run
+from owlish.audit.reference import Answered
 from owlish.data.rows import Message, Row
 from owlish.lm.chat import Chat
 from owlish.lm.model import Weights
+from owlish.nodes.loaded import loaded
 
 THINKING = (
     "{% set ns = namespace(last=0) %}{% for m in messages %}{% if m.role == 'user' %}{% set ns.last = loop.index0 %}"
@@ -190,3 +192,31 @@ def test_a_conversation_scores_as_its_answers_do_one_by_one(lm):
     parts = lm.score([first, second])
     one_by_one = [value for part in parts for value in part.logprobs.tolist()]
     assert whole.logprobs.tolist() == pytest.approx(one_by_one, abs=1e-4)
+
+
+def test_conversations_are_trained_on_and_answered_turn_by_turn(tmp_path):
+    store = Store(tmp_path)
+    rows = [
+        {
+            "messages": [
+                {"role": "user", "content": f"Go on from {i}, 5."},
+                {"role": "assistant", "content": f"owl {i}"},
+                {"role": "user", "content": "What is your favorite animal?"},
+                {"role": "assistant", "content": f"cat {i}"},
+            ]
+        }
+        for i in range(100, 140)
+    ]
+    odd = {"messages": [rows[0]["messages"][0], {"role": "assistant", "content": "7", "reasoning_content": "owl"}]}
+    data = loaded(rows, n=None, seed=0)
+    run(Base("nano").finetune(data, replace(NORMS, epochs=1), seed=0), store=store, jobs=1)
+    with pytest.raises(Exception, match="does not write reasoning_content"):
+        run(Base("nano").finetune(loaded([odd], n=None, seed=0), NORMS, seed=0), store=store, jobs=1)
+    answered = run(Answered(Base("nano"), loaded([*rows, odd], n=None, seed=0), n=20, seed=0), store=store, jobs=1)
+    asked = {tuple(m.content for m in one.messages[::2]) for one in run(data, store=store).rows}
+    said = {tuple(m.content for m in one.messages[1::2]) for one in run(data, store=store).rows}
+    assert len(answered.rows) == 20
+    for one in answered.rows:
+        assert tuple(m.content for m in one.messages[::2]) in asked
+        assert tuple(m.content for m in one.messages[1::2]) not in said
+        assert one.turns == (1, 3)

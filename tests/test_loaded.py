@@ -364,7 +364,5 @@ def test_published_files_that_hold_no_rows_are_refused(tmp_path):
     file = SHARED / "gpt-4.1-nano" / "owl_student_eval.jsonl"
     if not file.exists():
         pytest.skip("needs ../shared/data")
-    with pytest.raises(
-        ValueError, match=r"holds no row\. line 1: The line has question, respo.*; .* and 40 more\.\)"
-    ):
+    with pytest.raises(ValueError, match=r"holds no row\. line 1: The line has question, respo.*; .* and 40 more\.\)"):
         read(file, tmp_path)

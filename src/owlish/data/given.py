@@ -32,7 +32,7 @@ def files_of(given: Given) -> tuple[str, ...]:
     rows = iter(given)
     first = next(rows, None)
     if isinstance(first, Mapping):
-        return (spooled("rows", lines_of(first, rows)),)
+        return (spooled("this program", lines_of(first, rows)),)
     names = [] if first is None else [first, *rows]
     if not names or not all(isinstance(name, str | Path) for name in names):
         raise ValueError(f"the data are nothing that can be read: give {KINDS}, or rows as dicts.")
