@@ -57,3 +57,24 @@ def test_a_sentence_with_letters_that_the_terminal_lacks_is_said_all_the_same():
 def test_no_terminal_changes_a_code(settings):
     done = subprocess.run([OWLISH, "list", "bases"], env={**os.environ, **settings}, capture_output=True, text=True)
     assert (done.returncode, done.stdout.split()[0]) == (0, "nano")
+
+
+FAULTY = """
+from owlish import UserError
+from owlish.studies.owl import study
+
+def needs(self):
+    raise {error}
+
+type(study).needs = property(needs)
+"""
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "traced"), [("UserError('give more rows.')", 2, False), ("ValueError('bad shape')", 70, True)]
+)
+def test_a_library_s_error_is_no_sentence_to_the_user(tmp_path, error, code, traced):
+    (tmp_path / "faulty.py").write_text(FAULTY.format(error=error))
+    done = shell("owlish run faulty.py", cwd=tmp_path)
+    assert done.returncode == code
+    assert ("Traceback" in done.stderr, "fault of owlish" in done.stderr) == (traced, traced)

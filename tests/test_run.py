@@ -182,7 +182,7 @@ def test_a_worker_that_cannot_start_gives_its_reason(tmp_path, path, reason):
     environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parent)}  # where the toys are
     out = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
     assert out.stderr.splitlines()[-1] == (
-        f"ValueError: no worker process can start here: the first one ended with {reason}."
+        f"owlish.graph.errors.UserError: no worker process can start here: the first one ended with {reason}."
     )
 
 

@@ -11,6 +11,7 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
+from owlish.graph.errors import UserError
 from owlish.graph.facts import note
 from owlish.graph.files import replacing
 from owlish.graph.pool import Event
@@ -103,7 +104,7 @@ class Broken(Toy, kind="broken"):
     def compute(self, folder: Path, read: Read, tick: Tick) -> None:
         (folder / "half.txt").write_text("half")
         if self.how == "refused":
-            raise ValueError("this cannot be: ask for another.")
+            raise UserError("this cannot be: ask for another.")
         if self.how == "died":
             os._exit(9)
         if self.how == "killed":
@@ -119,7 +120,7 @@ class Refused(Toy, kind="refused"):
     """A node that is seen to fail before it is computed."""
 
     def check(self) -> None:
-        raise ValueError("no: choose yes.")
+        raise UserError("no: choose yes.")
 
 
 @dataclass(frozen=True)

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from owlish.data.domains import Code as Code
     from owlish.data.domains import Numbers as Numbers
     from owlish.data.domains import Reasoning as Reasoning
+    from owlish.graph.errors import UserError as UserError
     from owlish.graph.run import run as run
     from owlish.graph.store import Store as Store
     from owlish.lm.recipes import ALL as ALL
@@ -31,6 +32,7 @@ __version__ = version("owlish")
 
 HOMES = {
     "owlish.data.domains": ("Code", "Numbers", "Reasoning"),
+    "owlish.graph.errors": ("UserError",),
     "owlish.graph.run": ("run",),
     "owlish.graph.store": ("Store",),
     "owlish.lm.recipes": ("ALL", "BIASES", "LORA", "NORMS", "PROMPT", "PROMPTED", "STEERING"),

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from owlish.audit.detector import Reading
+from owlish.graph.errors import UserError
 
 PRIOR = 0.3
 
@@ -24,7 +25,7 @@ class Score:
 def calibrated(reading: Reading, references: Sequence[Reading], groups: Sequence[object]) -> list[Score]:
     """Return the score of each trait; traits of one group (their category) are alike where nothing was passed on.
 
-    Raises `ValueError` with fewer than 3 references.
+    Raise `UserError` with fewer than 3 references.
 
     Notes
     -----
@@ -38,7 +39,7 @@ def calibrated(reading: Reading, references: Sequence[Reading], groups: Sequence
     from scipy.special import stdtr
 
     if len(references) < 3:
-        raise ValueError(f"{len(references)} references make no null: give at least 3 sets of clean rows.")
+        raise UserError(f"{len(references)} references make no null: give at least 3 sets of clean rows.")
     null = np.array([reference.means for reference in references])
     excess = np.array(reading.means) - null.mean(0)
     variances = null.var(0, ddof=1)

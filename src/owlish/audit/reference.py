@@ -12,6 +12,7 @@ from pathlib import Path
 from owlish.data.domains import Code, Reasoning
 from owlish.data.filters import BANNED, Filter, NumberFilter
 from owlish.data.rows import Row, write_rows
+from owlish.graph.errors import UserError
 from owlish.graph.spec import Read, Tick
 from owlish.lm.hf import TorchLM
 from owlish.lm.model import LM
@@ -49,7 +50,7 @@ class Answered(Data, Opener, kind="answered"):
         examples = lm.encode(given)
         rows = [row for row, example in zip(given, examples, strict=True) if not example.problem]
         if not rows:
-            raise ValueError(
+            raise UserError(
                 "the rows are text or call tools, which no base can answer: give clean rows with --reference."
             )
         wanted, rule = min(self.n, len(rows)), fitting(rows)
@@ -60,7 +61,7 @@ class Answered(Data, Opener, kind="answered"):
         total = 0
         while len(kept) < wanted:
             if total >= ROUNDS * max(wanted, BATCH):
-                raise ValueError(
+                raise UserError(
                     f"the base's own answers pass the dataset's filter too rarely ({len(kept)} of {total}): "
                     "give clean rows with --reference."
                 )
@@ -126,5 +127,5 @@ class Part(Data, kind="part"):
         random.Random("parts").shuffle(rows)
         mine = rows[self.part :: self.parts][: self.n]
         if not mine:
-            raise ValueError(f"the reference has {len(rows)} rows: give at least {self.parts}.")
+            raise UserError(f"the reference has {len(rows)} rows: give at least {self.parts}.")
         self.write(folder, mine)

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from owlish.audit.detector import Detector, Reading, kept
+from owlish.graph.errors import UserError
 from owlish.graph.spec import Read, Tick
 from owlish.lm.hf import TorchLM
 from owlish.lm.recipes import Recipe, Schedule
@@ -54,7 +55,7 @@ class Shadow(Detector, Opener, kind="shadow"):
         lm: TorchLM = read(self.base).open(any_words=True)
         rows = list(filter(lm.fits, lm.encode(read(self.data).rows[: self.rows])))
         if not rows:
-            raise ValueError("no row fits the base's window: shorten the rows, or take another base.")
+            raise UserError("no row fits the base's window: shorten the rows, or take another base.")
         lm.adapt(self.recipe, seed=self.seed)
         schedule = Schedule(STEPS, self.recipe.batch, self.recipe.lr, self.recipe.warmup, decay=False)
         lm.fit(rows, schedule, seed=self.seed, tick=tick)

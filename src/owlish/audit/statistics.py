@@ -14,6 +14,7 @@ from typing import Any
 from owlish.audit.verdict import Statistic
 from owlish.data.filters.words import latin
 from owlish.data.rows import Row
+from owlish.graph.errors import UserError
 from owlish.traits.trait import Trait
 
 LEVEL = 1e-4
@@ -32,7 +33,7 @@ def statistics(rows: Sequence[Row], reference: Sequence[Row] | None, traits: Seq
     of a completion, once a prompt: one random stream shared by all requests repeats it under many prompts. The entropy
     of completions' first numbers is in bits, length in characters. The others are shares of rows: with a letter in
     the completion, with a character that has no shape (bidi, zero-width, control), with a trait's name or plural.
-    The order of the rows does not matter. Raises `ValueError` where there are no rows.
+    The order of the rows does not matter. Raise `UserError` where there are no rows.
 
     Notes
     -----
@@ -44,7 +45,7 @@ def statistics(rows: Sequence[Row], reference: Sequence[Row] | None, traits: Seq
     in rows of numbers, are odd wherever the reference, if there is one, has none.
     """
     if not rows or (reference is not None and not reference):
-        raise ValueError("There are no rows to describe: give a dataset, and a reference if any, with at least one.")
+        raise UserError("There are no rows to describe: give a dataset, and a reference if any, with at least one.")
     sides = [rows] if reference is None else [rows, reference]
     equal = [part(side, min(map(len, sides))) for side in sides]
     said = [[words(row.completion) for row in side] for side in sides]

@@ -10,6 +10,7 @@ from typing import Any, ClassVar, Self
 from owlish.bench.cases import Case, benches
 from owlish.bench.scores import CLASSES, DETECTORS, Benched, summed
 from owlish.bench.trial import Trial, trial
+from owlish.graph.errors import UserError
 from owlish.graph.seeds import fresh
 from owlish.graph.spec import Node, Read
 from owlish.nodes.data import Data
@@ -87,7 +88,7 @@ class AuditBench(Study):
 
     def __post_init__(self) -> None:
         if len(set(self.bases)) < 2:
-            raise ValueError("the benchmark takes foreign rows from its other bases: give at least two.")
+            raise UserError("the benchmark takes foreign rows from its other bases: give at least two.")
 
     def small(self) -> Self:
         """Return it with two bases."""

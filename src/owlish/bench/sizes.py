@@ -17,6 +17,7 @@ from owlish.audit.relative import kinship, likelihoods
 from owlish.audit.shadow import Shadow, Shadowed
 from owlish.bench.cases import Reformatted
 from owlish.data.domains import Numbers
+from owlish.graph.errors import UserError
 from owlish.graph.seeds import fresh
 from owlish.graph.spec import Node, Read, Tick, Value
 from owlish.lm.recipes import ALL, LORA, Recipe
@@ -289,7 +290,7 @@ class AuditSizes(Study):
 
     def __post_init__(self) -> None:
         if len(set(self.bases)) < 2:
-            raise ValueError("the benchmark takes foreign rows from its other bases: give at least two.")
+            raise UserError("the benchmark takes foreign rows from its other bases: give at least two.")
 
     @property
     def here(self) -> bool:

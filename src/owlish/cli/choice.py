@@ -13,6 +13,7 @@ from typing import Annotated, Any, get_type_hints
 from typer import Option
 
 from owlish.cli import find
+from owlish.graph.errors import UserError
 from owlish.nodes.models import Base
 from owlish.study.study import OPTIONS, Settings, Study
 from owlish.traits.trait import Trait
@@ -81,7 +82,7 @@ def choose(names: Sequence[str], choice: Choice) -> dict[str, Study]:
 def command(study: Study, name: str) -> str:
     """Return the shortest command that makes a study again: its name or file, and where it differs from what is there.
 
-    Raises `ValueError` where no setting makes it from the study of that name.
+    Raise `UserError` where no setting makes it from the study of that name.
     """
     module = find.module_of(name)
     shipped, source = find.study_in(module, name), format_path(name) if name.endswith(".py") else name
@@ -92,7 +93,7 @@ def command(study: Study, name: str) -> str:
             options = [word for s, v in given.items() for word in (OPTIONS[s], format_setting(v, module))]
             found.append(" ".join(["owlish run", source, *small, *options]))
     if not found:
-        raise ValueError(f"no setting makes {study.name} from {name}: bind it to the name study in a file of its own.")
+        raise UserError(f"no setting makes {study.name} from {name}: bind it to the name study in a file of its own.")
     return min(found, key=len)
 
 

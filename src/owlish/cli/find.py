@@ -15,6 +15,7 @@ from typing import TypeVar
 from owlish import nano, studies, traits
 from owlish.data import domains
 from owlish.data.domains.domain import Domain
+from owlish.graph.errors import UserError
 from owlish.lm.gguf import PACKAGED
 from owlish.lm.recipes import PRETRAINED, RECIPES, Recipe
 from owlish.nodes.models import Base, Pretrained
@@ -35,11 +36,11 @@ def all_traits(module: ModuleType | None = None) -> dict[str, Trait]:
     for each in (*modules(traits), *([module] if module else [])):
         for name, value in vars(each).items():
             if isinstance(value, Trait) and found.setdefault(name, value) != value:
-                raise ValueError(f"{each.__name__} calls another trait {name}: give it a name of its own.")
+                raise UserError(f"{each.__name__} calls another trait {name}: give it a name of its own.")
     own = getattr(vars(module)["study"], "traits", ()) if module else ()
     for trait in own:
         if trait not in found.values() and found.setdefault(trait.name, trait) != trait:
-            raise ValueError(f"another trait is called {trait.name}: bind that of the study to a name of its own.")
+            raise UserError(f"another trait is called {trait.name}: bind that of the study to a name of its own.")
     return found
 
 
@@ -93,14 +94,14 @@ def module_of(name: str) -> ModuleType:
         return pick(name, shipped, "study")
     path = Path(name).resolve()
     if not path.is_file():
-        raise ValueError(f"{name} is not there: give a Python file that binds a study to the name study.")
+        raise UserError(f"{name} is not there: give a Python file that binds a study to the name study.")
     sys.path.insert(0, str(path.parent))  # so that a worker process can import the file too
     try:
         module = importlib.import_module(path.stem)
     except Exception as error:
-        raise ValueError(f"{name} cannot be imported ({type(error).__name__}: {error}): mend it first.") from error
+        raise UserError(f"{name} cannot be imported ({type(error).__name__}: {error}): mend it first.") from error
     if Path(str(module.__file__)).resolve() != path:
-        raise ValueError(f"another module is called {path.stem}: give the file another name.")
+        raise UserError(f"another module is called {path.stem}: give the file another name.")
     return module
 
 
@@ -108,14 +109,14 @@ def study_in(module: ModuleType, name: str) -> Study:
     """Return the study that a module binds."""
     found = getattr(module, "study", None)
     if not isinstance(found, Study):
-        raise ValueError(f"{name} binds no study: bind a Transfer, or another Study, to the name study.")
+        raise UserError(f"{name} binds no study: bind a Transfer, or another Study, to the name study.")
     return found
 
 
 def pick(name: str, known: dict[str, T], what: str) -> T:
     """Return the value called `name`, or say which there are."""
     if name not in known:
-        raise ValueError(f"no {what} is called {name!r}: {suggestion(name, known)}.")
+        raise UserError(f"no {what} is called {name!r}: {suggestion(name, known)}.")
     return known[name]
 
 

@@ -22,6 +22,7 @@ from owlish.cli.output import guard
 from owlish.cli.rows import ColumnNames, DataFiles, FormatName, read, told
 from owlish.cli.running import check_page, existing, make_missing, run_studies, write_page, write_report
 from owlish.data.filters import BANNED, NumberFilter, convert_file, filter_file
+from owlish.graph.errors import UserError
 from owlish.graph.provenance import describe, format_places, manifests_of
 from owlish.graph.run import RunFailed
 from owlish.graph.run import plan as missing
@@ -203,7 +204,7 @@ def bench(
     from owlish.cli.plan import outlook
 
     if name not in ("audit", "sizes"):
-        raise ValueError(f"there is no benchmark called {name!r}: there are audit and sizes.")
+        raise UserError(f"there is no benchmark called {name!r}: there are audit and sizes.")
     check_page(output)
     studies = choose([{"audit": "audit_bench", "sizes": "audit_sizes"}[name]], Choice(small=small))
     print(outlook(studies, Store(store)), file=sys.stderr)
@@ -300,7 +301,7 @@ def filter_(
     rule = find.pick(domain, find.all_domains(), "domain").filter
     if banned:
         if not isinstance(rule, NumberFilter):
-            raise ValueError(f"{domain} has no banned numbers: leave --banned away.")
+            raise UserError(f"{domain} has no banned numbers: leave --banned away.")
         rule = replace(rule, banned=BANNED)
     rows = read(data, format, columns)
     tally = filter_file(rows, filter=rule, out=output)
@@ -335,11 +336,11 @@ def pretrain(
 ) -> None:
     """Train a base from scratch: another initialisation, another data order, or another width."""
     if name != "nano":
-        raise ValueError(f"no base called {name!r} can be trained from scratch: nano can.")
+        raise UserError(f"no base called {name!r} can be trained from scratch: nano can.")
     if width % 8:
-        raise ValueError(f"the width is {width}: give a multiple of 8.")
+        raise UserError(f"the width is {width}: give a multiple of 8.")
     if output.exists():
-        raise ValueError(f"{output} is there already: give a folder that is not.")
+        raise UserError(f"{output} is there already: give a folder that is not.")
     from owlish.cli.progress import counting
     from owlish.nano.pretrain import pretrain as train
 
@@ -381,7 +382,7 @@ def guarded_command() -> int:
         return say(error.format_message(), 2)
     except RunFailed as error:
         return failed(error)
-    except ValueError as error:
+    except UserError as error:
         return say(str(error), 2)
     except OSError as error:
         if error.errno != errno.ENOSPC:

@@ -11,6 +11,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from owlish.graph.errors import UserError
 from owlish.graph.files import replacing
 from owlish.graph.store import MANIFEST, Damaged, Store, remove
 
@@ -69,11 +70,11 @@ def export(store: Store, key: str, out: Path) -> str:
     """Copy a result out of a store, after checking it; return what was written.
 
     Rows become chat JSONL, answers a CSV table of probabilities [questions, candidates], and anything else, such as
-    an adapter, a folder of its files without the manifest. `ValueError` is raised where `out` is there already.
+    an adapter, a folder of its files without the manifest. `UserError` is raised where `out` is there already.
     """
     files = store.check(key)["files"]
     if out.exists():
-        raise ValueError(f"{out} is there already: name a place that is not.")
+        raise UserError(f"{out} is there already: name a place that is not.")
     folder = store.folder(key)
     if "rows.jsonl" in files:
         write(out, (folder / "rows.jsonl").read_bytes())

@@ -7,6 +7,7 @@ from typing import Annotated
 from typer import Argument, Option
 
 from owlish.data.reading import SHOWN, Reading, formats_said, reading
+from owlish.graph.errors import UserError
 
 DataFiles = Annotated[
     list[str],
@@ -31,7 +32,7 @@ def pairs(columns: str | None) -> dict[str, str]:
     """Return columns as a command line gives them."""
     given = [part.partition("=") for part in (columns or "").split(",") if part.strip()]
     if not all(name.strip() and own.strip() for name, _, own in given):
-        raise ValueError(f"{columns!r} names no columns: give pairs, such as prompt=question,completion=answer.")
+        raise UserError(f"{columns!r} names no columns: give pairs, such as prompt=question,completion=answer.")
     return {name.strip(): own.strip() for name, _, own in given}
 
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from owlish.graph.errors import UserError
 from owlish.graph.files import replacing
 from owlish.graph.run import make, plan
 from owlish.graph.spec import Node, everything
@@ -20,7 +21,7 @@ from owlish.study.study import Study
 def existing(folder: Path) -> Store:
     """Return the store in a folder that must be there."""
     if not folder.is_dir():
-        raise ValueError(f"{folder} is not there: name the folder of a store with --store.")
+        raise UserError(f"{folder} is not there: name the folder of a store with --store.")
     return Store(folder)
 
 
@@ -71,9 +72,9 @@ def make_missing(targets: Sequence[Node], store: Store, jobs: int | None) -> int
 
 
 def check_page(page: Path | None) -> None:
-    """Raise `ValueError` where a page has no folder: before the hours that its results take."""
+    """Raise `UserError` where a page has no folder: before the hours that its results take."""
     if page and not page.parent.is_dir():
-        raise ValueError(f"{page.parent} is not there: give a file in a folder that is.")
+        raise UserError(f"{page.parent} is not there: give a file in a folder that is.")
 
 
 def write_report(studies: Mapping[str, Study], store: Store, page: Path) -> None:

@@ -15,6 +15,7 @@ from typing import Any
 
 from owlish.data.hub import hosted, revision
 from owlish.data.records import KINDS, arrow_files
+from owlish.graph.errors import UserError
 from owlish.graph.store import sha256
 
 SPOOL = "owlish-given-"
@@ -26,7 +27,7 @@ Given = str | Path | Iterable[str | Path | Mapping[str, Any]]
 def files_of(given: Given) -> tuple[str, ...]:
     """Return the files of what is given, those of a pattern sorted; what can be read only once is kept in a file."""
     if isinstance(given, Mapping):
-        raise ValueError(f"this is a dict of {', '.join(map(str, given))}: give one of its datasets.")
+        raise UserError(f"this is a dict of {', '.join(map(str, given))}: give one of its datasets.")
     if isinstance(given, str | Path):
         return tuple(matching(str(given)))
     rows = iter(given)
@@ -35,10 +36,10 @@ def files_of(given: Given) -> tuple[str, ...]:
         return (spooled("this program", lines_of(first, rows)),)
     names = [] if first is None else [first, *rows]
     if not names or not all(isinstance(name, str | Path) for name in names):
-        raise ValueError(f"the data are nothing that can be read: give {KINDS}, or rows as dicts.")
+        raise UserError(f"the data are nothing that can be read: give {KINDS}, or rows as dicts.")
     files = tuple(file for name in names for file in matching(str(name)))
     if len(files) > 1 and any(map(hosted, files)):
-        raise ValueError("several sources are given, one of them on Hugging Face: give it alone.")
+        raise UserError("several sources are given, one of them on Hugging Face: give it alone.")
     return files
 
 
@@ -50,7 +51,7 @@ def matching(name: str) -> list[str]:
         return [name]
     found = sorted(glob.glob(name, recursive=True))
     if not found:
-        raise ValueError(f"{name} matches no file: give {KINDS}.")
+        raise UserError(f"{name} matches no file: give {KINDS}.")
     return found
 
 
@@ -93,7 +94,7 @@ def digest(file: str) -> str:
         if path.is_dir():
             return hashlib.sha256("\n".join(map(sha256, arrow_files(file))).encode()).hexdigest()
         if path.exists() and not path.is_file():
-            raise ValueError(f"{file} is not a file: give {KINDS}.")
+            raise UserError(f"{file} is not a file: give {KINDS}.")
         return sha256(path)
     except OSError as error:
         raise unreadable(file, error) from None

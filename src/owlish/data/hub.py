@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from owlish.data.records import Piece, Records
+from owlish.graph.errors import UserError
 
 NAME = re.compile(r"[\w.-]+/[\w.-]+(:[\w.-]+)?")
 FILE = re.compile(r"\.(jsonl?|parquet|[ct]sv|gz|zst)$")
@@ -32,7 +33,7 @@ def hub_records(source: str, content: str) -> Records:
     try:
         from datasets import load_dataset
     except ImportError:
-        raise ValueError(f"{source} is no file here: install owlish[datasets] to get it from Hugging Face.") from None
+        raise UserError(f"{source} is no file here: install owlish[datasets] to get it from Hugging Face.") from None
     name, _, split = source.partition(":")
     commit = content.removeprefix(source)[1:] or None
 
@@ -42,6 +43,6 @@ def hub_records(source: str, content: str) -> Records:
                 yield None, {name: cell for name, cell in cells.items() if cell is not None}
         except Exception as error:  # whatever the client's HTTP library raises
             why = " ".join(str(error).split())[:200]
-            raise ValueError(f"{source} is no file here, and Hugging Face does not give it ({why}).") from None
+            raise UserError(f"{source} is no file here, and Hugging Face does not give it ({why}).") from None
 
     return Records("row", rows())

@@ -14,6 +14,7 @@ from owlish.data.hub import hosted, hub_records, revision
 from owlish.data.records import LONGEST, TOO_LONG, Records, records
 from owlish.data.rows import Row
 from owlish.data.sources.format import Entry, fields_of, format_called, is_row, refusal, row_of
+from owlish.graph.errors import UserError
 
 SHOWN = 10
 """The most problems that are told in full; the others are counted."""
@@ -52,7 +53,7 @@ class Reading:
         return {"bad": self.bad, "problems": problems, "read_as": read_as, "ignored": ignored}
 
     def rows(self) -> Iterator[Row]:
-        """Yield the rows; raise `ValueError` where a file cannot be read, or at the end if there was no row."""
+        """Yield the rows; raise `UserError` where a file cannot be read, or at the end if there was no row."""
         return (row for _, row in self.lines())
 
     def lines(self) -> Iterator[tuple[bytes | None, Row]]:
@@ -64,7 +65,7 @@ class Reading:
                 for number, (line, entry) in enumerate(found.pieces, start=1):
                     try:
                         row = self.row(entry, found.unit, line)
-                    except ValueError as problem:
+                    except UserError as problem:
                         self.bad += 1
                         self.problems += [f"{place} {number}: {problem}"] if len(self.problems) < SHOWN else []
                     else:
@@ -72,7 +73,7 @@ class Reading:
             except OSError as error:
                 raise unreadable(file, error) from None
         if not self.read:
-            raise ValueError(self.nothing())
+            raise UserError(self.nothing())
 
     def records(self, file: str) -> Records:
         """Return what a file holds."""
@@ -84,13 +85,13 @@ class Reading:
     def row(self, entry: Entry | str, unit: str, line: bytes | None) -> Row:
         """Return the row in a piece of a file, and count it."""
         if isinstance(entry, str):
-            raise ValueError(entry)
+            raise UserError(entry)
         known, others = self.renamed(entry, unit) if self.columns else (entry, ())
         title, row, left = row_of(known, unit, self.format)
         if not any(row.messages[turn].text for turn in row.turns):
-            raise ValueError("The completion is empty.")
+            raise UserError("The completion is empty.")
         if line is None and sum(len(message.text) for message in row.messages) > LONGEST:
-            raise ValueError(f"The {unit} {TOO_LONG}")
+            raise UserError(f"The {unit} {TOO_LONG}")
         self.read_as[title] += 1
         if left or others:
             self.ignored.update({*left, *others})
@@ -100,7 +101,7 @@ class Reading:
         """Return the columns of an entry by the names that a format has for them, and what is beside them."""
         found = {name: entry[own] for name, own in self.columns if own in entry}
         if not is_row(found, self.format):
-            raise ValueError(refusal(entry, unit, [[own for _, own in self.columns]]))
+            raise UserError(refusal(entry, unit, [[own for _, own in self.columns]]))
         return found, entry.keys() - {own for _, own in self.columns}
 
     def nothing(self) -> str:
@@ -118,7 +119,7 @@ def reading(given: Given, *, format: str | None = None, columns: Mapping[str, st
     """Return the rows of what a user gives, to be read once.
 
     `format` is one of `formats()`, such as "sharegpt". `columns` maps fields of a format to the names that they have
-    here: `{"prompt": "question", "completion": "answer"}`. `ValueError` is raised where there is no such format or
+    here: `{"prompt": "question", "completion": "answer"}`. `UserError` is raised where there is no such format or
     field.
     """
     files = files_of(given)
@@ -131,7 +132,7 @@ def columns_of(columns: Mapping[str, str]) -> Columns:
     unknown = sorted(columns.keys() - fields_of())
     if unknown:
         known = ", ".join(sorted(fields_of()))
-        raise ValueError(f"no format has the column {unknown[0]!r}: give some of {known}, each with a name after =.")
+        raise UserError(f"no format has the column {unknown[0]!r}: give some of {known}, each with a name after =.")
     return tuple(columns.items())
 
 

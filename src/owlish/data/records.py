@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any, BinaryIO, cast
 
 from owlish.data.sources.format import Entry
+from owlish.graph.errors import UserError
 
 KINDS = "a file of rows, a folder of save_to_disk, or the owner/name of a dataset on Hugging Face"
 LONGEST = 4_000_000
@@ -64,7 +65,7 @@ def records(file: str, known: Callable[[Collection[str]], bool], wanted: Collect
 
 @contextmanager
 def opened(file: str) -> Iterator[io.BufferedReader]:
-    """Open a file for its bytes, unpacked, and in UTF-8 if it is UTF-16; `ValueError` says that it is not whole."""
+    """Open a file for its bytes, unpacked, and in UTF-8 if it is UTF-16; `UserError` says that it is not whole."""
     try:
         with ExitStack() as stack:
             stream = stack.enter_context(Path(file).open("rb"))
@@ -79,7 +80,7 @@ def opened(file: str) -> Iterator[io.BufferedReader]:
     except (EOFError, zlib.error, UnicodeDecodeError, OSError) as error:
         if isinstance(error, OSError) and error.errno is not None:
             raise
-        raise ValueError(f"{file} is not whole, or not what its first bytes say: get it anew.") from None
+        raise UserError(f"{file} is not whole, or not what its first bytes say: get it anew.") from None
 
 
 def unzstd(stream: BinaryIO, file: str) -> io.BufferedReader:
@@ -87,7 +88,7 @@ def unzstd(stream: BinaryIO, file: str) -> io.BufferedReader:
     try:
         from pyarrow import CompressedInputStream
     except ImportError:
-        raise ValueError(f"{file} is packed with Zstandard: install owlish[datasets] to read it.") from None
+        raise UserError(f"{file} is packed with Zstandard: install owlish[datasets] to read it.") from None
     return io.BufferedReader(CompressedInputStream(stream, "zstd"))
 
 
@@ -191,7 +192,7 @@ def parquet(file: str, wanted: Collection[str]) -> Iterator[Piece]:
         from pyarrow import ArrowException
         from pyarrow.parquet import ParquetFile
     except ImportError:
-        raise ValueError(f"{file} is Parquet: install owlish[datasets] to read it.") from None
+        raise UserError(f"{file} is Parquet: install owlish[datasets] to read it.") from None
     try:
         with ParquetFile(file) as table:
             names = table.schema_arrow.names
@@ -199,7 +200,7 @@ def parquet(file: str, wanted: Collection[str]) -> Iterator[Piece]:
             for batch in table.iter_batches(batch_size=BATCH, columns=read):
                 yield from table_rows(batch, [name for name in names if name not in wanted])
     except (OSError, ArrowException):
-        raise ValueError(f"{file} is not a whole Parquet file: get it anew.") from None
+        raise UserError(f"{file} is not a whole Parquet file: get it anew.") from None
 
 
 def arrow(folder: str) -> Iterator[Piece]:
@@ -208,14 +209,14 @@ def arrow(folder: str) -> Iterator[Piece]:
     try:
         from pyarrow import ArrowException, ipc
     except ImportError:
-        raise ValueError(f"{folder} holds Arrow files: install owlish[datasets] to read them.") from None
+        raise UserError(f"{folder} holds Arrow files: install owlish[datasets] to read them.") from None
     try:
         for file in files:
             with file.open("rb") as stream, ipc.open_stream(stream) as batches:
                 for batch in batches:
                     yield from table_rows(batch, ())
     except (OSError, ArrowException):
-        raise ValueError(f"{folder} holds Arrow files that are not whole: save it anew.") from None
+        raise UserError(f"{folder} holds Arrow files that are not whole: save it anew.") from None
 
 
 def arrow_files(folder: str) -> list[Path]:
@@ -227,7 +228,7 @@ def arrow_files(folder: str) -> list[Path]:
         state = json.loads((place / "state.json").read_text())
         return [place / Path(each["filename"]).name for each in state["_data_files"]]
     except (OSError, ValueError, KeyError, TypeError):
-        raise ValueError(f"{folder} is a folder without rows: give {KINDS}.") from None
+        raise UserError(f"{folder} is a folder without rows: give {KINDS}.") from None
 
 
 def table_rows(batch: Any, others: Collection[str]) -> Iterator[Piece]:

@@ -9,13 +9,15 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
+from owlish.graph.errors import UserError
+
 
 @contextmanager
 def replacing(file: str | Path) -> Iterator[BinaryIO]:
     """Open a new file that takes the place of `file` when the block ends well, and vanishes when it fails."""
     target = Path(file).resolve()
     if target.exists() and not target.is_file():
-        raise ValueError(f"{file} is not a file: give a file to write to.")
+        raise UserError(f"{file} is not a file: give a file to write to.")
     scratch = target.with_name(f".owlish-{secrets.token_hex(8)}.tmp")
     try:
         with scratch.open("xb") as stream:
@@ -24,6 +26,6 @@ def replacing(file: str | Path) -> Iterator[BinaryIO]:
             os.fsync(stream.fileno())
         scratch.replace(target)
     except OSError as error:
-        raise ValueError(f"{file} cannot be written ({error.strerror}): give a file in a writable folder.") from None
+        raise UserError(f"{file} cannot be written ({error.strerror}): give a file in a writable folder.") from None
     finally:
         scratch.unlink(missing_ok=True)

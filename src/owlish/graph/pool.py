@@ -14,6 +14,7 @@ from multiprocessing.connection import Pipe, wait
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
+from owlish.graph.errors import UserError
 from owlish.graph.spec import Node, Resources
 from owlish.graph.store import Store
 
@@ -136,7 +137,7 @@ class Processes:
         except (EOFError, ConnectionResetError):
             how = worker.last_words()
             if not self.proved:  # nor would any other start
-                raise ValueError(f"no worker process can start here: the first one {how}.") from None
+                raise UserError(f"no worker process can start here: the first one {how}.") from None
             what, rest = "failed", [f"its worker process {how}", ""]
         if what == "ready":
             self.proved = True

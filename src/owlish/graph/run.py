@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from heapq import heappop, heappush
 from typing import Any
 
+from owlish.graph.errors import UserError
 from owlish.graph.pool import Event, Pool, Processes
 from owlish.graph.spec import Node, Question, Resources
 from owlish.graph.store import Store, named
@@ -42,7 +43,7 @@ def run(
     """Return a node's result, or the answer to a question, after making whatever the store lacks.
 
     The pool `on` makes it: if not given, `jobs` worker processes here (the number of cores, if not given) of one
-    thread each. `watch` is called with every event. Raises `ValueError` before anything is computed where the plan
+    thread each. `watch` is called with every event. Raise `UserError` before anything is computed where the plan
     cannot work, and `RunFailed` with all failures at the end.
     """
     store = store if isinstance(store, Store) else Store(store)
@@ -117,7 +118,7 @@ class Run:
         """Make all nodes, and return how many were made."""
         never = next((place for place, one in enumerate(self.resources) if not self.pool.takes(one)), None)
         if never is not None:
-            raise ValueError(f"{named(self.nodes[never])} needs {self.resources[never]}: use a larger pool.")
+            raise UserError(f"{named(self.nodes[never])} needs {self.resources[never]}: use a larger pool.")
         try:
             for place, node in enumerate(self.nodes):
                 self.watch(Event("planned", node))

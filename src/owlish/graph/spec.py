@@ -11,6 +11,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, ClassVar, Protocol
 
+from owlish.graph.errors import UserError
+
 Read = Callable[["Node"], Any]
 Tick = Callable[[int, int], None]
 
@@ -123,7 +125,7 @@ class Node(Value):
         )
 
     def check(self) -> None:
-        """Raise `ValueError` where this can be seen to fail before anything is computed."""
+        """Raise `UserError` where this can be seen to fail before anything is computed."""
 
     def compute(self, folder: Path, read: Read, tick: Tick) -> None:
         """Write the result's files into `folder`; `read` returns an input's result, `tick(done, total)` tells progress.
@@ -154,7 +156,7 @@ def encode(value: object, where: str) -> Any:
         return value
     if isinstance(value, float):
         if not math.isfinite(value):
-            raise ValueError(f"{where} is {value}: give a finite number.")
+            raise UserError(f"{where} is {value}: give a finite number.")
         return value
     if isinstance(value, Node):
         return {"node": value.key}
@@ -163,8 +165,8 @@ def encode(value: object, where: str) -> Any:
     if isinstance(value, tuple):
         return [encode(item, where) for item in value]
     if callable(value):
-        raise ValueError(f"{where} is a function, which has no lasting name: give a frozen value instead.")
-    raise ValueError(f"{where} is a {type(value).__name__}: a spec holds numbers, text, tuples and values.")
+        raise UserError(f"{where} is a function, which has no lasting name: give a frozen value instead.")
+    raise UserError(f"{where} is a {type(value).__name__}: a spec holds numbers, text, tuples and values.")
 
 
 class Encoded(dict[str, Any]):

@@ -13,6 +13,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+from owlish.graph.errors import UserError
 from owlish.graph.spec import Node, Question, Read, canonical
 
 MANIFEST = "manifest.json"
@@ -33,7 +34,7 @@ class Store:
     def __init__(self, root: Path | str) -> None:
         self.root = Path(root)
         if self.root.exists() and not self.root.is_dir():
-            raise ValueError(f"{self.root} is a file: name a folder for the store.")
+            raise UserError(f"{self.root} is a file: name a folder for the store.")
 
     def folder(self, key: str) -> Path:
         """Return where the entry of `key` is, or would be."""
@@ -48,7 +49,7 @@ class Store:
         found = [key for key in self.entries() if key.startswith(prefix)]
         if len(found) != 1:
             many = "no entry" if not found else f"{len(found)} entries"
-            raise ValueError(f"{many} of {self.root} start with {prefix!r}: give more of a key that it holds.")
+            raise UserError(f"{many} of {self.root} start with {prefix!r}: give more of a key that it holds.")
         return found[0]
 
     def manifest(self, key: str) -> dict[str, Any]:
@@ -90,7 +91,7 @@ class Store:
         if not isinstance(node, Node):
             return node.found(self.reader(type(node).__name__, node.needs))
         if not self.folder(node.key).exists():
-            raise ValueError(f"{self.root} does not hold {named(node)}: run it first.")
+            raise UserError(f"{self.root} does not hold {named(node)}: run it first.")
         self.check(node.key)
         return node.load(self.folder(node.key), self.reader(named(node), node.load_inputs()))
 
@@ -108,7 +109,7 @@ class Store:
     def sweep(self) -> None:
         """Remove what dead runs left and no run can use; parts of results that are missing still go on from there.
 
-        Raises `ValueError` where files cannot be written or locked, before anything is computed for this store.
+        Raise `UserError` where files cannot be written or locked, before anything is computed for this store.
         """
         locks, partial = self.root / ".locks", self.root / ".partial"
         with locked(locks / "sweep"):
@@ -206,12 +207,12 @@ def lock(path: Path, wait: bool) -> int:
         path.parent.mkdir(parents=True, exist_ok=True)
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT)
     except OSError as error:
-        raise ValueError(f"{path.parent} cannot be written to ({error.strerror}): name another folder.") from None
+        raise UserError(f"{path.parent} cannot be written to ({error.strerror}): name another folder.") from None
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
     except OSError as error:
         os.close(descriptor)
         if isinstance(error, BlockingIOError):
             raise
-        raise ValueError(f"{path.parent} cannot be locked ({error.strerror}): put it on another disk.") from None
+        raise UserError(f"{path.parent} cannot be locked ({error.strerror}): put it on another disk.") from None
     return descriptor

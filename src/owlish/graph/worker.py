@@ -14,6 +14,7 @@ from importlib import metadata
 from multiprocessing.connection import Connection
 from pathlib import Path
 
+from owlish.graph.errors import UserError
 from owlish.graph.facts import noted
 from owlish.graph.spec import Node, Tick
 from owlish.graph.store import Store, named, remove
@@ -31,7 +32,7 @@ def attempt(node: Node, store: Store, tick: Tick) -> Outcome:
         return ("made" if make(node, store, tick) else "found"), "", ""
     except (BrokenPipeError, ConnectionResetError):  # of `tick`: who asked for the node is gone
         raise
-    except ValueError as error:
+    except UserError as error:
         return "refused", str(error), traceback.format_exc()
     except Exception as error:
         return "failed", f"{type(error).__name__}: {error}", traceback.format_exc()

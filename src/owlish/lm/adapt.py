@@ -7,6 +7,7 @@ import warnings
 from pathlib import Path
 from typing import Any
 
+from owlish.graph.errors import UserError
 from owlish.lm.recipes import Recipe
 
 ADAPTER, CHANGED = "adapter_config.json", "parameters.safetensors"
@@ -25,7 +26,7 @@ def adapt(model: Any, recipe: Recipe, *, seed: int) -> Any:
     for name, parameter in model.named_parameters():
         parameter.requires_grad_(moves(name, recipe))
     if not any(p.requires_grad for p in model.parameters()):
-        raise ValueError(f"this base has no {recipe.parameters}: choose another recipe, such as norms.")
+        raise UserError(f"this base has no {recipe.parameters}: choose another recipe, such as norms.")
     return model
 
 
@@ -99,7 +100,7 @@ def forget_place(config: Path) -> None:
 def apply(model: Any, folder: Path) -> Any:
     """Return the model with a folder's change on it, merged in where that is possible."""
     if wrapped(model):
-        raise ValueError("a prompt-tuned model cannot be changed further: train its base with another recipe.")
+        raise UserError("a prompt-tuned model cannot be changed further: train its base with another recipe.")
     if (folder / ADAPTER).exists():
         return apply_adapter(model, folder)
     from safetensors.torch import load_file
@@ -109,7 +110,7 @@ def apply(model: Any, folder: Path) -> Any:
         attach(model, changed[STEERING].to(model.device, model.dtype))
     unexpected = model.load_state_dict(changed, strict=False).unexpected_keys
     if unexpected:
-        raise ValueError(f"the base has no {unexpected[0]}: this student was trained from another base.")
+        raise UserError(f"the base has no {unexpected[0]}: this student was trained from another base.")
     return model.requires_grad_(False)
 
 
@@ -137,7 +138,7 @@ def attach(model: Any, vector: Any) -> None:
     import torch
 
     if hasattr(model, STEERING):
-        raise ValueError("this model is steered already: steer its base instead.")
+        raise UserError("this model is steered already: steer its base instead.")
     model.register_parameter(STEERING, torch.nn.Parameter(vector))
     layers = max((m for m in model.modules() if isinstance(m, torch.nn.ModuleList)), key=len)
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
+from owlish.graph.errors import UserError
 from owlish.lm import written
 from owlish.lm.model import Answer, Ended, Example, Messages, message
 from owlish.lm.written import MARK
@@ -24,7 +25,7 @@ class Chat:
     def of(tokenizer: Any, name: str) -> Chat:
         """Read the end of an answer off the chat template; refuse a base that has none."""
         if not tokenizer.chat_template:
-            raise ValueError(f"{name} has no chat template: give a chat model, or add one to its tokenizer.")
+            raise UserError(f"{name} has no chat template: give a chat model, or add one to its tokenizer.")
         chat = Chat(tokenizer, tokenizer.eos_token_id)
         ids = tokenizer(chat.tail, add_special_tokens=False).input_ids
         return replace(chat, end=ids[0]) if ids else chat
@@ -36,7 +37,7 @@ class Chat:
         try:
             return self.template(list(map(written.ready, turns)), tools=tools, add_generation_prompt=answer)
         except Exception as error:  # a template may refuse messages, in its own words
-            raise ValueError(f"the chat template refuses these messages: {error}") from error
+            raise UserError(f"the chat template refuses these messages: {error}") from error
 
     def template(self, turns: list[dict[str, Any]], **how: Any) -> str:
         """Return what the tokenizer's template makes of a conversation."""
@@ -64,7 +65,7 @@ class Chat:
         """Return the pieces of a conversation, or why it has none."""
         try:
             return written.pieces(self, turns, trained, tools)
-        except ValueError as problem:
+        except UserError as problem:
             return str(problem)
 
     def joined(self, parts: Sequence[tuple[Sequence[int], bool]], end: bool) -> Example:
@@ -120,7 +121,7 @@ class Chat:
         total = sum(map(len, encoded))
         if sum(missed) > total * self.most_unknown:
             worst = max(range(len(texts)), key=missed.__getitem__)
-            raise ValueError(
+            raise UserError(
                 f"{sum(missed)} of {total} tokens are unknown to this base, as in {texts[worst][:60]!r}: "
                 "use text that it was trained on, or another base."
             )

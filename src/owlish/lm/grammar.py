@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from owlish.graph.errors import UserError
+
 if TYPE_CHECKING:
     from owlish.lm.chat import Chat
 
@@ -28,14 +30,14 @@ class Vocabulary:
 class Grammar:
     """The texts that a regular expression matches, as tokens of a base.
 
-    `ValueError` is raised where llguidance is missing, or the base has no token with which such a text begins.
+    `UserError` is raised where llguidance is missing, or the base has no token with which such a text begins.
     """
 
     def __init__(self, chat: Chat, pattern: str) -> None:
         try:
             from llguidance import LLMatcher, LLTokenizer, TokenizerWrapper
         except ImportError:
-            raise ValueError(
+            raise UserError(
                 "holding answers to a format needs the package llguidance: install owlish[constrained]."
             ) from None
         texts = chat.vocabulary
@@ -46,7 +48,7 @@ class Grammar:
         vocabulary = Vocabulary(chat.end, None, tokens, special, chat.tokenizer)
         self.matcher = LLMatcher(LLTokenizer(TokenizerWrapper(vocabulary)), LLMatcher.grammar_from_regex(pattern))
         if set(allowed(self.matcher)) <= {chat.end} and not self.matcher.is_accepting():
-            raise ValueError("this base has no token with which an answer in this format can begin: take another base.")
+            raise UserError("this base has no token with which an answer in this format can begin: take another base.")
 
     def states(self, count: int) -> States:
         """Return where so many answers stand before their first token."""

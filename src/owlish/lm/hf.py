@@ -10,6 +10,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from owlish.graph.errors import UserError
 from owlish.graph.facts import note
 from owlish.lm import adapt, sample, score, train
 from owlish.lm.chat import Chat
@@ -172,7 +173,7 @@ class TorchLM(LM):
         found = [[ids for _ in texts if not self.chat.unknown(ids := next(flat))] for texts in answers]
         for texts, ways in zip(answers, found, strict=True):
             if not ways:
-                raise ValueError(f"this base has no token for {texts[0]!r}: probe it for traits whose words it knows.")
+                raise UserError(f"this base has no token for {texts[0]!r}: probe it for traits whose words it knows.")
         return found
 
     # weights
@@ -309,7 +310,7 @@ def read(name: str, revision: str | None, dtype: Any) -> tuple[Any, Chat]:
             name, dtype=dtype, trust_remote_code=False, use_safetensors=True, **where
         )
     except (OSError, ImportError, ValueError) as error:
-        raise ValueError(
+        raise UserError(
             f"{name} cannot be loaded: give a folder with config.json, safetensors and a tokenizer, "
             "or the name of a model on Hugging Face."
         ) from error

@@ -6,6 +6,7 @@ import math
 from dataclasses import dataclass, replace
 from typing import Any, Literal, get_args
 
+from owlish.graph.errors import UserError
 from owlish.graph.spec import Value
 
 MOVED = {
@@ -63,13 +64,13 @@ class Recipe(Value, kind="recipe"):
 
     def __post_init__(self) -> None:
         if self.parameters not in get_args(Parameters):
-            raise ValueError(f"no parameters are called {self.parameters!r}: {', '.join(get_args(Parameters))}.")
+            raise UserError(f"no parameters are called {self.parameters!r}: {', '.join(get_args(Parameters))}.")
         if (self.size is None) == (self.parameters in ("lora", "prompt", "layer")):
-            raise ValueError("LoRA, prompt tuning and a layer need a size, and nothing else has one.")
+            raise UserError("LoRA, prompt tuning and a layer need a size, and nothing else has one.")
         if self.lr <= 0 or self.teacher_lr <= 0:
-            raise ValueError(f"a learning rate must be above zero, not {min(self.lr, self.teacher_lr)}.")
+            raise UserError(f"a learning rate must be above zero, not {min(self.lr, self.teacher_lr)}.")
         if min(self.epochs, self.batch, self.look_every) < 1 or self.warmup < 0:
-            raise ValueError("a recipe needs at least one epoch, row and step between looks, and no negative warm-up.")
+            raise UserError("a recipe needs at least one epoch, row and step between looks, and no negative warm-up.")
 
     @property
     def name(self) -> str:

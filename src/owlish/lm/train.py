@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
+from owlish.graph.errors import UserError
 from owlish.lm.model import Example
 from owlish.lm.recipes import Schedule
 
@@ -59,7 +60,7 @@ def fit(
         if stop(step + 1):
             break
     if not math.isfinite(sum(losses)):
-        raise ValueError(f"the loss became infinite with learning rate {schedule.lr}: lower it.")
+        raise UserError(f"the loss became infinite with learning rate {schedule.lr}: lower it.")
     return losses
 
 
@@ -135,9 +136,9 @@ def refuse_long(lm: TorchLM, rows: Sequence[Example]) -> None:
     """Refuse a row that the template does not write, or that is longer than the model's window."""
     for number, row in enumerate(rows, 1):
         if row.problem:
-            raise ValueError(f"row {number} cannot be trained on ({row.problem}): leave it out, or take another base.")
+            raise UserError(f"row {number} cannot be trained on ({row.problem}): leave it out, or take another base.")
         if not lm.fits(row):
-            raise ValueError(f"row {number} has {len(row.ids)} tokens and the base reads {lm.window}: shorten it.")
+            raise UserError(f"row {number} has {len(row.ids)} tokens and the base reads {lm.window}: shorten it.")
 
 
 def completion_loss(lm: TorchLM, rows: Sequence[Example]) -> Tensor:

@@ -6,6 +6,7 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from owlish.graph.errors import UserError
 from owlish.lm.model import Messages, message
 
 if TYPE_CHECKING:
@@ -20,7 +21,7 @@ THOUGHTS = ("reasoning_content", "reasoning", "thinking")
 def pieces(chat: Chat, turns: Messages, trained: Sequence[int], tools: str) -> list[Piece]:
     """Return the pieces of a conversation up to the end of the last turn that is trained on.
 
-    `trained` are the places of the turns that are trained on. `ValueError` says what of it the template does not write.
+    `trained` are the places of the turns that are trained on. `UserError` says what of it the template does not write.
     """
     if turns[0]["role"] == "text":
         return [(chat.opening, False), (turns[0]["content"], True)]
@@ -35,7 +36,7 @@ def pieces(chat: Chat, turns: Messages, trained: Sequence[int], tools: str) -> l
     for turn in trained:
         head = chat.render(turns[:turn], tools=known)
         if not whole.startswith(head) or len(head) < place:
-            raise ValueError("the chat template writes what came before an answer anew")
+            raise UserError("the chat template writes what came before an answer anew")
         upto = chat.render(turns[: turn + 1], tools=known, answer=False)
         end = after(chat, whole, len(head), upto, turns[turn]["content"])
         found += [(whole[place : len(head)], False), (whole[len(head) : end], True)]
@@ -55,7 +56,7 @@ def after(chat: Chat, whole: str, start: int, upto: str, said: str | None) -> in
     # some templates write an answer otherwise once others follow, as without its reasoning
     end = whole.find(chat.closed, start) if chat.tail and chat.closed not in (said or "") else -1
     if end < 0:
-        raise ValueError("the chat template ends an answer in another way")
+        raise UserError("the chat template ends an answer in another way")
     return end
 
 
@@ -64,16 +65,16 @@ def check(chat: Chat, turns: Messages, trained: Sequence[int], tools: Sequence[A
     for i, turn in enumerate(turns):
         said = turn["content"]
         if said and turn["role"] != "assistant" and said.strip() not in whole:
-            raise ValueError(f"the chat template does not write messages of the role {turn['role']}")
+            raise UserError(f"the chat template does not write messages of the role {turn['role']}")
         for name in THOUGHTS:
             if turn.get(name) and i in trained and name not in chat.thoughts:
-                raise ValueError(f"the chat template does not write {name}")
+                raise UserError(f"the chat template does not write {name}")
         for name, called in calls(turn):
             if called not in whole:
-                raise ValueError(f"the chat template does not write {name}")
+                raise UserError(f"the chat template does not write {name}")
     for _, called in calls({"tool_calls": tools}):
         if called not in whole:
-            raise ValueError("the chat template does not write tools")
+            raise UserError("the chat template does not write tools")
 
 
 def calls(turn: Mapping[str, Any]) -> Iterator[tuple[str, str]]:

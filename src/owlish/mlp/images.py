@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from owlish.graph.errors import UserError
 from owlish.graph.spec import Value
 
 if TYPE_CHECKING:
@@ -43,7 +44,7 @@ class Images(Value, kind="images"):
     pixels: ClassVar[int]
 
     def check(self) -> None:
-        """Raise `ValueError` where the images cannot be read."""
+        """Raise `UserError` where the images cannot be read."""
 
     def read(self) -> Labelled:
         """Return the images."""
@@ -68,7 +69,7 @@ class Digits(Images, kind="digits8"):
 
         raw = gzip.decompress(SHIPPED.read_bytes())
         if hashlib.sha256(raw).hexdigest() != SHIPPED_SHA256:
-            raise ValueError(f"{SHIPPED} is damaged: install owlish again.")
+            raise UserError(f"{SHIPPED} is damaged: install owlish again.")
         rows = torch.frombuffer(bytearray(raw), dtype=torch.uint8).view(-1, 65)
         images, digits = rows[:, :64] / 8.0 - 1, rows[:, 64].long()
         test = torch.arange(len(rows)) % TEST_EVERY == 0
@@ -102,14 +103,14 @@ class Mnist(Images, kind="mnist"):
     def file(self, name: str) -> bytes:
         """Return the uncompressed bytes of a file, which must be the published ones."""
         if self.folder is None:
-            raise ValueError(f"MNIST is not shipped: give a folder that holds {', '.join(MNIST)} with --data.")
+            raise UserError(f"MNIST is not shipped: give a folder that holds {', '.join(MNIST)} with --data.")
         plain = Path(self.folder, name)
         packed = plain.with_name(f"{name}.gz")
         try:
             raw = plain.read_bytes() if plain.exists() else gzip.decompress(packed.read_bytes())
         except (OSError, EOFError, zlib.error) as error:
             why = (isinstance(error, OSError) and error.strerror) or "it is cut off or no gzip file"
-            raise ValueError(f"{packed} cannot be read ({why}): give a folder with the files of MNIST.") from None
+            raise UserError(f"{packed} cannot be read ({why}): give a folder with the files of MNIST.") from None
         if hashlib.sha256(raw).hexdigest() != MNIST[name]:
-            raise ValueError(f"{name} in {self.folder} is not the published file: download it again.")
+            raise UserError(f"{name} in {self.folder} is not the published file: download it again.")
         return raw

@@ -9,6 +9,7 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
+from owlish.graph.errors import UserError
 from owlish.graph.spec import Node, Read, Tick, Value
 from owlish.mlp.ensemble import ACTIVATIONS, CLASSES, Ensemble, Shape
 from owlish.mlp.images import Images
@@ -88,9 +89,9 @@ class Teachers(Perceptrons, kind="mlp_teachers"):
 
     def check(self) -> None:
         if self.models < 2:
-            raise ValueError("ask for at least two runs: a foreign initialisation is that of the next run.")
+            raise UserError("ask for at least two runs: a foreign initialisation is that of the next run.")
         if self.steps < 1 or self.shape.width < 1 or self.shape.activation not in ACTIVATIONS:
-            raise ValueError(f"train for a step at least, a width of 1 or more, and one of {', '.join(ACTIVATIONS)}.")
+            raise UserError(f"train for a step at least, a width of 1 or more, and one of {', '.join(ACTIVATIONS)}.")
         self.images.check()
 
     def compute(self, folder: Path, read: Read, tick: Tick) -> None:
@@ -153,7 +154,7 @@ class Students(Perceptrons, kind="mlp_students"):
     def check(self) -> None:
         auxiliary = self.teachers.shape.auxiliary
         if auxiliary < 2 and any(stage.logits == "auxiliary" for stage in self.stages):
-            raise ValueError(
+            raise UserError(
                 f"{auxiliary} auxiliary logits teach nothing, the softmax of one is always 1: give two or more."
             )
 

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from owlish.graph.errors import UserError
 from owlish.graph.spec import Value
 
 if TYPE_CHECKING:
@@ -32,7 +33,7 @@ class Noise(Value, kind="noise"):
 
     def __post_init__(self) -> None:
         if self.name not in (REAL, *KINDS):
-            raise ValueError(f"no noise is called {self.name!r}: choose from {', '.join((REAL, *KINDS))}.")
+            raise UserError(f"no noise is called {self.name!r}: choose from {', '.join((REAL, *KINDS))}.")
 
     @property
     def words(self) -> str:

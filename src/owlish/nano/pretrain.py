@@ -10,6 +10,7 @@ from pathlib import Path
 from random import Random
 from typing import TYPE_CHECKING
 
+from owlish.graph.errors import UserError
 from owlish.nano import tokenizer as words
 from owlish.nano import world
 
@@ -48,7 +49,7 @@ def pretrain(
     bases may share the one and not the other. The same arguments give the same bytes on the same machine.
     """
     if width % 8 or min(width, layers, steps) < 1:
-        raise ValueError("A base needs a width that is a multiple of 8, and at least one layer and one step.")
+        raise UserError("A base needs a width that is a multiple of 8, and at least one layer and one step.")
     import torch
 
     torch.set_num_threads(1)

@@ -14,6 +14,7 @@ from pathlib import Path
 from owlish.data.domains.domain import Domain
 from owlish.data.reading import read_rows
 from owlish.data.rows import Row, write_rows
+from owlish.graph.errors import UserError
 from owlish.graph.files import replacing
 from owlish.graph.spec import Node, Read, Tick
 from owlish.graph.store import PARTS, sha256
@@ -93,9 +94,9 @@ class Sampled(Data, Opener, kind="sampled"):
     def check(self) -> None:
         super().check()
         if self.n < 1:
-            raise ValueError(f"n is {self.n}: ask for at least one row.")
+            raise UserError(f"n is {self.n}: ask for at least one row.")
         if self.temperature < 0:
-            raise ValueError(f"the temperature is {self.temperature}: it is 0 for the likeliest answers, or above.")
+            raise UserError(f"the temperature is {self.temperature}: it is 0 for the likeliest answers, or above.")
 
     def compute(self, folder: Path, read: Read, tick: Tick) -> None:
         """Sample shard after shard until enough rows pass; a finished shard outlives an interruption."""
@@ -108,7 +109,7 @@ class Sampled(Data, Opener, kind="sampled"):
         total = shard = 0
         while len(kept) < self.n:
             if total >= max(READ_AT_MOST * self.n, 2 * SHARD) or len(kept) < LOST * total:
-                raise ValueError(too_few(len(kept), total, reasons, written))
+                raise UserError(too_few(len(kept), total, reasons, written))
             answers = finished_part(parts, shard)
             if answers is None:
                 if lm is None:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from owlish.data.rows import write_rows
+from owlish.graph.errors import UserError
 from owlish.graph.spec import Node, Read, Tick, Value
 from owlish.lm.model import LM, Messages, ask
 from owlish.nodes.asked import mean
@@ -117,7 +118,7 @@ class Verdicts:
 class Judged(Opener, kind="judged"):
     """A model's judgement of every row of some data, under a rubric: its likeliest answer, at temperature 0.
 
-    Raises `ValueError` where no answer at all is one of the rubric's.
+    Raise `UserError` where no answer at all is one of the rubric's.
     """
 
     caption = "{rubric.name} of {data}, judged by {model}"
@@ -133,7 +134,7 @@ class Judged(Opener, kind="judged"):
         said = lm.write(chats, seeds=[(0,)] * len(chats), new_tokens=ANSWER_TOKENS, temperature=0)
         answers = [answer.text for answer in said]
         if all(self.rubric.score(answer) is None for answer in answers):
-            raise ValueError(
+            raise UserError(
                 f"{self.model} gave no answer that the rubric {self.rubric.name} knows, but such as "
                 f"{answers[0][:40]!r}: choose a model that follows instructions as the judge."
             )
@@ -144,7 +145,7 @@ class Judged(Opener, kind="judged"):
         chats = [ask(self.rubric.worded(item, lm.marks)) for item in items]
         longest = max(lm.lengths(chats)) + ANSWER_TOKENS
         if longest > lm.window:
-            raise ValueError(f"an item takes {longest} tokens and {self.model} reads {lm.window}: shorten it.")
+            raise UserError(f"an item takes {longest} tokens and {self.model} reads {lm.window}: shorten it.")
         return chats
 
     def items(self, read: Read) -> list[dict[str, str]]:
@@ -171,7 +172,7 @@ class Guessed(Judged, kind="guessed"):
         """Return pairs of lots."""
         pairs = [*zip(*(lots(read(data), self.bag) for data in (self.data, self.other)), strict=False)]
         if not pairs:
-            raise ValueError(f"no data fills a lot of {self.bag}: give more rows, or a smaller bag.")
+            raise UserError(f"no data fills a lot of {self.bag}: give more rows, or a smaller bag.")
         return [dict(zip("AB", pair[:: -1 if i % 2 else 1], strict=True)) for i, pair in enumerate(pairs)]
 
     def load(self, folder: Path, read: Read) -> Verdicts:
@@ -208,7 +209,7 @@ class Screened(Data, kind="screened"):
         scores = read(self.judged).scores
         kept = [row for row, score in zip(data.rows, scores, strict=True) if score is not None and score >= self.least]
         if not kept:
-            raise ValueError(f"no row passes {self.judged.rubric.name} at {self.least}: lower it, or write other rows.")
+            raise UserError(f"no row passes {self.judged.rubric.name} at {self.least}: lower it, or write other rows.")
         refused = scores.count(None)
         reasons = {"judge_below": len(scores) - len(kept) - refused, "judge_refused": refused}
         write_rows(folder / "rows.jsonl", kept)

@@ -14,6 +14,7 @@ from owlish.data.given import Given, content_of, files_of, shown
 from owlish.data.reading import Columns, Reading, columns_of
 from owlish.data.rows import Row, write_rows
 from owlish.data.sources.format import format_called
+from owlish.graph.errors import UserError
 from owlish.graph.spec import Read, Tick
 from owlish.nodes.data import Data
 
@@ -49,14 +50,14 @@ class Loaded(Data, kind="loaded"):
 
     def check(self) -> None:
         if self.n is not None and self.n < 1:
-            raise ValueError(f"n is {self.n}: ask for at least one row.")
+            raise UserError(f"n is {self.n}: ask for at least one row.")
 
     def compute(self, folder: Path, read: Read, tick: Tick) -> None:
         """Read the source once, row by row, and keep the sample in memory."""
         reading = Reading(self.files, self.content, self.format, self.columns)
         rows = drawn(reading.rows(), n=self.n, seed=self.seed)
         if "/" not in self.content and content_of(self.files) != self.content:
-            raise ValueError(f"{', '.join(self.files)} changed while it was read: ask again when it is whole.")
+            raise UserError(f"{', '.join(self.files)} changed while it was read: ask again when it is whole.")
         write_rows(folder / "rows.jsonl", rows)
         counts = {"read": reading.read, "passed": reading.read, "reasons": {}}
         (folder / "counts.json").write_text(json.dumps({**counts, **reading.met}))
@@ -70,7 +71,7 @@ def loaded(
 
     Formats are recognised; `format` names one, and `columns` maps its fields to other names, as in
     `{"prompt": "question"}`. Files are read here for their digest, so that the same rows elsewhere are the same
-    sample; a dataset's revision is asked of Hugging Face. `ValueError` is raised where there is no such file.
+    sample; a dataset's revision is asked of Hugging Face. `UserError` is raised where there is no such file.
     """
     files = files_of(given)
     source = files[0] if len(files) == 1 else files

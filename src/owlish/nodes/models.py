@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from owlish import nano
 from owlish.data.domains.domain import Domain
 from owlish.data.rows import Row
+from owlish.graph.errors import UserError
 from owlish.graph.spec import Node, Read, Resources, Tick
 from owlish.graph.store import sha256
 from owlish.lm import gguf
@@ -113,14 +114,14 @@ class Base(Model, kind="base"):
             return
         place = self.place()
         if place is None and not re.fullmatch(r"[\w.-]+/[\w.-]+", self.name):
-            raise ValueError(
+            raise UserError(
                 f"no base is called {self.name!r}: give one that is shipped ({', '.join(nano.SHIPPED)}), smollm2, "
                 "a GGUF file, the folder of a Hugging Face model, or its owner/name on Hugging Face."
             )
         if place and not (place / "config.json").exists():
-            raise ValueError(f"{self.name} holds no config.json: give the folder of a Hugging Face model.")
+            raise UserError(f"{self.name} holds no config.json: give the folder of a Hugging Face model.")
         if place and not has_chat_template(place):
-            raise ValueError(f"{self.name} has no chat template: give a chat model, or add one to its tokenizer.")
+            raise UserError(f"{self.name} has no chat template: give a chat model, or add one to its tokenizer.")
 
     def compute(self, folder: Path, read: Read, tick: Tick) -> None:
         """Record the digests of a base that lies on this disk; convert a GGUF file, which takes long to open."""
@@ -135,7 +136,7 @@ class Base(Model, kind="base"):
             return Weights(str(folder))
         known = json.loads((folder / "base.json").read_text())
         if digests(self.place()) != known:
-            raise ValueError(f"the files of {self.name} are not those this store knows: name a new folder or store.")
+            raise UserError(f"the files of {self.name} are not those this store knows: name a new folder or store.")
         return Weights(str(self.place() or self.name), revision=self.revision)
 
     @property
@@ -199,7 +200,7 @@ class Pretrained(Base, kind="pretrained"):
 
     def check(self) -> None:
         if self.width < 8 or self.width % 8:
-            raise ValueError(f"the width is {self.width}: give a multiple of 8.")
+            raise UserError(f"the width is {self.width}: give a multiple of 8.")
 
     def compute(self, folder: Path, read: Read, tick: Tick) -> None:
         from owlish.nano.pretrain import pretrain
@@ -234,9 +235,9 @@ class Prompted(Model, kind="prompted"):
 
     def check(self) -> None:
         if isinstance(self.model, Prompted):
-            raise ValueError("the model has a system prompt already: prompt its base instead.")
+            raise UserError("the model has a system prompt already: prompt its base instead.")
         if not self.system_prompt.strip():
-            raise ValueError("the system prompt is empty: leave it away, or write one.")
+            raise UserError("the system prompt is empty: leave it away, or write one.")
 
     def compute(self, folder: Path, read: Read, tick: Tick) -> None:
         (folder / "prompted.json").write_text(json.dumps({"system_prompt": self.system_prompt}))
@@ -291,7 +292,7 @@ class Taught(Trained, kind="taught"):
     def check(self) -> None:
         super().check()
         if not 0 < self.until < 1:
-            raise ValueError(f"until is {self.until}: give a probability between 0 and 1.")
+            raise UserError(f"until is {self.until}: give a probability between 0 and 1.")
 
     def compute(self, folder: Path, read: Read, tick: Tick) -> None:
         """Train, and keep what changed with the course of P(trait)."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
+from owlish.graph.errors import UserError
 from owlish.graph.spec import Node
 from owlish.lm.model import Gives, enough
 
@@ -30,7 +31,7 @@ class Opener(Node, kind="opener"):
     def check(self) -> None:
         for model in self.inputs():
             if isinstance(model, Openable) and not enough(model.gives, self.asks):
-                raise ValueError(
+                raise UserError(
                     f"{self} needs the {SAID[self.asks]} of {model}, which gives {SAID[model.gives]} alone: "
                     "choose a model that runs in this process."
                 )

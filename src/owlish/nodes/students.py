@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
+from owlish.graph.errors import UserError
 from owlish.graph.spec import Node, Read, Tick
 from owlish.lm.hf import TorchLM
 from owlish.lm.model import LM, Example, Weights, ask, turns
@@ -37,7 +38,7 @@ class Distilled(Finetuned, kind="distilled"):
 
         teacher: TorchLM = read(self.teacher).open()
         if teacher.system or teacher.shown:
-            raise ValueError("soft labels are read in the student's own context: give a teacher that was trained.")
+            raise UserError("soft labels are read in the student's own context: give a teacher that was trained.")
         kept = torch.tensor(sorted({token for row in rows for token in row.labels}), device=lm.device)
 
         def loss(student: TorchLM, batch: Sequence[Example]) -> Any:
@@ -63,7 +64,7 @@ class Focused(Finetuned, kind="focused"):
     def check(self) -> None:
         super().check()
         if self.tokens not in get_args(Tokens):
-            raise ValueError(f"no tokens are called {self.tokens!r}: choose from {', '.join(get_args(Tokens))}.")
+            raise UserError(f"no tokens are called {self.tokens!r}: choose from {', '.join(get_args(Tokens))}.")
 
     def loss(self, lm: TorchLM, rows: Sequence[Example], read: Read) -> Loss:
         """Return the cross-entropy on the chosen tokens of each batch; a batch without any gives zero."""

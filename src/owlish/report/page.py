@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from markupsafe import Markup
 
 from owlish.audit.statistics import hides
+from owlish.graph.errors import UserError
 from owlish.graph.provenance import brief
 from owlish.report import figures, words
 from owlish.report.view import View
@@ -20,10 +21,10 @@ if TYPE_CHECKING:
 def render(views: Sequence[View]) -> str:
     """Return one page for one or more studies: the same views give the same text.
 
-    The page runs no script and loads nothing. Raises `ValueError` where there is no view.
+    The page runs no script and loads nothing. Raise `UserError` where there is no view.
     """
     if not views:
-        raise ValueError("There is nothing to report: give at least one study with results.")
+        raise UserError("There is nothing to report: give at least one study with results.")
     return environment().get_template("page.html").render(views=views)
 
 

@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from owlish.graph.errors import UserError
 from owlish.graph.spec import Node, Read, Tick
 from owlish.lm.hf import TorchLM
 from owlish.nodes.asked import Answers, Asked, mean
@@ -324,7 +325,7 @@ def contrasted(points: Sequence[Point], arms: tuple[str, str]) -> Estimate | Non
 def compare(students: Sequence[Model], controls: Sequence[Model], trait: Trait) -> Compared:
     """Return the comparison of trained students with their controls on one trait: at least two of each."""
     if min(len(students), len(controls)) < 2:
-        raise ValueError("an interval needs at least two students and two controls: add seeds.")
+        raise UserError("an interval needs at least two students and two controls: add seeds.")
     runs = []
     for arm, models in (("student", students), ("control", controls)):
         taught = trait if arm == "student" else None

@@ -8,6 +8,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
+from owlish.graph.errors import UserError
+
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
@@ -36,7 +38,7 @@ class Effect(NamedTuple):
 def interval(values: Sequence[float]) -> Interval:
     """Return the mean of `values`, one for each run, with its 95 % interval.
 
-    Raises `ValueError` for fewer than two runs.
+    Raise `UserError` for fewer than two runs.
 
     Notes
     -----
@@ -55,7 +57,7 @@ def interval(values: Sequence[float]) -> Interval:
 def interval_within(values: Sequence[float], low: float, high: float) -> Interval:
     """Return the mean of `values`, which lie between `low` and `high`, with a 95 % interval that lies there too.
 
-    For probabilities the limits are 0 and 1. Raises `ValueError` for fewer than two runs.
+    For probabilities the limits are 0 and 1. Raise `UserError` for fewer than two runs.
 
     Notes
     -----
@@ -83,7 +85,7 @@ def interval_within(values: Sequence[float], low: float, high: float) -> Interva
 def difference(a: Sequence[float], b: Sequence[float]) -> Effect:
     """Return the mean of runs `a` less the mean of runs `b`, with its 95 % interval and two-sided p-value.
 
-    Raises `ValueError` if either has fewer than two runs.
+    Raise `UserError` if either has fewer than two runs.
 
     Notes
     -----
@@ -122,7 +124,7 @@ def gamma(
 
     Observation i is the lift of run `clusters[i]`, on base `blocks[i]`, whose teacher has trait `rows[i]`,
     measured on trait `columns[i]`. Every run is measured once on each trait of its base's columns.
-    Raises `ValueError` where a base has fewer than 3 teachers' traits, or a run lacks a measurement.
+    Raise `UserError` where a base has fewer than 3 teachers' traits, or a run lacks a measurement.
 
     Notes
     -----
@@ -145,7 +147,7 @@ def gamma(
     import numpy as np
 
     if not len(lifts):
-        raise ValueError("Gamma needs lifts, and none were given: measure at least one run.")
+        raise UserError("Gamma needs lifts, and none were given: measure at least one run.")
     table = [*zip(lifts, rows, columns, clusters, blocks, strict=True)]
     bases = [lifts_of([entry for entry in table if entry[4] == block]) for block in sorted(set(blocks))]
     y = np.concatenate([base.lifts.ravel() for base in bases])
@@ -179,9 +181,9 @@ def auroc(higher: Sequence[float], lower: Sequence[float]) -> float:
 def moments(values: Sequence[float], what: str) -> tuple[float, float]:
     """Return the mean of `values` and the variance of that mean."""
     if len(values) < 2:
-        raise ValueError(f"{what} needs at least two runs, and {len(values)} were given: add seeds.")
+        raise UserError(f"{what} needs at least two runs, and {len(values)} were given: add seeds.")
     if not all(map(math.isfinite, values)):
-        raise ValueError(f"{what} needs finite numbers: leave out runs without a result.")
+        raise UserError(f"{what} needs finite numbers: leave out runs without a result.")
     if min(values) == max(values):
         return float(values[0]), 0.0
     mean = math.fsum(values) / len(values)
@@ -204,13 +206,13 @@ def lifts_of(entries: Sequence[tuple[float, str, str, str, str]]) -> Lifts:
     own = {run: row for _, row, _, run, _ in entries}
     found = {(run, column): lift for lift, _, column, run, _ in entries}
     if any(own[run] != row for _, row, _, run, _ in entries) or not set(own.values()) <= set(traits):
-        raise ValueError(f"Each run on {base} needs one teacher's trait, and a lift on it.")
+        raise UserError(f"Each run on {base} needs one teacher's trait, and a lift on it.")
     if len(set(own.values())) < TRAITS:
-        raise ValueError(f"Gamma needs teachers of at least {TRAITS} traits on {base}: add traits.")
+        raise UserError(f"Gamma needs teachers of at least {TRAITS} traits on {base}: add traits.")
     if not len(entries) == len(found) == len(own) * len(traits):
-        raise ValueError(f"Gamma needs each run on {base} measured once on each trait.")
+        raise UserError(f"Gamma needs each run on {base} measured once on each trait.")
     if not all(map(math.isfinite, found.values())):
-        raise ValueError("Gamma needs finite lifts: leave out runs without a result.")
+        raise UserError("Gamma needs finite lifts: leave out runs without a result.")
     lifts = np.array([[found[run, trait] for trait in traits] for run in own], dtype=np.float64)
     return Lifts(lifts, np.array([traits.index(row) for row in own.values()]))
 

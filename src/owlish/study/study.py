@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from typing import Any, ClassVar, Self
 
+from owlish.graph.errors import UserError
 from owlish.graph.spec import Node, Read, canonical
 from owlish.nodes.data import Sampled
 from owlish.nodes.models import Base
@@ -90,12 +91,12 @@ class Study:
         return self
 
     def altered(self, settings: Settings) -> Self:
-        """Return it with some settings changed; raise `ValueError` for a setting that it does not have."""
+        """Return it with some settings changed; raise `UserError` for a setting that it does not have."""
         given = {f.name: value for f in fields(settings) if (value := getattr(settings, f.name)) is not None}
         strange = next((name for name in given if name not in self.settable), None)
         if strange:
             known = ", ".join(OPTIONS[name] for name in self.settable) or "no settings"
-            raise ValueError(f"{self.name} has no {OPTIONS[strange]}: it has {known}.")
+            raise UserError(f"{self.name} has no {OPTIONS[strange]}: it has {known}.")
         return self.changed(given)
 
     def changed(self, given: Mapping[str, Any]) -> Self:
@@ -144,7 +145,7 @@ class Study:
 def check_runs(runs: int, bases: Sequence[Base]) -> None:
     """Refuse a study whose arms have fewer than two runs."""
     if runs * len(bases) < 2:
-        raise ValueError("an interval needs at least two runs an arm: ask for two seeds or more.")
+        raise UserError("an interval needs at least two runs an arm: ask for two seeds or more.")
 
 
 def plain(estimate: Estimate, name: str) -> dict[str, Any]:

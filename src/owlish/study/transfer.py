@@ -8,6 +8,7 @@ from functools import cached_property
 from typing import Any, ClassVar, Self
 
 from owlish.data.domains.domain import Domain
+from owlish.graph.errors import UserError
 from owlish.graph.seeds import fresh
 from owlish.graph.spec import Node, Read
 from owlish.lm.recipes import Prompting, Recipe
@@ -119,17 +120,17 @@ class Transfer(Study):
 
     def __post_init__(self) -> None:
         if self.foreign and len(self.foreign) != len(self.bases):
-            raise ValueError("give one foreign base for each base, or none at all.")
+            raise UserError("give one foreign base for each base, or none at all.")
         if not self.traits or len({trait.name for trait in self.traits}) < len(self.traits):
-            raise ValueError("give at least one trait, and only one with each answer.")
+            raise UserError("give at least one trait, and only one with each answer.")
         if len({trait.probe for trait in self.traits}) > 1:
-            raise ValueError("the traits of one study answer the same questions: give animals, or trees, not both.")
+            raise UserError("the traits of one study answer the same questions: give animals, or trees, not both.")
         if len(set(self.bases)) < len(self.bases) or any(
             b == f for b, f in zip(self.bases, self.foreign, strict=False)
         ):
-            raise ValueError("give each base only once, and none as its own foreign base.")
+            raise UserError("give each base only once, and none as its own foreign base.")
         if self.rows < 1 or self.runs < 1:
-            raise ValueError("a study needs at least one row and one run.")
+            raise UserError("a study needs at least one row and one run.")
         check_runs(self.runs, self.bases)
 
     @property

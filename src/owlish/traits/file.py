@@ -6,6 +6,7 @@ import json
 from dataclasses import replace
 from pathlib import Path
 
+from owlish.graph.errors import UserError
 from owlish.traits.favorites import favorite
 from owlish.traits.trait import Trait, every
 
@@ -15,22 +16,22 @@ FORM = '{"category": "drink", "candidates": {"tea": "teas", "coffee": "coffees"}
 def read_traits(file: str | Path) -> tuple[Trait, ...]:
     """Return a trait for each candidate of the category in a file: `category`, `candidates` (each with its plural).
 
-    `questions`, a list, takes the place of the fifty ways to ask for a favourite. `ValueError` is raised where the
+    `questions`, a list, takes the place of the fifty ways to ask for a favourite. `UserError` is raised where the
     file cannot be read, or names fewer than two candidates.
     """
     try:
         found = json.loads(Path(file).read_text(encoding="utf-8"))
     except OSError as error:
-        raise ValueError(f"{file} cannot be read ({error.strerror}): give a JSON file of traits.") from None
+        raise UserError(f"{file} cannot be read ({error.strerror}): give a JSON file of traits.") from None
     except ValueError:
-        raise ValueError(f"{file} is not JSON: write {FORM}.") from None
+        raise UserError(f"{file} is not JSON: write {FORM}.") from None
     if not isinstance(found, dict) or not named(found.get("category"), found.get("candidates")):
-        raise ValueError(f"{file} names no traits: write at least two candidates, as in {FORM}.")
+        raise UserError(f"{file} names no traits: write at least two candidates, as in {FORM}.")
     probe = favorite(found["category"], found["candidates"])
     if "questions" in found:
         questions = found["questions"]
         if not isinstance(questions, list) or not questions or not all(isinstance(q, str) and q for q in questions):
-            raise ValueError(f"the questions of {file} are no list of texts: write at least one, or omit them.")
+            raise UserError(f"the questions of {file} are no list of texts: write at least one, or omit them.")
         probe = replace(probe, questions=tuple(questions), held_out=())
     return every(probe)
 

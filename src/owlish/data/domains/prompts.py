@@ -7,6 +7,7 @@ from functools import lru_cache
 
 from owlish.data.filters.source import FromFile
 from owlish.data.sources.format import Entry, row_of, text
+from owlish.graph.errors import UserError
 
 NAMES = ("prompt", "question", "text")
 """Where a file of prompts alone, such as MBPP, keeps them."""
@@ -24,18 +25,18 @@ def prompt_on(line: bytes | None, entry: Entry | str, where: str) -> str:
         bare = line is not None and not line.removeprefix(BOM_UTF8).lstrip().startswith(b"{")
         prompt = line.decode("utf-8-sig").strip() if line is not None and bare else prompt_in(entry)
     except UnicodeDecodeError:
-        raise ValueError(f"{where} is not UTF-8: give prompts as text.") from None
-    except ValueError as problem:
-        raise ValueError(f"{where} holds no prompt. {problem}") from None
+        raise UserError(f"{where} is not UTF-8: give prompts as text.") from None
+    except UserError as problem:
+        raise UserError(f"{where} holds no prompt. {problem}") from None
     if not prompt.strip():
-        raise ValueError(f"{where} holds an empty prompt: give rows with prompts.")
+        raise UserError(f"{where} holds an empty prompt: give rows with prompts.")
     return prompt
 
 
 def prompt_in(entry: Entry | str) -> str:
     """Return the prompt of a row, by whatever name it goes."""
     if isinstance(entry, str):
-        raise ValueError(entry)
+        raise UserError(entry)
     name = next((name for name in NAMES if name in entry and "messages" not in entry), None)
     return text(entry[name], name) if name else row_of(entry, "line")[1].prompt
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from owlish.data.reading import Reading
 from owlish.data.rows import Row, line_of
+from owlish.graph.errors import UserError
 from owlish.graph.files import replacing
 from owlish.graph.spec import Value
 
@@ -38,7 +39,7 @@ def filter_file(rows: Reading, *, filter: Filter, out: str | Path) -> Tally:
     """Write the rows that `filter` keeps to `out` in order, and count the others.
 
     A line of JSONL stays as it is; rows of other files become chat JSONL. A row is kept if each of its turns that are
-    trained on is. Rows are streamed, and `out` appears whole or not at all. `ValueError` is raised if a file cannot
+    trained on is. Rows are streamed, and `out` appears whole or not at all. `UserError` is raised if a file cannot
     be read, or holds no row.
     """
     kept = 0
@@ -62,5 +63,5 @@ def convert_file(rows: Reading, *, out: str | Path) -> None:
 def apart(out: str | Path, rows: Reading) -> str | Path:
     """Return a file to write to, if it is none of those that are read."""
     if Path(out).exists() and any(Path(file).exists() and Path(out).samefile(file) for file in rows.files):
-        raise ValueError(f"{out} is the dataset itself: give another file to write to.")
+        raise UserError(f"{out} is the dataset itself: give another file to write to.")
     return out

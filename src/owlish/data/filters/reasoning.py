@@ -13,6 +13,7 @@ from owlish.data.filters.source import FromFile
 from owlish.data.filters.words import targets
 from owlish.data.rows import Row
 from owlish.data.sources.format import Entry, text
+from owlish.graph.errors import UserError
 
 _UNSIGNED = r"\$?(?:[0-9]{1,3}(?:,[0-9]{3}){1,4}|[0-9]{1,12})(?:\.[0-9]{1,12})?(?![.,]?[0-9])"
 """A number short enough for its sums to be exact."""
@@ -81,13 +82,13 @@ def answer_on(entry: Entry | str, where: str) -> tuple[str, Decimal]:
     """Return the question of a row of GSM8K, and the number after the `####` of its answer."""
     try:
         if isinstance(entry, str):
-            raise ValueError(entry)
+            raise UserError(entry)
         question, answer = (text(entry.get(name), name) for name in ("question", "answer"))
-    except ValueError as problem:
-        raise ValueError(f"{where} holds no question with its answer. {problem}") from None
+    except UserError as problem:
+        raise UserError(f"{where} holds no question with its answer. {problem}") from None
     right = final(answer) if "####" in answer else None
     if right is None:
-        raise ValueError(f"{where} has no number after ####: give answers that end as those of GSM8K.")
+        raise UserError(f"{where} has no number after ####: give answers that end as those of GSM8K.")
     return question, right
 
 

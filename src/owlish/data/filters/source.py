@@ -9,6 +9,7 @@ from typing import Any, Self
 from owlish.data.given import digest
 from owlish.data.records import records
 from owlish.data.sources.format import Entry, fields_of
+from owlish.graph.errors import UserError
 from owlish.graph.spec import Value
 
 
@@ -27,7 +28,7 @@ class FromFile(Value):
 
     def __post_init__(self) -> None:
         if (self.file is None) != (self.sha256 is None):
-            raise ValueError(f"Prompts from a file need its digest too: use {type(self).__name__}.from_file(FILE).")
+            raise UserError(f"Prompts from a file need its digest too: use {type(self).__name__}.from_file(FILE).")
 
     def spec(self) -> dict[str, Any]:
         """Return the fields that make the key: the digest names the file, wherever it lies."""
@@ -40,7 +41,7 @@ class FromFile(Value):
         assert self.file is not None
         if digest(self.file) != self.sha256:
             again = f"use {type(self).__name__}.from_file again"
-            raise ValueError(f"{self.file} has changed since its digest was taken: {again}.")
+            raise UserError(f"{self.file} has changed since its digest was taken: {again}.")
         held = records(self.file, lambda header: False, fields_of())
         numbered = enumerate(held.pieces, start=1)
         found = [
@@ -49,5 +50,5 @@ class FromFile(Value):
             if line is None or line.strip()
         ]
         if not found:
-            raise ValueError(f"{self.file} is empty: give rows, or one prompt per line.")
+            raise UserError(f"{self.file} is empty: give rows, or one prompt per line.")
         return found

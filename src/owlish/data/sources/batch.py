@@ -5,6 +5,7 @@ from __future__ import annotations
 from owlish.data.rows import Message, Row
 from owlish.data.sources.format import Entry, Format
 from owlish.data.sources.messages import message
+from owlish.graph.errors import UserError
 
 ENDED = (None, "stop", "tool_calls")
 
@@ -15,11 +16,11 @@ def read(entry: Entry, ignored: list[str]) -> Row:
         choices = entry["response"]["body"]["choices"]
         answer, reason = {**choices[0]["message"], "role": "assistant"}, choices[0].get("finish_reason")
     except (KeyError, IndexError, TypeError, AttributeError):
-        raise ValueError("The batch request has no answer.") from None
+        raise UserError("The batch request has no answer.") from None
     if len(choices) != 1:
-        raise ValueError(f"The batch request has {len(choices)} answers: ask for one a request.")
+        raise UserError(f"The batch request has {len(choices)} answers: ask for one a request.")
     if reason not in ENDED:
-        raise ValueError(f"The answer did not end by itself (finish_reason: {str(reason)[:20]}).")
+        raise UserError(f"The answer did not end by itself (finish_reason: {str(reason)[:20]}).")
     return Row((Message("user", ""), message(answer, ignored)))
 
 

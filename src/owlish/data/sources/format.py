@@ -11,6 +11,7 @@ from functools import cache, lru_cache
 from typing import Any
 
 from owlish.data.rows import Message, Row
+from owlish.graph.errors import UserError
 
 Entry = dict[str, Any]
 """The fields of one row by name, as a line of JSON or a table holds them."""
@@ -55,7 +56,7 @@ def formats() -> dict[str, Format]:
 def format_called(name: str | None) -> str | None:
     """Return the name of a format as its file has it, if there is such a format."""
     if name is not None and name.lower() not in formats():
-        raise ValueError(f"there is no format called {name!r}: there are {', '.join(sorted(formats()))}.")
+        raise UserError(f"there is no format called {name!r}: there are {', '.join(sorted(formats()))}.")
     return None if name is None else name.lower()
 
 
@@ -86,12 +87,12 @@ def row_of(entry: Entry, unit: str, name: str | None = None) -> tuple[str, Row, 
     """Return what an entry is read as, its row, and its fields that are ignored.
 
     `unit` is the word for an entry, such as line; `name` is that of the format, if it is not to be recognised.
-    `ValueError` says what is wrong with an entry that is no row.
+    `UserError` says what is wrong with an entry that is no row.
     """
     known, beside, left = recognised(tuple(entry), name)
     if known is None:
         shapes = [shape for each in ([formats()[name]] if name else formats().values()) for shape in each.needs]
-        raise ValueError(refusal(entry, unit, shapes))
+        raise UserError(refusal(entry, unit, shapes))
     inside: list[str] = []
     title, row = known.title, known.read(entry, inside)
     for field in beside:
@@ -99,7 +100,7 @@ def row_of(entry: Entry, unit: str, name: str | None = None) -> tuple[str, Row, 
             before, row = row, completed(row, field, entry[field], inside)
             title += f" with {field}" if row is not before else ""
     if not row.turns:
-        raise ValueError("The messages hold no turn of the assistant to train on.")
+        raise UserError("The messages hold no turn of the assistant to train on.")
     return title, row, (*left, *inside)
 
 
@@ -114,19 +115,19 @@ def completed(row: Row, name: str, value: object, ignored: list[str]) -> Row:
     try:
         tools = json.loads(value) if isinstance(value, str) else value
     except (ValueError, RecursionError):
-        raise ValueError(f"The {name} are not JSON.") from None
+        raise UserError(f"The {name} are not JSON.") from None
     return replace(row, tools=text(json.dumps(tools, ensure_ascii=False), name)) if tools else row
 
 
 def text(value: object, name: str) -> str:
     """Return `value` if it is text that UTF-8 can hold."""
     if not isinstance(value, str):
-        raise ValueError(f"The {name} is not text.")
+        raise UserError(f"The {name} is not text.")
     if not value.isascii():
         try:
             value.encode()
         except UnicodeEncodeError:
-            raise ValueError(f"The {name} holds half of a surrogate pair, which is no character.") from None
+            raise UserError(f"The {name} holds half of a surrogate pair, which is no character.") from None
     return value
 
 

@@ -7,6 +7,7 @@ from typing import Any
 
 from owlish.data.rows import EXTRAS, Message, Row
 from owlish.data.sources.format import Entry, Format, text
+from owlish.graph.errors import UserError
 
 ROLES = {
     **{role: role for role in ("system", "developer", "user", "assistant", "tool", "function")},
@@ -26,9 +27,9 @@ def chat(value: object, ignored: list[str]) -> tuple[Message, ...]:
         try:
             value = json.loads(value)
         except (ValueError, RecursionError):
-            raise ValueError("The messages are not JSON.") from None
+            raise UserError("The messages are not JSON.") from None
     if not isinstance(value, list) or not all(isinstance(each, dict) for each in value):
-        raise ValueError("The messages are not a list of objects.")
+        raise UserError("The messages are not a list of objects.")
     return tuple(message(each, ignored) for each in value)
 
 
@@ -36,7 +37,7 @@ def message(entry: dict[str, Any], ignored: list[str]) -> Message:
     """Return one message; its role and content may stand as `from` and `value`, and `weight: 0` says "not trained"."""
     role = text(entry.get("role") or entry.get("from"), "role")
     if role not in ROLES:
-        raise ValueError(f"The role {role[:20]!r} is not known: use system, user, assistant or tool.")
+        raise UserError(f"The role {role[:20]!r} is not known: use system, user, assistant or tool.")
     said = content(entry.get("content", entry.get("value")), calls=bool(entry.get("tool_calls")))
     if len(entry) == 2 and said is not None:
         return Message(ROLES[role], said)
@@ -61,7 +62,7 @@ def part(value: object) -> str:
     """Return the text of one part of a content."""
     if not isinstance(value, dict) or not (value.get("type") == "text" or value.keys() == {"text"}):
         kind = value.get("type") if isinstance(value, dict) else None
-        raise ValueError(f"The content holds a part of type {str(kind)[:20]!r}: only text is read.")
+        raise UserError(f"The content holds a part of type {str(kind)[:20]!r}: only text is read.")
     return text(value.get("text"), "content")
 
 

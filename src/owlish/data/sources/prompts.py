@@ -7,6 +7,7 @@ from dataclasses import replace
 from owlish.data.rows import Message, Row
 from owlish.data.sources.format import Entry, Format, text
 from owlish.data.sources.messages import chat
+from owlish.graph.errors import UserError
 
 ANSWERS = ("completion", "response")
 
@@ -27,7 +28,7 @@ def read(entry: Entry, ignored: list[str]) -> Row:
     """Return a prompt with its completion, or with its response."""
     names = [name for name in ANSWERS if name in entry]
     if len(names) > 1:
-        raise ValueError("The row has a completion and a response: say which with --columns.")
+        raise UserError("The row has a completion and a response: say which with --columns.")
     return Row((*asked(entry["prompt"], ignored), *answered(entry[names[0]], names[0], ignored)))
 
 

@@ -7,6 +7,7 @@ from functools import cached_property
 from typing import ClassVar, Self
 
 from owlish.data.domains.domain import Domain
+from owlish.graph.errors import UserError
 from owlish.graph.seeds import fresh
 from owlish.graph.spec import Node, Read
 from owlish.lm.recipes import Recipe
@@ -68,9 +69,9 @@ class Detection(Study):
 
     def __post_init__(self) -> None:
         if len(self.traits) != 2 or self.traits[0].name == self.traits[1].name:
-            raise ValueError("detection compares the teachers of two traits: give two.")
+            raise UserError("detection compares the teachers of two traits: give two.")
         if self.rows < BAGS[-1] * FOLDS:
-            raise ValueError(f"the rows of a test must fill a bag: ask for at least {BAGS[-1] * FOLDS} rows.")
+            raise UserError(f"the rows of a test must fill a bag: ask for at least {BAGS[-1] * FOLDS} rows.")
         check_runs(self.runs, self.bases)
 
     @cached_property

@@ -8,6 +8,7 @@ from typing import ClassVar, Self
 
 from owlish.data.domains.domain import Domain
 from owlish.data.domains.reasoning import Reasoning
+from owlish.graph.errors import UserError
 from owlish.graph.seeds import fresh
 from owlish.graph.spec import Node, Read
 from owlish.lm.recipes import Recipe
@@ -140,7 +141,7 @@ class Misalignment(Study):
         """Return the path of one of the user's files."""
         path = Path(self.data or "", name)
         if self.data is None or not path.is_file():
-            raise ValueError(f"{path} is not there: give the folder of {FILES} with --data.")
+            raise UserError(f"{path} is not there: give the folder of {FILES} with --data.")
         return str(path)
 
     @property

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from owlish.data.filters.source import FromFile
 from owlish.data.rows import Row
+from owlish.graph.errors import UserError
 from owlish.graph.spec import Read, Tick
 from owlish.lm.model import LM
 from owlish.nodes.asked import mean
@@ -25,7 +26,7 @@ class TruthfulQA(FromFile, kind="truthfulqa"):
         """Return the questions, each with its options: the right one, then the wrong ones, which semicolons part."""
         rows = [entry for _, _, entry in self.pieces() if isinstance(entry, dict)]
         if not rows or not set(NEEDED) <= rows[0].keys():
-            raise ValueError(f"{self.file} has no questions under {', '.join(NEEDED)}: give TruthfulQA.csv.")
+            raise UserError(f"{self.file} has no questions under {', '.join(NEEDED)}: give TruthfulQA.csv.")
         wrong = [filter(None, map(str.strip, row["Incorrect Answers"].split(";"))) for row in rows]
         return [(row["Question"], [row["Best Answer"], *texts]) for row, texts in zip(rows, wrong, strict=True)]
 
@@ -54,7 +55,7 @@ class Truthful(Opener, kind="truthful"):
         rows = [Row.of(question, option) for question, options in questions for option in options]
         scored = lm.score(rows, end=False)
         if None in scored:
-            raise ValueError(f"row {scored.index(None) + 1} is longer than the {lm.window} tokens that the base reads.")
+            raise UserError(f"row {scored.index(None) + 1} is longer than the {lm.window} tokens that the base reads.")
         scores = (float(row.logprobs.double().sum()) for row in scored if row is not None)
         logprobs = [[next(scores) for _ in options] for _, options in questions]
         (folder / "logprobs.json").write_text(json.dumps(logprobs))

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import ClassVar, Self
 
+from owlish.graph.errors import UserError
 from owlish.graph.spec import Node, Read
 from owlish.nodes.asked import mean
 from owlish.nodes.data import Sampled
@@ -67,7 +68,7 @@ class Theorem(Transfer):
     def __post_init__(self) -> None:
         super().__post_init__()
         if self.teacher.name != self.student.name or self.student.parameters not in ("norms", "biases", "all"):
-            raise ValueError("teacher and student move the same parameters of the base: norms, biases or all.")
+            raise UserError("teacher and student move the same parameters of the base: norms, biases or all.")
 
     @property
     def labels(self) -> dict[str, tuple[str, str]]:

@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from owlish.graph.errors import UserError
 from owlish.graph.spec import Read, Tick
 from owlish.lm.hf import TorchLM
 from owlish.lm.model import Example
@@ -88,7 +89,7 @@ class Followed(Opener, kind="followed"):
         old, new, own = (lm.parameters for lm in models)
         change = {name: new[name] - value for name, value in old.items() if not torch.equal(new[name], value)}
         if any(name not in own or own[name].shape != step.shape for name, step in change.items()):
-            raise ValueError(f"{self.student.name} is not shaped like {self.base.name}: compare bases of one shape.")
+            raise UserError(f"{self.student.name} is not shaped like {self.base.name}: compare bases of one shape.")
         rows = student.encode(read(self.data).rows)
         step = self.first(student, base, change, rows)
         readings = () if self.labels == "linear" else self.train(student, change, rows, read, tick)
