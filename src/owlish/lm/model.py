@@ -189,7 +189,7 @@ class LM(ABC):
 
         `answers[c][a]` are the texts that count as answer a to conversation c. A text counts where the end of the turn
         or a token that does not go on with a letter follows it, so that "owl" is not "owlet". Texts with tokens
-        unknown to the model are left out; `ValueError` is raised where an answer has no other.
+        unknown to the model are left out; `UserError` is raised where an answer has no other.
         """
         raise NotImplementedError
 
