@@ -100,6 +100,6 @@ def digest(file: str) -> str:
         raise unreadable(file, error) from None
 
 
-def unreadable(file: str, error: OSError) -> ValueError:
+def unreadable(file: str, error: OSError) -> UserError:
     """Say that a file cannot be read."""
-    return ValueError(f"{file} cannot be read ({error.strerror}): give {KINDS}.")
+    return UserError(f"{file} cannot be read ({error.strerror}): give {KINDS}.")
