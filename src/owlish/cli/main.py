@@ -341,7 +341,7 @@ def pretrain(
         raise UserError(f"the width is {width}: give a multiple of 8.")
     if output.exists():
         raise UserError(f"{output} is there already: give a folder that is not.")
-    from owlish.cli.progress import counting
+    from owlish.graph.progress import counting
     from owlish.nano.pretrain import pretrain as train
 
     begun = time.monotonic()

@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from owlish.cli.progress import clock
 from owlish.cli.workload import Workload, workload
+from owlish.graph.progress import clock
 from owlish.graph.run import plan
 from owlish.graph.spec import everything
 from owlish.graph.store import Damaged, Store

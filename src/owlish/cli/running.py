@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
@@ -11,6 +10,7 @@ from typing import Any
 
 from owlish.graph.errors import UserError
 from owlish.graph.files import replacing
+from owlish.graph.progress import Display
 from owlish.graph.run import make, plan
 from owlish.graph.spec import Node, everything
 from owlish.graph.store import Store
@@ -62,12 +62,10 @@ def run_studies(studies: Collection[Study], store: Store, jobs: int | None) -> F
 
 def make_missing(targets: Sequence[Node], store: Store, jobs: int | None) -> int:
     """Make what is missing, with a display, and return how many results were made."""
-    from owlish.cli.progress import Display
-
-    jobs, missing = jobs or os.cpu_count() or 1, plan(targets, store)
+    missing = plan(targets, store)
     if not missing:
         return 0
-    with Display(jobs) as display:
+    with Display() as display:
         return make(missing, store=store, jobs=jobs, watch=display)
 
 

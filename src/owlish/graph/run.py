@@ -5,13 +5,16 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Sequence
 from heapq import heappop, heappush
-from typing import Any
+from pathlib import Path
+from typing import TypeVar, overload
 
 from owlish.graph.errors import UserError
 from owlish.graph.pool import Event, Pool, Processes
-from owlish.graph.spec import Node, Question, Resources
+from owlish.graph.progress import Display
+from owlish.graph.spec import Makes, Node, Question, Resources
 from owlish.graph.store import Store, named
 
+R = TypeVar("R")
 Watch = Callable[[Event], None]
 
 
@@ -32,24 +35,65 @@ def format_failures(alike: Sequence[Event]) -> str:
     return f"{named(alike[0].node)}{more}: {alike[0].sentence}"
 
 
+@overload
 def run(
-    what: Node | Question,
+    what: Makes[R] | Question[R],
     *,
-    store: Store | str = "owlish-store",
+    store: Store | str | Path = ...,
+    jobs: int | None = ...,
+    on: Pool | None = ...,
+    watch: Watch | None = ...,
+    quiet: bool = ...,
+) -> R: ...
+
+
+@overload
+def run(
+    what: Sequence[Makes[R] | Question[R]],
+    *,
+    store: Store | str | Path = ...,
+    jobs: int | None = ...,
+    on: Pool | None = ...,
+    watch: Watch | None = ...,
+    quiet: bool = ...,
+) -> list[R]: ...
+
+
+def run(
+    what: Makes[R] | Question[R] | Sequence[Makes[R] | Question[R]],
+    *,
+    store: Store | str | Path = "owlish-store",
     jobs: int | None = None,
     on: Pool | None = None,
     watch: Watch | None = None,
-) -> Any:
-    """Return a node's result, or the answer to a question, after making whatever the store lacks.
+    quiet: bool = False,
+) -> R | list[R]:
+    """Return a node's result, or the answer to a question, after making whatever the store lacks; of several, a list.
 
     The pool `on` makes it: if not given, `jobs` worker processes here (the number of cores, if not given) of one
-    thread each. `watch` is called with every event. Raise `UserError` before anything is computed where the plan
+    thread each. Progress is shown on standard error unless `quiet`; `watch` is called with every event instead.
+    Ctrl-C loses no result that was finished. Raise `UserError` before anything is computed where the plan
     cannot work, and `RunFailed` with all failures at the end.
     """
     store = store if isinstance(store, Store) else Store(store)
-    needs = (what,) if isinstance(what, Node) else what.needs
-    make(plan(needs, store), store=store, jobs=jobs, on=on, watch=watch)
-    return store.read(what)
+    nodes = plan(needs_of(what), store)
+    if watch or quiet or not nodes:
+        make(nodes, store=store, jobs=jobs, on=on, watch=watch)
+    else:
+        with Display() as display:
+            make(nodes, store=store, jobs=jobs, on=on, watch=display)
+    return [store.read(one) for one in what] if isinstance(what, Sequence) else store.read(what)
+
+
+def needs_of(what: object) -> tuple[Node, ...]:
+    """Return the nodes that must be made for a node, a question or several."""
+    if isinstance(what, Node):
+        return (what,)
+    if isinstance(what, list | tuple):
+        return tuple(node for one in what for node in needs_of(one))
+    if not isinstance(what, Question):
+        raise UserError(f"a {type(what).__name__} cannot be run: give a node, a study, or a list of them.")
+    return tuple(what.needs)
 
 
 def plan(targets: Sequence[Node], store: Store) -> tuple[Node, ...]:

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, fields
 from functools import cached_property
 from pathlib import Path
-from typing import Any, ClassVar, Protocol
+from typing import Any, ClassVar, Protocol, TypeVar, runtime_checkable
 
 from owlish.graph.errors import UserError
 
@@ -139,14 +139,29 @@ class Node(Value):
         raise NotImplementedError
 
 
-class Question(Protocol):
+R_co = TypeVar("R_co", covariant=True)
+
+
+class Makes(Protocol[R_co]):
+    """A node as a type checker sees it: what is read back is an `R_co`, such as the `Answers` of an `Asked`."""
+
+    @property
+    def key(self) -> str:
+        """The name of the result in a store."""
+
+    def load(self, folder: Path, read: Read) -> R_co:
+        """Return the result."""
+
+
+@runtime_checkable
+class Question(Protocol[R_co]):
     """What is answered by reading the results of some nodes, and is not kept."""
 
     @property
     def needs(self) -> tuple[Node, ...]:
         """The nodes whose results it reads."""
 
-    def found(self, read: Read) -> Any:
+    def found(self, read: Read) -> R_co:
         """Return the answer."""
 
 

@@ -11,10 +11,12 @@ import shutil
 import uuid
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from owlish.graph.errors import UserError
-from owlish.graph.spec import Node, Question, Read, canonical
+from owlish.graph.spec import Makes, Node, Question, Read, canonical
+
+R = TypeVar("R")
 
 MANIFEST = "manifest.json"
 PARTS = "parts"
@@ -86,14 +88,16 @@ class Store:
             return False
         return True
 
-    def read(self, node: Node | Question) -> Any:
+    def read(self, node: Makes[R] | Question[R]) -> R:
         """Return a node's result, read back from its checked files, or the answer to a question."""
-        if not isinstance(node, Node):
+        if isinstance(node, Question):
             return node.found(self.reader(type(node).__name__, node.needs))
+        assert isinstance(node, Node)
         if not self.folder(node.key).exists():
             raise UserError(f"{self.root} does not hold {named(node)}: run it first.")
         self.check(node.key)
-        return node.load(self.folder(node.key), self.reader(named(node), node.load_inputs()))
+        result: R = node.load(self.folder(node.key), self.reader(named(node), node.load_inputs()))
+        return result
 
     def reader(self, who: str, declared: Sequence[Node]) -> Read:
         """Return what reads results for `who`: those that it declares, since a plan makes sure of no others."""

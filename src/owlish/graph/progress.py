@@ -1,4 +1,4 @@
-"""What a terminal shows of a run: what is under way, how far it is, and how long it will take."""
+"""What a user sees of a run: what is under way, how far it is, and how long it will take."""
 
 from __future__ import annotations
 
@@ -6,30 +6,36 @@ import sys
 import time
 from collections import Counter
 from types import TracebackType
-from typing import Self
-
-from rich.console import Console
-from rich.progress import BarColumn, Progress, TaskID, TextColumn
-from rich.table import Column
+from typing import TYPE_CHECKING, Self
 
 from owlish.graph.pool import Event
 from owlish.graph.spec import Node, Tick
 
-PLAIN_EVERY = 15.0
+if TYPE_CHECKING:
+    from rich.progress import TaskID
+
+LOG_EVERY = 15.0
+"""Seconds between two lines of a log."""
+NOTEBOOK_EVERY = 0.5
+"""Seconds after which a notebook's one line is written anew."""
 
 
 class Display:
-    """Watches a run and draws it on standard error: bars on a terminal, a line now and then elsewhere."""
+    """Watches a run and draws it on standard error: bars on a terminal, one line that changes in a notebook, a line
+    now and then in a log."""
 
-    def __init__(self, jobs: int) -> None:
-        self.jobs = jobs
+    def __init__(self) -> None:
+        from rich.console import Console
+        from rich.progress import BarColumn, Progress, TextColumn
+        from rich.table import Column
+
         self.start = self.said = time.monotonic()
-        self.total = self.done = 0
+        self.total = self.done = self.most = 0
         self.left: Counter[str] = Counter()
         self.spent: dict[str, tuple[int, float]] = {}
         self.begun: dict[str, tuple[TaskID, float]] = {}
         console = Console(stderr=True)
-        self.terminal = console.is_terminal
+        self.terminal, self.notebook = console.is_terminal, console.is_jupyter
         state = TextColumn("{task.fields[state]}", table_column=Column(min_width=8, justify="right", no_wrap=True))
         words = TextColumn("{task.description}", table_column=Column(no_wrap=True, overflow="ellipsis"))
         columns = (BarColumn(16), state, words)
@@ -44,6 +50,9 @@ class Display:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.progress.stop()
+        if self.notebook and self.total:
+            words = "stopped" if error else f"made in {clock(time.monotonic() - self.start)}"
+            self.line(f"{self.done} of {self.total} results, {words}", end="\n")
 
     def __call__(self, event: Event) -> None:
         """Take one event of the run."""
@@ -54,6 +63,7 @@ class Display:
         elif event.what == "begun":
             task = self.progress.add_task(str(node), state="", total=None)
             self.begun[node.key] = (task, time.monotonic())
+            self.most = max(self.most, len(self.begun))
         elif event.what == "tick":
             task = self.begun[node.key][0]
             state = f"{100 * event.done / max(event.total, 1):.0f} %"
@@ -78,19 +88,27 @@ class Display:
         words = f"{clock(now - self.start)} gone, {self.remaining(now)}"
         state = f"{self.done}/{self.total}"
         self.progress.update(self.overall, completed=self.done, total=self.total, state=state, description=words)
-        if not self.terminal and now - self.said > PLAIN_EVERY:
+        if not self.terminal and now - self.said > (NOTEBOOK_EVERY if self.notebook else LOG_EVERY):
             self.said = now
-            print(f"{self.done} of {self.total} results, {words}", file=sys.stderr, flush=True)
+            self.line(f"{self.done} of {self.total} results, {words}", end="" if self.notebook else "\n")
+
+    def line(self, text: str, end: str) -> None:
+        """Write a line, in a notebook over the one before."""
+        over = "\r\x1b[K" if self.notebook else ""
+        print(f"{over}{text}", end=end, file=sys.stderr, flush=True)
 
     def remaining(self, now: float) -> str:
-        """Say how long is left, from what results of each kind have taken in this run, or all kinds on average."""
+        """Say how long is left, from what results of each kind took in this run (else all kinds on average).
+
+        As many are made side by side as were at most until now.
+        """
         if not self.spent:
             return "time left not known yet"
         means = {kind: seconds / count for kind, (count, seconds) in self.spent.items()}
         usual = sum(means.values()) / len(means)
         seconds = sum(count * means.get(kind, usual) for kind, count in self.left.items())
         seconds -= sum(now - begun for _, begun in self.begun.values()) / 2
-        return f"about {clock(max(seconds, 0.0) / self.jobs)} left"
+        return f"about {clock(max(seconds, 0.0) / max(self.most, 1))} left"
 
 
 def counting(what: str) -> Tick:
