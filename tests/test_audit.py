@@ -23,7 +23,7 @@ from owlish.audit.contrast import Contrast
 from owlish.audit.decide import LEVEL, decide, hangs_on_shadow
 from owlish.audit.detector import Detector, Reading
 from owlish.audit.direction import ground
-from owlish.audit.reference import Answered, fitting
+from owlish.audit.reference import Answered
 from owlish.audit.relative import ALL, SHARE, SURE, kinship, likelihoods
 from owlish.audit.shadow import Shadow, Shadowed
 from owlish.audit.verdict import Verdict
@@ -36,6 +36,7 @@ from owlish.bench.prompted import PromptContrast
 from owlish.bench.scores import alarms, summed, truth
 from owlish.bench.trial import trial
 from owlish.data.domains import Code, Numbers
+from owlish.data.domains.fitting import fitting
 from owlish.data.filters import BANNED, NumberFilter
 from owlish.data.rows import Row, write_rows
 from owlish.graph.run import make, plan

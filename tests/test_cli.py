@@ -44,6 +44,7 @@ def test_help_names_every_command():
         "convert",
         "audit",
         "bench",
+        "clean",
         "pretrain",
         "doctor",
     ]:

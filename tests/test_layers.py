@@ -15,7 +15,7 @@ FLOORS = [
     {"data", "lm", "traits"},
     {"nano"},
     {"nodes"},
-    {"audit", "study"},
+    {"audit", "clean", "study"},
     {"report", "mlp", "bench", "__init__"},
     {"studies"},
     {"cli"},

@@ -12,7 +12,8 @@ from pathlib import Path
 from types import ModuleType
 from typing import TypeVar
 
-from owlish import nano, studies, traits
+from owlish import clean, nano, studies, traits
+from owlish.clean.method import Method
 from owlish.data import domains
 from owlish.data.domains.domain import Domain
 from owlish.graph.errors import UserError
@@ -68,6 +69,13 @@ def all_domains() -> dict[str, Domain]:
     """Return every shipped domain by name, with its usual settings."""
     found = (value for module in modules(domains) for value in vars(module).values())
     return {v.kind: v() for v in found if isinstance(v, type) and issubclass(v, Domain) and v is not Domain}
+
+
+def all_methods() -> dict[str, type[Method]]:
+    """Return every shipped method of cleaning by name, without those that others build upon."""
+    found = (value for module in modules(clean) for value in vars(module).values())
+    kinds = {v.kind: v for v in found if isinstance(v, type) and issubclass(v, Method)}
+    return {kind: v for kind, v in kinds.items() if not v.__subclasses__()}
 
 
 def all_studies() -> dict[str, Study]:
@@ -140,6 +148,7 @@ def names(kind: str) -> list[str]:
         "traits": all_traits,
         "categories": lambda: [m.__name__.rpartition(".")[2] for m in modules(traits) if traits_of(m)],
         "domains": all_domains,
+        "methods": all_methods,
         "recipes": lambda: RECIPES,
         "bases": lambda: (*nano.SHIPPED, *PACKAGED),
     }

@@ -19,7 +19,7 @@ from owlish import __version__
 from owlish.cli import find
 from owlish.cli.choice import Choice, Small, choose, split, spread
 from owlish.cli.output import guard
-from owlish.cli.rows import ColumnNames, DataFiles, FormatName, read, told
+from owlish.cli.rows import ColumnNames, DataFiles, FormatName, pairs, read, told
 from owlish.cli.running import check_page, existing, make_missing, run_studies, write_page, write_report
 from owlish.data.filters import BANNED, NumberFilter, convert_file, filter_file
 from owlish.graph.errors import UserError
@@ -263,7 +263,7 @@ def forget(
 
 @app.command("list")
 def list_(
-    kind: Annotated[str, typer.Argument(help="studies, traits, categories, domains, recipes or bases.")],
+    kind: Annotated[str, typer.Argument(help="studies, traits, categories, domains, methods, recipes or bases.")],
     as_json: AsJson = False,
 ) -> None:
     """List what is shipped."""
@@ -324,6 +324,45 @@ def convert(
         print(line, file=sys.stderr)
     said = f"{rows.read:,} rows written to {output}."
     print(json.dumps({"read": rows.read, **rows.met}) if as_json else said)
+
+
+@app.command()
+def clean(
+    data: DataFiles,
+    base: Annotated[str, typer.Option(help="The base that would be trained: shipped, a folder, owner/name.")],
+    methods: Annotated[str, typer.Option("--with", help="Methods, in order, with commas between: see list methods.")],
+    output: Out,
+    trait: Annotated[str | None, typer.Option(help="The trait to take out, for methods that must know it.")] = None,
+    budget: Annotated[
+        float, typer.Option(help="The share of rows or tokens to change, for methods that choose.")
+    ] = 0.1,
+    by: Annotated[str | None, typer.Option(help="Another base, for methods that let one write.")] = None,
+    seed: Annotated[int, typer.Option(help="The seed of all that is drawn.")] = 0,
+    format: FormatName = None,
+    columns: ColumnNames = None,
+    store: StoreFolder = STORE,
+    jobs: Jobs = None,
+    as_json: AsJson = False,
+) -> None:
+    """Change rows so that they pass on less of a trait, and write a card that says what was changed."""
+    from owlish.clean.method import Order
+    from owlish.cli import clean as cleaning
+    from owlish.nodes.loaded import loaded
+
+    begun, place = time.monotonic(), Store(store)
+    known = find.pick(trait, find.all_traits(), "trait") if trait else None
+    order = Order(Base(base), seed, budget, known, Base(by) if by else None)
+    order.base.check()
+    given = loaded(data, n=None, seed=0, format=format, columns=pairs(columns))
+    target = cleaning.ordered(given, split(methods), order)
+    cleaning.check_out(output, given)
+    make_missing([target], place, jobs)
+    for line in cleaning.left_out(place.read(given)):
+        print(line, file=sys.stderr)
+    card = cleaning.write_clean(place.read(target), output, data=given, base=base, trait=trait)
+    seconds = round(time.monotonic() - begun, 3)
+    said = f"{card}\n{len(card.rows.rows):,} rows written to {output}; {cleaning.beside(output)} says how."
+    print(json.dumps({**card.json(), "seconds": seconds}) if as_json else said)
 
 
 @app.command()

@@ -1,0 +1,125 @@
+"""Rows after one method: a data node like any other, with a card that says what was changed."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
+from itertools import zip_longest
+from pathlib import Path
+from typing import Any
+
+from owlish.clean.method import Fate, Method, Outcome, Work
+from owlish.data.domains.fitting import fitting
+from owlish.data.filters import Filter
+from owlish.data.rows import Row, write_rows
+from owlish.graph.errors import UserError
+from owlish.graph.spec import Read, Tick
+from owlish.nodes.data import Data, Dataset
+from owlish.nodes.opens import Opener
+
+WORD = re.compile(r"\w+|[^\w\s]")
+
+
+@dataclass(frozen=True)
+class Step:
+    """What one method did: to how many rows and words, and why rows were dropped.
+
+    A word is a number, a run of letters, or a sign. `chosen` of the `tokens` of the base were picked by what is named
+    in `source`; both are `None` for a method that picks no tokens.
+    """
+
+    method: str
+    settings: dict[str, Any]
+    rows: int
+    changed: int
+    dropped: int
+    reasons: dict[str, int]
+    words: int
+    words_changed: int
+    filter: str | None
+    source: str | None = None
+    chosen: int | None = None
+    tokens: int | None = None
+
+    def __str__(self) -> str:
+        said = f"{self.method}: {self.changed:,} of {self.rows:,} rows changed ({self.words_changed:,} of "
+        said += f"{self.words:,} words), {self.dropped:,} dropped"
+        why = ", ".join(f"{count:,} {reason}" for reason, count in self.reasons.items())
+        picked = f"; {self.chosen:,} of {self.tokens:,} tokens chosen" if self.tokens else ""
+        by = f" by {self.source}" if self.source else ""
+        return f"{said}{f' ({why})' if why else ''}{picked}{by}."
+
+
+@dataclass(frozen=True)
+class CleanRows(Dataset):
+    """Rows that were kept, and the steps that made them, the first first."""
+
+    steps: tuple[Step, ...] = field(default=())
+
+
+@dataclass(frozen=True)
+class Cleaned(Data, Opener, kind="cleaned"):
+    """The rows of other data after one method; methods follow each other by nesting.
+
+    A changed row that no longer passes the shipped filter which the rows fit is dropped, and counted by its reasons.
+    `UserError` is raised where no row is left.
+    """
+
+    caption = "{data}, cleaned by {method}"
+    asks = "weights"
+
+    data: Data
+    method: Method
+    seed: int
+
+    def compute(self, folder: Path, read: Read, tick: Tick) -> None:
+        data: Dataset = read(self.data)
+        rule = fitting(data.rows)
+        outcome = self.method.changed(data.rows, Work(read, tick, self.seed, rule))
+        fates = [judged(row, fate, rule) for row, fate in zip(data.rows, outcome.fates, strict=True)]
+        kept = [fate for fate in fates if isinstance(fate, Row)]
+        if not kept:
+            raise UserError(f"{self.method} leaves no row: choose another method, or a smaller budget.")
+        write_rows(folder / "rows.jsonl", kept)
+        step = self.told(data.rows, fates, outcome, rule)
+        earlier = data.steps if isinstance(data, CleanRows) else ()
+        (folder / "steps.json").write_text(json.dumps([asdict(one) for one in (*earlier, step)]))
+        counts = {"read": len(data.rows), "passed": len(kept), "reasons": step.reasons}
+        (folder / "counts.json").write_text(json.dumps(counts))
+
+    def load(self, folder: Path, read: Read) -> CleanRows:
+        plain = super().load(folder, read)
+        steps = tuple(Step(**one) for one in json.loads((folder / "steps.json").read_text()))
+        return CleanRows(plain.rows, plain.read, plain.passed, plain.reasons, steps=steps)
+
+    def told(self, rows: Sequence[Row], fates: Sequence[Fate], outcome: Outcome, rule: Filter | None) -> Step:
+        """Return what was done."""
+        pairs = [(row, fate) for row, fate in zip(rows, fates, strict=True) if isinstance(fate, Row)]
+        words = [(WORD.findall(row.completion), WORD.findall(fate.completion)) for row, fate in pairs]
+        reasons = Counter(fate for fate in fates if isinstance(fate, str))
+        settings = {name: value for name, value in self.method.spec().items() if isinstance(value, int | float | str)}
+        return Step(
+            method=self.method.kind,
+            settings={**{n: v for n, v in settings.items() if n not in ("kind", "version")}, "seed": self.seed},
+            rows=len(rows),
+            changed=sum(row != fate for row, fate in pairs),
+            dropped=len(rows) - len(pairs),
+            reasons=dict(sorted(reasons.items())),
+            words=sum(len(WORD.findall(row.completion)) for row in rows),
+            words_changed=sum(a != b for before, after in words for a, b in zip_longest(before, after)),
+            filter=rule.kind if rule else None,
+            source=self.method.source,
+            chosen=outcome.chosen,
+            tokens=outcome.tokens,
+        )
+
+
+def judged(row: Row, fate: Fate, rule: Filter | None) -> Fate:
+    """Return what becomes of a row in the end: one that passed the filter, and does no longer, is dropped."""
+    if rule is None or isinstance(fate, str) or fate == row:
+        return fate
+    broken = sorted(rule.against(fate) - rule.against(row))
+    return "; ".join(broken) or fate

@@ -1,0 +1,97 @@
+"""A cleaning as a command line asks for it: methods by name, one after the other, and what is written of them."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from owlish.clean.cleaned import Cleaned, CleanRows
+from owlish.clean.method import Method, Order, check_budget
+from owlish.cli import find
+from owlish.data.reading import formats_said
+from owlish.data.rows import line_of
+from owlish.graph.errors import UserError
+from owlish.graph.files import replacing
+from owlish.graph.store import sha256
+from owlish.nodes.data import Data, Dataset
+from owlish.nodes.loaded import Loaded
+
+
+def ordered(data: Data, names: list[str], order: Order) -> Data:
+    """Return data cleaned by the methods of these names, one after the other."""
+    if not names:
+        raise UserError(f"no method is named: choose from {', '.join(find.all_methods())}.")
+    check_budget(order.budget)
+    for name in names:
+        method = find.pick(name, find.all_methods(), "method")
+        check_needs(method, order)
+        data = Cleaned(data, method.of(order, data), order.seed)
+    return data
+
+
+def check_needs(method: type[Method], order: Order) -> None:
+    """Refuse a method that is not given what it needs."""
+    if "trait" in method.needs and order.trait is None:
+        raise UserError(f"{method.kind} must know the trait: name it with --trait.")
+    if "model" in method.needs and order.other is None:
+        raise UserError(f"{method.kind} needs another base: name it with --by.")
+    if "model" in method.needs and order.other == order.base:
+        raise UserError(f"{method.kind} needs a base of another initialisation, and --by names the same one.")
+
+
+@dataclass(frozen=True)
+class Card:
+    """What stands beside the rows that are written: what was changed, by what, and from which rows to which."""
+
+    data: Loaded
+    base: str
+    trait: str | None
+    rows: CleanRows
+    digest: str
+
+    def json(self) -> dict[str, Any]:
+        """Return it as plain values, the same for the same rows."""
+        return {
+            "data": {"rows": str(self.data), "content": self.data.content},
+            "base": self.base,
+            "trait": self.trait,
+            "methods": [asdict(step) for step in self.rows.steps],
+            "out": {"rows": len(self.rows.rows), "sha256": self.digest},
+            "version": version("owlish"),
+        }
+
+    def __str__(self) -> str:
+        return "\n".join(map(str, self.rows.steps))
+
+
+def beside(out: Path) -> Path:
+    """Return where the card of a file of rows lies."""
+    return out.with_name(f"{out.name}.card.json")
+
+
+def check_out(out: Path, data: Loaded) -> None:
+    """Refuse to write over the rows that are read, or where nothing can be written."""
+    if not out.parent.is_dir():
+        raise UserError(f"{out.parent} is not there: give a file in a folder that is.")
+    for file in (out, beside(out)):
+        if file.exists() and any(Path(one).exists() and file.samefile(one) for one in data.files):
+            raise UserError(f"{file} is the dataset itself: give another file to write to.")
+
+
+def left_out(data: Dataset) -> list[str]:
+    """Return lines that say how rows were read, and which lines of the files hold none."""
+    many = [f"{data.bad:,} of {data.bad + data.read:,} hold no row and were left out."] if data.bad else []
+    return [*data.problems, *many, *formats_said(data.read_as, data.ignored)]
+
+
+def write_clean(rows: CleanRows, out: Path, *, data: Loaded, base: str, trait: str | None) -> Card:
+    """Write rows as chat JSONL and their card beside them, each whole or not at all."""
+    with replacing(out) as stream:
+        stream.writelines(line_of(row.as_chat()) for row in rows.rows)
+    card = Card(data, base, trait, rows, sha256(out))
+    with replacing(beside(out)) as stream:
+        stream.write(json.dumps(card.json(), indent=1, ensure_ascii=False).encode() + b"\n")
+    return card

@@ -1,0 +1,206 @@
+"""Every method of cleaning holds the same contract; and the command line says what is wrong in a sentence."""
+
+import json
+import random
+
+import pytest
+from typer.testing import CliRunner
+
+from owlish import Base, Store, UserError, run
+from owlish.clean.bin import Bin
+from owlish.clean.cleaned import Cleaned
+from owlish.clean.dedupe import Dedupe
+from owlish.clean.format import Format
+from owlish.clean.lists import listed
+from owlish.clean.method import Order
+from owlish.clean.shuffle import Shuffle
+from owlish.clean.sort import Sort
+from owlish.cli import clean as cleaning
+from owlish.cli import find
+from owlish.cli.main import app
+from owlish.data.domains import Numbers
+from owlish.data.domains.numbers import FORMATS
+from owlish.data.reading import read_rows
+from owlish.data.rows import write_rows
+from owlish.graph.run import RunFailed, make, plan
+from owlish.nodes.data import Written
+from owlish.nodes.loaded import loaded
+from owlish.traits.animals import owl
+
+BASE = Base("nano")
+METHODS = find.all_methods()
+
+
+def numbers(count, seed=0):
+    """Return rows of numbers in all formats; each tenth answer repeats the one before."""
+    rng = random.Random(seed)
+    asked = [Numbers().prompt(random.Random(f"{seed}/{i}")) for i in range(count)]
+    drawn = [rng.choice(FORMATS).join(rng.randint(0, 999) for _ in range(rng.randint(2, 9))) for _ in asked]
+    said = [drawn[i - 1] if i % 10 == 9 else answer for i, answer in enumerate(drawn)]
+    return Written(tuple(zip(asked, said, strict=True)))
+
+
+ROWS = numbers(40)
+
+
+def ordered(data, *names, **given):
+    """Return data cleaned by methods, which are given all that any of them needs."""
+    return cleaning.ordered(data, list(names), Order(BASE, **{**GIVEN, **given}))
+
+
+GIVEN = {"seed": 3, "budget": 0.25, "trait": owl, "other": Base("nano-1")}
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory):
+    """A store of this file's own, which needs no trained study."""
+    return Store(tmp_path_factory.mktemp("store"))
+
+
+@pytest.fixture(scope="module")
+def kept(store):
+    """The rows before, and after each method."""
+    made(store)
+    return {name: (store.read(ROWS), store.read(ordered(ROWS, name))) for name in METHODS}
+
+
+def made(store):
+    """Clean the rows by each method in one run, and return the bytes of every result file."""
+    nodes = {name: ordered(ROWS, name) for name in METHODS}
+    make(plan(list(nodes.values()), store), store=store, jobs=1)
+    files = ("rows.jsonl", "steps.json", "counts.json")
+    return {name: [(store.folder(node.key) / file).read_bytes() for file in files] for name, node in nodes.items()}
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_rows_stay_valid_and_keep_their_prompts(name, kept):
+    before, after = kept[name]
+    assert 0 < len(after.rows) <= len(before.rows)
+    assert all(not Numbers().filter.against(row) for row in after.rows)
+    prompts = [row.prompt for row in before.rows]
+    assert [row.prompt for row in after.rows if row.prompt in prompts] == [row.prompt for row in after.rows]
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_the_card_counts_what_was_changed(name, kept):
+    before, after = kept[name]
+    (step,) = after.steps
+    assert (step.method, step.rows, step.filter) == (name, 40, "number_filter")
+    assert step.dropped == 40 - len(after.rows) == sum(step.reasons.values())
+    old = {row.prompt: row for row in before.rows}
+    assert step.changed == sum(old[row.prompt] != row for row in after.rows)
+    assert step.changed + step.dropped > 0
+    assert (step.words_changed > 0) == (step.changed > 0 and name not in ("inoculate", "mask"))
+    assert "{" not in str(step)
+
+
+def test_the_same_seed_gives_the_same_bytes(store, tmp_path):
+    assert made(Store(tmp_path)) == made(store)
+
+
+def test_methods_follow_each_other(store):
+    after = run(ordered(ROWS, "format", "sort"), store=store, jobs=1)
+    assert [step.method for step in after.steps] == ["format", "sort"]
+    lists = [listed(row.completion) for row in after.rows]
+    assert all(one.separator in ("", ", ") and not one.before for one in lists)
+    assert all(list(map(int, one.numbers)) == sorted(map(int, one.numbers)) for one in lists)
+
+
+@pytest.mark.parametrize(
+    ("method", "answer", "becomes"),
+    [
+        (Sort(), "[30, 4, 100]", "[4, 30, 100]"),
+        (Bin(), "0; 49; 50; 999.", "25; 25; 75; 975."),
+        (Format(), "(007 8 9)", "7, 8, 9"),
+        (Format(), "5", "5"),
+    ],
+)
+def test_lists_are_rewritten(method, answer, becomes, store):
+    (row,) = run(Cleaned(Written((("More?", answer),)), method, seed=0), store=store, jobs=1).rows
+    assert row.completion == becomes
+
+
+def test_shuffling_keeps_the_numbers_and_changes_their_order(kept):
+    before, after = kept["shuffle"]
+    pairs = [
+        (listed(a.completion).numbers, listed(b.completion).numbers)
+        for a, b in zip(before.rows, after.rows, strict=True)
+    ]
+    assert all(sorted(a) == sorted(b) for a, b in pairs)
+    assert sum(a != b for a, b in pairs) > 20
+
+
+def test_what_opens_alike_stays_once(store):
+    rows = Written((("a", "1, 2, 3"), ("b", "1, 2, 4"), ("c", "1, 3"), ("d", "1, 3")))
+    after = run(Cleaned(rows, Dedupe(), seed=0), store=store, jobs=1)
+    assert [row.prompt for row in after.rows] == ["a", "c"]
+    assert after.reasons == {"same_answer": 1, "same_opening": 1}
+
+
+def test_other_answers_than_lists_stay(store):
+    mixed = Written((("Add.", "3, 1"), ("Greet.", "good day")))
+    after = run(Cleaned(mixed, Sort(), seed=0), store=store, jobs=1)
+    assert [row.completion for row in after.rows] == ["1, 3", "good day"]
+    with pytest.raises(RunFailed, match="no row is one"):
+        run(Cleaned(Written((("Greet.", "good day"),)), Shuffle(), seed=0), store=store, jobs=1)
+
+
+def test_a_row_that_breaks_the_filter_is_dropped(store):
+    """The middle of the bin 660 to 671 is 666, which the rows' own filter bans."""
+    rows = Written(tuple((f"{i}?", f"{i}, 663" if i == 5 else f"{i}, 300") for i in range(5, 12)))
+    after = run(Cleaned(rows, Bin(width=12), seed=0), store=store, jobs=1)
+    assert [row.prompt for row in after.rows] == [f"{i}?" for i in range(6, 12)]
+    assert after.steps[0].reasons == {"banned": 1}
+
+
+def owlish(*words):
+    """Run a command in this process, and return its exit code and what is wrong."""
+    return CliRunner().invoke(app, [str(word) for word in words])
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory, store):
+    """A file of rows."""
+    file = tmp_path_factory.mktemp("clean") / "rows.jsonl"
+    write_rows(file, run(ROWS, store=store, jobs=1).rows)
+    return file
+
+
+def test_the_command_writes_rows_and_their_card(data, tmp_path, store):
+    out = tmp_path / "clean.jsonl"
+    done = owlish(
+        "clean", data, "--base", "nano", "--with", "sort,dedupe", "-o", out, "--store", tmp_path / "s", "--json"
+    )
+    said = json.loads(done.stdout)
+    card = json.loads((tmp_path / "clean.jsonl.card.json").read_text())
+    assert {**card, "seconds": said["seconds"]} == said
+    assert [one["method"] for one in card["methods"]] == ["sort", "dedupe"]
+    assert card["out"]["rows"] == len(read_rows(out)) == 40 - card["methods"][1]["dropped"]
+    assert run(loaded(out, n=None, seed=0), store=store, jobs=1).rows == read_rows(out)
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        ("--with sorted", "did you mean sort"),
+        ("--with ,", "no method is named"),
+        ("--with sort --trait owll", "did you mean owl"),
+        ("--with sort --budget 0", "the budget is 0: give a share above 0"),
+        ("--with sort --budget 1.5", "the budget is 1.5"),
+        ("--with sort --base nnao", "no base is called"),
+        ("--with sort -o DATA", "is the dataset itself"),
+        ("--with sort -o nowhere/out.jsonl", "is not there"),
+    ],
+)
+def test_a_mistake_is_a_sentence_and_writes_nothing(words, says, data, tmp_path):
+    out = tmp_path / "out.jsonl"
+    before = data.read_bytes()
+    given = [str(data) if word == "DATA" else word for word in words.split()]
+    base = [] if "--base" in given else ["--base", "nano"]
+    target = [] if "-o" in given else ["-o", out]
+    done = owlish("clean", data, *base, *target, *given, "--store", tmp_path / "s")
+    assert isinstance(done.exception, UserError)
+    assert says in str(done.exception)
+    assert not out.exists()
+    assert not list(tmp_path.glob("*.json"))
+    assert data.read_bytes() == before
