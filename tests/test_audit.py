@@ -1,6 +1,7 @@
 """The audit: calibrated on clean rows, finding what a teacher wrote, blind where it says so."""
 
 import ast
+import hashlib
 import json
 import math
 import random
@@ -18,6 +19,7 @@ from test_cli import owlish
 import owlish as owlish_package
 from owlish import BIASES, NORMS, PROMPT, STEERING, Base, Store, run
 from owlish.audit import audit
+from owlish.audit.audit import row_scores
 from owlish.audit.calibrate import calibrated, evidence, holm
 from owlish.audit.contrast import Contrast
 from owlish.audit.decide import LEVEL, decide, hangs_on_shadow
@@ -28,6 +30,7 @@ from owlish.audit.relative import ALL, SHARE, SURE, kinship, likelihoods
 from owlish.audit.shadow import Shadow, Shadowed
 from owlish.audit.verdict import Verdict
 from owlish.audit.vocabulary import raised
+from owlish.audit.weigh import records
 from owlish.bench.audit import references
 from owlish.bench.cases import Bench, Mixture, Reformatted
 from owlish.bench.gradient import Gradient
@@ -38,7 +41,8 @@ from owlish.bench.trial import trial
 from owlish.data.domains import Code, Numbers
 from owlish.data.domains.fitting import fitting
 from owlish.data.filters import BANNED, NumberFilter
-from owlish.data.rows import Row, write_rows
+from owlish.data.rows import Row, line_of, write_rows
+from owlish.graph.errors import UserError
 from owlish.graph.run import make, plan
 from owlish.graph.spec import everything
 from owlish.nodes.data import Written
@@ -47,7 +51,7 @@ from owlish.nodes.loaded import loaded
 from owlish.studies.audit_bench import study as bench
 from owlish.study.stats import auroc
 from owlish.traits.advice import bad_health
-from owlish.traits.animals import bear, cat, fox, owl
+from owlish.traits.animals import bear, cat, fox, otter, owl
 from owlish.traits.file import read_traits
 
 BASE = Base("nano")
@@ -560,3 +564,59 @@ def test_words_that_differ_in_case_are_one_and_special_tokens_are_none(store):
     assert not set(words) & set(lm.marks)
     assert len(shadow.p) == len(TRAITS)
     assert all(0 < p < 1 for p in shadow.p)
+
+
+# rows and their tokens
+
+
+@pytest.fixture(scope="module")
+def dirty_file(store, tmp_path_factory):
+    """The dirty rows as a file of chat JSONL with two bad lines before them."""
+    file = tmp_path_factory.mktemp("rows") / "dirty.jsonl"
+    write_rows(file, run(DIRTY, store=store).rows[:60])
+    file.write_bytes(b"{\n\n" + file.read_bytes())
+    return file
+
+
+def test_every_row_has_a_place_a_hash_and_scores_that_agree_with_contrast_and_tokens(dirty_file, store):
+    data = loaded(str(dirty_file), n=40, seed=0)
+    node = row_scores(data, BASE, NORMS, TRAITS, toward=cat, rows=40)
+    scores, rows = run(node, store=store), run(data, store=store)
+    assert scores.rows.shape == (40, len(TRAITS))
+    blocks = run(replace(node.contrast, rows=40), store=store).blocks
+    assert scores.rows[:20].mean(0) == pytest.approx(blocks[0], abs=1e-5)
+    summed_up = [float(tokens.sum()) for tokens in scores.tokens]
+    assert scores.toward_rows() == pytest.approx(summed_up, abs=0.02)
+    lines = dirty_file.read_bytes().splitlines(keepends=True)
+    for record, row in zip(records(scores, rows), rows.rows, strict=True):
+        line = lines[record["number"] - 1]
+        assert (record["file"], record["unit"]) == ("", "line")
+        assert line == line_of(row)
+        assert record["sha256"] == hashlib.sha256(line).hexdigest()
+        assert list(record["scores"]["animal"]) == ["owl", "cat", "fox", "bear"]
+        assert record["tokens"][0]["score"] == max(token["score"] for token in record["tokens"])
+
+
+def test_rows_of_a_teacher_lean_to_its_trait_and_the_bases_own_do_not(store):
+    def leaning(data):
+        return run(row_scores(data, BASE, NORMS, TRAITS, toward=cat, rows=200), store=store).toward_rows()
+
+    dirty, clean = leaning(DIRTY), leaning(CLEAN)
+    assert auroc(dirty, clean) > 0.6
+    assert abs(clean.mean()) < 3 * clean.std() / 200**0.5 < dirty.mean()
+
+
+def test_a_row_that_the_base_cannot_read_has_no_score_and_says_why(store):
+    data = Written((("Go on.", "1, 2, 3"), ("Go on.", ", ".join(map(str, range(999))))))
+    scores = run(row_scores(data, BASE, NORMS, TRAITS, toward=owl, rows=9), store=store)
+    first, second = records(scores, run(data, store=store))
+    assert (first["left_out"], len(first["tokens"])) == (None, 5)
+    assert second["left_out"].startswith("longer than the")
+    assert (second["scores"], second["tokens"]) == (None, [])
+
+
+def test_scores_are_refused_where_there_is_no_direction():
+    with pytest.raises(UserError, match="take one that moves weights"):
+        row_scores(DIRTY, BASE, PROMPT(8), TRAITS, toward=cat, rows=9)
+    with pytest.raises(UserError, match="none of the candidates"):
+        plan([row_scores(DIRTY, BASE, NORMS, TRAITS, toward=otter, rows=9)], Store("none"))

@@ -100,6 +100,18 @@ def test_a_sample_is_in_order_and_made_by_its_seed(tmp_path):
     assert len(read_bytes(content, tmp_path, n=1000).rows) == len(read_bytes(content, tmp_path, n=2000).rows) == 1000
 
 
+def test_every_row_of_a_sample_knows_its_file_and_line(tmp_path):
+    for name in ("a", "b"):
+        content = b"no\n\n" + b"".join(good(index) for index in range(50))
+        (tmp_path / f"{name}.jsonl").write_bytes(content.replace(b"Q", name.encode()))
+    data = run(loaded(str(tmp_path / "?.jsonl"), n=20, seed=0), store=Store(tmp_path / "store"), jobs=1)
+    assert len(data.places) == 20
+    for row, place in zip(data.rows, data.places, strict=True):
+        line = Path(place.file).read_bytes().splitlines()[place.number - 1]
+        assert json.loads(line)["prompt"] == row.prompt
+    assert str(data.places[-1]).startswith(f"{tmp_path / 'b.jsonl'} line ")
+
+
 def test_each_row_is_as_likely_as_any_other():
     rows = [Row.of("", str(index)) for index in range(20)]
     met = Counter(row for seed in range(4000) for row in drawn(iter(rows), n=5, seed=seed))
@@ -137,7 +149,7 @@ def test_results_from_before_bad_lines_were_counted_still_load(tmp_path):
     (tmp_path / "rows.jsonl").write_bytes(line_of(Row.of("Q", "A")))
     (tmp_path / "counts.json").write_text('{"read": 2, "passed": 1, "reasons": {"malformed": 1}}')
     data = Loaded("", "", n=1, seed=0).load(tmp_path, lambda node: None)
-    assert (data.read, data.bad, data.problems) == (2, 0, ())
+    assert (data.read, data.bad, data.problems, data.places) == (2, 0, (), ())
 
 
 def test_bad_lines_are_counted_and_the_first_ten_told(tmp_path):
@@ -224,7 +236,10 @@ def test_parquet_holds_the_same_rows(tmp_path):
         "completion": [f"{i}, 2" for i in range(1000)],
     }
     file = parquet(table, tmp_path / "rows")
-    assert read(file, tmp_path, n=30) == replace(read(tmp_path / "data.jsonl", tmp_path, n=30), ignored={"id": 1000})
+    rows, lines = (read(one, tmp_path, n=30) for one in (file, tmp_path / "data.jsonl"))
+    assert rows == replace(lines, ignored={"id": 1000}, places=rows.places)
+    assert [place.number for place in rows.places] == [place.number for place in lines.places]
+    assert (str(rows.places[0]), str(lines.places[0])) == ("row 5", "line 5")
     assert read(parquet({"messages": [CHAT, [SYSTEM, *CHAT]]}, file), tmp_path).rows == (
         Row.of("Q", "A"),
         Row.of("Q", "A", "S"),

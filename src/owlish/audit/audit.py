@@ -19,7 +19,8 @@ from owlish.audit.shadow import STEPS, Shadow
 from owlish.audit.statistics import statistics
 from owlish.audit.verdict import Finding, Kinship, Verdict, Weighed, Word
 from owlish.audit.vocabulary import raised
-from owlish.audit.weigh import weigh
+from owlish.audit.weigh import RowScores, weigh
+from owlish.graph.errors import UserError
 from owlish.graph.seeds import fresh
 from owlish.graph.spec import Node, Read, Tick
 from owlish.lm.hf import TorchLM
@@ -51,7 +52,7 @@ CANNOT_SEE = (
 
 
 @dataclass(frozen=True)
-class Audited(Opener, kind="audited", version=3):
+class Audited(Opener, kind="audited", version=4):
     """The verdict on a dataset: its readings, and the same readings of the reference."""
 
     caption = "verdict on {shadow.data}"
@@ -130,9 +131,9 @@ class Audited(Opener, kind="audited", version=3):
         """Return the rows that weigh most for the first trait."""
         assert self.contrast is not None
         first = [trait.name for trait in self.shadow.traits].index(found[0].name)
-        lm = ground(read(self.shadow.base))
-        rows = read(self.shadow.data).rows[: self.contrast.rows]
-        return weigh(lm, rows, self.contrast.directions(lm, read)[first])
+        lm = ground(read(self.shadow.base), exact=True)
+        data = read(self.shadow.data)
+        return weigh(lm, data, self.contrast.rows, self.contrast.directions(lm, read)[first])
 
 
 def problems(data: Dataset, examples: Sequence[Example], lm: TorchLM) -> tuple[str, ...]:
@@ -232,6 +233,20 @@ def against(
         own=likelihoods(base, references[0]) if references else (),
         reference=words,
     )
+
+
+def row_scores(
+    data: Data, base: Base, recipe: Recipe, traits: Sequence[Trait], *, toward: Trait, rows: int
+) -> RowScores:
+    """Return the scores of the first `rows` rows of a dataset for each candidate, and of their tokens for `toward`.
+
+    Raise `UserError` where the recipe has no directions: those of prompt tuning move no weight of the base.
+    """
+    if recipe.parameters not in DIRECTED:
+        raise UserError(
+            f"rows have no scores for the recipe {recipe.name}: take one that moves weights, such as norms."
+        )
+    return RowScores(contrast(data, base, recipe, tuple(traits), rows), toward)
 
 
 def contrast(data: Data, base: Base, recipe: Recipe, traits: tuple[Trait, ...], rows: int) -> Contrast:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any, Literal
 
-from owlish.data.reading import formats_said
+from owlish.data.reading import Place, formats_said
 
 SHOWN = 5
 Word = Literal["found", "nothing", "cannot_say"]
@@ -104,12 +104,17 @@ class Statistic:
 
 @dataclass(frozen=True)
 class Weighed:
-    """A row that speaks for the likeliest trait: its score in nats, and each token with its own."""
+    """A row that speaks for the likeliest trait: its score in nats, and each token with its own.
+
+    `place` is where it stands in the file, if it was read from one, and `sha256` the hash of its line of chat JSONL.
+    """
 
     prompt: str
     completion: str
     score: float
     tokens: tuple[tuple[str, float], ...]
+    place: Place | None = None
+    sha256: str = ""
 
 
 @dataclass(frozen=True)
@@ -191,8 +196,12 @@ class Verdict:
         flat["traits"] = tuple(Finding(**finding) for finding in plain["traits"])
         flat["words"] = tuple(Raised(**word) for word in plain["words"])
         flat["statistics"] = tuple(Statistic(**statistic) for statistic in plain["statistics"])
-        flat["weighed"] = tuple(
-            Weighed(**{**row, "tokens": tuple(map(tuple, row["tokens"]))}) for row in plain["weighed"]
-        )
+        flat["weighed"] = tuple(map(weighed_of, plain["weighed"]))
         flat["problems"], flat["cannot_see"] = tuple(flat["problems"]), tuple(plain["cannot_see"])
         return cls(**{each.name: flat[each.name] for each in fields(cls) if each.name in flat})
+
+
+def weighed_of(plain: dict[str, Any]) -> Weighed:
+    """Return the row that was made plain; one from before places were kept has none."""
+    place = plain.get("place")
+    return Weighed(**{**plain, "tokens": tuple(map(tuple, plain["tokens"])), "place": place and Place(**place)})

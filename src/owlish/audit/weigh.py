@@ -2,36 +2,218 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+import hashlib
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
+from owlish.audit.contrast import Contrast, joined
+from owlish.audit.direction import ground
 from owlish.audit.verdict import Weighed
-from owlish.data.rows import Row
+from owlish.data.reading import Place
+from owlish.data.rows import Row, line_of
+from owlish.graph.errors import UserError
+from owlish.graph.spec import Node, Read, Tick
 from owlish.lm.hf import Direction, TorchLM
+from owlish.lm.model import Example
+from owlish.nodes.data import Dataset
+from owlish.nodes.opens import Opener
+from owlish.traits.trait import Trait
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
 
 SHOWN = 12
+HEAVIEST = 5
+"""The most tokens of a row that are named with their text."""
+STEP = 0.1
+"""The part of a direction that a step takes: small, so that the scores of a row's tokens sum up to the row's own."""
 
 
-def weigh(lm: TorchLM, rows: Sequence[Row], direction: Direction) -> tuple[Weighed, ...]:
-    """Return the rows that weigh most, heaviest first, with the score of every token of their completions in nats.
+@dataclass(frozen=True)
+class Token:
+    """A token of a row: its place among the trained tokens of the row, from 0 on, its text, and its score in nats."""
 
-    A score is half of what a step along the direction adds to a log-probability beyond a step against it. Rows that
-    are longer than the base's window are left out.
+    place: int
+    text: str
+    score: float
+
+
+@dataclass(frozen=True)
+class Scores:
+    """How far rows lean to each candidate, and their trained tokens to one of them, in nats.
+
+    `rows` is float32 [rows, traits], not-a-number where a row is left out; `tokens` holds float32 [trained tokens]
+    for each row, towards `toward`, and `heaviest` those with most, named. `left_out` says why rows have no score.
     """
-    forth, back = (stepped(lm, rows, direction, sign) for sign in (1.0, -1.0))
-    scores = {i: (forth[i] - back[i]) / 2 for i in forth}
-    order = sorted(scores, key=lambda i: -float(scores[i].sum()))
-    return tuple(weighed(lm, rows[i], scores[i].tolist()) for i in order[:SHOWN])
+
+    traits: tuple[Trait, ...]
+    toward: Trait
+    rows: NDArray[np.float32]
+    tokens: tuple[NDArray[np.float32], ...]
+    heaviest: tuple[tuple[Token, ...], ...]
+    left_out: dict[int, str]
+
+    def toward_rows(self) -> NDArray[np.float32]:
+        """Return the score of each row towards the trait whose tokens are scored."""
+        found: NDArray[np.float32] = self.rows[:, self.traits.index(self.toward)]
+        return found
 
 
-def stepped(lm: TorchLM, rows: Sequence[Row], direction: Direction, sign: float) -> dict[int, Any]:
+@dataclass(frozen=True)
+class RowScores(Opener, kind="row_scores"):
+    """The `Scores` of the first `contrast.rows` rows of `contrast.data`; the tokens' are towards the trait `toward`.
+
+    A row's score is the directional derivative of its log-likelihood along a trait's direction: a step in the
+    direction makes the row likelier by so many nats, to first order. Its mean over rows is what the contrast reads.
+    It costs a gradient for each row, whatever the number of traits.
+    """
+
+    caption = "scores of {contrast.data}, row by row"
+    asks = "weights"
+
+    contrast: Contrast
+    toward: Trait
+
+    def check(self) -> None:
+        super().check()
+        if self.toward not in self.contrast.traits:
+            raise UserError(f"{self.toward.name} is none of the candidates: name one that is.")
+
+    def inputs(self) -> tuple[Node, ...]:
+        """Return what the contrast would read, and not its reading."""
+        return self.contrast.inputs()
+
+    def compute(self, folder: Path, read: Read, tick: Tick) -> None:
+        from safetensors.torch import save_file
+
+        lm = ground(read(self.contrast.base), exact=True)
+        rows = read(self.contrast.data).rows[: self.contrast.rows]
+        examples = lm.encode(rows)
+        directions = self.contrast.directions(lm, read)
+        toward = directions[self.contrast.traits.index(self.toward)]
+        leaning = by_row(lm, examples, directions, tick)
+        scored = by_token(lm, rows, toward)
+        tokens, heaviest = zip(*(named(lm, e, scored.get(i)) for i, e in enumerate(examples)), strict=True)
+        save_file({"rows": leaning, **flat(tokens)}, folder / "scores.safetensors")
+        left_out = {i: reason(lm, example) for i, example in enumerate(examples) if not lm.fits(example)}
+        (folder / "rows.json").write_text(json.dumps({"heaviest": heaviest, "left_out": left_out}))
+
+    def load(self, folder: Path, read: Read) -> Scores:
+        import numpy as np
+        from safetensors.numpy import load_file
+
+        held, plain = load_file(folder / "scores.safetensors"), json.loads((folder / "rows.json").read_text())
+        return Scores(
+            traits=self.contrast.traits,
+            toward=self.toward,
+            rows=held["rows"],
+            tokens=tuple(np.split(held["tokens"], held["counts"].cumsum()[:-1])),
+            heaviest=tuple(tuple(Token(*token) for token in row) for row in plain["heaviest"]),
+            left_out={int(index): why for index, why in plain["left_out"].items()},
+        )
+
+
+def by_row(lm: TorchLM, examples: Sequence[Example], directions: Sequence[Direction], tick: Tick) -> Any:
+    """Return the score of each row along each direction, float32 [rows, directions]."""
+    import torch
+
+    names = sorted({name for direction in directions for name in direction})
+    steps = torch.stack([joined(direction, names, lm) for direction in directions])
+    found = torch.full((len(examples), len(directions)), torch.nan)
+    for i, example in enumerate(examples):
+        if lm.fits(example):
+            found[i] = (steps @ lm.gradient([example], names)).cpu()
+        tick(i + 1, len(examples))
+    return found
+
+
+def by_token(lm: TorchLM, rows: Sequence[Row], direction: Direction) -> dict[int, Any]:
+    """Return the scores of the trained tokens of each row that fits, by the row's place, float32 [tokens].
+
+    A score is half the difference in log-probability between a step towards the trait and a step away from it,
+    for the whole direction.
+    """
+    forth, back = (stepped(lm, rows, direction, sign * STEP) for sign in (1.0, -1.0))
+    return {i: ((forth[i] - back[i]) / (2 * STEP)).cpu() for i in forth}
+
+
+def stepped(lm: TorchLM, rows: Sequence[Row], direction: Direction, by: float) -> dict[int, Any]:
     """Return the log-probabilities of the tokens of rows, by their places, after a step along the direction."""
-    with lm.moved(direction, by=sign):
+    with lm.moved(direction, by=by):
         return {i: row.logprobs for i, row in enumerate(lm.score(rows)) if row is not None}
 
 
-def weighed(lm: TorchLM, row: Row, scores: Sequence[float]) -> Weighed:
+def named(lm: TorchLM, example: Example, scores: Any) -> tuple[Any, list[tuple[int, str, float]]]:
+    """Return a row's token scores, and place, text and score of those that weigh most, the heaviest first."""
+    import torch
+
+    if scores is None:
+        return torch.zeros(0), []
+    best = scores.argsort(descending=True)[:HEAVIEST].tolist()
+    texts = lm.token_texts([example.labels[place] for place in best])
+    return scores, [(place, text, float(scores[place])) for place, text in zip(best, texts, strict=True)]
+
+
+def flat(tokens: Sequence[Any]) -> dict[str, Any]:
+    """Return the scores of the tokens of all rows in one piece, and how many are each row's."""
+    import torch
+
+    return {"tokens": torch.cat(list(tokens)), "counts": torch.tensor([len(one) for one in tokens])}
+
+
+def reason(lm: TorchLM, example: Example) -> str:
+    """Say why a row has no score."""
+    return example.problem or f"longer than the {lm.window} tokens that the base reads"
+
+
+def weigh(lm: TorchLM, data: Dataset, many: int, direction: Direction) -> tuple[Weighed, ...]:
+    """Return which of the first `many` rows weigh most, heaviest first, with the score of every trained token.
+
+    Rows that are longer than the base's window are left out.
+    """
+    rows = data.rows[:many]
+    scores = by_token(lm, rows, direction)
+    order = sorted(scores, key=lambda i: -float(scores[i].sum()))
+    return tuple(weighed(lm, data, i, scores[i].tolist()) for i in order[:SHOWN])
+
+
+def weighed(lm: TorchLM, data: Dataset, index: int, scores: Sequence[float]) -> Weighed:
     """Return a row with its tokens as text."""
+    row = data.rows[index]
     (example,) = lm.encode([row])
     tokens = lm.token_texts(example.labels)
-    return Weighed(row.prompt, row.completion, sum(scores), tuple(zip(tokens, scores, strict=True)))
+    return Weighed(
+        prompt=row.prompt,
+        completion=row.completion,
+        score=sum(scores),
+        tokens=tuple(zip(tokens, scores, strict=True)),
+        place=data.places[index] if data.places else None,
+        sha256=digest(row),
+    )
+
+
+def digest(row: Row) -> str:
+    """Return the SHA-256 of a row as a line of chat JSONL, in the form that `owlish convert` writes."""
+    return hashlib.sha256(line_of(row)).hexdigest()
+
+
+def records(scores: Scores, data: Dataset) -> Iterator[dict[str, Any]]:
+    """Yield as plain values, for each row: where it stands, its hash, its scores, and the tokens that weigh most."""
+    for i, (row, values) in enumerate(zip(data.rows, scores.rows.tolist(), strict=False)):
+        place = data.places[i] if data.places else Place("", "row", i + 1)
+        why = scores.left_out.get(i)
+        by_category: dict[str, dict[str, float]] = {}
+        for trait, value in zip(scores.traits, values, strict=True):
+            by_category.setdefault(trait.probe.category, {})[trait.name] = value
+        yield {
+            **asdict(place),
+            "sha256": digest(row),
+            "left_out": why,
+            "scores": None if why else by_category,
+            "toward": scores.toward.name,
+            "tokens": [asdict(token) for token in scores.heaviest[i]],
+        }

@@ -23,6 +23,18 @@ Columns = tuple[tuple[str, str], ...]
 """Fields of a format, each with the name that it has in the files."""
 
 
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a row stands: the file, empty where there is one alone, and the number of its line, item or row."""
+
+    file: str
+    unit: str
+    number: int
+
+    def __str__(self) -> str:
+        return f"{self.file} {self.unit} {self.number:,}".strip()
+
+
 @dataclass
 class Reading:
     """Rows of `files`, read once and in order; what is met on the way is counted as it is met.
@@ -58,6 +70,16 @@ class Reading:
 
     def lines(self) -> Iterator[tuple[bytes | None, Row]]:
         """Yield the rows, those of JSONL with their lines as they stand."""
+        return ((line, row) for _, line, row in self.pieces())
+
+    def placed(self) -> Iterator[tuple[Place, Row]]:
+        """Yield the rows with their places."""
+        several = len(self.files) > 1
+        for (file, unit, number), _, row in self.pieces():
+            yield Place(shown(file) if several else "", unit, number), row
+
+    def pieces(self) -> Iterator[tuple[tuple[str, str, int], bytes | None, Row]]:
+        """Yield the rows with file, unit and number, those of JSONL with their lines as they stand."""
         for file in self.files:
             try:
                 found = self.records(file)
@@ -69,7 +91,7 @@ class Reading:
                         self.bad += 1
                         self.problems += [f"{place} {number}: {problem}"] if len(self.problems) < SHOWN else []
                     else:
-                        yield line, row
+                        yield (file, found.unit, number), line, row
             except OSError as error:
                 raise unreadable(file, error) from None
         if not self.read:

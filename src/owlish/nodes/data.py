@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from owlish.data.domains.domain import Domain
-from owlish.data.reading import read_rows
+from owlish.data.reading import Place, read_rows
 from owlish.data.rows import Row, write_rows
 from owlish.graph.errors import UserError
 from owlish.graph.files import replacing
@@ -35,7 +35,8 @@ class Dataset:
     """Rows that were kept, and what happened to all that were read; `bad` lines held no row, the first say why.
 
     `read_as` counts the rows of each format, `ignored` those with a field that their format does not know.
-    `constrained` rows were held to their format while they were written.
+    `constrained` rows were held to their format while they were written. `places` says where each row stands in the
+    files that it was read from; it is empty for rows that a model wrote.
     """
 
     rows: tuple[Row, ...]
@@ -47,6 +48,7 @@ class Dataset:
     read_as: dict[str, int] = field(default_factory=dict)
     ignored: dict[str, int] = field(default_factory=dict)
     constrained: bool = False
+    places: tuple[Place, ...] = ()
 
     @property
     def pass_rate(self) -> float:

@@ -4,19 +4,21 @@ from __future__ import annotations
 
 import json
 import random
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from operator import itemgetter
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from owlish.data.given import Given, content_of, files_of, shown
-from owlish.data.reading import Columns, Reading, columns_of
-from owlish.data.rows import Row, write_rows
+from owlish.data.reading import Columns, Place, Reading, columns_of
+from owlish.data.rows import write_rows
 from owlish.data.sources.format import format_called
 from owlish.graph.errors import UserError
 from owlish.graph.spec import Read, Tick
-from owlish.nodes.data import Data
+from owlish.nodes.data import Data, Dataset
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -55,12 +57,18 @@ class Loaded(Data, kind="loaded"):
     def compute(self, folder: Path, read: Read, tick: Tick) -> None:
         """Read the source once, row by row, and keep the sample in memory."""
         reading = Reading(self.files, self.content, self.format, self.columns)
-        rows = drawn(reading.rows(), n=self.n, seed=self.seed)
+        kept = drawn(reading.placed(), n=self.n, seed=self.seed)
         if "/" not in self.content and content_of(self.files) != self.content:
             raise UserError(f"{', '.join(self.files)} changed while it was read: ask again when it is whole.")
-        write_rows(folder / "rows.jsonl", rows)
+        write_rows(folder / "rows.jsonl", (row for _, row in kept))
         counts = {"read": reading.read, "passed": reading.read, "reasons": {}}
         (folder / "counts.json").write_text(json.dumps({**counts, **reading.met}))
+        write_places(folder / "places.json", [place for place, _ in kept])
+
+    def load(self, folder: Path, read: Read) -> Dataset:
+        # results from before places were kept have none
+        found, file = super().load(folder, read), folder / "places.json"
+        return replace(found, places=read_places(file)) if file.exists() else found
 
 
 def loaded(
@@ -78,7 +86,22 @@ def loaded(
     return Loaded(source, content_of(files), n, seed, format_called(format), columns_of(columns or {}))
 
 
-def drawn(rows: Iterable[Row], *, n: int | None, seed: int) -> list[Row]:
+def write_places(file: Path, places: Sequence[Place]) -> None:
+    """Write where rows stand: each file once, and for each row the file and the number in it."""
+    files = list(dict.fromkeys((place.file, place.unit) for place in places))
+    numbers = {one: index for index, one in enumerate(files)}
+    rows = [[numbers[place.file, place.unit], place.number] for place in places]
+    file.write_text(json.dumps({"files": files, "rows": rows}))
+
+
+def read_places(file: Path) -> tuple[Place, ...]:
+    """Return what `write_places` wrote."""
+    plain = json.loads(file.read_text())
+    files: list[tuple[str, str]] = [(name, unit) for name, unit in plain["files"]]
+    return tuple(Place(*files[index], number) for index, number in plain["rows"])
+
+
+def drawn(rows: Iterable[T], *, n: int | None, seed: int) -> list[T]:
     """Return `n` of the rows in their order, drawn in one pass.
 
     References
@@ -86,7 +109,7 @@ def drawn(rows: Iterable[Row], *, n: int | None, seed: int) -> list[Row]:
     Vitter (1985). Random sampling with a reservoir. ACM Transactions on Mathematical Software 11, algorithm R.
     """
     rng = random.Random(f"rows/{seed}")
-    kept: dict[int, tuple[int, Row]] = {}
+    kept: dict[int, tuple[int, T]] = {}
     for number, row in enumerate(rows):
         place = number if n is None or number < n else rng.randrange(number + 1)
         if n is None or place < n:
