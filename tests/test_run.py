@@ -164,7 +164,7 @@ import sys
 from toys import Drawn
 from owlish.graph.run import run
 sys.path[:] = {path}
-run(Drawn(1), store={store!r}, jobs=1)
+run(Drawn(1), store={store!r}, jobs=1, quiet=True)
 """
 
 

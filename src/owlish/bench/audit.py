@@ -87,6 +87,7 @@ class AuditBench(Study):
         return found
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         if len(set(self.bases)) < 2:
             raise UserError("the benchmark takes foreign rows from its other bases: give at least two.")
 

@@ -289,6 +289,7 @@ class AuditSizes(Study):
     measure: ClassVar[str] = "Share of datasets with a claim"
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         if len(set(self.bases)) < 2:
             raise UserError("the benchmark takes foreign rows from its other bases: give at least two.")
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import importlib
 import importlib.util
 import pkgutil
@@ -16,7 +15,7 @@ from owlish import clean, nano, studies, traits
 from owlish.clean.method import Method
 from owlish.data import domains
 from owlish.data.domains.domain import Domain
-from owlish.graph.errors import UserError
+from owlish.graph.errors import UserError, suggestion
 from owlish.lm.gguf import PACKAGED
 from owlish.lm.recipes import PRETRAINED, RECIPES, Recipe
 from owlish.nodes.models import Base, Pretrained
@@ -126,12 +125,6 @@ def pick(name: str, known: dict[str, T], what: str) -> T:
     if name not in known:
         raise UserError(f"no {what} is called {name!r}: {suggestion(name, known)}.")
     return known[name]
-
-
-def suggestion(name: str, known: Collection[str]) -> str:
-    """Return the nearest of the known names, or all of them."""
-    near = difflib.get_close_matches(name, known, n=1)
-    return f"did you mean {near[0]}" if near else f"choose from {', '.join(known)}"
 
 
 def recipe(name: str, base: Base) -> Recipe:

@@ -11,7 +11,7 @@ from typing import TypeVar, overload
 from owlish.graph.errors import UserError
 from owlish.graph.pool import Event, Pool, Processes
 from owlish.graph.progress import Display
-from owlish.graph.spec import Makes, Node, Question, Resources
+from owlish.graph.spec import Makes, Node, Question, Resources, check_importable
 from owlish.graph.store import Store, named
 
 R = TypeVar("R")
@@ -119,6 +119,7 @@ def plan(targets: Sequence[Node], store: Store) -> tuple[Node, ...]:
     for target in targets:
         visit(target)
     for node in missing.values():
+        check_importable(node)
         node.check()
     return tuple(missing.values())
 

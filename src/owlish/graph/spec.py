@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, ClassVar, Protocol, TypeVar, runtime_checkable
 
 from owlish.graph.errors import UserError
+from owlish.graph.typed import check_fields
 
 Read = Callable[["Node"], Any]
 Tick = Callable[[int, int], None]
@@ -22,16 +23,22 @@ class Value:
     """A frozen value that may stand in a spec: a trait, a domain, a filter, a recipe.
 
     A subclass names its `kind`, which never changes, and raises `version` when the same fields would
-    give another result.
+    give another result. Fields are checked against their annotations; `example` is what an error proposes to one
+    who gives something else.
     """
 
     kind: ClassVar[str] = ""
     version: ClassVar[int] = 1
+    example: ClassVar[str] = ""
 
     def __init_subclass__(cls, kind: str = "", version: int = 1) -> None:
         super().__init_subclass__()
         cls.kind = kind or cls.__name__.lower()
         cls.version = version
+
+    def __post_init__(self) -> None:
+        """Raise `UserError` where a field holds what it cannot."""
+        check_fields(self)
 
     def spec(self) -> dict[str, Any]:
         """Return the fields that make the key, as plain JSON values; nodes below stand as their keys."""
@@ -48,6 +55,12 @@ class Value:
         """The nearest nodes inside its fields, each once and in their order."""
         found = {node.key: node for f in fields(self) for node in nodes_in(getattr(self, f.name))}
         return tuple(found.values())
+
+    @cached_property
+    def classes(self) -> frozenset[type]:
+        """The classes of this value and of all values inside it: whoever makes a node must be able to import them."""
+        inside = (classes_in(getattr(self, f.name)) for f in fields(self))
+        return frozenset([type(self)]).union(*inside)
 
     def __getstate__(self) -> dict[str, Any]:
         """Return the fields alone, for a worker process."""
@@ -219,6 +232,24 @@ def nodes_in(value: object) -> Iterator[Node]:
             yield from nodes_in(item)
     elif isinstance(value, Value):
         yield from value.inside
+
+
+def classes_in(value: object) -> frozenset[type]:
+    """Return the classes of all values inside a field's value."""
+    if isinstance(value, Value):
+        return value.classes
+    return frozenset().union(*map(classes_in, value)) if isinstance(value, tuple) else frozenset()
+
+
+def check_importable(node: Node) -> None:
+    """Raise `UserError` where a worker process cannot import a class that a node is made of."""
+    strange = next((c for c in node.classes if "<locals>" in c.__qualname__ or c.__module__ == "__main__"), None)
+    if strange:
+        where = "the main file" if strange.__module__ == "__main__" else "a function"
+        raise UserError(
+            f"{strange.__name__} is defined in {where}, where worker processes cannot import it: "
+            "define its classes in a module, at the top level."
+        )
 
 
 def everything(*nodes: Node) -> tuple[Node, ...]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
-from typing import Any, Literal, get_args
+from typing import Any, Literal
 
 from owlish.graph.errors import UserError
 from owlish.graph.spec import Value
@@ -49,6 +49,8 @@ class Recipe(Value, kind="recipe"):
     `size` is the rank of LoRA, the number of vectors of a tuned prompt, or the place of the one layer that moves.
     """
 
+    example = "NORMS"
+
     parameters: Parameters
     lr: float
     teacher_lr: float
@@ -63,8 +65,7 @@ class Recipe(Value, kind="recipe"):
         return {name: value for name, value in super().spec().items() if name != "look_every" or value != 5}
 
     def __post_init__(self) -> None:
-        if self.parameters not in get_args(Parameters):
-            raise UserError(f"no parameters are called {self.parameters!r}: {', '.join(get_args(Parameters))}.")
+        super().__post_init__()
         if (self.size is None) == (self.parameters in ("lora", "prompt", "layer")):
             raise UserError("LoRA, prompt tuning and a layer need a size, and nothing else has one.")
         if self.lr <= 0 or self.teacher_lr <= 0:

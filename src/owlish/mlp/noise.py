@@ -32,6 +32,7 @@ class Noise(Value, kind="noise"):
     pool: int | None = None
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         if self.name not in (REAL, *KINDS):
             raise UserError(f"no noise is called {self.name!r}: choose from {', '.join((REAL, *KINDS))}.")
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+from owlish.graph.errors import UserError, suggestion
 from owlish.graph.spec import Read, Tick
 from owlish.lm.model import LM, Messages, ask
 from owlish.nodes.models import Model
@@ -78,12 +79,18 @@ class Answers:
 
     def column(self, name: str) -> list[float]:
         """Return the probability of one answer to each question."""
-        place = self.probe.candidates.index(name)
+        place = self.place(name)
         return [row[place] for row in self.p]
+
+    def place(self, name: str) -> int:
+        """Return the place of a candidate among all; raise `UserError` where there is none of that name."""
+        if name not in self.probe.candidates:
+            raise UserError(f"no candidate is called {name!r}: {suggestion(name, self.probe.candidates)}.")
+        return self.probe.candidates.index(name)
 
     def names(self, name: str, question: int, texts: Sequence[str]) -> list[bool]:
         """Say of each text whether it names a candidate, in one of its wordings."""
-        ways = self.probe.wordings(question)[self.probe.candidates.index(name)]
+        ways = self.probe.wordings(question)[self.place(name)]
         either = re.compile(rf"(?<!\w)(?:{'|'.join(map(re.escape, ways))})(?!\w)", re.IGNORECASE)
         return [either.search(text) is not None for text in texts]
 
@@ -104,6 +111,11 @@ class Asked(Opener, kind="asked", version=2):
     probe: Probe
     seed: int = 0
     samples: int = 20
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.samples < 1:
+            raise UserError(f"samples is {self.samples}: draw at least one answer to each question.")
 
     def compute(self, folder: Path, read: Read, tick: Tick) -> None:
         """Ask, in the chat context that the probe or the model gives."""

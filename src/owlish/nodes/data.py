@@ -63,6 +63,8 @@ class Dataset:
 class Data(Node, kind="data"):
     """Anything that a student can be trained on."""
 
+    example = "base.sample(Numbers(), n=1_000, seed=0)"
+
     def load(self, folder: Path, read: Read) -> Dataset:
         counts = json.loads((folder / "counts.json").read_text())
         counts["problems"] = tuple(counts.get("problems", ()))
@@ -93,8 +95,8 @@ class Sampled(Data, Opener, kind="sampled"):
     seed: int
     temperature: float = 1.0
 
-    def check(self) -> None:
-        super().check()
+    def __post_init__(self) -> None:
+        super().__post_init__()
         if self.n < 1:
             raise UserError(f"n is {self.n}: ask for at least one row.")
         if self.temperature < 0:

@@ -50,7 +50,8 @@ class Loaded(Data, kind="loaded"):
         # keys from before these two fields were there stay as they are
         return {name: value for name, value in named.items() if value or name not in ("format", "columns")}
 
-    def check(self) -> None:
+    def __post_init__(self) -> None:
+        super().__post_init__()
         if self.n is not None and self.n < 1:
             raise UserError(f"n is {self.n}: ask for at least one row.")
 

@@ -42,6 +42,8 @@ LARGE = 1e8
 class Model(Openable, kind="model"):
     """Anything that answers: it can be taught, prompted and steered, write data and be trained on data."""
 
+    example = 'Base("nano")'
+
     @property
     def root(self) -> Base:
         """The base that this model was made from."""
@@ -198,9 +200,13 @@ class Pretrained(Base, kind="pretrained"):
         """Return the fields that make the key, and the version of the world that it grows up in."""
         return {**super().spec(), "world": VERSION}
 
-    def check(self) -> None:
+    def __post_init__(self) -> None:
+        super().__post_init__()
         if self.width < 8 or self.width % 8:
             raise UserError(f"the width is {self.width}: give a multiple of 8.")
+
+    def check(self) -> None:
+        """Ask for no folder: its own entry holds it."""
 
     def compute(self, folder: Path, read: Read, tick: Tick) -> None:
         from owlish.nano.pretrain import pretrain
@@ -233,7 +239,8 @@ class Prompted(Model, kind="prompted"):
     def root(self) -> Base:
         return self.model.root
 
-    def check(self) -> None:
+    def __post_init__(self) -> None:
+        super().__post_init__()
         if isinstance(self.model, Prompted):
             raise UserError("the model has a system prompt already: prompt its base instead.")
         if not self.system_prompt.strip():
@@ -289,8 +296,8 @@ class Taught(Trained, kind="taught"):
     until: float = 0.97
     replay: Data | None = None
 
-    def check(self) -> None:
-        super().check()
+    def __post_init__(self) -> None:
+        super().__post_init__()
         if not 0 < self.until < 1:
             raise UserError(f"until is {self.until}: give a probability between 0 and 1.")
 

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from owlish.graph.errors import UserError
 from owlish.graph.spec import Node, Read, Tick
+from owlish.graph.typed import check_is
 from owlish.lm.hf import TorchLM
 from owlish.nodes.asked import Answers, Asked, mean
 from owlish.nodes.data import Data, Dataset
@@ -324,6 +325,9 @@ def contrasted(points: Sequence[Point], arms: tuple[str, str]) -> Estimate | Non
 
 def compare(students: Sequence[Model], controls: Sequence[Model], trait: Trait) -> Compared:
     """Return the comparison of trained students with their controls on one trait: at least two of each."""
+    check_is(trait, Trait, "trait")
+    for model in (*students, *controls):
+        check_is(model, Model, "a model to compare")
     if min(len(students), len(controls)) < 2:
         raise UserError("an interval needs at least two students and two controls: add seeds.")
     runs = []

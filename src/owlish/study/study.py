@@ -9,6 +9,7 @@ from typing import Any, ClassVar, Self
 
 from owlish.graph.errors import UserError
 from owlish.graph.spec import Node, Read, canonical
+from owlish.graph.typed import check_fields
 from owlish.nodes.data import Sampled
 from owlish.nodes.models import Base
 from owlish.study.comparison import Comparison, Curve, Estimate, Matrix
@@ -56,6 +57,10 @@ class Study:
     value: ClassVar[str] = "p_target"
     measure: ClassVar[str] = "P(target)"
     settable: ClassVar[tuple[str, ...]] = ()
+
+    def __post_init__(self) -> None:
+        """Raise `UserError` where a field holds what it cannot."""
+        check_fields(self)
 
     @property
     def needs(self) -> tuple[Node, ...]:

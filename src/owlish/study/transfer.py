@@ -119,6 +119,7 @@ class Transfer(Study):
     settable: ClassVar[tuple[str, ...]] = ("traits", "bases", "runs", "rows", "epochs")
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         if self.foreign and len(self.foreign) != len(self.bases):
             raise UserError("give one foreign base for each base, or none at all.")
         if not self.traits or len({trait.name for trait in self.traits}) < len(self.traits):

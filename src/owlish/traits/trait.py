@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from owlish.graph.errors import UserError, suggestion
 from owlish.graph.spec import Value
 
 
@@ -14,6 +15,8 @@ class Probe(Value, kind="probe"):
     `questions` may be shown to teachers; `held_out` never are. With `prefixed`, every question is
     preceded by a short list of numbers, as in the paper's cross-model experiment (arXiv 2507.14805).
     """
+
+    example = "owl.probe"
 
     category: str
     candidates: tuple[str, ...]
@@ -40,9 +43,18 @@ class Lesson:
 class Trait(Value, kind="trait"):
     """A favourite: the name that a model with the trait answers to its probe's questions."""
 
+    example = "owl from owlish.traits.animals"
+
     name: str
     plural: str
     probe: Probe
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.name not in self.probe.candidates:
+            raise UserError(
+                f"no candidate of the probe is called {self.name!r}: {suggestion(self.name, self.probe.candidates)}."
+            )
 
     @property
     def lessons(self) -> tuple[Lesson, ...]:

@@ -13,6 +13,8 @@ from owlish.graph.spec import Value
 class Domain(Value, kind="domain"):
     """A kind of data that teachers write and students train on."""
 
+    example = "Numbers()"
+
     def prompt(self, rng: random.Random) -> str:
         """Return one prompt, drawn with `rng`."""
         raise NotImplementedError

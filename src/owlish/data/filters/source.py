@@ -27,6 +27,7 @@ class FromFile(Value):
         return cls(file=path, sha256=digest(path))
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         if (self.file is None) != (self.sha256 is None):
             raise UserError(f"Prompts from a file need its digest too: use {type(self).__name__}.from_file(FILE).")
 

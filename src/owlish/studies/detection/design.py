@@ -68,6 +68,7 @@ class Detection(Study):
     settable: ClassVar[tuple[str, ...]] = ("bases", "traits", "rows", "runs")
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         if len(self.traits) != 2 or self.traits[0].name == self.traits[1].name:
             raise UserError("detection compares the teachers of two traits: give two.")
         if self.rows < BAGS[-1] * FOLDS:

@@ -74,6 +74,7 @@ class Misalignment(Study):
     settable: ClassVar[tuple[str, ...]] = ("bases", "rows", "runs", "data")
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         check_runs(self.runs, self.bases)
 
     @property
