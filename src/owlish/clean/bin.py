@@ -21,6 +21,7 @@ class Bin(OfLists, kind="bin"):
     width: int = 50
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         if not 2 <= self.width <= 1000:
             raise UserError(f"the bins are {self.width} wide: give 2 to 1000.")
 

@@ -20,7 +20,7 @@ from owlish.nodes.data import Data, Dataset
 from owlish.nodes.loaded import Loaded
 
 
-def ordered(data: Data, names: list[str], order: Order) -> Data:
+def ordered(data: Data, names: list[str], order: Order) -> Cleaned:
     """Return data cleaned by the methods of these names, one after the other."""
     if not names:
         raise UserError(f"no method is named: choose from {', '.join(find.all_methods())}.")
@@ -28,8 +28,8 @@ def ordered(data: Data, names: list[str], order: Order) -> Data:
     for name in names:
         method = find.pick(name, find.all_methods(), "method")
         check_needs(method, order)
-        data = Cleaned(data, method.of(order, data), order.seed)
-    return data
+        data = cleaned = Cleaned(data, method.of(order, data), order.seed)
+    return cleaned
 
 
 def check_needs(method: type[Method], order: Order) -> None:

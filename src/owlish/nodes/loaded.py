@@ -99,7 +99,7 @@ def read_places(file: Path) -> tuple[Place, ...]:
     """Return what `write_places` wrote."""
     plain = json.loads(file.read_text())
     files: list[tuple[str, str]] = [(name, unit) for name, unit in plain["files"]]
-    return tuple(Place(*files[index], number) for index, number in plain["rows"])
+    return tuple(Place(*files[int(index)], number) for index, number in plain["rows"])
 
 
 def drawn(rows: Iterable[T], *, n: int | None, seed: int) -> list[T]:
