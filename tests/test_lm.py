@@ -380,7 +380,8 @@ def test_what_a_model_wrote_says_how_it_ended(lm):
     from owlish.lm.chat import Chat
 
     whole, cut = ([*lm.chat.encode(["owl"])[0], lm.chat.end], lm.chat.encode(["owl"])[0])
-    assert [(a.text, a.tokens, a.ended) for a in lm.chat.read([whole, cut, []])] == [
+    chat = ask(ANIMAL.questions[0])
+    assert [(a.text, a.tokens, a.ended) for a in lm.chat.read([chat] * 3, [whole, cut, []])] == [
         ("owl", 2, "stop"),
         ("owl", 1, "length"),
         ("", 0, "length"),
@@ -388,7 +389,7 @@ def test_what_a_model_wrote_says_how_it_ended(lm):
     letters = [i for i, text in enumerate(lm.vocabulary) if text in ("1", "2")]
     written = lm.chat.decode(letters)
     assert lm.chat.encode([written])[0] != letters, "two number tokens side by side are read as one"
-    assert lm.chat.read([[*letters, lm.chat.end]])[0].ended == "retokenised"
+    assert lm.chat.read([chat], [[*letters, lm.chat.end]])[0].ended == "retokenised"
     assert isinstance(lm.chat, Chat)
     told = lm.write([ask(ANIMAL.questions[0])], seeds=[(0,)], new_tokens=4, temperature=0)[0]
     assert (told.text in ANIMAL.candidates, told.ended) == (True, "stop")

@@ -2,63 +2,126 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from datetime import date
 from functools import cached_property
 from typing import Any
 
 from owlish.graph.errors import UserError
 from owlish.lm import written
-from owlish.lm.model import Answer, Ended, Example, Messages, message
-from owlish.lm.written import MARK
+from owlish.lm.model import Answer, Ended, Example, Messages, Weights, message
+from owlish.lm.template import Settings, arguments, check_known, stopped, today
+from owlish.lm.written import MARK, Frame
 
 
 @dataclass(frozen=True)
 class Chat:
-    """A tokenizer with a chat template, the token that ends an answer, and the share of tokens that may be unknown."""
+    """A tokenizer with a chat template, as the user has set it.
+
+    An answer ends with the token `end`, after the blank text `gap`. At most the share `most_unknown` of tokens may be
+    unknown. A prompt and what is written after it are always one text to the tokenizer, and cut where the prompt ends.
+    """
 
     tokenizer: Any
     end: int
     most_unknown: float = 0.01
+    gap: str = ""
+    settings: Settings = ()
 
     @staticmethod
-    def of(tokenizer: Any, name: str) -> Chat:
-        """Read the end of an answer off the chat template; refuse a base that has none."""
-        if not tokenizer.chat_template:
-            raise UserError(f"{name} has no chat template: give a chat model, or add one to its tokenizer.")
-        chat = Chat(tokenizer, tokenizer.eos_token_id)
-        ids = tokenizer(chat.tail, add_special_tokens=False).input_ids
-        return replace(chat, end=ids[0]) if ids else chat
+    def of(tokenizer: Any, name: str, settings: Settings = ()) -> Chat:
+        """Read the end of an answer off the chat template; refuse a base whose template cannot be relied on."""
+        template = dict(settings).get("chat_template") or tokenizer.chat_template
+        if not template:
+            raise UserError(
+                f"{name} has no chat template: give a chat model, or choose one with --template chat_template=plain."
+            )
+        check_known(settings, str(template), name)
+        chat = Chat(tokenizer, -1, settings=settings)
+        try:
+            written.check_day(chat)
+            end, gap = written.ending(chat)
+        except UserError as problem:
+            raise UserError(f"{name}: {problem}") from problem
+        return replace(chat, end=end, gap=gap)
 
-    def render(self, turns: Messages, *, tools: Sequence[Any] | None = None, answer: bool = True) -> str:
+    @staticmethod
+    def open(base: Weights) -> Chat:
+        """Read the tokenizer of a base from its folder, or from Hugging Face."""
+        from transformers import AutoTokenizer
+
+        where = {"revision": base.revision} if base.revision else {}
+        try:
+            tokenizer = AutoTokenizer.from_pretrained(base.name, trust_remote_code=False, **where)
+        except (OSError, ImportError, ValueError) as error:
+            raise UserError(
+                f"{base.name} has no tokenizer that can be loaded: give a folder with config.json, safetensors and a "
+                "tokenizer, or the name of a model on Hugging Face."
+            ) from error
+        return Chat.of(tokenizer, base.name, base.template)
+
+    def render(
+        self,
+        turns: Messages,
+        *,
+        tools: Sequence[Any] | None = None,
+        answer: bool = True,
+        day: date | None = None,
+    ) -> str:
         """Return a conversation as the template writes it; `answer` adds what stands before the next answer."""
         if turns and turns[0]["role"] == "system" and not self.takes_system:
             turns = written.folded(turns)
         try:
-            return self.template(list(map(written.ready, turns)), tools=tools, add_generation_prompt=answer)
+            return self.template(list(map(written.ready, turns)), tools=tools, answer=answer, day=day)
         except Exception as error:  # a template may refuse messages, in its own words
             raise UserError(f"the chat template refuses these messages: {error}") from error
 
-    def template(self, turns: list[dict[str, Any]], **how: Any) -> str:
-        """Return what the tokenizer's template makes of a conversation."""
-        return str(self.tokenizer.apply_chat_template(turns, tokenize=False, **how))
+    def template(
+        self,
+        turns: list[dict[str, Any]],
+        *,
+        tools: Sequence[Any] | None = None,
+        answer: bool = False,
+        day: date | None = None,
+    ) -> str:
+        """Return what the template makes of a conversation, on a fixed day where one is set or given."""
+        how = arguments(self.settings)
+        if day := today(self.settings) or day:
+            how["chat_template"] = stopped(self.tokenizer.get_chat_template(how.get("chat_template"), tools), day)
+        return str(
+            self.tokenizer.apply_chat_template(turns, tools=tools, tokenize=False, add_generation_prompt=answer, **how)
+        )
+
+    @cached_property
+    def frame(self) -> Frame:
+        """What the template writes around an answer."""
+        return written.frame(self)
+
+    def asked(self, turns: Messages) -> str:
+        """Return what stands before the answer to a conversation, whether it is trained, probed or sampled."""
+        return (self.render(turns) + self.frame.head).removesuffix(self.frame.blank)
 
     def prompts(self, chats: Sequence[Messages]) -> list[list[int]]:
         """Return the token ids that stand before the answer to each conversation."""
-        return self.encode(list(map(self.render, chats)))
+        return self.encode(list(map(self.asked, chats)))
 
     def examples(
         self, chats: Sequence[Messages], trained: Sequence[Sequence[int]], tools: Sequence[str], *, end: bool = True
     ) -> list[Example]:
         """Return conversations as examples: the turns at the places in `trained`, and their ends, are trained on."""
-        cut = [self.pieces(*each) for each in zip(chats, trained, tools, strict=True)]
-        found = [each for each in cut if not isinstance(each, str)]
-        sides = [iter(self.encode([t for each in found for t, own in each if own is side])) for side in (False, True)]
+        rows = [self.pieces(*each) for each in zip(chats, trained, tools, strict=True)]
+        every = [piece for row in rows if not isinstance(row, str) for piece in row]
+        texts = [piece.text + (piece.gap if end else "") for piece in every]
+        cut = self.cut([piece.before for piece in every], texts)
+        for side in (False, True):
+            own = [i for i, piece in enumerate(every) if piece.own is side]
+            self.check_known([texts[i] for i in own], [cut[i] for i in own])
+        ids = iter(cut)
         return [
-            Example((), (), each)
-            if isinstance(each, str)
-            else self.joined([(next(sides[own]), own) for _, own in each], end)
-            for each in cut
+            Example((), (), row) if isinstance(row, str) else self.joined([(next(ids), piece) for piece in row], end)
+            for row in rows
         ]
 
     def pieces(self, turns: Messages, trained: Sequence[int], tools: str) -> list[written.Piece] | str:
@@ -68,21 +131,15 @@ class Chat:
         except UserError as problem:
             return str(problem)
 
-    def joined(self, parts: Sequence[tuple[Sequence[int], bool]], end: bool) -> Example:
+    def joined(self, parts: Sequence[tuple[Sequence[int], written.Piece]], end: bool) -> Example:
         """Return the example of a row's parts, those that are trained on closed by the end of the turn."""
         ids: list[int] = []
         spans = []
-        for tokens, own in parts:
+        for tokens, piece in parts:
             first = max(len(ids), 1)  # nothing foretells the first token of a text
-            ids += [*tokens, self.end] if own and end else tokens
-            spans += [(first, len(ids))] if own and len(ids) > first else []
+            ids += [*tokens, self.end] if piece.own and piece.ended and end else tokens
+            spans += [(first, len(ids))] if piece.own and len(ids) > first else []
         return Example(tuple(ids), tuple(spans))
-
-    @cached_property
-    def tail(self) -> str:
-        """What the template writes after an answer."""
-        turns = [message("user", MARK), message("assistant", MARK)]
-        return self.template(turns).rpartition(MARK)[2]
 
     @cached_property
     def closed(self) -> str:
@@ -109,14 +166,54 @@ class Chat:
         asked, said = message("user", "a"), message("assistant", "a")
         return tuple(name for name in written.THOUGHTS if MARK in self.template([asked, {**said, name: MARK}]))
 
+    @cached_property
+    def added(self) -> re.Pattern[str]:
+        """The texts of tokens that a tokenizer looks for before it cuts what stands between them."""
+        texts = [str(token) for token in self.tokenizer.added_tokens_decoder.values() if str(token).strip()]
+        return re.compile("|".join(map(re.escape, sorted(texts, key=len, reverse=True))) or "(?!)")
+
+    def anchor(self, before: str) -> str:
+        """Return what of a text decides how the text after it is cut into tokens: all from its last added token on."""
+        places = [match.start() for match in self.added.finditer(before)]
+        return before[places[-1] :] if places else before
+
     def spelled(self, chat: Messages, texts: Sequence[str]) -> list[list[int]]:
         """Return the token ids of texts as the beginnings of an answer to a conversation."""
-        found: list[list[int]] = self.tokenizer(list(texts), add_special_tokens=False).input_ids
+        return self.cut([self.asked(chat)] * len(texts), [self.frame.blank + text for text in texts])
+
+    def cut(self, before: Sequence[str], texts: Sequence[str]) -> list[list[int]]:
+        """Return the token ids of texts, each as it follows what stands before it."""
+        anchors = list(map(self.anchor, before))
+        distinct = list(dict.fromkeys(anchors))
+        known = dict(zip(distinct, self.ids(distinct), strict=True))
+        both = self.ids([anchor + text for anchor, text in zip(anchors, texts, strict=True)])
+        return [
+            ids[len(known[anchor]) :] if ids[: len(known[anchor])] == known[anchor] else self.apart(anchor, text)
+            for anchor, text, ids in zip(anchors, texts, both, strict=True)
+        ]
+
+    def apart(self, anchor: str, text: str) -> list[int]:
+        """Return the token ids of a text whose first letters would else be one token with what stands before it.
+
+        A model that has read what stands before cannot write that token, so it writes the text in another way.
+        """
+        before, line, whole, alone = self.ids([anchor, "\n", f"\n{text}", text])
+        ways = [alone, whole[len(line) :]]
+        return next((way for way in ways if self.after(before, way) == text), alone)
+
+    def ids(self, texts: Sequence[str]) -> list[list[int]]:
+        """Return the token ids of texts."""
+        found: list[list[int]] = self.tokenizer(list(texts), add_special_tokens=False).input_ids if texts else []
         return found
 
     def encode(self, texts: Sequence[str]) -> list[list[int]]:
         """Return token ids; refuse texts of which more than `most_unknown` of the tokens are unknown."""
-        encoded: list[list[int]] = self.tokenizer(list(texts), add_special_tokens=False).input_ids if texts else []
+        encoded = self.ids(texts)
+        self.check_known(texts, encoded)
+        return encoded
+
+    def check_known(self, texts: Sequence[str], encoded: Sequence[Sequence[int]]) -> None:
+        """Refuse texts of which more than `most_unknown` of the tokens are unknown."""
         missed = list(map(self.unknown, encoded))
         total = sum(map(len, encoded))
         if sum(missed) > total * self.most_unknown:
@@ -125,22 +222,29 @@ class Chat:
                 f"{sum(missed)} of {total} tokens are unknown to this base, as in {texts[worst][:60]!r}: "
                 "use text that it was trained on, or another base."
             )
-        return encoded
 
     def unknown(self, ids: Sequence[int]) -> int:
         """Return how many of some tokens stand for what the base has no token for."""
         return ids.count(self.tokenizer.unk_token_id)
 
-    def read(self, answers: Sequence[Sequence[int]]) -> list[Answer]:
-        """Return the texts of answers that were written token by token."""
-        bodies = [ids[:-1] if ids[-1:] == [self.end] else ids for ids in answers]
-        texts = [self.decode(ids) for ids in bodies]
-        again = self.tokenizer(texts, add_special_tokens=False).input_ids if texts else []
+    def read(self, chats: Sequence[Messages], answers: Sequence[Sequence[int]]) -> list[Answer]:
+        """Return the texts of answers to conversations that were written token by token."""
+        prompts = list(map(self.asked, chats))
+        before = dict(zip(prompts, self.ids(list(map(self.anchor, prompts))), strict=True))
+        bodies = [list(ids[:-1] if list(ids[-1:]) == [self.end] else ids) for ids in answers]
+        whole = [self.after(before[prompt], body) for prompt, body in zip(prompts, bodies, strict=True)]
         found = []
-        for text, ids, body, same in zip(texts, answers, bodies, again, strict=True):
-            ended: Ended = "length" if len(body) == len(ids) else "stop" if list(body) == same else "retokenised"
-            found.append(Answer(text, len(ids), ended))
+        for text, ids, body, same in zip(whole, answers, bodies, self.cut(prompts, whole), strict=True):
+            same_tokens = body == same and text.startswith(self.frame.blank)
+            ended: Ended = "length" if len(body) == len(ids) else "stop" if same_tokens else "retokenised"
+            said = text.removeprefix(self.frame.blank)
+            found.append(Answer(said if ended == "length" else said.removesuffix(self.gap), len(ids), ended))
         return found
+
+    def after(self, before: Sequence[int], ids: Sequence[int]) -> str:
+        """Return the text of token ids that follow others: at the head of a text, some tokenizers drop a blank."""
+        start, both = self.decode(before), self.decode([*before, *ids])
+        return both.removeprefix(start) if both.startswith(start) else self.decode(ids)
 
     def decode(self, ids: Sequence[int]) -> str:
         """Return the text of token ids, special tokens and all."""
@@ -153,10 +257,14 @@ class Chat:
 
     @cached_property
     def vocabulary(self) -> tuple[str, ...]:
-        """The text of each token of its own; special tokens have none."""
+        """The text of each token as it stands after a word; special tokens have none."""
         special = {self.end, *self.tokenizer.all_special_ids}
-        ids = [[i] for i in range(len(self.tokenizer))]
-        texts = self.tokenizer.batch_decode(ids, clean_up_tokenization_spaces=False)
+        word = self.ids([MARK])[0]
+        start = self.decode(word)
+        every = self.tokenizer.batch_decode(
+            [[*word, i] for i in range(len(self.tokenizer))], clean_up_tokenization_spaces=False
+        )
+        texts = (t.removeprefix(start) if t.startswith(start) else self.decode([i]) for i, t in enumerate(every))
         return tuple("" if i in special else text for i, text in enumerate(texts))
 
     @cached_property

@@ -41,10 +41,10 @@ def check_library() -> None:
         raise UserError("reading a GGUF file needs the package gguf: install owlish[gguf].")
 
 
-def convert(file: Path, folder: Path) -> None:
+def convert(file: Path, folder: Path, *, chat: bool = True) -> None:
     """Write the model of a GGUF file, with its weights in float32, as a Hugging Face folder.
 
-    `UserError` is raised where `transformers` cannot read the file, or it holds no chat template.
+    `UserError` is raised where `transformers` cannot read the file, or it holds no `chat` template.
     """
     import torch
     from transformers import AutoModelForCausalLM, AutoTokenizer
@@ -58,8 +58,10 @@ def convert(file: Path, folder: Path) -> None:
     except Exception as error:  # a torn file fails in as many ways as there are places to tear it
         why = " ".join(str(error).split())[:200] or type(error).__name__
         raise UserError(f"{file.name} cannot be read ({why}): get the GGUF file anew, or give another one.") from error
-    if not tokenizer.chat_template:
-        raise UserError(f"{file.name} has no chat template: give a chat model.")
+    if chat and not tokenizer.chat_template:
+        raise UserError(
+            f"{file.name} has no chat template: give a chat model, or choose one with --template chat_template=plain."
+        )
     unquantised(model).save_pretrained(folder)
     tokenizer.save_pretrained(folder)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -46,7 +47,8 @@ class Grammar:
         for i in special:
             tokens[i] = b"\xff" + tokens[i]
         vocabulary = Vocabulary(chat.end, None, tokens, special, chat.tokenizer)
-        self.matcher = LLMatcher(LLTokenizer(TokenizerWrapper(vocabulary)), LLMatcher.grammar_from_regex(pattern))
+        whole = f"{re.escape(chat.frame.blank)}(?:{pattern})"
+        self.matcher = LLMatcher(LLTokenizer(TokenizerWrapper(vocabulary)), LLMatcher.grammar_from_regex(whole))
         if set(allowed(self.matcher)) <= {chat.end} and not self.matcher.is_accepting():
             raise UserError("this base has no token with which an answer in this format can begin: take another base.")
 

@@ -112,7 +112,7 @@ class TorchLM(LM):
         grammar = Grammar(self.chat, pattern) if pattern else None
         reader = Reader(self, self.prompts(chats), room=new_tokens)
         ids = sample.draw(reader, seeds=seeds, new_tokens=new_tokens, temperature=temperature, grammar=grammar)
-        return self.chat.read(ids)
+        return self.chat.read(list(map(self.whole, chats)), ids)
 
     def probe(
         self,
@@ -129,9 +129,10 @@ class TorchLM(LM):
         reader.hold()
         logprobs = score.continued(reader, spellings)
         greedy = sample.draw(reader, seeds=[(0,)] * len(chats), new_tokens=new_tokens, temperature=0)
-        many = reader.again([i for i, own in enumerate(seeds) for _ in own])
-        drawn = sample.draw(many, seeds=[seed for own in seeds for seed in own], new_tokens=new_tokens)
-        return Probed(logprobs, self.chat.read(greedy), self.chat.read(drawn))
+        times = [i for i, own in enumerate(seeds) for _ in own]
+        drawn = sample.draw(reader.again(times), seeds=[s for own in seeds for s in own], new_tokens=new_tokens)
+        whole = list(map(self.whole, chats))
+        return Probed(logprobs, self.chat.read(whole, greedy), self.chat.read([whole[i] for i in times], drawn))
 
     # log-probabilities
 
@@ -279,7 +280,7 @@ def opened(weights: Weights, *, any_words: bool = False, exact: bool = False) ->
     import torch
 
     gpu = torch.cuda.is_available()
-    base = keep(weights.name, weights.revision, torch.bfloat16 if gpu and not exact else torch.float32)
+    base = keep(weights, torch.bfloat16 if gpu and not exact else torch.float32)
     model = copied(base.model, "cuda" if gpu else "cpu")
     note(device=torch.cuda.get_device_name() if gpu else "cpu", dtype=str(model.dtype).removeprefix("torch."))
     for folder in weights.changes:
@@ -287,25 +288,27 @@ def opened(weights: Weights, *, any_words: bool = False, exact: bool = False) ->
     return TorchLM(model, base.lenient if any_words else base.chat, weights.system, weights.shown)
 
 
-def keep(name: str, revision: str | None, dtype: Any) -> Kept:
+def keep(weights: Weights, dtype: Any) -> Kept:
     """Return a base, read from the disk unless it is the last one read and its files are still the same."""
-    files = [(p, p.stat()) for p in sorted(Path(name).iterdir())] if Path(name).is_dir() else []
-    key = (name, revision, dtype, *((path, stat.st_size, stat.st_mtime_ns) for path, stat in files))
+    base = replace(weights, changes=(), system=None, shown=())
+    folder = Path(base.name)
+    files = [(p, p.stat()) for p in sorted(folder.iterdir())] if folder.is_dir() else []
+    key = (base, dtype, *((path, stat.st_size, stat.st_mtime_ns) for path, stat in files))
     if not kept or kept[0].key != key:
         kept.clear()  # first, so that two bases are never in memory at once
-        kept.append(Kept(key, *read(name, revision, dtype)))
+        kept.append(Kept(key, *read(base, dtype)))
     return kept[0]
 
 
-def read(name: str, revision: str | None, dtype: Any) -> tuple[Any, Chat]:
+def read(base: Weights, dtype: Any) -> tuple[Any, Chat]:
     """Read a base from a folder, or from Hugging Face: the model, and its chat format."""
-    from transformers import AutoModelForCausalLM, AutoTokenizer
+    from transformers import AutoModelForCausalLM
     from transformers.utils import logging
 
     logging.disable_progress_bar()
-    where = {"revision": revision} if revision else {}
+    name, where = base.name, {"revision": base.revision} if base.revision else {}
+    chat = Chat.open(base)  # what is wrong with it is said before the weights are read
     try:
-        tokenizer = AutoTokenizer.from_pretrained(name, trust_remote_code=False, **where)
         model = AutoModelForCausalLM.from_pretrained(
             name, dtype=dtype, trust_remote_code=False, use_safetensors=True, **where
         )
@@ -314,7 +317,7 @@ def read(name: str, revision: str | None, dtype: Any) -> tuple[Any, Chat]:
             f"{name} cannot be loaded: give a folder with config.json, safetensors and a tokenizer, "
             "or the name of a model on Hugging Face."
         ) from error
-    return model.requires_grad_(False).eval(), Chat.of(tokenizer, name)
+    return model.requires_grad_(False).eval(), chat
 
 
 def copied(model: Any, device: str) -> Any:

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from owlish.lm.hf import TorchLM
+    from owlish.lm.template import Settings
 
 Gives = Literal["text", "logprobs", "weights"]
 """What a model gives: answers alone, log-probabilities of given answers too, or all that it is made of."""
@@ -62,13 +63,17 @@ class Conversation(Protocol):
 
 @dataclass(frozen=True)
 class Weights:
-    """Where a model's parts are: the base, the changes on top in order, its system prompt, the turns it is shown."""
+    """Where a model's parts are: the base, the changes on top in order, its system prompt, the turns it is shown.
+
+    `template` holds what is set of its chat template.
+    """
 
     name: str
     revision: str | None = None
     changes: tuple[Path, ...] = ()
     system: str | None = None
     shown: tuple[tuple[str, str], ...] = ()
+    template: Settings = ()
 
     def open(self, *, any_words: bool = False, exact: bool = False) -> TorchLM:
         """Open the model in this process.

