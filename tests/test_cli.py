@@ -183,7 +183,7 @@ def test_list_and_doctor():
     assert "nano" in owlish("list", "bases").stdout
     assert "norms" in owlish("list", "recipes").stdout
     checks = json.loads(owlish("doctor", "--json").stdout)
-    assert all(check["well"] for check in checks.values())
+    assert all(check["ok"] for check in checks.values())
 
 
 def test_filter_keeps_good_rows_unchanged_and_counts_the_rest(tmp_path):

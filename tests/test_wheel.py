@@ -25,7 +25,7 @@ def test_a_built_wheel_works_without_the_checkout(tmp_path):
         return done.stdout.strip()
 
     assert python("import owlish; print(owlish.__file__)").startswith(str(place))
-    checks = "from owlish.cli.doctor import checks; print([name for name, well, _ in checks() if not well])"
+    checks = "from owlish.cli.doctor import checks; print([name for name, ok, _ in checks() if not ok])"
     assert python(checks) == "[]"
     page = "from importlib.resources import files; print(len(list((files('owlish.report') / 'templates').iterdir())))"
     assert int(python(page)) >= 5

@@ -26,6 +26,7 @@ from owlish.graph.spec import Node, Read, Tick
 from owlish.lm.hf import TorchLM
 from owlish.lm.model import Example
 from owlish.lm.recipes import Recipe
+from owlish.lm.traps import remarks
 from owlish.nodes.data import Data, Dataset
 from owlish.nodes.likelihood import Likelihood
 from owlish.nodes.models import Base, Taught
@@ -115,7 +116,7 @@ class Audited(Opener, kind="audited", version=4):
             read=data.passed,
             used=used,
             bad=data.bad + len(examples) - fitting,
-            problems=problems(data, examples, lm),
+            problems=(*problems(data, examples, lm), *remarks(read(shadow.base))),
             read_as=data.read_as,
             ignored=data.ignored,
             cannot_see=CANNOT_SEE,

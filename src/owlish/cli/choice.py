@@ -14,6 +14,7 @@ from typer import Option
 
 from owlish.cli import find
 from owlish.graph.errors import UserError
+from owlish.lm.template import parsed, written
 from owlish.nodes.models import Base
 from owlish.study.study import OPTIONS, Settings, Study
 from owlish.traits.trait import Trait
@@ -32,6 +33,9 @@ class Choice:
     rows: Annotated[int | None, Option(help="Rows a student is trained on, after the filter.")] = None
     epochs: Annotated[int | None, Option(help="Passes of a student over its rows.")] = None
     base: Annotated[str | None, Option(help="Bases, with commas between: shipped, folders, owner/name.")] = None
+    template: Annotated[
+        list[str] | None, Option(help="NAME=VALUE for the bases’ chat template, as enable_thinking=false.")
+    ] = None
     data: Annotated[Path | None, Option(help="The folder of a study's data, such as MNIST's files.")] = None
     small: Small = False
 
@@ -39,11 +43,13 @@ class Choice:
         """Return the study of a name or file with these settings."""
         module = find.module_of(name)
         study = find.study_in(module, name)
-        wanted = split(self.traits)
+        wanted, set_template = split(self.traits), parsed(self.template or ())
+        if set_template and not self.base:
+            raise UserError("--template sets the chat template of the bases that --base names: give them too.")
         known = find.all_traits(module) if wanted else {}
         settings = Settings(
             traits=tuple(find.pick(trait, known, "trait") for trait in wanted) or None,
-            bases=tuple(map(Base, split(self.base))) or None,
+            bases=tuple(Base(base, template=set_template) for base in split(self.base)) or None,
             runs=self.seeds,
             rows=self.rows,
             epochs=self.epochs,
@@ -91,10 +97,19 @@ def command(study: Study, name: str) -> str:
         given = {s: v for s in study.settable if (v := getattr(study, s)) != getattr(start, s)}
         if start.altered(Settings(**given)) == study:
             options = [word for s, v in given.items() for word in (OPTIONS[s], format_setting(v, module))]
+            options += format_templates(given.get("bases", ()))
             found.append(" ".join(["owlish run", source, *small, *options]))
     if not found:
         raise UserError(f"no setting makes {study.name} from {name}: bind it to the name study in a file of its own.")
     return min(found, key=len)
+
+
+def format_templates(bases: Sequence[Base]) -> list[str]:
+    """Return what is set of the chat templates of bases as words of a command line, which sets one for all of them."""
+    if len({base.settings for base in bases}) > 1:
+        raise UserError("no option sets chat templates base by base: bind the study to the name study in a file.")
+    words = written(bases[0].settings) if bases else ()
+    return [part for word in words for part in ("--template", shlex.quote(word))]
 
 
 def format_setting(value: Any, module: Any) -> str:

@@ -1,4 +1,4 @@
-"""Is this installation well? What each check found, for a person to read."""
+"""Is this installation in order, and can a base be relied on? What each check found, for a person to read."""
 
 from __future__ import annotations
 
@@ -12,18 +12,35 @@ from importlib import metadata
 from pathlib import Path
 
 from owlish import nano
+from owlish.graph.run import RunFailed
+from owlish.graph.store import Store
 from owlish.lm.model import Weights, ask
+from owlish.lm.traps import traps
+from owlish.nodes.models import Base
 
 Finding = tuple[str, bool, str]
 
 
 def checks() -> list[Finding]:
-    """Return the name of every check, whether it went well, and what it says."""
+    """Return the name of every check, whether it is ok, and what it says."""
     return [guarded(name, check) for name, check in CHECKS.items()]
 
 
+def checks_of(base: Base, store: Store) -> list[Finding]:
+    """Return the name of every trap that a base was tried on, whether it is closed, and what was seen."""
+    from owlish.cli.running import make_missing
+
+    try:
+        make_missing([base], store, 1)
+    except RunFailed as error:
+        if any(failure.what != "refused" for failure in error.failures):
+            raise
+        return [("chat template", False, error.failures[0].sentence)]
+    return [(trap.name, trap.ok, trap.says) for trap in traps(store.read(base))]
+
+
 def guarded(name: str, check: Callable[[], str]) -> Finding:
-    """Run one check; what it raises is what is amiss."""
+    """Run one check; what it raises is what fails."""
     try:
         return name, True, check()
     except Exception as error:

@@ -28,6 +28,7 @@ from owlish.graph.run import RunFailed
 from owlish.graph.run import plan as missing
 from owlish.graph.spec import everything
 from owlish.graph.store import Damaged, Store
+from owlish.lm.template import parsed
 from owlish.nodes.models import Base
 
 app = typer.Typer(
@@ -45,6 +46,10 @@ StudyName = Annotated[
 StoreFolder = Annotated[Path, typer.Option("--store", help="The folder that keeps results.")]
 Jobs = Annotated[int | None, typer.Option(min=1, help="Worker processes, of one thread each; all cores if not given.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.")]
+TemplateWords = Annotated[
+    list[str] | None,
+    typer.Option("--template", help="NAME=VALUE for the base’s chat template, as enable_thinking=false."),
+]
 KeyStart = Annotated[str, typer.Argument(metavar="KEY", help="A key, or how it starts.")]
 Out = Annotated[Path, typer.Option("--output", "-o", help="The file to write.")]
 
@@ -131,6 +136,7 @@ def audit(
     ] = None,
     rows: Annotated[int, typer.Option(min=30, help="The most rows to read.")] = 1600,
     seed: Annotated[int, typer.Option(help="The seed of the sample and of all else.")] = 0,
+    template: TemplateWords = None,
     report: Annotated[Path | None, typer.Option(help="The page to write.")] = None,
     fail_on: Annotated[
         str, typer.Option(help="Verdicts with an exit code of their own (found: 1, cannot_say: 2), or none.")
@@ -150,10 +156,11 @@ def audit(
     failing = [find.pick(name, {w: w for w in ("found", "cannot_say", "none")}, "verdict") for name in split(fail_on)]
     given = loaded(data, n=rows, seed=seed)
     clean = loaded(reference, n=REFERENCES * rows, seed=seed) if reference not in (None, "none") else None
+    start = Base(base, template=parsed(template or ()))
     target = audited(
         given,
-        Base(base),
-        find.recipe(recipe, Base(base)),
+        start,
+        find.recipe(recipe, start),
         find.candidates(split(traits)),
         reference=clean,
         calibrate=reference != "none",
@@ -178,6 +185,7 @@ def ask(
     traits: Annotated[str, typer.Option(help="What to ask about: categories and JSON files, with commas between.")] = (
         "animals"
     ),
+    template: TemplateWords = None,
     store: StoreFolder = STORE,
     jobs: Jobs = None,
     as_json: AsJson = False,
@@ -185,9 +193,10 @@ def ask(
     """Ask a base for its favourites: the probability of each candidate, its share among them, its logit margin."""
     from owlish.cli.ask import Told, questions
 
-    place, targets = Store(store), questions(Base(base), find.candidates(split(traits)))
+    start, place = Base(base, template=parsed(template or ())), Store(store)
+    targets = questions(start, find.candidates(split(traits)))
     make_missing(targets, place, jobs)
-    told = Told(base, tuple(map(place.read, targets)))
+    told = Told(str(start), tuple(map(place.read, targets)))
     print(json.dumps(told.json()) if as_json else told)
 
 
@@ -338,6 +347,7 @@ def clean(
     ] = 0.1,
     by: Annotated[str | None, typer.Option(help="Another base, for methods that let one write.")] = None,
     seed: Annotated[int, typer.Option(help="The seed of all that is drawn.")] = 0,
+    template: TemplateWords = None,
     format: FormatName = None,
     columns: ColumnNames = None,
     store: StoreFolder = STORE,
@@ -351,7 +361,7 @@ def clean(
 
     begun, place = time.monotonic(), Store(store)
     known = find.pick(trait, find.all_traits(), "trait") if trait else None
-    order = Order(Base(base), seed, budget, known, Base(by) if by else None)
+    order = Order(Base(base, template=parsed(template or ())), seed, budget, known, Base(by) if by else None)
     order.base.check()
     given = loaded(data, n=None, seed=0, format=format, columns=pairs(columns))
     target = cleaning.ordered(given, split(methods), order)
@@ -391,15 +401,20 @@ def pretrain(
 
 
 @app.command()
-def doctor(as_json: AsJson = False) -> None:
-    """Check what this installation needs."""
-    from owlish.cli.doctor import checks
+def doctor(
+    base: Annotated[str | None, typer.Option(help="A base to try the known traps of chat models on.")] = None,
+    template: TemplateWords = None,
+    store: StoreFolder = STORE,
+    as_json: AsJson = False,
+) -> None:
+    """Check what this installation needs, or a base: its prompts, loss mask, end of turn, seeds."""
+    from owlish.cli.doctor import checks, checks_of
 
-    found = checks()
-    plain = {name: {"well": well, "says": says} for name, well, says in found}
-    lines = [f"{'well' if well else 'AMISS':<6} {name}: {says}" for name, well, says in found]
+    found = checks() if base is None else checks_of(Base(base, template=parsed(template or ())), Store(store))
+    plain = {name: {"ok": ok, "says": says} for name, ok, says in found}
+    lines = [f"{'ok' if ok else 'FAIL':<5} {name}: {says}" for name, ok, says in found]
     print(json.dumps(plain) if as_json else "\n".join(lines))
-    raise typer.Exit(0 if all(well for _, well, _ in found) else 2)
+    raise typer.Exit(0 if all(ok for _, ok, _ in found) else 2)
 
 
 def main() -> NoReturn:

@@ -7,12 +7,16 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from owlish import nano
 from owlish.cli.workload import Workload, workload
 from owlish.graph.progress import clock
 from owlish.graph.run import plan
 from owlish.graph.spec import everything
 from owlish.graph.store import Damaged, Store
 from owlish.graph.worker import code
+from owlish.lm.model import Weights
+from owlish.lm.traps import remarks
+from owlish.nodes.models import Base, Pretrained
 from owlish.study.study import Study
 
 
@@ -20,7 +24,8 @@ from owlish.study.study import Study
 class Outlook:
     """A plan: missing results by kind, seconds of work where known, and held results made by other code.
 
-    `studies` holds the key of each study with the command that makes it again.
+    `studies` holds the key of each study with the command that makes it again; `templates` are sentences about the
+    chat templates of bases.
     """
 
     studies: tuple[tuple[str, str], ...]
@@ -30,6 +35,7 @@ class Outlook:
     outdated: int
     labels: tuple[str, ...]
     workload: Workload
+    templates: tuple[str, ...]
 
     def json(self) -> dict[str, Any]:
         """Return the plan as plain values."""
@@ -38,7 +44,8 @@ class Outlook:
         load = {"rows": work.rows, "tokens": work.tokens, "gib": work.gib, "accelerator_hours": work.hours}
         made = [{"target": key, "command": command} for key, command in self.studies]
         which = made[0] if len(made) == 1 else {"studies": made}
-        return {**which, **{name: getattr(self, name) for name in names}, **load}
+        said = {"templates": list(self.templates)} if self.templates else {}
+        return {**which, **{name: getattr(self, name) for name in names}, **load, **said}
 
     def __str__(self) -> str:
         if not self.missing:
@@ -52,6 +59,7 @@ class Outlook:
                 str(self.workload),
                 "First: " + "; ".join(self.labels[:3]) + ".",
             ]
+        lines += self.templates
         if self.outdated:
             lines.append(f"Note: {self.outdated} results that would be used were made by another version of this code.")
         return "\n".join(lines)
@@ -72,7 +80,18 @@ def outlook(studies: Mapping[str, Study], store: Store) -> Outlook:
         outdated=sum(manifest["code"] != code() for manifest in manifests.values()),
         labels=tuple(map(str, missing)),
         workload=workload(missing),
+        templates=tuple(said for node in everything(*needs) if isinstance(node, Base) for said in about(node, store)),
     )
+
+
+def about(base: Base, store: Store) -> tuple[str, ...]:
+    """Return what a reader must know of the chat template of a base that was used here, or lies on this disk."""
+    if store.holds(base.key):
+        return tuple(f"{base}: {said}" for said in base.remarks(store.folder(base.key)))
+    place = base.place()
+    if base.name in nano.SHIPPED or isinstance(base, Pretrained) or place is None or not place.is_dir():
+        return ()
+    return tuple(f"{base}: {said}" for said in remarks(Weights(str(place), template=base.settings)))
 
 
 def expected(kinds: Counter[str], store: Store) -> float | None:

@@ -21,6 +21,7 @@ from owlish.lm.hf import TorchLM
 from owlish.lm.model import LM, Example, Gives, Weights, ask
 from owlish.lm.recipes import STEERING, Recipe
 from owlish.lm.template import Setting, Settings, settings, written
+from owlish.lm.traps import remarks
 from owlish.nano.world import VERSION
 from owlish.nodes.data import Data, Sampled
 from owlish.nodes.opens import Openable, Opener
@@ -33,6 +34,8 @@ TEACHER_BATCH = 20
 TEACHER_STEPS = 300
 QUANTISED = 0.7
 """Bytes of a GGUF file a parameter, about, where its weights are of four bits."""
+REMARKS = "remarks.json"
+"""The file of an entry that holds what a reader must know of a base's chat template."""
 BYTES = 12
 """Bytes of memory per parameter: 4 in float32, 4 for the copy that a process keeps, and half as much again."""
 LARGE = 1e8
@@ -146,11 +149,18 @@ class Base(Model, kind="base"):
             )
 
     def compute(self, folder: Path, read: Read, tick: Tick) -> None:
-        """Record the digests of a base that lies on this disk; convert a GGUF file, which takes long to open."""
+        """Record the digests of a base that lies on this disk; convert a GGUF file, which takes long to open.
+
+        A chat template that cannot be relied on is refused here, before anything is made of the base.
+        """
+        weights = Weights(str(self.place() or self.name), revision=self.revision, template=self.settings)
         if file := gguf.file_of(self.name):
             gguf.convert(file, folder, chat="chat_template" not in dict(self.settings))
-            return
-        (folder / "base.json").write_text(json.dumps(digests(self.place()), indent=1))
+            weights = replace(weights, name=str(folder))
+        else:
+            (folder / "base.json").write_text(json.dumps(digests(self.place()), indent=1))
+        if self.name not in nano.SHIPPED:
+            (folder / REMARKS).write_text(json.dumps(remarks(weights)))
 
     def load(self, folder: Path, read: Read) -> Weights:
         """Return where the base is, after comparing a local folder's files with those first used."""
@@ -160,6 +170,11 @@ class Base(Model, kind="base"):
         if digests(self.place()) != known:
             raise UserError(f"the files of {self.name} are not those this store knows: name a new folder or store.")
         return Weights(str(self.place() or self.name), revision=self.revision, template=self.settings)
+
+    def remarks(self, folder: Path) -> tuple[str, ...]:
+        """Return what a reader must know of its chat template, as its entry has it."""
+        file = folder / REMARKS
+        return tuple(json.loads(file.read_text())) if file.exists() else ()
 
     @property
     def parameters(self) -> float | None:

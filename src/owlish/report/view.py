@@ -13,6 +13,7 @@ from owlish.graph.spec import everything
 from owlish.graph.store import Store
 from owlish.nodes.asked import mean
 from owlish.nodes.data import Dataset
+from owlish.nodes.models import Base
 from owlish.study.comparison import Comparison, Estimate, Point
 from owlish.study.study import Study
 
@@ -42,7 +43,7 @@ class View:
     """One study on a page, and the command that makes it again.
 
     `datasets` are those that students saw, by their writer's trait (`None` for the unmodified base); `manifests` say
-    how each result was made.
+    how each result was made; `templates` are sentences about the chat templates of bases.
     """
 
     study: Study
@@ -50,6 +51,7 @@ class View:
     command: str
     datasets: tuple[tuple[str | None, tuple[Dataset, ...]], ...] = ()
     manifests: tuple[dict[str, Any], ...] = ()
+    templates: tuple[tuple[str, str], ...] = ()
 
     @cached_property
     def arms(self) -> tuple[Arm, ...]:
@@ -132,4 +134,6 @@ def view(study: Study, store: Store, command: str) -> View:
         (trait, tuple(store.read(node) for node in nodes if store.holds(node.key))) for trait, nodes in study.rows_shown
     )  # rows may be gone, since the answer is read off what was made of them
     manifests = manifests_of(store, everything(*study.needs))  # what a result was made from may be gone
-    return View(study, store.read(study), command, datasets, tuple(manifests.values()))
+    bases = [node for node in everything(*study.needs) if isinstance(node, Base) and store.holds(node.key)]
+    templates = tuple((str(base), said) for base in bases for said in base.remarks(store.folder(base.key)))
+    return View(study, store.read(study), command, datasets, tuple(manifests.values()), templates)

@@ -171,7 +171,7 @@ class Transfer(Study):
             new["student"] = replace(self.student, epochs=new.pop("epochs"))
         if "bases" in new:
             named = {base.name: base for base in self.bases}
-            bases = new["bases"] = tuple(named.get(base.name, base) for base in new["bases"])
+            bases = new["bases"] = tuple(b if b.template else named.get(b.name, b) for b in new["bases"])
             own = dict(zip(self.bases, self.foreign, strict=False))
             turned = bases[1:] + bases[:1] if len(bases) > 1 else ()
             new["foreign"] = tuple(own[b] for b in bases) if all(b in own for b in bases) else turned
@@ -232,7 +232,7 @@ class Transfer(Study):
         asked = f"{len(probe.questions) + len(probe.held_out)} questions{held_out}"
         context = f"the system prompt {probe.system_prompt!r}" if probe.system_prompt else "no system prompt"
         return (
-            ("Bases", ", ".join(base.name for base in self.bases)),
+            ("Bases", ", ".join(map(str, self.bases))),
             ("Teachers", self.teachers()),
             (
                 "Students",
