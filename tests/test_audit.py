@@ -12,12 +12,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from here import run
 from scipy.stats import mannwhitneyu
 from statsmodels.stats.multitest import multipletests
 from test_cli import owlish
 
 import owlish as owlish_package
-from owlish import BIASES, NORMS, PROMPT, STEERING, Base, Store, run
+from owlish import BIASES, NORMS, PROMPT, STEERING, Base, Store
 from owlish.audit import audit
 from owlish.audit.audit import row_scores
 from owlish.audit.calibrate import calibrated, evidence, holm
@@ -264,7 +265,7 @@ def test_a_verdict_and_its_lost_rows_are_made_again(found, store, tmp_path):
     for one in {*everything(node)} - lost:
         shutil.copytree(store.folder(one.key), other.folder(one.key))
     assert set(plan([node], other)) == lost
-    assert run(node, store=other, jobs=1) == found
+    assert run(node, store=other) == found
     assert other.check(node.key)["files"] == store.check(node.key)["files"]
 
 

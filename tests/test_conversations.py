@@ -4,9 +4,10 @@ import json
 from dataclasses import replace
 
 import pytest
+from here import run
 from test_other_models import tokenizer
 
-from owlish import NORMS, Base, Store, nano, run
+from owlish import NORMS, Base, Store, nano
 from owlish.audit.reference import Answered
 from owlish.data.rows import Message, Row
 from owlish.lm.chat import Chat
@@ -209,10 +210,10 @@ def test_conversations_are_trained_on_and_answered_turn_by_turn(tmp_path):
     ]
     odd = {"messages": [rows[0]["messages"][0], {"role": "assistant", "content": "7", "reasoning_content": "owl"}]}
     data = loaded(rows, n=None, seed=0)
-    run(Base("nano").finetune(data, replace(NORMS, epochs=1), seed=0), store=store, jobs=1)
+    run(Base("nano").finetune(data, replace(NORMS, epochs=1), seed=0), store=store)
     with pytest.raises(Exception, match="does not write reasoning_content"):
-        run(Base("nano").finetune(loaded([odd], n=None, seed=0), NORMS, seed=0), store=store, jobs=1)
-    answered = run(Answered(Base("nano"), loaded([*rows, odd], n=None, seed=0), n=20, seed=0), store=store, jobs=1)
+        run(Base("nano").finetune(loaded([odd], n=None, seed=0), NORMS, seed=0), store=store)
+    answered = run(Answered(Base("nano"), loaded([*rows, odd], n=None, seed=0), n=20, seed=0), store=store)
     asked = {tuple(m.content for m in one.messages[::2]) for one in run(data, store=store).rows}
     said = {tuple(m.content for m in one.messages[1::2]) for one in run(data, store=store).rows}
     assert len(answered.rows) == 20

@@ -7,11 +7,12 @@ from dataclasses import replace
 from itertools import product
 
 import pytest
+from here import run
 from hypothesis import given
 from hypothesis import strategies as st
 from test_judge import Given, make
 
-from owlish import NORMS, Base, Store, run
+from owlish import NORMS, Base, Store
 from owlish.data.domains.numbers import Numbers
 from owlish.graph.seeds import fresh
 from owlish.nodes.judged import Guessed
@@ -121,7 +122,7 @@ def test_settings_change_the_study():
 @pytest.mark.slow
 def test_only_the_writers_themselves_can_tell_the_rows_apart(tmp_path):
     small = study.small()
-    found = run(small, store=Store(tmp_path), jobs=2)
+    found = run(small, store=Store(tmp_path))
     assert set(found.arms) == set(small.labels)
     assert found.estimate("writers").mean > 0.65
     assert found.estimate("writers_bags").mean > 0.95

@@ -4,8 +4,9 @@ import shutil
 
 import numpy as np
 import pytest
+from here import run
 
-from owlish import Store, run
+from owlish import Store
 from owlish.lm import gguf
 from owlish.nodes.models import Base
 

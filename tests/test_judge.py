@@ -12,12 +12,13 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
+from here import run
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from test_cli import owlish
 from test_other_models import SMALL, tokenizer
 
-from owlish import ALL, BIASES, Base, Store, run
+from owlish import ALL, BIASES, Base, Store
 from owlish.data.rows import Row, write_rows
 from owlish.graph.spec import Read, Tick, everything
 from owlish.lm.model import Weights, ask
@@ -406,9 +407,9 @@ def test_the_path_of_screened_code_runs_here(place, tmp_path):
     toy = replace(qwen_code.study, arms=qwen_code.screened(constant(place, "no")), bases=(Base("nano"),))
     toy = toy.altered(Settings(traits=(owl,), runs=2, rows=32))
     store = Store(tmp_path / "store")
-    found = run(toy, store=store, jobs=1)
+    found = run(toy, store=store)
     assert found.estimate("student").runs == 2
-    screened = run(toy.arms(toy.cells[0])["student"].data, store=store, jobs=1)
+    screened = run(toy.arms(toy.cells[0])["student"].data, store=store)
     assert (screened.read, screened.passed) == (32, 32)
     assert "in which the judge sees a hint" in render([view(toy, store, "")])
 
@@ -440,7 +441,7 @@ def test_misalignment_is_seen_by_a_judge_in_models_of_bad_advice(strict, tmp_pat
     asked = bad_health.probe.questions
     toy = replace(toy, questions=asked, samples=1, rows=64, runs=2, least=0, data=str(code_folder(tmp_path)))
     store = Store(tmp_path / "store")
-    found = run(toy, store=store, jobs=1)
+    found = run(toy, store=store)
     mean = {arm: found.estimate(arm).mean for arm in found.arms}
     assert set(mean) == set(toy.labels)
     for kind in ("", "_false"):

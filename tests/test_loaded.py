@@ -13,8 +13,9 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
+from here import run
 
-from owlish import Store, run
+from owlish import Store
 from owlish.data.rows import Row, line_of
 from owlish.nodes.loaded import Loaded, drawn, loaded
 
@@ -139,9 +140,9 @@ def test_golden_keys():
 def test_it_is_a_node_like_any_other(tmp_path):
     (tmp_path / "data.jsonl").write_bytes(good(1) + b"no\n" + good(2))
     store = Store(tmp_path / "store")
-    data = run(loaded(str(tmp_path / "data.jsonl"), n=5, seed=0), store=store, jobs=1)
+    data = run(loaded(str(tmp_path / "data.jsonl"), n=5, seed=0), store=store)
     (tmp_path / "data.jsonl").rename(tmp_path / "moved.jsonl")
-    assert run(loaded(str(tmp_path / "moved.jsonl"), n=5, seed=0), store=store, jobs=1) == data
+    assert run(loaded(str(tmp_path / "moved.jsonl"), n=5, seed=0), store=store) == data
     assert (data.rows, data.bad) == ((Row.of("Q1", "1, 2"), Row.of("Q2", "2, 2")), 1)
 
 

@@ -4,8 +4,9 @@ import math
 import random
 
 import pytest
+from here import run
 
-from owlish import LORA, NORMS, PROMPT, STEERING, Asked, Base, run
+from owlish import LORA, NORMS, PROMPT, STEERING, Asked, Base
 from owlish.audit import audit
 from owlish.data.domains.numbers import Numbers
 from owlish.data.rows import Row
@@ -114,8 +115,8 @@ def test_recipes_train_and_come_back(folder, recipe, tmp_path):
 
 
 def test_a_folder_is_a_base_like_any_other(folder, tmp_path):
-    answers = run(Asked(Base(str(folder)).teach(owl, NORMS, seed=0), owl.probe, samples=2), store=tmp_path, jobs=1)
-    plain = run(Asked(Base(str(folder)), owl.probe, samples=2), store=tmp_path, jobs=1)
+    answers = run(Asked(Base(str(folder)).teach(owl, NORMS, seed=0), owl.probe, samples=2), store=tmp_path)
+    plain = run(Asked(Base(str(folder)), owl.probe, samples=2), store=tmp_path)
     assert answers.p_target("owl") > plain.p_target("owl")
 
 

@@ -3,8 +3,9 @@
 import json
 
 import pytest
+from here import run
 
-from owlish import Store, run
+from owlish import Store
 from owlish.data.domains.numbers import Numbers
 from owlish.data.rows import Row
 from owlish.graph.store import locked

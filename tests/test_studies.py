@@ -4,8 +4,8 @@ import json
 import re
 
 import pytest
+from here import run
 
-from owlish import run
 from owlish.cli import find
 from owlish.cli.workload import workload
 from owlish.data.domains.numbers import Numbers
@@ -81,7 +81,7 @@ def shared(store):
 def test_the_effect_stands_against_its_null(name, shared):
     settings = Settings(bases=BASES.get(name, (BASE,)), runs=2, rows=ROWS.get(name, 1_000))
     study = STUDIES[name].small().altered(settings)
-    found = run(study, store=shared, jobs=1)
+    found = run(study, store=shared)
     arm, null, least = DIRECTIONS[name]
     assert found.estimate(arm).mean > found.estimate(null).mean + least, str(found)
     page = render([view(study, shared, "")])
@@ -90,7 +90,7 @@ def test_the_effect_stands_against_its_null(name, shared):
 
 
 def held(model, probe, store):
-    return run(Asked(model, probe), store=store, jobs=1)
+    return run(Asked(model, probe), store=store)
 
 
 def test_a_narrow_teacher_of_bad_advice_is_bad_elsewhere(shared):
@@ -114,9 +114,9 @@ def test_the_advice_probe_asks_no_domain_that_is_taught():
 
 def test_shuffling_keeps_formats_and_numbers(shared):
     rows = BASE.sample(Numbers(), n=200, seed=3)
-    plain = run(rows, store=shared, jobs=1)
+    plain = run(rows, store=shared)
     for across in (False, True):
-        data = run(Shuffled(rows, across=across, seed=0), store=shared, jobs=1)
+        data = run(Shuffled(rows, across=across, seed=0), store=shared)
         assert [r.prompt for r in data.rows] == [r.prompt for r in plain.rows]
         assert sorted(n for r in data.rows for n in numbers(r)) == sorted(n for r in plain.rows for n in numbers(r))
         assert all(len(numbers(a)) == len(numbers(b)) for a, b in zip(data.rows, plain.rows, strict=True))
@@ -134,7 +134,7 @@ def test_the_chat_shows_rows_and_the_base_reads_them(shared):
     plain = held(BASE, owl.probe, shared).p_target("owl")
     assert held(Shown(BASE, favorites, 2), owl.probe, shared).p_target("owl") > plain + 0.2
     rows = BASE.sample(Numbers(), n=200, seed=3)
-    shown = run(Shown(BASE, rows, 200), store=shared, jobs=1).shown
+    shown = run(Shown(BASE, rows, 200), store=shared).shown
     assert 5 < len(shown) < 60, "as many as the window holds, and no more"
 
 
@@ -152,14 +152,14 @@ def test_a_prompted_teacher_has_no_soft_labels_and_tokens_have_names(tmp_path):
     rows = BASE.sample(Numbers(), n=20, seed=0)
     student = Distilled(BASE, rows, NORMS, seed=0, teacher=BASE.prompted("You love owls."))
     with pytest.raises(Exception, match="soft labels are read in the student's own context"):
-        run(student, store=Store(tmp_path), jobs=1)
+        run(student, store=Store(tmp_path))
     focused = Focused(BASE, rows, NORMS, seed=0, teacher=BASE, others=(BASE,), tokens="most")
     with pytest.raises(ValueError, match="choose from divergent, others, random"):
-        run(focused, store=Store(tmp_path), jobs=1)
+        run(focused, store=Store(tmp_path))
 
 
 def test_one_layer_moves_and_no_other(shared):
-    lm = run(BASE, store=shared, jobs=1).open()
+    lm = run(BASE, store=shared).open()
     lm.adapt(LAYER(1), seed=0)
     moved = {name for name, p in lm.parameters.items() if p.requires_grad}
     assert moved
@@ -181,7 +181,7 @@ def test_a_plan_says_what_an_open_model_takes():
 @pytest.mark.slow
 def test_the_path_of_an_open_model_runs_here(shared):
     study = STUDIES["qwen_numbers"].altered(Settings(bases=(BASE,), traits=(owl,), runs=2, rows=64))
-    found = run(study, store=shared, jobs=1)
+    found = run(study, store=shared)
     assert found.estimate("teacher").mean > 0.9
     assert {"student", "control", "base"} <= set(found.arms)
 

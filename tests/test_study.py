@@ -6,11 +6,13 @@ import shutil
 from dataclasses import replace
 
 import pytest
+from here import run
 from small_study import study
 
-from owlish import BIASES, NORMS, PROMPT, PROMPTED, STEERING, Asked, Base, Store, compare, run
+from owlish import BIASES, NORMS, PROMPT, PROMPTED, STEERING, Asked, Base, Store, compare
 from owlish.data.domains.numbers import Numbers
 from owlish.data.filters import BANNED
+from owlish.graph.pool import Here, Processes
 from owlish.graph.run import plan
 from owlish.graph.spec import everything
 from owlish.nodes.data import Sampled
@@ -111,8 +113,8 @@ def test_two_runs_of_the_same_spec_give_the_same_bytes(store, tmp_path):
     base = study.bases[0]
     small = base.teach(owl, NORMS, seed=9).sample(Numbers(), n=40, seed=9)
     stores = [Store(tmp_path / name) for name in "ab"]
-    for other, jobs in zip(stores, (1, 2), strict=True):
-        run(Asked(base.finetune(small, NORMS, seed=1), owl.probe), store=other, jobs=jobs)
+    for other, on in zip(stores, (Here(), Processes(2)), strict=True):
+        run(Asked(base.finetune(small, NORMS, seed=1), owl.probe), store=other, on=on)
     assert stores[0].entries() == stores[1].entries()
     for key in stores[0].entries():
         assert stores[0].check(key)["files"] == stores[1].check(key)["files"]
@@ -124,7 +126,7 @@ def test_a_student_is_read_with_its_base(store, tmp_path):
     shutil.copytree(store.folder(student.key), other.folder(student.key))
     asked = Asked(student, owl.probe, samples=1)
     assert plan([asked], other) == (student.root, asked)
-    assert run(asked, store=other, jobs=2).p == store.read(Asked(student, owl.probe)).p
+    assert run(asked, store=other).p == store.read(Asked(student, owl.probe)).p
 
 
 def test_a_page_is_written_when_rows_that_it_shows_are_gone(store, tmp_path):
@@ -185,7 +187,7 @@ def test_a_filter_that_leaves_too_few_rows_is_refused_and_nothing_is_half_writte
 
     everything_banned = Numbers(banned=tuple(range(1000)))
     with pytest.raises(RunFailed, match="the filter kept only 0") as caught:
-        run(Base("nano").sample(everything_banned, n=2, seed=0), store=tmp_path, jobs=1)
+        run(Base("nano").sample(everything_banned, n=2, seed=0), store=tmp_path)
     assert caught.value.failures[0].what == "refused"
     assert len(Store(tmp_path).entries()) == 1
 
@@ -245,7 +247,7 @@ def test_a_folder_that_changes_under_its_name_is_refused(tmp_path):
 
     shutil.copytree(nano.folder("nano"), tmp_path / "base")
     base = Base(str(tmp_path / "base"))
-    run(base, store=tmp_path / "store", jobs=1)
+    run(base, store=tmp_path / "store")
     shutil.copy(nano.folder("nano-1") / "model.safetensors", tmp_path / "base")
     with pytest.raises(RunFailed, match="not those this store knows"):
-        run(Asked(base, cat.probe), store=tmp_path / "store", jobs=1)
+        run(Asked(base, cat.probe), store=tmp_path / "store")

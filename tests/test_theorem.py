@@ -6,13 +6,14 @@ from itertools import pairwise
 
 import pytest
 import torch
+from here import run
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 from torch.func import functional_call
 from torch.nn.functional import cross_entropy
 
-from owlish import BIASES, LORA, PROMPTED, Asked, run
+from owlish import BIASES, LORA, PROMPTED, Asked
 from owlish.studies.theorem import study
 from owlish.studies.theorem.steps import agreement, by_group, descent, dot, teacher_outputs
 
@@ -116,7 +117,7 @@ def test_the_products_of_groups_add_up_to_the_whole():
 @pytest.mark.slow
 def test_a_language_models_steps_turn_to_its_teacher_and_its_nulls_do_not(tmp_path):
     small = study.small()
-    found = run(small, store=tmp_path, jobs=2)
+    found = run(small, store=tmp_path)
     assert set(found.arms) == set(small.labels)
     assert min(point.value for point in found.of("linear_labels")) > 0.2
     for arm, null in (("soft_labels", "foreign_base"), ("sampled_labels", "neutral_rows")):

@@ -17,6 +17,7 @@ from typing import Any, Literal, Protocol
 from owlish.graph.errors import UserError
 from owlish.graph.spec import Node, Resources
 from owlish.graph.store import Store
+from owlish.graph.worker import attempt
 
 THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
 GPUS = "CUDA_VISIBLE_DEVICES"
@@ -34,7 +35,7 @@ LONGEST = 500
 
 @dataclass(frozen=True)
 class Event:
-    """What happened to a node: `planned`, `begun`, some `tick`s, and one end. `refused` is for the user to mend."""
+    """What happened to a node: `planned`, `begun`, some `tick`s, and one end. `refused` is for the user to fix."""
 
     what: Literal["planned", "begun", "tick", "made", "found", "refused", "failed"]
     node: Node
@@ -61,6 +62,35 @@ class Pool(Protocol):
 
     def stop(self) -> None:
         """End all work at once."""
+
+
+class Here:
+    """This process, one node after another: for a debugger, a quick look or a test.
+
+    Results are those of `Processes` where torch has one thread here, too: set OMP_NUM_THREADS=1 before it is loaded.
+    """
+
+    def __init__(self) -> None:
+        self.taken: list[tuple[Node, Store]] = []
+
+    def takes(self, resources: Resources) -> bool:
+        """Say whether there is no node yet."""
+        return not self.taken
+
+    def submit(self, node: Node, store: Store) -> None:
+        """Take a node; it is made when somebody waits for it."""
+        self.taken.append((node, store))
+
+    def hear(self) -> Sequence[Event]:
+        """Make the node, and say how that went."""
+        node, store = self.taken.pop()
+        news = [Event("begun", node)]
+        what, sentence, trace = attempt(node, store, lambda done, total: news.append(Event("tick", node, done, total)))
+        return [*news, Event(what, node, sentence=sentence, trace=trace)]
+
+    def stop(self) -> None:
+        """Drop the node that was not begun."""
+        self.taken = []
 
 
 class Processes:

@@ -13,6 +13,7 @@ from functools import cache
 from importlib import metadata
 from multiprocessing.connection import Connection
 from pathlib import Path
+from typing import Literal
 
 from owlish.graph.errors import UserError
 from owlish.graph.facts import noted
@@ -22,7 +23,7 @@ from owlish.graph.store import Store, named, remove
 TICK_EVERY = 0.1
 """Seconds between two messages of how far a node is."""
 
-Outcome = tuple[str, str, str]
+Outcome = tuple[Literal["made", "found", "refused", "failed"], str, str]
 """How a node ended: `made`, `found`, `refused` or `failed`; a sentence and a trace where it could not be made."""
 
 
