@@ -17,7 +17,7 @@ import pytest
 from test_store import files
 from toys import Broken, Bulk, Continued, Drawn, Joined, Noting, Placed, Refused, Secretive, Toy, tower
 
-from owlish.graph.pool import Event, usable_memory
+from owlish.graph.pool import Event, Here, Processes, usable_memory
 from owlish.graph.provenance import describe, format_place, format_places
 from owlish.graph.run import RunFailed, make, plan, run
 from owlish.graph.spec import everything
@@ -69,6 +69,18 @@ def test_other_branches_go_on_and_all_failures_are_told(tmp_path):
     assert failures[dead].sentence == "its worker process ended with exit code 9 (it gave no reason)"
     store = Store(tmp_path)
     assert set(store.entries()) == {Drawn(1).key, Drawn(2).key}
+
+
+def test_a_run_in_this_process_ends_like_one_in_processes(tmp_path):
+    node = Joined((Broken("refused"), Broken("fault"), Drawn(1)))
+    ends = []
+    for name, on in (("here", Here()), ("processes", Processes(1))):
+        heard = []
+        with pytest.raises(RunFailed):
+            run(node, store=tmp_path / name, on=on, watch=heard.append)
+        ends.append({(e.node, e.what, e.sentence) for e in heard if e.what in ("begun", "made", "refused", "failed")})
+    assert ends[0] == ends[1]
+    assert {what for _, what, _ in ends[0]} == {"begun", "made", "refused", "failed"}
 
 
 def test_what_cannot_work_is_refused_before_anything_is_computed(tmp_path):
