@@ -49,7 +49,9 @@ def tokenizer():
     return PreTrainedTokenizerFast(tokenizer_object=inner, eos_token="<|endoftext|>", chat_template=CHATML)
 
 
-@pytest.fixture(scope="module", params=["qwen2", "gemma2", pytest.param("gpt_neox", marks=pytest.mark.slow)])
+@pytest.fixture(
+    scope="module", params=["qwen2", *(pytest.param(name, marks=pytest.mark.slow) for name in ("gemma2", "gpt_neox"))]
+)
 def folder(request, tmp_path_factory):
     """A small untrained chat model of another architecture, in its own folder."""
     import torch
