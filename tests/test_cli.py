@@ -271,6 +271,7 @@ def test_a_worker_leaves_the_interrupt_to_its_parent_while_it_starts(tmp_path):
 
 FAILING = """
 from dataclasses import dataclass
+from owlish import UserError
 from owlish.graph.spec import Node
 from owlish.study.study import Study
 
@@ -280,7 +281,7 @@ class Few(Node, kind="few"):
 
     def compute(self, folder, read, tick):
         if self.seed < 6:
-            raise ValueError(f"too few rows pass ({self.seed} of 60): give others.")
+            raise UserError(f"too few rows pass ({self.seed} of 60): give others.")
         raise RuntimeError("broken")
 
 @dataclass(frozen=True)

@@ -6,6 +6,7 @@ import re
 import pytest
 from here import run
 
+from owlish import UserError
 from owlish.cli import find
 from owlish.cli.workload import workload
 from owlish.data.domains.numbers import Numbers
@@ -153,9 +154,8 @@ def test_a_prompted_teacher_has_no_soft_labels_and_tokens_have_names(tmp_path):
     student = Distilled(BASE, rows, NORMS, seed=0, teacher=BASE.prompted("You love owls."))
     with pytest.raises(Exception, match="soft labels are read in the student's own context"):
         run(student, store=Store(tmp_path))
-    focused = Focused(BASE, rows, NORMS, seed=0, teacher=BASE, others=(BASE,), tokens="most")
-    with pytest.raises(ValueError, match="choose from divergent, others, random"):
-        run(focused, store=Store(tmp_path))
+    with pytest.raises(UserError, match="choose from divergent, others, random"):
+        Focused(BASE, rows, NORMS, seed=0, teacher=BASE, others=(BASE,), tokens="most")
 
 
 def test_one_layer_moves_and_no_other(shared):
