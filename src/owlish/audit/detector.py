@@ -8,13 +8,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from owlish.graph.spec import Node, Read
+from owlish.graph.tabled import Brief
 from owlish.nodes.data import Data
 from owlish.nodes.models import Model
 from owlish.traits.trait import Trait
 
 
 @dataclass(frozen=True)
-class Reading:
+class Reading(Brief):
     """Numbers [blocks, traits]: blocks are rows, or batches of rows, in the order of the data."""
 
     blocks: tuple[tuple[float, ...], ...]

@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass, field, fields
 from typing import Any, Literal
 
 from owlish.data.reading import Place, formats_said
+from owlish.graph.tabled import Record, Tabled
 
 SHOWN = 5
 Word = Literal["found", "nothing", "cannot_say"]
@@ -118,7 +119,7 @@ class Weighed:
 
 
 @dataclass(frozen=True)
-class Verdict:
+class Verdict(Tabled):
     """The answer to: what would a student of this base and recipe pick up from this dataset?
 
     `smallest` is the smallest lift, in nats, that these rows would have shown nine times in ten, and `enough` about
@@ -147,6 +148,10 @@ class Verdict:
     rule: str
     read_as: dict[str, int] = field(default_factory=dict)
     ignored: dict[str, int] = field(default_factory=dict)
+
+    def records(self) -> list[Record]:
+        """Return a record of each candidate trait."""
+        return [asdict(finding) for finding in self.traits]
 
     @property
     def exit_code(self) -> int:

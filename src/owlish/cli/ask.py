@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any
 
@@ -28,7 +28,7 @@ class Told:
                 "questions": len(found.p),
                 "mass": found.mass,
                 "primary": found.primary,
-                "candidates": [{"name": name, **numbers(found, name)} for name in ranked(found)],
+                "candidates": found.shown(),
             }
             for found in self.answers
         ]
@@ -43,23 +43,6 @@ def questions(base: Base, traits: Collection[Trait]) -> list[Asked]:
     return [Asked(base, probe) for probe in dict.fromkeys(trait.probe for trait in traits)]
 
 
-def numbers(found: Answers, name: str) -> dict[str, float]:
-    """Return what is read of one candidate."""
-    return {
-        "probability": found.p_target(name),
-        "share": found.share(name),
-        "margin": found.logit_margin(name),
-        "likeliest": found.argmax_rate(name),
-        "sampled": found.sampled_rate(name),
-    }
-
-
-def ranked(found: Answers) -> Sequence[str]:
-    """Return the candidates, those with most first."""
-    value = found.share if found.primary == "share" else found.p_target
-    return sorted(found.probe.candidates, key=value, reverse=True)
-
-
 def table(found: Answers) -> str:
     """Return the candidates of one category, a line each, and which column to read first."""
     said = (
@@ -68,8 +51,7 @@ def table(found: Answers) -> str:
     if found.primary == "share":
         said += " Read shares and margins: the model mostly answers with something else."
     lines = [
-        f"{name:<16}{n['probability']:>13.5f}{n['share']:>9.1%}{n['margin']:>9.2f}{n['likeliest']:>11.0%}{n['sampled']:>9.1%}"
-        for name in ranked(found)
-        for n in [numbers(found, name)]
+        f"{n['name']:<16}{n['probability']:>13.5f}{n['share']:>9.1%}{n['margin']:>9.2f}{n['likeliest']:>11.0%}{n['sampled']:>9.1%}"
+        for n in found.shown()
     ]
     return "\n".join([said, HEAD, *lines])

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from owlish.graph.files import replacing
+from owlish.graph.tabled import LETTERS, Brief, cut
 
 THOUGHTS, CALLS = ("reasoning_content", "reasoning", "thinking"), ("tool_calls", "function_call")
 EXTRAS = (*THOUGHTS, *CALLS, "tool_call_id", "name")
@@ -16,7 +17,7 @@ EXTRAS = (*THOUGHTS, *CALLS, "tool_call_id", "name")
 
 
 @dataclass(frozen=True, slots=True)
-class Message:
+class Message(Brief):
     """One turn of a conversation; an assistant's is trained on unless `trained` is false.
 
     `extra` is a JSON object of the fields in `EXTRAS`, or empty. The role "text" is for text outside of any chat: it
@@ -44,7 +45,7 @@ class Message:
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
+class Row(Brief):
     """A conversation: its messages in the order of the chat, and the tools that it may call, as JSON.
 
     Most rows are one exchange: what was asked, what was answered, perhaps a system prompt before both. In a longer
@@ -59,6 +60,9 @@ class Row:
         """Return the row of one exchange."""
         opening = () if system is None else (Message("system", system),)
         return cls((*opening, Message("user", prompt), Message("assistant", completion)))
+
+    def __repr__(self) -> str:
+        return f"Row({cut(self.prompt, LETTERS)!r} -> {cut(self.completion, LETTERS)!r})"
 
     @property
     def turns(self) -> tuple[int, ...]:

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, ClassVar, Protocol, TypeVar, runtime_checkable
 
 from owlish.graph.errors import UserError
+from owlish.graph.tabled import Brief
 from owlish.graph.typed import check_fields
 
 Read = Callable[["Node"], Any]
@@ -19,7 +20,7 @@ Tick = Callable[[int, int], None]
 
 
 @dataclass(frozen=True)
-class Value:
+class Value(Brief):
     """A frozen value that may stand in a spec: a trait, a domain, a filter, a recipe.
 
     A subclass names its `kind`, which never changes, and raises `version` when the same fields would

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Protocol, get_args
 
+from owlish.graph.tabled import Brief
+
 if TYPE_CHECKING:
     from torch import Tensor
 
@@ -62,7 +64,7 @@ class Conversation(Protocol):
 
 
 @dataclass(frozen=True)
-class Weights:
+class Weights(Brief):
     """Where a model's parts are: the base, the changes on top in order, its system prompt, the turns it is shown.
 
     `template` holds what is set of its chat template.

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Literal
 
 from owlish.graph.errors import UserError
 from owlish.graph.spec import Node, Read, Tick, Value
+from owlish.graph.tabled import Brief
 from owlish.mlp.ensemble import ACTIVATIONS, CLASSES, Ensemble, Shape
 from owlish.mlp.images import Images
 from owlish.mlp.noise import Noise, passes
@@ -46,7 +47,7 @@ class Optimiser(Value, kind="mlp_optimiser"):
 
 
 @dataclass(frozen=True)
-class Accuracies:
+class Accuracies(Brief):
     """The accuracy on test images of each arm: for each of some steps, one value a model."""
 
     steps: tuple[int, ...]

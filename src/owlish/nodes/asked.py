@@ -13,6 +13,7 @@ from typing import Any, Literal
 
 from owlish.graph.errors import UserError, suggestion
 from owlish.graph.spec import Read, Tick
+from owlish.graph.tabled import Record, Tabled
 from owlish.lm.model import LM, Messages, ask
 from owlish.nodes.models import Model
 from owlish.nodes.opens import Opener
@@ -23,7 +24,7 @@ TINY = 1e-12
 
 
 @dataclass(frozen=True)
-class Answers:
+class Answers(Tabled):
     """What one model answered: exact probabilities [questions, candidates], and words it wrote.
 
     The probe's questions come in order, those held out of teachers last. `greedy` holds the likeliest answer to
@@ -35,6 +36,29 @@ class Answers:
     p: tuple[tuple[float, ...], ...]
     greedy: tuple[str, ...]
     sampled: tuple[tuple[str, ...], ...]
+
+    def records(self) -> list[Record]:
+        """Return a record of each question: the probability of each candidate, and the likeliest answer."""
+        asked = [*self.probe.questions, *self.probe.held_out]
+        return [
+            {"question": question, **dict(zip(self.probe.candidates, p, strict=True)), "greedy": greedy}
+            for question, p, greedy in zip(asked, self.p, self.greedy, strict=True)
+        ]
+
+    def shown(self) -> list[Record]:
+        """Return a record of each candidate, those with most first."""
+        value = self.share if self.primary == "share" else self.p_target
+        return [
+            {
+                "name": name,
+                "probability": self.p_target(name),
+                "share": self.share(name),
+                "margin": self.logit_margin(name),
+                "likeliest": self.argmax_rate(name),
+                "sampled": self.sampled_rate(name),
+            }
+            for name in sorted(self.probe.candidates, key=value, reverse=True)
+        ]
 
     def p_target(self, name: str) -> float:
         """Return the mean probability of the answer over all questions."""

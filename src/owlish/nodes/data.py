@@ -18,6 +18,7 @@ from owlish.graph.errors import UserError
 from owlish.graph.files import replacing
 from owlish.graph.spec import Node, Read, Tick
 from owlish.graph.store import PARTS, sha256
+from owlish.graph.tabled import Record, Tabled
 from owlish.lm.model import LM, Ended, ask
 from owlish.nodes.opens import Openable, Opener
 
@@ -31,7 +32,7 @@ UNFIT: dict[Ended, str] = {"length": "unfinished", "retokenised": "retokenised"}
 
 
 @dataclass(frozen=True)
-class Dataset:
+class Dataset(Tabled):
     """Rows that were kept, and what happened to all that were read; `bad` lines held no row, the first say why.
 
     `read_as` counts the rows of each format, `ignored` those with a field that their format does not know.
@@ -54,6 +55,10 @@ class Dataset:
     def pass_rate(self) -> float:
         """The share of the rows read that passed the filter."""
         return self.passed / self.read
+
+    def records(self) -> list[Record]:
+        """Return a record of each row: what was asked, what was answered, and the system prompt."""
+        return [{"prompt": row.prompt, "completion": row.completion, "system": row.system} for row in self.rows]
 
     def __str__(self) -> str:
         return "\n".join(f"{row.prompt}\n  -> {row.completion}" for row in self.rows)

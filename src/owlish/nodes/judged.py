@@ -11,6 +11,7 @@ from pathlib import Path
 from owlish.data.rows import write_rows
 from owlish.graph.errors import UserError
 from owlish.graph.spec import Node, Read, Tick, Value
+from owlish.graph.tabled import Record, Tabled
 from owlish.lm.model import LM, Messages, ask
 from owlish.nodes.asked import mean
 from owlish.nodes.data import Data, Dataset
@@ -102,11 +103,15 @@ def WHICH_TEACHER(target: str) -> Rubric:
 
 
 @dataclass(frozen=True)
-class Verdicts:
+class Verdicts(Tabled):
     """What a judge answered to each item, and the scores of the answers that count: None for a refusal."""
 
     answers: tuple[str, ...]
     scores: tuple[int | None, ...]
+
+    def records(self) -> list[Record]:
+        """Return a record of each item."""
+        return [{"answer": a, "score": s} for a, s in zip(self.answers, self.scores, strict=True)]
 
     @property
     def mean(self) -> float:

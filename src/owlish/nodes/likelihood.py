@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from owlish.graph.spec import Read, Tick
+from owlish.graph.tabled import Record, Tabled
 from owlish.lm.model import LM, Scored
 from owlish.nodes.data import Data
 from owlish.nodes.models import Model
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Likelihoods:
+class Likelihoods(Tabled):
     """Each row's log-likelihood in nats, its tokens, and how many of those the model finds likeliest of all.
 
     The arrays are [rows], not-a-number in `sums` where a row is longer than the model's window; `unknown` is the share
@@ -31,6 +32,13 @@ class Likelihoods:
     tokens: NDArray[np.float64]
     agreed: NDArray[np.float64]
     unknown: float
+
+    def records(self) -> list[Record]:
+        """Return a record of each row."""
+        columns = {"nats": self.sums, "tokens": self.tokens, "agreed": self.agreed}
+        return [
+            dict(zip(columns, row, strict=True)) for row in zip(*(c.tolist() for c in columns.values()), strict=True)
+        ]
 
 
 @dataclass(frozen=True)

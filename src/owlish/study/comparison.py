@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from owlish.graph.errors import UserError
 from owlish.graph.spec import Node, Read, Tick
+from owlish.graph.tabled import Brief, Record, Tabled
 from owlish.graph.typed import check_is
 from owlish.lm.hf import TorchLM
 from owlish.nodes.asked import Answers, Asked, mean
@@ -54,7 +55,7 @@ class Strength(Opener, kind="strength"):
 
 
 @dataclass(frozen=True)
-class Measured:
+class Measured(Brief):
     """One model in one role: the arm, the base it was made from, its teacher's trait, the number of the run.
 
     `writer` is the base of the teacher that wrote its rows, where that is a question of the study.
@@ -155,7 +156,7 @@ class Matrix:
 
 
 @dataclass(frozen=True)
-class Comparison:
+class Comparison(Tabled):
     """What a study found: every point, and what is computed from them. All values lie within `bounds`."""
 
     traits: tuple[str, ...]
@@ -187,6 +188,14 @@ class Comparison:
         if runs < 2:
             return Estimate(mean(values), None, None, runs)
         return Estimate(*stats.interval_within(values, *self.bounds), runs)
+
+    def records(self) -> list[Record]:
+        """Return a record of each point: arm, base, traits, run and all that was measured."""
+        return [asdict(point) for point in self.points]
+
+    def shown(self) -> list[Record]:
+        """Return a record of each arm."""
+        return [{"arm": arm, **asdict(self.estimate(arm))} for arm in self.arms]
 
     def by_trait(self) -> Matrix:
         """Return the lifts of students on every trait, by their teacher's."""
@@ -233,7 +242,7 @@ def by_run(points: Sequence[Point], value: Callable[[Point], float]) -> list[flo
 
 
 @dataclass(frozen=True)
-class Compared:
+class Compared(Brief):
     """The arms of a study, to be compared: the unit is a trained run."""
 
     traits: tuple[Trait, ...]

@@ -9,6 +9,7 @@ from typing import Any, ClassVar, Self
 
 from owlish.graph.errors import UserError
 from owlish.graph.spec import Node, Read, canonical
+from owlish.graph.tabled import Brief
 from owlish.graph.typed import check_fields
 from owlish.nodes.data import Sampled
 from owlish.nodes.models import Base
@@ -43,7 +44,7 @@ OPTIONS = {field.name: f"--{field.name}" for field in fields(Settings)} | {"base
 
 
 @dataclass(frozen=True)
-class Study:
+class Study(Brief):
     """A question, under a name and a title: which nodes it needs, and what it found, read off their results.
 
     `value` is what the command line's JSON calls what is measured, `measure` what a page calls it. The effect

@@ -11,6 +11,7 @@ from itertools import chain
 from pathlib import Path
 
 from owlish.graph.spec import Node, Read, Tick
+from owlish.graph.tabled import Brief
 from owlish.lm.hf import TorchLM
 from owlish.nodes.asked import mean
 from owlish.nodes.data import Data
@@ -25,7 +26,7 @@ FOLDS = 5
 
 
 @dataclass(frozen=True)
-class Scores:
+class Scores(Brief):
     """The score of each row of two writers, in folds: a positive one favours the first writer."""
 
     folds: tuple[tuple[tuple[float, ...], tuple[float, ...]], ...]

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from owlish.graph.errors import UserError
 from owlish.graph.spec import Read, Tick
+from owlish.graph.tabled import Brief
 from owlish.lm.hf import TorchLM
 from owlish.lm.model import Example
 from owlish.lm.recipes import Recipe
@@ -42,7 +43,7 @@ class Snapshot:
 
 
 @dataclass(frozen=True)
-class Course:
+class Course(Brief):
     """How a student's first gradient step agrees with its teacher's change, by layer too, and its training."""
 
     inner: float

@@ -1,0 +1,98 @@
+"""Results that print in a line, show as a short table in a notebook, and become pandas frames; and short texts."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import fields, is_dataclass
+from html import escape
+from typing import TYPE_CHECKING, Any
+
+from owlish.graph.errors import UserError
+
+if TYPE_CHECKING:
+    from pandas import DataFrame
+
+ROWS = 10
+"""The most rows of a table in a notebook."""
+LETTERS = 60
+"""The most letters of a cell, and of a field in a line."""
+LINE = 240
+"""The most letters of a value on one line."""
+
+Record = Mapping[str, object]
+
+
+class Brief:
+    """A dataclass that prints on one line, whatever it holds."""
+
+    __slots__ = ()
+
+    def __init_subclass__(cls) -> None:
+        super().__init_subclass__()
+        if "__repr__" not in vars(cls):  # else `dataclass` would write one that prints all
+            cls.__repr__ = Brief.__repr__  # type: ignore[method-assign]
+
+    def __repr__(self) -> str:
+        return line_of_fields(self)
+
+
+class Tabled(Brief):
+    """A result that is a table: one record a row, with the same names in each."""
+
+    def records(self) -> Sequence[Record]:
+        """Return the rows of `frame()`."""
+        raise NotImplementedError
+
+    def shown(self) -> Sequence[Record]:
+        """Return the rows that a notebook shows: those of `frame()`, unless a shorter table says more."""
+        return self.records()
+
+    def frame(self) -> DataFrame:
+        """Return the records as a pandas frame; raise `UserError` where pandas is not installed."""
+        try:
+            import pandas
+        except ImportError:
+            raise UserError("frames need pandas: pip install 'owlish[notebook]'.") from None
+        return pandas.DataFrame([dict(record) for record in self.records()])
+
+    def _repr_html_(self) -> str:
+        return html(self.shown())
+
+
+def html(records: Sequence[Record]) -> str:
+    """Return records as an HTML table of a few rows, everything in it escaped."""
+    head = "".join(f"<th>{escape(name)}</th>" for name in (records[0] if records else ()))
+    rows = ("".join(f"<td>{escape(cell(value))}</td>" for value in record.values()) for record in records[:ROWS])
+    body = "".join(f"<tr>{row}</tr>" for row in rows)
+    more = f"<p>… and {len(records) - ROWS:,} more</p>" if len(records) > ROWS else ""
+    return f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>{more}"
+
+
+def cell(value: object) -> str:
+    """Return what stands in a cell."""
+    if value is None:
+        return ""
+    return f"{value:.4g}" if isinstance(value, float) else cut(str(value), LETTERS)
+
+
+def line_of_fields(value: Any) -> str:
+    """Return a dataclass on one line: its fields, each in a few letters."""
+    named = ", ".join(f"{f.name}={brief(getattr(value, f.name))}" for f in fields(value) if f.repr)
+    return cut(f"{type(value).__name__}({named}", LINE) + ")"
+
+
+def brief(value: object) -> str:
+    """Return a field's value in a few letters: a named value by its name, a long tuple by its length."""
+    if is_dataclass(value) and not isinstance(value, type):
+        name = getattr(value, "name", None)
+        return f"{type(value).__name__}({name})" if isinstance(name, str) else f"{type(value).__name__}(…)"
+    if isinstance(value, tuple | list | dict) and len(value) > 3:
+        return f"{len(value):,} items"
+    if isinstance(value, tuple | list):
+        return cut(f"({', '.join(map(brief, value))})", LETTERS)
+    return cut(repr(value), LETTERS)
+
+
+def cut(text: str, most: int) -> str:
+    """Return a text, cut where it is too long for its place."""
+    return text if len(text) <= most else f"{text[: most - 1]}…"
