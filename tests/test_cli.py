@@ -72,7 +72,12 @@ def test_help_names_every_command():
         ("run owl --store file.txt", "is a file"),
         ("report owl -o page.html", "run it first"),
         ("report owl -o nowhere/page.html", "is not there"),
-        ("report owl", "--output"),
+        ("report owl", "--output owl.html"),
+        ("report -o page.html", "is not there"),
+        ("report owl -o file", "is a file"),
+        ("run owl --report nowhere/page.html", "is not there"),
+        ("list words", "owlish list words --base nano"),
+        ("list traits --base nano", "owlish list words --base nano"),
         ("demo -o nowhere/page.html", "is not there"),
         ("bench", "'name'"),
         ("bench audit -o nowhere/page.html", "is not there"),
@@ -100,6 +105,7 @@ def test_a_mistake_is_told_in_a_sentence_with_exit_code_2_and_leaves_nothing(wor
         "broken.py": "1 / 0",
         "empty.py": "",
         "file.txt": "",
+        "file": "",
         "empty.jsonl": "",
         "bad.jsonl": "{",
         "data.jsonl": '{"prompt": "p", "completion": "1, 2"}\n',
@@ -178,8 +184,12 @@ def test_verify_names_every_damaged_entry_and_a_run_mends_it(store, tmp_path):
 
 def test_list_and_doctor():
     assert {"demo", "owl", "misalignment", "digits"} <= set(json.loads(owlish("list", "studies", "--json").stdout))
+    assert "Does" in owlish("list", "studies").stdout
     assert {"owl", "oak"} <= set(owlish("list", "traits").stdout.split())
-    assert owlish("list", "domains").stdout.split() == ["code", "numbers", "reasoning"]
+    domains = owlish("list", "domains").stdout.splitlines()
+    assert [line.split()[0] for line in domains] == ["code", "numbers", "reasoning"]
+    assert all(len(line.split()) > 3 for line in domains), "each has a few words"
+    assert {line.split()[0] for line in owlish("list").stdout.splitlines()} > {"studies", "traits", "words"}
     assert "nano" in owlish("list", "bases").stdout
     assert "norms" in owlish("list", "recipes").stdout
     checks = json.loads(owlish("doctor", "--json").stdout)

@@ -134,15 +134,32 @@ def recipe(name: str, base: Base) -> Recipe:
     return pick(name, RECIPES if own else PRETRAINED, "recipe")
 
 
-def names(kind: str) -> list[str]:
-    """Return the names of everything of a kind."""
-    kinds: dict[str, Callable[[], Collection[str]]] = {
-        "studies": all_studies,
-        "traits": all_traits,
-        "categories": lambda: [m.__name__.rpartition(".")[2] for m in modules(traits) if traits_of(m)],
-        "domains": all_domains,
-        "methods": all_methods,
-        "recipes": lambda: RECIPES,
-        "bases": lambda: (*nano.SHIPPED, *PACKAGED),
+def listed(kind: str | None) -> dict[str, str]:
+    """Return the names of everything of a kind, each with a few words; the kinds, if none is given."""
+    kinds: dict[str, Callable[[], dict[str, str]]] = {
+        "studies": lambda: {name: study.title for name, study in all_studies().items()},
+        "traits": lambda: {name: f"{trait.probe.category}: {trait.name}" for name, trait in all_traits().items()},
+        "categories": lambda: {m.__name__.rpartition(".")[2]: first_line(m) for m in modules(traits) if traits_of(m)},
+        "domains": lambda: {name: first_line(domain) for name, domain in all_domains().items()},
+        "methods": lambda: {name: first_line(method) for name, method in all_methods().items()},
+        "recipes": lambda: {name: recipe.words for name, recipe in RECIPES.items()},
+        "bases": lambda: dict.fromkeys(nano.SHIPPED, "shipped") | dict.fromkeys(PACKAGED, "held by a package"),
     }
-    return sorted(pick(kind, kinds, "kind of thing")())
+    said = {
+        "studies": "what owlish run takes",
+        "traits": "what owlish run --traits takes",
+        "categories": "what owlish audit --traits takes",
+        "domains": "kinds of rows, for owlish filter --domain",
+        "methods": "what owlish clean --with takes",
+        "recipes": "what owlish audit --recipe takes",
+        "bases": "bases that need no download",
+        "words": "with --base: words that a base knows, for candidates of your own",
+    }
+    if kind is None:
+        return said
+    return dict(sorted(pick(kind, kinds, "kind of thing")().items()))
+
+
+def first_line(thing: object) -> str:
+    """Return the first sentence of a docstring."""
+    return (thing.__doc__ or "").strip().split("\n")[0]

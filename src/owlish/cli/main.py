@@ -20,7 +20,16 @@ from owlish.cli import find
 from owlish.cli.choice import Choice, Small, choose, split, spread
 from owlish.cli.output import guard
 from owlish.cli.rows import ColumnNames, DataFiles, FormatName, pairs, read, told
-from owlish.cli.running import check_page, existing, make_missing, run_studies, write_page, write_report
+from owlish.cli.running import (
+    check_page,
+    existing,
+    held_studies,
+    make_missing,
+    run_studies,
+    words,
+    write_page,
+    write_report,
+)
 from owlish.data.filters import BANNED, NumberFilter, convert_file, filter_file
 from owlish.graph.errors import UserError
 from owlish.graph.provenance import describe, format_places, manifests_of
@@ -53,6 +62,10 @@ TemplateWords = Annotated[
 KeyStart = Annotated[str, typer.Argument(metavar="KEY", help="A key, or how it starts.")]
 Out = Annotated[Path, typer.Option("--output", "-o", help="The file to write.")]
 
+Page = Annotated[
+    Path | None, typer.Option(help="The page to write; a name without .html is a folder for page, SVG, CSV and JSON.")
+]
+
 STORE = Path("owlish-store")
 INTERRUPTED = 130
 
@@ -82,11 +95,15 @@ def run(
     choice: Choice,
     store: StoreFolder = STORE,
     jobs: Jobs = None,
+    report: Page = None,
     as_json: AsJson = False,
 ) -> None:
     """Run a study, or what is left of it. It is safe to interrupt."""
     studies = choose([study], choice)
+    check_page(report)
     finished = run_studies(studies.values(), Store(store), jobs)
+    if report:
+        write_report(studies, Store(store), report)
     print(json.dumps(finished.json()) if as_json else finished)
 
 
@@ -109,12 +126,21 @@ def plan(
 @app.command()
 @spread
 def report(
-    studies: Annotated[list[str], typer.Argument(metavar="STUDY...", help="Studies that were run, or all.")],
-    output: Out,
     choice: Choice,
+    studies: Annotated[
+        list[str] | None, typer.Argument(metavar="STUDY...", help="Studies that were run, or all.")
+    ] = None,
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", help="The page, or a folder for page, figures (SVG), CSV and JSON.")
+    ] = None,
     store: StoreFolder = STORE,
 ) -> None:
-    """Write one self-contained page about studies that were run."""
+    """Write one self-contained page about studies that were run; without a study, say which the store holds."""
+    if not studies:
+        print("\n".join(held_studies(existing(store))) or "No shipped study was run to its end in this store.")
+        return
+    if output is None:
+        raise UserError(f"where to? Name the page: --output {Path(studies[0]).stem}.html.")
     wanted = choose(studies, choice)
     check_page(output)
     write_report(wanted, Store(store), output)
@@ -137,7 +163,7 @@ def audit(
     rows: Annotated[int, typer.Option(min=30, help="The most rows to read.")] = 1600,
     seed: Annotated[int, typer.Option(help="The seed of the sample and of all else.")] = 0,
     template: TemplateWords = None,
-    report: Annotated[Path | None, typer.Option(help="The page to write.")] = None,
+    report: Page = None,
     fail_on: Annotated[
         str, typer.Option(help="Verdicts with an exit code of their own (found: 1, cannot_say: 2), or none.")
     ] = "found,cannot_say",
@@ -150,6 +176,7 @@ def audit(
     from owlish.audit.audit import audit as audited
     from owlish.nodes.loaded import loaded
     from owlish.report.audit import render
+    from owlish.report.saved import Numbers
 
     begun, place = time.monotonic(), Store(store)
     check_page(report)
@@ -173,7 +200,8 @@ def audit(
     make_missing([target], place, jobs)
     verdict = place.read(target)
     if report:
-        write_page(render(verdict, format_places(manifests_of(place, everything(target)).values())), report)
+        page = render(verdict, format_places(manifests_of(place, everything(target)).values()))
+        write_page(page, report, [Numbers("audit", verdict.records(), verdict.json())])
     seconds = round(time.monotonic() - begun, 3)
     print(json.dumps({**verdict.json(), "seconds": seconds}) if as_json else verdict)
     raise typer.Exit(verdict.exit_code if verdict.verdict in failing else 0)
@@ -272,12 +300,17 @@ def forget(
 
 @app.command("list")
 def list_(
-    kind: Annotated[str, typer.Argument(help="studies, traits, categories, domains, methods, recipes or bases.")],
+    kind: Annotated[str | None, typer.Argument(help="What to list; the kinds if not given.")] = None,
+    base: Annotated[str | None, typer.Option(help="The base whose words to list.")] = None,
+    store: StoreFolder = STORE,
     as_json: AsJson = False,
 ) -> None:
-    """List what is shipped."""
-    names = find.names(kind)
-    print(json.dumps(names) if as_json else "\n".join(names))
+    """List what is shipped, or the words that a base has a token of its own for."""
+    if (kind == "words") != (base is not None):
+        raise UserError("the words are those of a base: owlish list words --base nano.")
+    found = words(Base(base), Store(store)) if base is not None else find.listed(kind)
+    wide = max(map(len, found), default=0) + 2
+    print(json.dumps([*found]) if as_json else "\n".join(f"{n:<{wide}}{said}".rstrip() for n, said in found.items()))
 
 
 @app.command()

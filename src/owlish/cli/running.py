@@ -2,20 +2,27 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from owlish.cli import find
+from owlish.cli.choice import command
 from owlish.graph.errors import UserError
 from owlish.graph.files import replacing
 from owlish.graph.progress import Display
 from owlish.graph.run import make, plan
 from owlish.graph.spec import Node, everything
 from owlish.graph.store import Store
+from owlish.nodes.models import Base
 from owlish.study.comparison import Comparison
 from owlish.study.study import Study
+
+if TYPE_CHECKING:
+    from owlish.report.saved import Numbers
 
 
 def existing(folder: Path) -> Store:
@@ -70,19 +77,52 @@ def make_missing(targets: Sequence[Node], store: Store, jobs: int | None) -> int
 
 
 def check_page(page: Path | None) -> None:
-    """Raise `UserError` where a page has no folder: before the hours that its results take."""
+    """Raise `UserError` where a page or its folder cannot be written: before the hours that its results take."""
     if page and not page.parent.is_dir():
         raise UserError(f"{page.parent} is not there: give a file in a folder that is.")
+    if page and not page.suffix and page.is_file():
+        raise UserError(f"{page} is a file: name a page, such as {page}.html, or another folder.")
 
 
 def write_report(studies: Mapping[str, Study], store: Store, page: Path) -> None:
     """Write the page of studies whose results are there; each stands under the command that makes it again."""
     from owlish.report import render, view
+    from owlish.report.saved import Numbers
 
-    write_page(render([view(study, store, command) for command, study in studies.items()]), page)
+    views = [view(study, store, command) for command, study in studies.items()]
+    found = [(one.study, one.found) for one in views]
+    numbers = [Numbers(study.name, comparison.records(), study.summary(comparison)) for study, comparison in found]
+    write_page(render(views), page, numbers)
 
 
-def write_page(text: str, page: Path) -> None:
-    """Write a page, whole or not at all."""
-    with replacing(page) as file:
-        file.write(text.encode())
+def write_page(text: str, page: Path, numbers: Sequence[Numbers]) -> None:
+    """Write a page; where `page` has no ending, such as .html, a folder of the page, its figures and its numbers."""
+    from owlish.report.saved import files_of
+
+    folder = None if page.suffix else page
+    if folder:
+        folder.mkdir(exist_ok=True)
+    for name, content in (files_of(text, numbers) if folder else {page.name: text}).items():
+        write_file(content, (folder or page.parent) / name)
+
+
+def write_file(text: str, file: Path) -> None:
+    """Write a file, whole or not at all."""
+    with replacing(file) as stream:
+        stream.write(text.encode())
+
+
+def held_studies(store: Store) -> list[str]:
+    """Return the commands that make the shipped studies, at full size or small, whose results a store holds."""
+    there = set(store.entries())
+    shipped = [(name, study) for name, study in find.all_studies().items() if study.here]
+    sizes = [(name, size) for name, study in shipped for size in (study, study.small())]
+    found = [command(study, name) for name, study in sizes if all(node.key in there for node in study.needs)]
+    return list(dict.fromkeys(found))
+
+
+def words(base: Base, store: Store) -> dict[str, str]:
+    """Return the words that a base has one token for at the start of an answer: what candidates may be called."""
+    make_missing([base], store, None)
+    found = {text for text in store.read(base).open().vocabulary if re.fullmatch(r"[^\W\d_]{2,}", text)}
+    return dict.fromkeys(sorted(found), "")

@@ -102,6 +102,7 @@ class Base(Model, kind="base"):
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "template", settings(self.template))
+        super().__post_init__()
 
     def __str__(self) -> str:
         """Return its name and what is set of its template; of a GGUF file, where it lies is nobody's affair."""

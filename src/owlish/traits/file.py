@@ -10,7 +10,7 @@ from owlish.graph.errors import UserError
 from owlish.traits.favorites import favorite
 from owlish.traits.trait import Trait, every
 
-FORM = '{"category": "drink", "candidates": {"tea": "teas", "coffee": "coffees"}}, and questions if you like'
+FORM = '{"category": "color", "candidates": {"red": "reds", "blue": "blues"}}, and questions if you like'
 
 
 def read_traits(file: str | Path) -> tuple[Trait, ...]:
