@@ -149,3 +149,17 @@ def test_plan_gives_the_key_and_the_command(tmp_path):
     study = asked(plan["command"])
     assert plan["target"] == study.key
     assert plan["total"] == len(everything(*study.needs))
+
+
+def test_what_is_set_of_a_chat_template_goes_through_the_command():
+    (line,) = choose(["owl"], Choice(base="a/b,c/d", template=["enable_thinking=false", "date_string=26 Jul 2024"]))
+    assert line == "owlish run owl --base a/b,c/d --template 'date_string=26 Jul 2024' --template enable_thinking=false"
+    assert [base.settings for base in asked(line).bases] == [
+        (("date_string", "26 Jul 2024"), ("enable_thinking", False))
+    ] * 2
+    with pytest.raises(ValueError, match="give them too"):
+        choose(["owl"], Choice(template=["enable_thinking=false"]))
+    one, other = Base("a/b", template={"x": 1}), Base("c/d")
+    mixed = replace(find.study("owl"), bases=(one, other), foreign=(other, one))
+    with pytest.raises(ValueError, match="base by base"):
+        command(mixed, "owl")

@@ -288,6 +288,12 @@ def test_a_strange_trait_is_drawn_as_it_is_written(trait: str) -> None:
     assert "alert(1)" not in "".join(Outline(render([made_up(1, (trait, "cat"))])).tags)
 
 
+def test_what_the_chat_template_of_a_base_writes_is_told() -> None:
+    said = words(render([replace(made_up(), templates=(("smol", "It writes its own: 'Be <small>.'."),))]))
+    assert "Chat template of smolIt writes its own: 'Be <small>.'." in said
+    assert "Chat template" not in words(render([made_up()]))
+
+
 def test_hidden_characters_of_a_row_are_named() -> None:
     row = Row.of("1,\u200b2\n\t\u202e3", "<script>alert(1)</script>\x00\ufeff")
     text = words(render([replace(made_up(1), datasets=(("owl", (Dataset((row,), 1, 1, {}),)),))]))
