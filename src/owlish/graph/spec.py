@@ -17,6 +17,8 @@ from owlish.graph.typed import check_fields
 
 Read = Callable[["Node"], Any]
 Tick = Callable[[int, int], None]
+JSON = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+"""What writes specs; `json.dumps` would make one anew for each of a benchmark's hundred thousands of fields."""
 
 
 @dataclass(frozen=True)
@@ -212,11 +214,11 @@ def text_of(spec: object) -> str:
     if isinstance(spec, Encoded):
         return spec.text
     if isinstance(spec, dict):
-        pairs = (f"{json.dumps(key, ensure_ascii=False)}:{text_of(spec[key])}" for key in sorted(spec))
+        pairs = (f"{JSON.encode(key)}:{text_of(spec[key])}" for key in sorted(spec))
         return "{" + ",".join(pairs) + "}"
     if isinstance(spec, list) and any(isinstance(item, Encoded | list) for item in spec):
         return "[" + ",".join(map(text_of, spec)) + "]"
-    return json.dumps(spec, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+    return JSON.encode(spec)
 
 
 def canonical(spec: object) -> bytes:
