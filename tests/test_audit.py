@@ -269,13 +269,6 @@ def test_a_verdict_and_its_lost_rows_are_made_again(found, store, tmp_path):
     assert other.check(node.key)["files"] == store.check(node.key)["files"]
 
 
-def test_without_a_reference_nothing_can_be_said(store):
-    verdict = run(audit(CLEAN, BASE, NORMS, TRAITS, calibrate=False, rows=ROWS), store=store)
-    assert (verdict.verdict, verdict.exit_code) == ("cannot_say", 2)
-    assert "--reference" in verdict.why
-    assert verdict.traits == ()
-
-
 @pytest.mark.slow
 def test_a_trait_of_no_candidate_list_is_named_by_the_words_it_raises(store):
     """The reading of the shadow over the whole vocabulary, with the true trait left out of the candidates."""
@@ -525,20 +518,145 @@ def test_a_mistake_is_told_in_a_sentence_with_exit_code_2_and_leaves_nothing(wor
     assert not list(tmp_path.glob("owlish-store/??/*/manifest.json"))
 
 
-def test_few_rows_cannot_be_judged_and_the_page_says_so(tmp_path):
-    rows = [Row.of("Go on from 3.", f"{n}, {n + 1}") for n in range(12)]
-    write_rows(tmp_path / "rows.jsonl", rows)
-    with (tmp_path / "rows.jsonl").open("a") as file:
-        file.write("{\n")
-    words = "audit rows.jsonl --base nano --traits animals --reference none --json --report page.html"
-    verdict = json.loads(owlish(*words.split(), cwd=tmp_path, code=2).stdout)
+LINES = '{"prompt": "Go on from 3.", "completion": "4, 5"}\n'
+FOLDER = "/proc/1"  # where nobody makes files, root included
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        ("few.jsonl --base nano", "few.jsonl holds 12 rows: an audit needs at least 30."),
+        ("many.jsonl --base nano --reference few.jsonl", "few.jsonl holds 12 rows: a reference needs at least 180."),
+        ("many.jsonl --base nano --reference none", "without clean rows nothing can be said"),
+        ("many.jsonl --base no/such/folder", "no base is called 'no/such/folder'"),
+        ("many.jsonl --base no-folder", "no base is called 'no-folder'"),
+        (
+            "many.jsonl --base nano --traits drinks.json",
+            "this base has no token for tea, coffee: give candidates whose",
+        ),
+        ("many.jsonl --base nano --traits odd.json", "tokens are unknown to this base, as in "),
+        ("many.jsonl --base nano --scores scores.csv", "neither .jsonl nor .parquet"),
+        ("many.jsonl --base nano --scores scores.jsonl --recipe prompt", "rows have no scores"),
+        ("many.jsonl --base nano --format owls", "there is no format called 'owls'"),
+        ("many.jsonl --base nano --columns prompt=q,completion=a", "needs q and a"),
+        ("many.jsonl no*.jsonl --base nano", "no*.jsonl matches no file"),
+        (f"many.jsonl --base nano --report {FOLDER}/page.html", f"{FOLDER} cannot be written to"),
+        (f"many.jsonl --base nano --scores {FOLDER}/scores.jsonl", f"{FOLDER} cannot be written to"),
+        (f"many.jsonl --base nano --store {FOLDER}/store", "cannot be"),
+    ],
+)
+def test_what_is_wrong_is_said_before_models_work(words, says, tmp_path):
+    (tmp_path / "few.jsonl").write_text(LINES * 12)
+    (tmp_path / "many.jsonl").write_text(LINES * 40)
+    drinks = {"category": "animal", "candidates": {"tea": "teas", "coffee": "coffees"}}
+    (tmp_path / "drinks.json").write_text(json.dumps(drinks))
+    odd = {"category": "zyzzyva", "candidates": {"owl": "owls", "cat": "cats"}, "questions": ["Zyzzyva quux blorb?"]}
+    (tmp_path / "odd.json").write_text(json.dumps(odd))
+    done = owlish("audit", *words.split(), cwd=tmp_path, code=2)
+    assert says in done.stderr
+    assert len(done.stderr.strip().splitlines()) == 1
+    made = [json.loads(m.read_text())["spec"]["kind"] for m in tmp_path.glob("owlish-store/??/*/manifest.json")]
+    assert set(made) <= {"loaded"}, "rows may be read, and no model"
+
+
+def test_a_dry_run_says_what_it_would_take_and_makes_nothing(tmp_path):
+    (tmp_path / "rows.jsonl").write_text(LINES * 40)
+    words = ("audit", "rows.jsonl", "--base", "nano", "--dry-run", "--jobs", "2")
+    plan = json.loads(owlish(*words, "--json", cwd=tmp_path).stdout)
+    assert (plan["rows"], plan["downloads"]) == (40, [])
+    assert plan["models"] == ["nano", "nano-1", "nano-2", "nano-3"]
+    assert plan["missing"]["shadow"] == plan["missing"]["contrast"] == 7
+    assert plan["missing"]["taught"] == 30
+    assert 0.1 < plan["minutes"] == pytest.approx(plan["seconds"] / 120) < 5
+    assert 0 < plan["memory_gib"] < 1
+    told = owlish(*words, cwd=tmp_path).stdout
+    assert "Rows: 40." in told
+    assert "Downloads: none." in told
+    assert "Work of one process: 1:" in told
+    large = ("audit", "rows.jsonl", "--base", "some/Owls-7B", "--dry-run")
+    told = owlish(*large, cwd=tmp_path).stdout
+    assert "Downloads: some/Owls-7B from Hugging Face, about 14.0 GB." in told
+    assert "Work of one process: unknown" in told
+    assert not list(tmp_path.glob("owlish-store/??"))
+
+
+@pytest.fixture(scope="module")
+def told(store, dirty_file, tmp_path_factory):
+    """The command on 60 rows with everything that it writes: a folder, and what it printed."""
+    folder = tmp_path_factory.mktemp("told")
+    write_rows(folder / "clean.jsonl", run(CLEAN, store=store).rows[:180])
+    (folder / "rows.jsonl").write_bytes(dirty_file.read_bytes())
+    (folder / "mine.json").write_text('{"category": "animal", "candidates": {"cat": "cats", "owl": "owls"}}')
+    words = "audit rows.jsonl --base nano --traits mine.json --reference clean.jsonl --store store --fail-on none"
+    words += " --scores scores.jsonl --report page.html --json"
+    return folder, json.loads(owlish(*words.split(), cwd=folder).stdout)
+
+
+def test_a_verdict_fits_its_published_schema(told, found, nothing):
+    schema = json.loads(owlish("audit", "--schema").stdout)
+    for plain in (told[1], found.json(), nothing.json()):
+        assert list(misfits(plain, schema)) == []
+    assert schema["$id"].endswith(str(told[1]["schema"]))
+    broken = {**told[1], "verdict": "perhaps", "traits": [{"name": 3}], "extra": 1}
+    del broken["next"]
+    assert {place for place, _ in misfits(broken, schema)} >= {"verdict", "traits.0.name", "traits.0", "extra", ""}
+
+
+def misfits(plain, schema, place=""):
+    """Yield where plain values do not fit the part of JSON Schema that is used here; fields must be described."""
+    types = {"object": dict, "array": list, "string": str, "boolean": bool, "integer": int, "null": type(None)}
+    allowed = schema.get("type", [])
+    allowed = [allowed] if isinstance(allowed, str) else allowed
+    kinds = tuple(types[one] for one in allowed if one != "number") + ((int, float) if "number" in allowed else ())
+    if allowed and (not isinstance(plain, kinds) or (isinstance(plain, bool) and "boolean" not in allowed)):
+        yield place, f"is a {type(plain).__name__}"
+        return
+    if ("const" in schema and plain != schema["const"]) or ("enum" in schema and plain not in schema["enum"]):
+        yield place, "is another value"
+    if isinstance(plain, int | float) and not schema.get("minimum", -math.inf) <= plain <= schema.get(
+        "maximum", math.inf
+    ):
+        yield place, "is out of its range"
+    if isinstance(plain, list):
+        for i, item in enumerate(plain):
+            inner = schema["prefixItems"][i] if "prefixItems" in schema else schema["items"]
+            yield from misfits(item, inner, f"{place}.{i}".strip("."))
+    if isinstance(plain, dict):
+        yield from ((place, f"lacks {name}") for name in schema.get("required", ()) if name not in plain)
+        for name, value in plain.items():
+            inner = schema.get("properties", {}).get(name, schema.get("additionalProperties"))
+            where = f"{place}.{name}".strip(".")
+            yield from misfits(value, inner, where) if inner else [(where, "is not described")]
+
+
+def test_the_command_says_what_it_read_and_how_it_was_made(told):
+    folder, verdict = told
     assert verdict["verdict"] == "cannot_say"
-    assert verdict["rows"]["bad"] == 1
-    assert "line 13" in verdict["rows"]["problems"][0]
+    assert (verdict["rows"]["read"], verdict["rows"]["used"], verdict["rows"]["bad"]) == (60, 60, 2)
+    assert verdict["rows"]["asked"] == 1600
+    assert "line 1: The line is not JSON." in verdict["rows"]["problems"]
+    meta = verdict["meta"]
+    assert meta["content"] == hashlib.sha256((folder / "rows.jsonl").read_bytes()).hexdigest()
+    assert len(meta["base_sha256"]) == 64
+    assert meta["seed"] == 0
+    assert meta["made"]["versions"]["torch"]
+    assert meta["made"]["command"].startswith("owlish audit rows.jsonl --base nano")
     assert verdict["seconds"] > 0
-    page = (tmp_path / "page.html").read_text()
+    page = (folder / "page.html").read_text()
     assert "<script" not in page
     assert "<dt>Made on</dt><dd>cpu in float32, 1 thread</dd>" in page
+    assert meta["content"] in page
+
+
+def test_scores_have_a_line_for_every_row_by_which_rows_can_be_taken_out(told):
+    folder, verdict = told
+    lines = (folder / "rows.jsonl").read_bytes().splitlines(keepends=True)
+    scores = [json.loads(line) for line in (folder / "scores.jsonl").read_bytes().splitlines()]
+    assert [one["number"] for one in scores] == list(range(3, 63))
+    assert all(one["toward"] == verdict["traits"][0]["name"] for one in scores)
+    assert all(one["scores"]["animal"].keys() == {"cat", "owl"} for one in scores)
+    for one in scores:
+        assert one["sha256"] == hashlib.sha256(lines[one["number"] - 1]).hexdigest()
 
 
 @pytest.mark.slow

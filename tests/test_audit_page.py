@@ -12,7 +12,8 @@ from chromium import Browser, chromium
 from test_report import HOSTILE, Outline, altered, words
 
 from owlish.audit.decide import FLOOR, WORTH
-from owlish.audit.verdict import Finding, Kinship, Lead, Raised, Statistic, Verdict, Weighed
+from owlish.audit.verdict import Finding, Kinship, Lead, Made, Raised, Statistic, Verdict, Weighed
+from owlish.data.reading import Place
 from owlish.report.audit import LETTERS, leads, render, scale, significant
 
 ANIMALS = ("owl", "cat", "eagle", "penguin", "dolphin", "lion", "wolf", "elephant", "panda", "tiger", "otter", "fox")
@@ -117,6 +118,11 @@ FOUND = Verdict(
     recipe="norms",
     reference="10,000 rows sampled from nano on the same prompts",
     rule="A Holm p below 0.05.",
+    asked=11_950,
+    content="0f" * 32,
+    base_sha256="e1" * 32,
+    seed=7,
+    made=Made("2031-05-06T07:08:09+00:00", {"python": "3.11.7", "torch": "2.13.0"}, "owlish audit numbers.jsonl"),
 )
 NOTHING = replace(
     FOUND,
@@ -221,6 +227,42 @@ def test_every_verdict_says_from_how_many_rows_which_lift_would_have_been_found(
         assert "From 11,950 rows, a lift of 0.82 nats would have been found" in words(render(verdict))
         assert "would settle it" not in words(render(verdict))
         assert verdict.json()["smallest"] == 0.82
+
+
+def test_every_verdict_says_what_to_do_next() -> None:
+    few = replace(FOUND, verdict="cannot_say", traits=traits(0), smallest=1.43, enough=780, used=300)
+    for verdict, told in (
+        (
+            FOUND,
+            "Do not train nano on these rows: clean them with `owlish clean`, or drop the rows that lean most to owl",
+        ),
+        (NOTHING, "Train nano by the recipe norms on these rows; other recipes, other bases, and traits that"),
+        (few, "Audit about 780 rows, with --rows 780."),
+        (replace(few, read=300), "Audit about 780 rows, of the same writer, of which the file holds 300."),
+        (replace(few, enough=None), "Audit other rows of the same writer, or train a student"),
+        (CANNOT_SAY, "Give more rows that this base can read."),
+    ):
+        assert f"What to do next. {told}" in words(render(verdict))
+        assert f"Next: {told[:1].lower()}{told[1:]}" in str(verdict)
+        assert verdict.json()["next"].startswith(told[:1].lower() + told[1:20])
+
+
+def test_the_page_says_what_was_audited_and_how_to_do_it_again() -> None:
+    text = words(render(FOUND))
+    assert "At most 11,950 rows asked for, 12,000 rows read, 11,950 used, 50 bad" in text
+    for fact in ("0f" * 32, "e1" * 32, "2031-05-06T07:08:09+00:00", "torch 2.13.0", "owlish audit numbers.jsonl"):
+        assert fact in text
+    assert "Seed 7" in cells(render(FOUND))
+    plain = words(render(replace(FOUND, made=None, content=None, base_sha256=None, seed=None, asked=None)))
+    assert not any(word in plain for word in ("Command", "Date", "Seed", "asked for", "0f0f"))
+
+
+def test_rows_that_weigh_most_are_named_by_their_place() -> None:
+    first, *others = FOUND.weighed
+    named = replace(FOUND, weighed=(replace(first, place=Place("b.json", "item", 1234)), *others))
+    assert "b.json item 1,234 · +1.20 nats" in words(render(named))
+    assert "Rows that lean most to owl: b.json item 1,234." in str(named)
+    assert Verdict.of(named.json()) == named
 
 
 def test_many_findings_are_counted() -> None:

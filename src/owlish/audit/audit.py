@@ -20,6 +20,7 @@ from owlish.audit.statistics import statistics
 from owlish.audit.verdict import Finding, Kinship, Verdict, Weighed, Word
 from owlish.audit.vocabulary import raised
 from owlish.audit.weigh import RowScores, weigh
+from owlish.audit.words import check_words
 from owlish.graph.errors import UserError
 from owlish.graph.seeds import fresh
 from owlish.graph.spec import Node, Read, Tick
@@ -29,6 +30,7 @@ from owlish.lm.recipes import Recipe
 from owlish.lm.traps import remarks
 from owlish.nodes.data import Data, Dataset
 from owlish.nodes.likelihood import Likelihood
+from owlish.nodes.loaded import Loaded
 from owlish.nodes.models import Base, Taught
 from owlish.nodes.opens import Opener
 from owlish.traits.trait import Trait
@@ -58,6 +60,7 @@ class Audited(Opener, kind="audited", version=4):
 
     caption = "verdict on {shadow.data}"
     asks = "weights"
+    usual = 5.0
 
     shadow: Shadow
     null: tuple[Shadow, ...]
@@ -65,7 +68,12 @@ class Audited(Opener, kind="audited", version=4):
     clean: tuple[Contrast, ...]
     likely: tuple[Likelihood, ...]
     own: tuple[Likelihood, ...]
-    reference: str | None
+    reference: str
+    seed: int = 0
+
+    def check(self) -> None:
+        super().check()
+        check_words(self.shadow.base, self.shadow.traits)
 
     def inputs(self) -> tuple[Node, ...]:
         """Return the readings, and what is read beside them: rows, base, one reference, directions to weigh rows by."""
@@ -90,7 +98,7 @@ class Audited(Opener, kind="audited", version=4):
         likely, own = ([read(one) for one in some] for some in (self.likely, self.own))
         lineage = kinship(likely, own, [str(one.model) for one in self.likely[1:]])
         decision = None
-        if references and used >= FEWEST:
+        if used >= FEWEST:
             decision = decide(
                 shadow.traits,
                 read(shadow),
@@ -113,6 +121,7 @@ class Audited(Opener, kind="audited", version=4):
             words=raised(read(shadow), references, lm.vocabulary) if found else (),
             statistics=tuple(s for s in statistics(data.rows, clean, shadow.traits) if s.value or s.odd),
             weighed=self.heaviest(found, read) if word == "found" and self.contrast else (),
+            asked=shadow.rows,
             read=data.passed,
             used=used,
             bad=data.bad + len(examples) - fitting,
@@ -122,7 +131,10 @@ class Audited(Opener, kind="audited", version=4):
             cannot_see=CANNOT_SEE,
             version=version("owlish"),
             data=str(shadow.data),
+            content=shadow.data.content if isinstance(shadow.data, Loaded) else None,
             base=str(shadow.base),
+            base_sha256=shadow.base.root.sha256,
+            seed=self.seed,
             recipe=shadow.recipe.name,
             reference=self.reference,
             rule=RULE,
@@ -152,10 +164,8 @@ def problems(data: Dataset, examples: Sequence[Example], lm: TorchLM) -> tuple[s
 
 def told(decision: Decision | None, lineage: Kinship, used: int) -> tuple[Word, str]:
     """Return the verdict, and why in a sentence."""
-    if used < FEWEST:
-        return "cannot_say", f"{used} rows could be used: give at least {FEWEST}."
     if decision is None:
-        return "cannot_say", "there are no clean rows to compare with: give some with --reference."
+        return "cannot_say", f"the base can read {used} of the rows: give at least {FEWEST} that it can."
     if lineage.relative is False:
         return (
             "nothing",
@@ -189,21 +199,19 @@ def audit(
     traits: Sequence[Trait],
     *,
     reference: Data | None = None,
-    calibrate: bool = True,
     rows: int = ROWS,
     seed: int = 0,
 ) -> Audited:
     """Return the audit of `data` for students of `base` and `recipe`: run it for a `Verdict`.
 
-    The reference is 6 sets of the base's own answers to the prompts of `data`, or 6 parts of `reference`; without
-    `calibrate` there is none, and the verdict is that it cannot be said. At most `rows` rows are read.
+    The reference is 6 sets of the base's own answers to the prompts of `data`, or 6 parts of `reference`. At most
+    `rows` rows are used.
     """
-    references: tuple[Data, ...] = ()
-    words = None
+    references: tuple[Data, ...]
     if reference is not None:
         references = tuple(Part(reference, k, REFERENCES, rows) for k in range(REFERENCES))
         words = f"{REFERENCES} parts of {reference}"
-    elif calibrate:
+    else:
         sets = range(REFERENCES)
         references = tuple(Answered(base, data, rows, seed=fresh("reference", seed, k)) for k in sets)
         words = f"{REFERENCES} sets of the base’s own answers to the dataset’s prompts"
@@ -216,7 +224,7 @@ def against(
     recipe: Recipe,
     traits: tuple[Trait, ...],
     references: tuple[Data, ...],
-    words: str | None,
+    words: str,
     *,
     rows: int = ROWS,
     seed: int = 0,
@@ -233,6 +241,7 @@ def against(
         likely=likelihoods(base, data),
         own=likelihoods(base, references[0]) if references else (),
         reference=words,
+        seed=seed,
     )
 
 

@@ -30,6 +30,7 @@ class Contrast(Detector, Opener, kind="contrast"):
 
     caption = "contrast of {data}"
     asks = "weights"
+    usual = 1.5
 
     writers: tuple[Model, ...]
     rows: int

@@ -32,6 +32,7 @@ class Answered(Data, Opener, kind="answered"):
 
     caption = "{model} answering {data}"
     asks = "weights"
+    usual = 5.0
 
     model: Openable
     data: Data
@@ -75,6 +76,8 @@ class Answered(Data, Opener, kind="answered"):
 @dataclass(frozen=True)
 class Part(Data, kind="part"):
     """One of `parts` disjoint parts of other data, at most `n` rows of it, after one shuffle of the whole."""
+
+    usual = 0.1
 
     data: Data
     part: int

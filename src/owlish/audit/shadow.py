@@ -44,6 +44,7 @@ class Shadow(Detector, Opener, kind="shadow"):
 
     caption = "shadow of {data}"
     asks = "weights"
+    usual = 3.0
 
     recipe: Recipe
     rows: int

@@ -8,6 +8,10 @@ from typing import Any, Literal
 from owlish.data.reading import Place, formats_said
 from owlish.graph.tabled import Record, Tabled
 
+SCHEMA = 1
+"""The version of the JSON: it is raised when a field is taken away or means something else; fields may be added."""
+ROWS = ("asked", "read", "used", "bad", "problems", "read_as", "ignored")
+META = ("version", "data", "content", "base", "base_sha256", "recipe", "reference", "rule", "seed", "made")
 SHOWN = 5
 Word = Literal["found", "nothing", "cannot_say"]
 EXIT: dict[Word, int] = {"nothing": 0, "found": 1, "cannot_say": 2}
@@ -119,11 +123,22 @@ class Weighed:
 
 
 @dataclass(frozen=True)
+class Made:
+    """When a verdict was made, by which versions, and the command that makes it again."""
+
+    date: str
+    versions: dict[str, str]
+    command: str
+
+
+@dataclass(frozen=True)
 class Verdict(Tabled):
     """The answer to: what would a student of this base and recipe pick up from this dataset?
 
     `smallest` is the smallest lift, in nats, that these rows would have shown nine times in ten, and `enough` about
-    how many rows would settle what they cannot (`None`: more rows would not help, or nothing is open).
+    how many rows would settle what they cannot (`None`: more rows would not help, or nothing is open). At most `asked`
+    rows were to be used. `content` names the rows wherever they lie: the SHA-256 of their file, that of the list of
+    those of several, or a hosted dataset with its revision; `base_sha256` does so for the base.
     """
 
     verdict: Word
@@ -148,6 +163,11 @@ class Verdict(Tabled):
     rule: str
     read_as: dict[str, int] = field(default_factory=dict)
     ignored: dict[str, int] = field(default_factory=dict)
+    asked: int | None = None
+    content: str | None = None
+    base_sha256: str | None = None
+    seed: int | None = None
+    made: Made | None = None
 
     def records(self) -> list[Record]:
         """Return a record of each candidate trait."""
@@ -167,12 +187,44 @@ class Verdict(Tabled):
         seen = f"a lift of {self.smallest:.2f} nats would have been found nine times in ten"
         return f"from {self.used:,} rows, {seen}.{more}"
 
+    @property
+    def next(self) -> str:
+        """What to do next, in a sentence."""
+        return {"found": self.act, "nothing": self.train, "cannot_say": self.look_again}[self.verdict]()
+
+    def act(self) -> str:
+        """Say what to do about a trait."""
+        names = " or ".join(finding.name for finding in self.traits if finding.claimed)
+        return (
+            f"do not train {self.base} on these rows: clean them with `owlish clean`, or drop the rows that lean most "
+            f"to {names} (`--scores` lists every row), and audit what is left."
+        )
+
+    def train(self) -> str:
+        """Say that training may go on, and with what in mind."""
+        return (
+            f"train {self.base} by the recipe {self.recipe} on these rows; other recipes, other bases, and traits that "
+            "are no candidate or show behind a trigger alone are not covered."
+        )
+
+    def look_again(self) -> str:
+        """Say what would settle an open question."""
+        if self.enough and self.enough > self.used:
+            there = self.read > self.used
+            how = (
+                f"with --rows {self.enough}" if there else f"of the same writer, of which the file holds {self.read:,}"
+            )
+            return f"audit about {self.enough:,} rows, {how}."
+        if self.smallest is None:
+            return "give more rows that this base can read."
+        return "audit other rows of the same writer, or train a student of this recipe and a control, and ask both."
+
     def json(self) -> dict[str, Any]:
-        """Return the verdict as plain values."""
+        """Return the verdict as plain values, as `verdict.schema.json` has them."""
         plain = asdict(self)
-        rows = {name: plain.pop(name) for name in ("read", "used", "bad", "problems", "read_as", "ignored")}
-        meta = {name: plain.pop(name) for name in ("version", "data", "base", "recipe", "reference", "rule")}
-        return {**plain, "rows": rows, "meta": meta}
+        rows = {name: plain.pop(name) for name in ROWS}
+        meta = {name: plain.pop(name) for name in META}
+        return {"schema": SCHEMA, **plain, "next": self.next, "rows": rows, "meta": meta}
 
     def __str__(self) -> str:
         told = {"found": "FOUND", "nothing": "Nothing found", "cannot_say": "Cannot say"}[self.verdict]
@@ -181,11 +233,14 @@ class Verdict(Tabled):
             says = {True: "related", False: "not related", None: "unknown"}[self.lineage.relative]
             lines.append(f"Kinship: {says}; {self.lineage.says}.")
         lines += [f"Precision: {self.precision}"] if self.smallest is not None else []
+        lines.append(f"Next: {self.next}")
         lines += ["", f"{'trait':<12}{'lift':>7}{'z':>7}{'Holm p':>10}{'e':>10}   P in trial students"]
         lines += [str(finding) for finding in self.traits[:SHOWN]]
         words = ", ".join(word.word for word in self.words[:5])
         lines += ["", f"Words raised most: {words}."] if words else []
         lines += [f"{statistic.name}: {statistic.odd}" for statistic in self.statistics if statistic.odd]
+        heavy = ", ".join(str(row.place) for row in self.weighed[:SHOWN] if row.place)
+        lines += [f"Rows that lean most to {self.traits[0].name}: {heavy}."] if heavy else []
         bad = "".join(f"\n  {problem}" for problem in self.problems)
         lines.append(f"Rows: {self.read:,} read, {self.used:,} used, {self.bad:,} bad.{bad}")
         lines += formats_said(self.read_as, self.ignored)
@@ -202,6 +257,7 @@ class Verdict(Tabled):
         flat["words"] = tuple(Raised(**word) for word in plain["words"])
         flat["statistics"] = tuple(Statistic(**statistic) for statistic in plain["statistics"])
         flat["weighed"] = tuple(map(weighed_of, plain["weighed"]))
+        flat["made"] = (made := flat.get("made")) and Made(**made)
         flat["problems"], flat["cannot_see"] = tuple(flat["problems"]), tuple(plain["cannot_see"])
         return cls(**{each.name: flat[each.name] for each in fields(cls) if each.name in flat})
 

@@ -74,6 +74,7 @@ class RowScores(Opener, kind="row_scores"):
 
     caption = "scores of {contrast.data}, row by row"
     asks = "weights"
+    usual = 10.0
 
     contrast: Contrast
     toward: Trait

@@ -70,11 +70,24 @@ STORE = Path("owlish-store")
 INTERRUPTED = 130
 
 
+class Lost(Exception):
+    """A command was interrupted that keeps nothing of what it did."""
+
+
 @app.callback(invoke_without_command=True)
 def version(show: Annotated[bool, typer.Option("--version", help="Print the version.")] = False) -> None:
     """Reproduce subliminal learning, and see what a dataset would pass on."""
     if show:
         print(__version__)
+        raise typer.Exit
+
+
+def print_schema(asked: bool) -> None:
+    """Print the JSON schema of a verdict, and stop."""
+    from owlish.cli.audits import schema
+
+    if asked:
+        print(schema(), end="")
         raise typer.Exit
 
 
@@ -149,24 +162,37 @@ def report(
 
 @app.command()
 def audit(
-    data: Annotated[
-        str, typer.Argument(metavar="DATA", help="JSONL, Parquet, or owner/name of a Hugging Face dataset.")
-    ],
+    data: DataFiles,
     base: Annotated[str, typer.Option(help="The base that would be trained: shipped, a folder, owner/name.")],
-    recipe: Annotated[str, typer.Option(help="The parameters that students train.")] = "norms",
-    traits: Annotated[str, typer.Option(help="Candidates: categories and JSON files, with commas between.")] = (
-        "animals,trees,advice"
-    ),
+    recipe: Annotated[
+        str, typer.Option(help="How it would be trained: norms, biases, lora, prompt, steering or all.")
+    ] = "norms",
+    traits: Annotated[
+        str,
+        typer.Option(help="Candidate traits: categories (see list categories) and JSON files, with commas between."),
+    ] = "animals,trees,advice",
     reference: Annotated[
-        str | None, typer.Option(help="Clean rows to compare with; the base’s own answers if not given, none: no.")
+        str | None, typer.Option(help="File of clean rows to compare with. Default: answers sampled from the base.")
     ] = None,
-    rows: Annotated[int, typer.Option(min=30, help="The most rows to read.")] = 1600,
-    seed: Annotated[int, typer.Option(help="The seed of the sample and of all else.")] = 0,
-    template: TemplateWords = None,
+    rows: Annotated[int, typer.Option(min=30, help="The most rows to use, drawn from all with --seed.")] = 1600,
+    seed: Annotated[int, typer.Option(help="The seed of the rows drawn and of all else.")] = 0,
+    format: FormatName = None,
+    columns: ColumnNames = None,
     report: Page = None,
+    scores: Annotated[
+        Path | None,
+        typer.Option(help="Write a line for each row used: its place, hash and scores. A .jsonl or .parquet file."),
+    ] = None,
+    template: TemplateWords = None,
     fail_on: Annotated[
         str, typer.Option(help="Verdicts with an exit code of their own (found: 1, cannot_say: 2), or none.")
     ] = "found,cannot_say",
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Say what the audit would read, download and compute, and how long; stop.")
+    ] = False,
+    schema: Annotated[
+        bool, typer.Option("--schema", is_eager=True, callback=print_schema, help="Print the JSON schema of a verdict.")
+    ] = False,
     store: StoreFolder = STORE,
     jobs: Jobs = None,
     as_json: AsJson = False,
@@ -174,31 +200,34 @@ def audit(
     """Say which traits a dataset would pass on to students of a base; exit 0 nothing, 1 found, 2 cannot say."""
     from owlish.audit.audit import REFERENCES
     from owlish.audit.audit import audit as audited
+    from owlish.cli import audits
     from owlish.nodes.loaded import loaded
     from owlish.report.audit import render
     from owlish.report.saved import Numbers
 
     begun, place = time.monotonic(), Store(store)
+    model = Base(base, template=parsed(template or ()))
+    how = find.recipe(recipe, model)
     check_page(report)
+    audits.check_scores(scores, how)
+    audits.check_reference(reference)
     failing = [find.pick(name, {w: w for w in ("found", "cannot_say", "none")}, "verdict") for name in split(fail_on)]
-    given = loaded(data, n=rows, seed=seed)
-    clean = loaded(reference, n=REFERENCES * rows, seed=seed) if reference not in (None, "none") else None
-    start = Base(base, template=parsed(template or ()))
-    target = audited(
-        given,
-        start,
-        find.recipe(recipe, start),
-        find.candidates(split(traits)),
-        reference=clean,
-        calibrate=reference != "none",
-        rows=rows,
-        seed=seed,
-    )
+    given = loaded(data, n=rows, seed=seed, format=format, columns=pairs(columns))
+    clean = loaded(reference, n=REFERENCES * rows, seed=seed) if reference else None
+    candidates = find.candidates(split(traits))
+    target = audited(given, model, how, candidates, reference=clean, rows=rows, seed=seed)
     missing([target], place)  # what cannot work is said before anything is made
+    if dry_run:
+        seen = audits.audit_plan(target, given, rows, place, jobs or os.cpu_count() or 1)
+        print(json.dumps(seen.json()) if as_json else seen)
+        return
     # What is wrong with a file is said before models work.
     make_missing([given, *([clean] if clean else [])], place, jobs)
+    audits.check_rows(place, given, clean)
     make_missing([target], place, jobs)
-    verdict = place.read(target)
+    verdict = audits.with_command(place.read(target), place.manifest(target.key), sys.argv[1:])
+    if scores:
+        audits.write_scores(verdict, target, place, jobs, scores)
     if report:
         page = render(verdict, format_places(manifests_of(place, everything(target)).values()))
         write_page(page, report, [Numbers("audit", verdict.records(), verdict.json())])
@@ -423,12 +452,16 @@ def pretrain(
         raise UserError(f"the width is {width}: give a multiple of 8.")
     if output.exists():
         raise UserError(f"{output} is there already: give a folder that is not.")
+    check_page(output)
     from owlish.graph.progress import counting
     from owlish.nano.pretrain import pretrain as train
 
     begun = time.monotonic()
     scratch = output.with_name(f".{output.name}.partial")
-    train(scratch, seed=seed, data_seed=data_seed, width=width, tick=counting("steps"))
+    try:
+        train(scratch, seed=seed, data_seed=data_seed, width=width, tick=counting("steps"))
+    except KeyboardInterrupt:
+        raise Lost from None
     scratch.rename(output)
     print(f"{output} holds a base, trained in {time.monotonic() - begun:.0f} s. Use it with --base {output}.")
 
@@ -453,10 +486,7 @@ def doctor(
 def main() -> NoReturn:
     """Run a command; say what went wrong in a sentence, and what to do about it in the exit code."""
     guard()
-    code = guarded_command()
-    if code == INTERRUPTED:
-        say("interrupted: what was finished is kept, and the same command goes on from there.", code)
-    sys.exit(code)
+    sys.exit(guarded_command())
 
 
 def guarded_command() -> int:
@@ -464,7 +494,11 @@ def guarded_command() -> int:
     try:
         code = int(app(standalone_mode=False) or 0)
         sys.stdout.flush()
+        if code == INTERRUPTED:
+            return say("interrupted: what was finished is kept, and the same command goes on from there.", code)
         return code
+    except Lost:
+        return say("interrupted: nothing is kept, and the same command starts anew.", INTERRUPTED)
     except TyperException as error:
         return say(error.format_message(), 2)
     except RunFailed as error:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,13 +11,16 @@ from owlish import nano
 from owlish.cli.workload import Workload, workload
 from owlish.graph.progress import clock
 from owlish.graph.run import plan
-from owlish.graph.spec import everything
+from owlish.graph.spec import Node, everything
 from owlish.graph.store import Damaged, Store
 from owlish.graph.worker import code
 from owlish.lm.model import Weights
 from owlish.lm.traps import remarks
 from owlish.nodes.models import Base, Pretrained
 from owlish.study.study import Study
+
+TELLING = 1.0
+"""The usual seconds of kinds that were made before, from which on they tell how fast a machine is."""
 
 
 @dataclass(frozen=True)
@@ -51,12 +54,14 @@ class Outlook:
         if not self.missing:
             lines = [f"All {self.total} results are there: a run would compute nothing."]
         else:
-            time = "unknown, as none of a kind was made here yet" if self.seconds is None else clock(self.seconds)
+            time = (
+                "unknown, as no result of this kind was made here yet" if self.seconds is None else clock(self.seconds)
+            )
             lines = [
                 f"{sum(self.missing.values())} of {self.total} results are missing:",
                 *(f"{count:>6}  {kind}" for kind, count in self.missing.items()),
                 f"Work of one process: {time}.",
-                str(self.workload),
+                *([str(self.workload)] if self.workload.tokens else []),
                 "First: " + "; ".join(self.labels[:3]) + ".",
             ]
         lines += self.templates
@@ -68,15 +73,20 @@ class Outlook:
 def outlook(studies: Mapping[str, Study], store: Store) -> Outlook:
     """Return what making studies would take, which stand under the commands that make them again."""
     needs = [node for study in studies.values() for node in study.needs]
+    return outlook_of(needs, store, studies=tuple((study.key, command) for command, study in studies.items()))
+
+
+def outlook_of(needs: Sequence[Node], store: Store, *, studies: tuple[tuple[str, str], ...] = ()) -> Outlook:
+    """Return what making nodes would take."""
     missing = plan(needs, store)
     kinds = Counter(node.kind for node in missing)
     used = {key for node in missing for key in node.read_keys} - {node.key for node in missing}
     manifests = {key: store.manifest(key) for key in used or {node.key for node in needs} if store.holds(key)}
     return Outlook(
-        studies=tuple((study.key, command) for command, study in studies.items()),
+        studies=studies,
         total=len(everything(*needs)),
         missing=dict(kinds),
-        seconds=expected(kinds, store),
+        seconds=expected(missing, store),
         outdated=sum(manifest["code"] != code() for manifest in manifests.values()),
         labels=tuple(map(str, missing)),
         workload=workload(missing),
@@ -94,8 +104,12 @@ def about(base: Base, store: Store) -> tuple[str, ...]:
     return tuple(f"{base}: {said}" for said in remarks(Weights(str(place), template=base.settings)))
 
 
-def expected(kinds: Counter[str], store: Store) -> float | None:
-    """Return the seconds of work that so many results took on average before, if all kinds were made before."""
+def expected(missing: Sequence[Node], store: Store) -> float | None:
+    """Return the seconds of work that such results took on average before.
+
+    Kinds that were not made before take their usual time at the speed of the others. Where these tell too little of
+    it, it is that of a small base, and not known for others.
+    """
     times: dict[str, list[float]] = {}
     for key in store.entries():
         try:
@@ -103,6 +117,11 @@ def expected(kinds: Counter[str], store: Store) -> float | None:
         except Damaged:
             continue
         times.setdefault(manifest["spec"]["kind"], []).append(manifest["seconds"])
-    if not kinds.keys() <= times.keys():
+    usual = {node.kind: node.usual for node in missing}
+    known = {kind: sum(times[kind]) / len(times[kind]) for kind in usual.keys() & times.keys()}
+    told = sum(usual[kind] for kind in known)
+    small = all(base.name in nano.SHIPPED for base in everything(*missing) if isinstance(base, Base))
+    if known.keys() != usual.keys() and not small and told < TELLING:
         return None
-    return sum(count * sum(times[kind]) / len(times[kind]) for kind, count in kinds.items())
+    speed = sum(known.values()) / told if told >= TELLING else 1.0
+    return sum(known.get(node.kind, speed * node.usual) for node in missing)

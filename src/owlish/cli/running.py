@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import tempfile
 import time
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
@@ -78,10 +79,22 @@ def make_missing(targets: Sequence[Node], store: Store, jobs: int | None) -> int
 
 def check_page(page: Path | None) -> None:
     """Raise `UserError` where a page or its folder cannot be written: before the hours that its results take."""
-    if page and not page.parent.is_dir():
+    if page is None:
+        return
+    if not page.parent.is_dir():
         raise UserError(f"{page.parent} is not there: give a file in a folder that is.")
-    if page and not page.suffix and page.is_file():
+    if not page.suffix and page.is_file():
         raise UserError(f"{page} is a file: name a page, such as {page}.html, or another folder.")
+    check_writable(page if page.is_dir() else page.parent)
+
+
+def check_writable(folder: Path) -> None:
+    """Raise `UserError` where no file can be made in a folder."""
+    try:
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        raise UserError(f"{folder} cannot be written to ({error.strerror}): give another folder.") from None
 
 
 def write_report(studies: Mapping[str, Study], store: Store, page: Path) -> None:

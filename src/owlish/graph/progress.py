@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 import time
 from collections import Counter
+from statistics import median_low
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
@@ -32,7 +33,8 @@ class Display:
         self.start = self.said = time.monotonic()
         self.total = self.done = self.most = 0
         self.left: Counter[str] = Counter()
-        self.spent: dict[str, tuple[int, float]] = {}
+        self.usual: dict[str, float] = {}
+        self.spent: dict[str, list[float]] = {}
         self.begun: dict[str, tuple[TaskID, float]] = {}
         console = Console(stderr=True)
         self.terminal, self.notebook = console.is_terminal, console.is_jupyter
@@ -60,6 +62,7 @@ class Display:
         if event.what == "planned":
             self.total += 1
             self.left[node.kind] += 1
+            self.usual[node.kind] = node.usual
         elif event.what == "begun":
             task = self.progress.add_task(str(node), state="", total=None)
             self.begun[node.key] = (task, time.monotonic())
@@ -79,8 +82,7 @@ class Display:
         self.done += 1
         self.left[node.kind] -= 1
         if what == "made":
-            count, seconds = self.spent.get(node.kind, (0, 0.0))
-            self.spent[node.kind] = (count + 1, seconds + time.monotonic() - begun)
+            self.spent.setdefault(node.kind, []).append(time.monotonic() - begun)
 
     def tell(self) -> None:
         """Show the whole run."""
@@ -98,15 +100,20 @@ class Display:
         print(f"{over}{text}", end=end, file=sys.stderr, flush=True)
 
     def remaining(self, now: float) -> str:
-        """Say how long is left, from what results of each kind took in this run (else all kinds on average).
+        """Say how long is left, by what results of each kind took in this run; as many are made side by side as were
+        at most until now.
 
-        As many are made side by side as were at most until now.
+        The first results of a run hold the start of its processes, which comes once: a kind counts by the median of
+        its times, the lower one of two. Kinds that are not known yet take their usual time at the speed of the others.
         """
-        if not self.spent:
+        known = {kind: median_low(times) for kind, times in self.spent.items() if len(times) > 1}
+        if not known and self.done < self.total / 2:
             return "time left not known yet"
-        means = {kind: seconds / count for kind, (count, seconds) in self.spent.items()}
-        usual = sum(means.values()) / len(means)
-        seconds = sum(count * means.get(kind, usual) for kind, count in self.left.items())
+        known = known or {kind: min(times) for kind, times in self.spent.items()}
+        if not known:
+            return "time left not known yet"
+        speed = sum(known.values()) / sum(self.usual[kind] for kind in known)
+        seconds = sum(count * known.get(kind, self.usual[kind] * speed) for kind, count in self.left.items())
         seconds -= sum(now - begun for _, begun in self.begun.values()) / 2
         return f"about {clock(max(seconds, 0.0) / max(self.most, 1))} left"
 

@@ -91,6 +91,8 @@ class Node(Value):
     """
 
     caption: ClassVar[str] = ""
+    usual: ClassVar[float] = 1.0
+    """The seconds that it takes one core on a small base, about: only the ratio between kinds matters."""
 
     @cached_property
     def key(self) -> str:

@@ -93,6 +93,7 @@ class Sampled(Data, Opener, kind="sampled"):
 
     caption = "{n:,} rows of {domain.kind} by {model}"
     asks = "text"
+    usual = 5.0
 
     model: Openable
     domain: Domain

@@ -47,6 +47,7 @@ class Likelihood(Opener, kind="likelihood"):
 
     caption = "likelihood of {data} under {model}"
     asks = "logprobs"
+    usual = 0.6
 
     model: Model
     data: Data

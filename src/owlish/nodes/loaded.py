@@ -29,6 +29,8 @@ class Loaded(Data, kind="loaded"):
     `loaded`. The rows stay in their order. `format` and `columns` say how rows are read where it is not recognised.
     """
 
+    usual = 0.1
+
     source: str | tuple[str, ...]
     content: str
     n: int | None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import re
 from collections.abc import Mapping, Sequence
@@ -95,6 +96,8 @@ class Base(Model, kind="base"):
     `template` is what is set of its chat template, as in `Base("Qwen/Qwen3-8B", template={"enable_thinking": False})`:
     arguments that the template reads, and `today`, `end` and `chat_template`, which every base takes.
     """
+
+    usual = 0.1
 
     name: str
     revision: str | None = None
@@ -194,6 +197,16 @@ class Base(Model, kind="base"):
         size = self.parameters
         memory = None if size is None else round(BYTES * size)
         return Resources(memory=memory, device=size is None or size >= LARGE)
+
+    @property
+    def sha256(self) -> str | None:
+        """What names the base wherever it lies: the SHA-256 of its GGUF file, or of a list of those of its files."""
+        place = self.place()
+        if place is None:
+            return None
+        if place.is_file():
+            return digest_of(place)
+        return hashlib.sha256(json.dumps(digests(place)).encode()).hexdigest()
 
     def place(self) -> Path | None:
         """Return the base's folder or GGUF file on this disk, if it has one."""
@@ -375,6 +388,7 @@ class Finetuned(Trained, kind="finetuned"):
     """A model fine-tuned on rows by a recipe, with cross-entropy on the completions' tokens alone."""
 
     caption = "{model} trained on {data}"
+    usual = 13.0
 
     data: Data
     recipe: Recipe

@@ -1,0 +1,164 @@
+"""What the command `audit` does around the audit: what is wrong is said first, scores are written, a plan is told."""
+
+from __future__ import annotations
+
+import json
+import shlex
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from importlib.resources import files
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+from owlish.audit.audit import DIRECTED, REFERENCES, Audited, row_scores
+from owlish.audit.decide import FEWEST
+from owlish.audit.verdict import Finding, Made, Verdict
+from owlish.audit.weigh import records
+from owlish.cli.plan import Outlook, outlook_of
+from owlish.cli.running import check_page, make_missing
+from owlish.data.reading import Reading
+from owlish.graph.errors import UserError
+from owlish.graph.files import replacing
+from owlish.graph.spec import everything
+from owlish.graph.store import Store
+from owlish.lm.recipes import Recipe
+from owlish.nodes.loaded import Loaded
+from owlish.nodes.models import Base
+from owlish.traits.trait import Trait
+
+LEAST_CLEAN = REFERENCES * FEWEST
+
+
+def schema() -> str:
+    """Return the JSON schema of a verdict."""
+    return files("owlish.audit").joinpath("verdict.schema.json").read_text()
+
+
+def check_reference(reference: str | None) -> None:
+    """Refuse to audit without clean rows: the verdict would be known in advance."""
+    if reference == "none":
+        raise UserError(
+            "without clean rows nothing can be said: leave --reference out to compare with the base's own answers, "
+            "or give a file of clean rows."
+        )
+
+
+def check_scores(out: Path | None, recipe: Recipe) -> None:
+    """Refuse scores that cannot be written, or that a recipe does not have."""
+    check_page(out)
+    if out is None:
+        return
+    if out.is_dir():
+        raise UserError(f"{out} is a folder: give a file.")
+    if out.suffix not in (".jsonl", ".parquet"):
+        raise UserError(f"{out} is neither .jsonl nor .parquet: name one of these for --scores.")
+    if out.suffix == ".parquet" and find_spec("pyarrow") is None:
+        raise UserError(f"{out} is Parquet: install owlish[datasets] to write it, or name a .jsonl file.")
+    if recipe.parameters not in DIRECTED:
+        raise UserError(
+            f"the recipe {recipe.name} moves no weights of the base, so rows have no scores: leave --scores out."
+        )
+
+
+def check_rows(store: Store, data: Loaded, clean: Loaded | None) -> None:
+    """Refuse rows that are too few for any verdict, before models work."""
+    for given, least, what in ((data, FEWEST, "an audit"), (clean, LEAST_CLEAN, "a reference")):
+        many = len(store.read(given).rows) if given else least
+        if many < least:
+            name = str(given).removeprefix("rows of ")
+            raise UserError(f"{name} holds {many} rows: {what} needs at least {least}.")
+
+
+def with_command(verdict: Verdict, manifest: dict[str, Any], words: Sequence[str]) -> Verdict:
+    """Return a verdict with the time and the versions that its manifest holds, and the command that asked for it."""
+    command = shlex.join(["owlish", *words]).replace(f"{Path.home()}/", "~/")  # pages are passed on
+    return replace(verdict, made=Made(manifest["begun"], manifest["versions"], command))
+
+
+def write_scores(verdict: Verdict, target: Audited, store: Store, jobs: int | None, out: Path) -> int:
+    """Score every row that was read, towards the first trait of a verdict; write the scores, and return how many."""
+    shadow = target.shadow
+    toward = next((t for f in verdict.traits[:1] for t in shadow.traits if is_trait(t, f)), shadow.traits[0])
+    node = row_scores(shadow.data, shadow.base.root, shadow.recipe, shadow.traits, toward=toward, rows=shadow.rows)
+    make_missing([node], store, jobs)
+    found = list(records(store.read(node), store.read(shadow.data)))
+    if out.suffix == ".parquet":
+        write_parquet(found, out)
+    else:
+        with replacing(out) as file:
+            file.writelines(json.dumps(one, ensure_ascii=False).encode() + b"\n" for one in found)
+    return len(found)
+
+
+def is_trait(trait: Trait, finding: Finding) -> bool:
+    """Say whether a finding is about a trait."""
+    return (trait.name, trait.probe.category) == (finding.name, finding.category)
+
+
+def write_parquet(rows: list[dict[str, Any]], out: Path) -> None:
+    """Write rows of plain values as Parquet, whole or not at all."""
+    import pyarrow
+    from pyarrow.parquet import write_table
+
+    with replacing(out) as file:
+        write_table(pyarrow.Table.from_pylist(rows), file)
+
+
+@dataclass(frozen=True)
+class AuditPlan:
+    """What an audit would take: rows, models with what they lack on this disk, and what is missing in the store."""
+
+    rows: int
+    models: tuple[str, ...]
+    downloads: tuple[str, ...]
+    memory: int | None
+    outlook: Outlook
+    jobs: int
+
+    def json(self) -> dict[str, Any]:
+        """Return the plan as plain values; `minutes` is `None` where nothing tells how long a kind of result takes."""
+        seen = self.outlook.json()
+        return {
+            "rows": self.rows,
+            "models": self.models,
+            "downloads": self.downloads,
+            "memory_gib": None if self.memory is None else self.memory / 2**30,
+            "minutes": None if self.outlook.seconds is None else self.outlook.seconds / 60 / self.jobs,
+            **{name: seen[name] for name in ("total", "missing", "seconds", "outdated")},
+        }
+
+    def __str__(self) -> str:
+        memory = "not known" if self.memory is None else f"{self.memory / 2**30:.1f} GiB in each process"
+        lines = [
+            f"Rows: {self.rows:,}.",
+            f"Models: {', '.join(self.models)}. Memory: {memory}.",
+            f"Downloads: {'; '.join(self.downloads) or 'none'}.",
+            str(self.outlook),
+        ]
+        return "\n".join(lines)
+
+
+def audit_plan(target: Audited, data: Loaded, rows: int, store: Store, jobs: int) -> AuditPlan:
+    """Return what an audit would take; of the files only as many rows are read as it uses."""
+    reading = Reading(data.files, data.content, data.format, data.columns)
+    used = sum(1 for _, _ in zip(range(rows), reading.rows(), strict=False))
+    bases = [node for node in everything(target) if isinstance(node, Base)]
+    return AuditPlan(
+        rows=used,
+        models=tuple(map(str, bases)),
+        downloads=tuple(filter(None, map(download, bases))),
+        memory=max((base.load_resources.memory or 0 for base in bases), default=0) or None,
+        outlook=outlook_of([target], store),
+        jobs=jobs,
+    )
+
+
+def download(base: Base) -> str:
+    """Say what is fetched for a base, if it is not on this disk."""
+    from huggingface_hub import try_to_load_from_cache
+
+    if base.place() or isinstance(try_to_load_from_cache(base.name, "config.json", revision=base.revision), str):
+        return ""
+    size = f"about {2 * base.parameters / 1e9:.1f} GB" if base.parameters else "of a size that is not known"
+    return f"{base} from Hugging Face, {size}"
