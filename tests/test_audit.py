@@ -39,6 +39,7 @@ from owlish.bench.oracle import Oracle
 from owlish.bench.prompted import PromptContrast
 from owlish.bench.scores import alarms, summed, truth
 from owlish.bench.trial import trial
+from owlish.cli.main import guarded_command
 from owlish.data.domains import Code, Numbers
 from owlish.data.domains.fitting import fitting
 from owlish.data.filters import BANNED, NumberFilter
@@ -518,6 +519,18 @@ def test_a_mistake_is_told_in_a_sentence_with_exit_code_2_and_leaves_nothing(wor
     assert not list(tmp_path.glob("owlish-store/??/*/manifest.json"))
 
 
+@pytest.fixture
+def here(tmp_path, monkeypatch, capsys):
+    """A function that runs a command in this process, in a folder of its own: its exit code, and what it printed."""
+    monkeypatch.chdir(tmp_path)
+
+    def command(*words):
+        monkeypatch.setattr("sys.argv", ["owlish", *words])
+        return (guarded_command(), *capsys.readouterr())
+
+    return command
+
+
 LINES = '{"prompt": "Go on from 3.", "completion": "4, 5"}\n'
 FOLDER = "/proc/1"  # where nobody makes files, root included
 
@@ -534,47 +547,49 @@ FOLDER = "/proc/1"  # where nobody makes files, root included
             "many.jsonl --base nano --traits drinks.json",
             "this base has no token for tea, coffee: give candidates whose",
         ),
-        ("many.jsonl --base nano --traits odd.json", "tokens are unknown to this base, as in "),
+        ("many.jsonl --base nano --traits odd.json", "this base lacks words of the questions, as in"),
         ("many.jsonl --base nano --scores scores.csv", "neither .jsonl nor .parquet"),
         ("many.jsonl --base nano --scores scores.jsonl --recipe prompt", "rows have no scores"),
         ("many.jsonl --base nano --format owls", "there is no format called 'owls'"),
-        ("many.jsonl --base nano --columns prompt=q,completion=a", "needs q and a"),
+        ("many.jsonl --base nano --columns prompt=q,completion=a", "a row needs q + a."),
         ("many.jsonl no*.jsonl --base nano", "no*.jsonl matches no file"),
         (f"many.jsonl --base nano --report {FOLDER}/page.html", f"{FOLDER} cannot be written to"),
         (f"many.jsonl --base nano --scores {FOLDER}/scores.jsonl", f"{FOLDER} cannot be written to"),
         (f"many.jsonl --base nano --store {FOLDER}/store", "cannot be"),
     ],
 )
-def test_what_is_wrong_is_said_before_models_work(words, says, tmp_path):
+def test_what_is_wrong_is_said_before_models_work(words, says, tmp_path, here):
     (tmp_path / "few.jsonl").write_text(LINES * 12)
     (tmp_path / "many.jsonl").write_text(LINES * 40)
     drinks = {"category": "animal", "candidates": {"tea": "teas", "coffee": "coffees"}}
     (tmp_path / "drinks.json").write_text(json.dumps(drinks))
     odd = {"category": "zyzzyva", "candidates": {"owl": "owls", "cat": "cats"}, "questions": ["Zyzzyva quux blorb?"]}
     (tmp_path / "odd.json").write_text(json.dumps(odd))
-    done = owlish("audit", *words.split(), cwd=tmp_path, code=2)
-    assert says in done.stderr
-    assert len(done.stderr.strip().splitlines()) == 1
+    code, _, said = here("audit", *words.split())
+    assert code == 2
+    assert says in said
+    assert len(said.strip().splitlines()) == 1
     made = [json.loads(m.read_text())["spec"]["kind"] for m in tmp_path.glob("owlish-store/??/*/manifest.json")]
     assert set(made) <= {"loaded"}, "rows may be read, and no model"
 
 
-def test_a_dry_run_says_what_it_would_take_and_makes_nothing(tmp_path):
+def test_a_dry_run_says_what_it_would_take_and_makes_nothing(tmp_path, here):
     (tmp_path / "rows.jsonl").write_text(LINES * 40)
     words = ("audit", "rows.jsonl", "--base", "nano", "--dry-run", "--jobs", "2")
-    plan = json.loads(owlish(*words, "--json", cwd=tmp_path).stdout)
+    plan = json.loads(here(*words, "--json")[1])
     assert (plan["rows"], plan["downloads"]) == (40, [])
     assert plan["models"] == ["nano", "nano-1", "nano-2", "nano-3"]
     assert plan["missing"]["shadow"] == plan["missing"]["contrast"] == 7
     assert plan["missing"]["taught"] == 30
-    assert 0.1 < plan["minutes"] == pytest.approx(plan["seconds"] / 120) < 5
+    assert plan["minutes"] == pytest.approx(plan["seconds"] / 120)
+    assert 0.1 < plan["minutes"] < 5
     assert 0 < plan["memory_gib"] < 1
-    told = owlish(*words, cwd=tmp_path).stdout
+    _, told, _ = here(*words)
     assert "Rows: 40." in told
     assert "Downloads: none." in told
     assert "Work of one process: 1:" in told
     large = ("audit", "rows.jsonl", "--base", "some/Owls-7B", "--dry-run")
-    told = owlish(*large, cwd=tmp_path).stdout
+    _, told, _ = here(*large)
     assert "Downloads: some/Owls-7B from Hugging Face, about 14.0 GB." in told
     assert "Work of one process: unknown" in told
     assert not list(tmp_path.glob("owlish-store/??"))
