@@ -15,6 +15,7 @@ from small_study import study as small
 from toys import Drawn
 
 from owlish import Store
+from owlish.cli.main import guarded_command
 from owlish.graph.pool import Worker
 from owlish.nodes.asked import Asked
 from owlish.traits.animals import owl
@@ -97,6 +98,8 @@ def test_help_names_every_command():
         ("pretrain nano --seed -1 -o x", "--seed"),
         ("pretrain nano --seed 1 --width 9 -o x", "multiple of 8"),
         ("pretrain nano --seed 1 -o file.txt", "is there already"),
+        ("pretrain nano --seed 1 -o nowhere/base", "is not there"),
+        ("pretrain nano --seed 1 -o /proc/1/base", "cannot be written to"),
         ("flly", "flly"),
     ],
 )
@@ -248,6 +251,17 @@ def test_convert_writes_chat_lines_of_any_file(tmp_path):
     assert (
         "is the dataset itself" in owlish("convert", "a*", "all.jsonl", "-o", "all.jsonl", cwd=tmp_path, code=2).stderr
     )
+
+
+def test_an_interrupted_pretraining_claims_to_keep_nothing(tmp_path, monkeypatch, capsys):
+    def interrupted(*given, **named):
+        os.kill(os.getpid(), signal.SIGINT)
+
+    monkeypatch.setattr("owlish.nano.pretrain.train", interrupted)
+    monkeypatch.setattr("sys.argv", ["owlish", "pretrain", "nano", "--seed", "1", "-o", str(tmp_path / "base")])
+    assert guarded_command() == 130
+    assert capsys.readouterr().err == "owlish: interrupted: nothing is kept, and the same command starts anew.\n"
+    assert not list(tmp_path.iterdir())
 
 
 @pytest.mark.parametrize("words", ["run owl --seeds 1 --rows 50", "audit rows.jsonl --base nano"])

@@ -2,6 +2,8 @@
 
 import os
 import pty
+import random
+import re
 import subprocess
 import sys
 from contextlib import suppress
@@ -11,11 +13,17 @@ import pytest
 from test_run import Longest
 from toys import Broken, Drawn, Joined, tower
 
+from owlish import NORMS, Base
+from owlish.audit import audit
 from owlish.graph import progress
 from owlish.graph.errors import UserError
 from owlish.graph.pool import Event
 from owlish.graph.run import RunFailed, run
+from owlish.graph.spec import everything
 from owlish.graph.store import Store
+from owlish.nodes.data import Written
+from owlish.traits.animals import ANIMAL
+from owlish.traits.trait import every
 
 TYPED = Path(__file__).with_name("typed.py")
 
@@ -107,3 +115,39 @@ def test_a_type_checker_knows_what_comes_back():
         [sys.executable, "-m", "mypy", TYPED], cwd=TYPED.parents[1], capture_output=True, text=True, check=False
     )
     assert said.returncode == 0, said.stdout
+
+
+def foretold(monkeypatch, nodes, seconds, start):
+    """Return (gone, left, foretold) in seconds at the end of each node, two made side by side, the first ones late."""
+    now, free, said = 0.0, [(0.0, start), (0.0, start)], []
+    monkeypatch.setattr(progress.time, "monotonic", lambda: now)
+    display = progress.Display()
+    events = []
+    for node in nodes:
+        display(Event("planned", node))
+        begun, late = free.pop(free.index(min(free)))
+        events += [(begun, 0, "begun", node), (begun + late + seconds[node.kind], 1, "made", node)]
+        free.append((events[-1][0], 0.0))
+    events.sort(key=lambda event: event[:2])
+    for now, _, what, node in events:
+        display(Event(what, node))
+        if found := re.fullmatch(r"about (\d+):(\d+) left", display.remaining(now)):
+            said.append((now, events[-1][0] - now, 60 * int(found[1]) + int(found[2])))
+    return said
+
+
+@pytest.mark.parametrize("slower", [1.0, 4.0], ids=["quiet", "busy"])
+def test_the_time_left_of_an_audit_converges(monkeypatch, slower):
+    """Kinds of nodes differ a hundredfold, and the first two hold the start of their processes."""
+    draw = random.Random(0)
+    data = Written((("Go on.", "1, 2"),))
+    nodes = everything(audit(data, Base("nano"), NORMS, every(ANIMAL)))
+    seconds = {
+        kind: slower * usual * draw.uniform(0.5, 1.5) for kind, usual in {n.kind: n.usual for n in nodes}.items()
+    }
+    said = foretold(monkeypatch, nodes, seconds, start=15.0 * slower)
+    whole = said[0][0] + said[0][1]
+    assert said[0][0] < whole / 2, "something is said in the first half"
+    for gone, left, told in said:
+        assert told < 2 * left + 10 * slower, f"{told} s were foretold after {gone:.0f} s, {left:.0f} s before the end"
+        assert told > left / 2 - 10 * slower
