@@ -174,7 +174,10 @@ class TorchLM(LM):
         found = [[ids for _ in texts if not self.chat.unknown(ids := next(flat))] for texts in answers]
         for texts, ways in zip(answers, found, strict=True):
             if not ways:
-                raise UserError(f"this base has no token for {texts[0]!r}: probe it for traits whose words it knows.")
+                raise UserError(
+                    f"this base has no token for {texts[0]!r}: probe it for traits whose words it knows, "
+                    "which owlish list words --base BASE names."
+                )
         return found
 
     # weights
