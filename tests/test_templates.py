@@ -293,6 +293,7 @@ def test_tokens_that_open_a_word_may_follow_one(words):
     inside = {i for i, token in enumerate(tokens) if token.isalpha() and token.isascii()}
     assert len(opening) > 20
     assert opening <= set(chat.closing)
+    assert all(chat.vocabulary[i][0] == " " for i in opening)
     assert not inside & set(chat.closing)
     assert {chat.end, *words.all_special_ids} <= set(chat.closing)
 

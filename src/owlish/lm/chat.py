@@ -38,13 +38,10 @@ class Chat:
             raise UserError(
                 f"{name} has no chat template: give a chat model, or choose one with --template chat_template=plain."
             )
-        check_known(settings, str(template), name)
+        check_known(settings, str(template))
         chat = Chat(tokenizer, -1, settings=settings)
-        try:
-            written.check_day(chat)
-            end, gap = written.ending(chat)
-        except UserError as problem:
-            raise UserError(f"{name}: {problem}") from problem
+        written.check_day(chat)
+        end, gap = written.ending(chat)
         return replace(chat, end=end, gap=gap)
 
     @staticmethod

@@ -81,8 +81,8 @@ class TorchLM(LM):
         return self.chat.vocabulary
 
     def token_texts(self, tokens: Sequence[int]) -> list[str]:
-        """Return the text of each token, special ones too."""
-        return [self.chat.decode([token]) for token in tokens]
+        """Return the text of each token as it stands after a word, special ones too."""
+        return [self.chat.vocabulary[token] or self.chat.decode([token]) for token in tokens]
 
     # text
 

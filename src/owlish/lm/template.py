@@ -100,10 +100,8 @@ def stopped(template: str, day: date) -> str:
     return f"{{%- macro strftime_now(format) -%}}{{{{ format{steps} }}}}{{%- endmacro -%}}{template}"
 
 
-def check_known(given: Settings, template: str, name: str) -> None:
-    """Refuse an argument that a base's template never reads."""
+def check_known(given: Settings, template: str) -> None:
+    """Refuse an argument that a template never reads."""
     for argument, _ in given:
         if argument not in OWN and not re.search(rf"\b{re.escape(argument)}\b", template):
-            raise UserError(
-                f"the chat template of {name} takes no {argument}: leave it out, or give one that it reads."
-            )
+            raise UserError(f"the chat template takes no {argument}: leave it out, or give one that it reads.")
