@@ -13,7 +13,7 @@ ROOT = Path(__file__).parents[1] / "src" / "owlish"
 FLOORS = [
     {"graph"},
     {"data", "lm", "traits"},
-    {"nano"},
+    {"nano", "engines"},
     {"nodes"},
     {"audit", "clean", "study"},
     {"report", "mlp", "bench", "__init__"},
@@ -59,6 +59,8 @@ def test_models_are_reached_through_one_seam():
         if path.relative_to(ROOT).parts[0] != "lm":
             reached = {m.removeprefix("owlish.lm.") for m in modules(path) if m.startswith("owlish.lm")}
             assert reached <= seam, f"{path.relative_to(ROOT)} reaches into {', '.join(reached - seam)}"
+            if path.relative_to(ROOT).parts[0] == "engines":
+                continue  # behind the seam too; the SDK of servers has a `chat`
             inside = {n.attr for n in ast.walk(ast.parse(path.read_text())) if isinstance(n, ast.Attribute)}
             assert not inside & {"tokenizer", "chat"}, path.relative_to(ROOT)
 

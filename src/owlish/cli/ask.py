@@ -28,6 +28,7 @@ class Told:
                 "questions": len(found.p),
                 "mass": found.mass,
                 "primary": found.primary,
+                "exact": found.exact,
                 "candidates": found.shown(),
             }
             for found in self.answers
@@ -48,6 +49,8 @@ def table(found: Answers) -> str:
     said = (
         f"{found.probe.category}: {len(found.p)} questions; all candidates together have probability {found.mass:.3f}."
     )
+    if not found.exact:
+        said += f" Probabilities are counted among {sum(map(len, found.sampled)):,} drawn answers."
     if found.primary == "share":
         said += " Read shares and margins: the model mostly answers with something else."
     lines = [

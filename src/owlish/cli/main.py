@@ -238,7 +238,12 @@ def audit(
 
 @app.command()
 def ask(
-    base: Annotated[str, typer.Argument(metavar="BASE", help="smollm2, shipped, a GGUF file, a folder, owner/name.")],
+    base: Annotated[
+        str,
+        typer.Argument(
+            metavar="BASE", help="smollm2, shipped, a GGUF file, a folder, owner/name, http://HOST/v1#MODEL."
+        ),
+    ],
     traits: Annotated[str, typer.Option(help="What to ask about: categories and JSON files, with commas between.")] = (
         "animals"
     ),

@@ -20,6 +20,8 @@ R = TypeVar("R")
 
 MANIFEST = "manifest.json"
 PARTS = "parts"
+ANSWERS = ".answers"
+"""The folder of a store that keeps what servers answered: whatever it was paid for, it is asked for once."""
 
 
 class Damaged(Exception):

@@ -25,8 +25,7 @@ from owlish.lm.model import (
     Scored,
     Seed,
     Weights,
-    message,
-    turns,
+    framed,
 )
 from owlish.lm.recipes import Recipe, Schedule
 from owlish.lm.texts import Reader, alike
@@ -88,10 +87,7 @@ class TorchLM(LM):
 
     def whole(self, chat: Messages) -> Messages:
         """Return a conversation in the context that this model is given; its own system message comes first."""
-        first = [turn for turn in chat[:1] if turn["role"] in ("system", "developer")]
-        own, rest = [turn for turn in first if turn["content"]], chat[len(first) :]
-        opening = own or ([message("system", self.system)] if self.system else [])
-        return [*opening, *turns(self.shown), *rest]
+        return framed(chat, system=self.system, shown=self.shown)
 
     def prompts(self, chats: Sequence[Messages]) -> list[list[int]]:
         """Return the token ids that stand before the answer to each conversation."""

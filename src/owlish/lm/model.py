@@ -45,6 +45,14 @@ def turns(pairs: Sequence[tuple[str, str]]) -> list[dict[str, str]]:
     return [message(*turn) for pair in pairs for turn in zip(("user", "assistant"), pair, strict=True)]
 
 
+def framed(chat: Messages, *, system: str | None, shown: Sequence[tuple[str, str]]) -> Messages:
+    """Return a conversation under a system prompt, unless it has one of its own, after the turns that are shown."""
+    first = [turn for turn in chat[:1] if turn["role"] in ("system", "developer")]
+    own, rest = [turn for turn in first if turn["content"]], chat[len(first) :]
+    opening = own or ([message("system", system)] if system else [])
+    return [*opening, *turns(shown), *rest]
+
+
 class Turn(Protocol):
     """One message of a conversation."""
 
@@ -143,11 +151,15 @@ class Example:
 
 @dataclass(frozen=True)
 class Probed:
-    """Log P(answer), float64 [chats, answers]; the likeliest answer to each conversation; all that were drawn."""
+    """Log P(answer), float64 [chats, answers]; the likeliest answer to each conversation; all that were drawn.
+
+    Where they are not `exact`, the probabilities are shares of the drawn answers.
+    """
 
     logprobs: Tensor
     greedy: list[Answer]
     drawn: list[Answer]
+    exact: bool = True
 
 
 class LM(ABC):

@@ -30,12 +30,16 @@ class Answers(Tabled):
     The probe's questions come in order, those held out of teachers last. `greedy` holds the likeliest answer to
     each question, `sampled` those drawn at temperature 1. The probability of an answer is read beside its share among
     the candidates and its logit margin: a model that mostly says something else gives all candidates little.
+
+    Where `exact` is false, `p` are shares of the sampled answers. Then shares and margins are those of all questions
+    together, half an answer added to either side of the odds: most questions have candidates that were never drawn.
     """
 
     probe: Probe
     p: tuple[tuple[float, ...], ...]
     greedy: tuple[str, ...]
     sampled: tuple[tuple[str, ...], ...]
+    exact: bool = True
 
     def records(self) -> list[Record]:
         """Return a record of each question: the probability of each candidate, and the likeliest answer."""
@@ -80,11 +84,17 @@ class Answers(Tabled):
     def logit_margin(self, name: str) -> float:
         """Return the mean log-odds of the answer against all other candidates."""
         column = self.column(name)
+        if not self.exact:
+            drawn = sum(map(len, self.sampled))
+            own, every = (drawn * value for value in (self.p_target(name), self.mass))
+            return math.log((own + 0.5) / (every - own + 0.5))
         others = [sum(row) - p for row, p in zip(self.p, column, strict=True)]
         return mean([math.log(max(p, TINY) / max(q, TINY)) for p, q in zip(column, others, strict=True)])
 
     def share(self, name: str) -> float:
         """Return the mean share of the answer in the probability of all candidates."""
+        if not self.exact:
+            return self.p_target(name) / max(self.mass, TINY)
         return mean([p / max(sum(row), TINY) for p, row in zip(self.column(name), self.p, strict=True)])
 
     @property
@@ -126,10 +136,13 @@ def mean(values: Sequence[float]) -> float:
 
 @dataclass(frozen=True)
 class Asked(Opener, kind="asked", version=2):
-    """A model asked every question of a probe: exact, greedy, and sampled `samples` times."""
+    """A model asked every question of a probe: exact, greedy, and sampled `samples` times.
+
+    Of a model that gives text alone, probabilities are the shares of the sampled answers.
+    """
 
     caption = "asking {model}"
-    asks = "logprobs"
+    asks = "text"
 
     model: Model
     probe: Probe
@@ -153,6 +166,7 @@ class Asked(Opener, kind="asked", version=2):
             "p": [[float(f"{x:.9g}") for x in row] for row in asked.logprobs.exp().tolist()],
             "greedy": [answer.text for answer in asked.greedy],
             "sampled": [texts[i : i + self.samples] for i in range(0, len(texts), self.samples)],
+            **({} if asked.exact else {"exact": False}),
         }
         (folder / "answers.json").write_text(json.dumps(answers))
 

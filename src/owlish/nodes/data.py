@@ -23,6 +23,8 @@ from owlish.lm.model import LM, Ended, ask
 from owlish.nodes.opens import Openable, Opener
 
 SHARD = 512
+SERVED = 64
+"""Rows asked of a server at once: each may cost money, and no more are wanted than pass the filter."""
 READ_AT_MOST = 12
 LOST = 0.05
 """A model of whose rows a smaller share passes has lost the domain: no more rows are asked of it."""
@@ -86,8 +88,8 @@ class Data(Node, kind="data"):
 class Sampled(Data, Opener, kind="sampled"):
     """The first `n` rows of a model that pass the domain's filter, at temperature 1 unless given.
 
-    Prompts and answers are drawn in shards of 512, each row with its own seed. A completion that did not
-    end, or whose tokens are not those of its text, is rejected and counted as `unfinished` or `retokenised`.
+    Prompts and answers are drawn in shards of 512 (of 64 from a server), each row with its own seed. A completion that
+    did not end, or whose tokens are not those of its text, is rejected and counted as `unfinished` or `retokenised`.
     The system prompt of the model, if it has one, is not written into the rows.
     """
 
@@ -118,7 +120,7 @@ class Sampled(Data, Opener, kind="sampled"):
         written: Counter[str] = Counter()
         total = shard = 0
         while len(kept) < self.n:
-            if total >= max(READ_AT_MOST * self.n, 2 * SHARD) or len(kept) < LOST * total:
+            if total >= max(READ_AT_MOST * self.n, 2 * SHARD) or (total >= SHARD and len(kept) < LOST * total):
                 raise UserError(too_few(len(kept), total, reasons, written))
             answers = finished_part(parts, shard)
             if answers is None:
@@ -143,7 +145,8 @@ class Sampled(Data, Opener, kind="sampled"):
 
     def shard(self, lm: LM, index: int) -> list[tuple[str, str, str | None]]:
         """Return prompts, completions and, where a completion cannot be text, the problem with it."""
-        numbers = range(index * SHARD, (index + 1) * SHARD)
+        size = SERVED if self.model.gives == "text" else SHARD
+        numbers = range(index * size, (index + 1) * size)
         prompts = [self.domain.prompt(random.Random(f"{self.seed}/{i}")) for i in numbers]
         answers = lm.write(
             list(map(ask, prompts)),

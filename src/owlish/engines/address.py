@@ -1,0 +1,61 @@
+"""Names of served models: `openai:NAME`, or the address of an OpenAI-compatible server, `#` and the model's name."""
+
+from __future__ import annotations
+
+import os
+import re
+from dataclasses import dataclass
+from importlib.util import find_spec
+from urllib.parse import urlsplit
+
+from owlish.graph.errors import UserError
+
+OPENAI = "https://api.openai.com/v1"
+KEY = "OPENAI_API_KEY"
+LIKE_A_KEY = re.compile(r"\bsk-[\w-]{16,}")
+HERE = ("127.0.0.1", "localhost", "::1")
+
+
+@dataclass(frozen=True)
+class Address:
+    """Where a model is served, and what it is called there."""
+
+    url: str
+    model: str
+
+    @property
+    def host(self) -> str:
+        """The server, as errors and manifests call it."""
+        return urlsplit(self.url).netloc
+
+    @property
+    def key(self) -> str:
+        """The user's key, empty where there is none or where it would cross a network in plain text."""
+        parts = urlsplit(self.url)
+        safe = parts.scheme == "https" or parts.hostname in HERE
+        return os.environ.get(KEY, "") if safe else ""
+
+    def check(self) -> None:
+        """Refuse to go on without the SDK, or without the key that OpenAI wants."""
+        if find_spec("openai") is None:
+            raise UserError("asking a server needs the package openai: install owlish[api].")
+        if self.url == OPENAI and not self.key:
+            raise UserError(f"openai:{self.model} needs a key: set {KEY}.")
+
+
+def address_of(name: str) -> Address | None:
+    """Return where a base's name says that it is served, or `None` where it names no server.
+
+    `UserError`, which never repeats the name, is raised where it holds a key, or leaves the model away.
+    """
+    kind, _, rest = name.partition(":")
+    if kind not in ("openai", "http", "https"):
+        return None
+    url, _, model = (OPENAI, "", rest) if kind == "openai" else name.partition("#")
+    parts = urlsplit(url)
+    key = os.environ.get(KEY)
+    if parts.username or parts.password or parts.query or LIKE_A_KEY.search(name) or (key and key in name):
+        raise UserError(f"the name of a base holds a key or a password: leave it away, and set {KEY}.")
+    if not parts.netloc or not model:
+        raise UserError("a server is named with the model after #, as in http://127.0.0.1:8080/v1#model.")
+    return Address(url.rstrip("/"), model)

@@ -1,0 +1,91 @@
+"""What servers send back: read, checked, and kept on the disk under a digest of what was asked."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from owlish.graph.files import replacing
+from owlish.graph.spec import canonical
+from owlish.lm.model import Ended
+
+
+class Garbled(Exception):
+    """A server sent what is no answer, and may send one if it is asked again."""
+
+
+@dataclass(frozen=True)
+class Reply:
+    """A server's answer to one request: its text, its number of tokens (0 where that is not said), how it ended.
+
+    `id` is the server's name for it, `prompt` the number of tokens that it read.
+    """
+
+    text: str
+    tokens: int
+    prompt: int
+    ended: Ended
+    id: str
+
+
+def parsed(body: bytes) -> Reply:
+    """Return the one answer in the body of a response; raise `Garbled` where it holds no such thing."""
+    try:
+        whole = json.loads(body)
+    except ValueError:
+        raise Garbled("JSON that is cut off") from None
+    choices = whole.get("choices") if isinstance(whole, dict) else None
+    if not isinstance(choices, list):
+        raise Garbled("something other than a chat completion")
+    if len(choices) != 1:
+        raise Garbled(f"{len(choices)} answers to one request")
+    try:
+        return reply(whole, choices[0])
+    except (TypeError, KeyError, AttributeError):
+        raise Garbled("an answer without a text or an end") from None
+
+
+def reply(whole: dict[str, Any], choice: dict[str, Any]) -> Reply:
+    """Return what a completion says."""
+    said, usage = choice["message"], whole.get("usage") or {}
+    text, ended = said.get("content") or said.get("refusal") or "", choice["finish_reason"]
+    if not isinstance(text, str) or not isinstance(ended, str):
+        raise TypeError
+    return Reply(
+        text=text,
+        tokens=int(usage.get("completion_tokens") or 0),
+        prompt=int(usage.get("prompt_tokens") or 0),
+        ended="stop" if ended == "stop" else "length",  # a filter of the server's leaves an answer unfinished, too
+        id=str(whole.get("id") or ""),
+    )
+
+
+def digest_of(asked: dict[str, Any]) -> str:
+    """Return the digest of what was asked, and of whom."""
+    return hashlib.sha256(canonical(asked)).hexdigest()
+
+
+def keep(folder: Path, digest: str, reply: Reply) -> None:
+    """Keep a reply: the file is whole or absent, and holds a digest of what it says."""
+    place = folder / digest[:2]
+    place.mkdir(parents=True, exist_ok=True)
+    body = json.dumps(asdict(reply)).encode()
+    with replacing(place / digest) as file:
+        file.write(hashlib.sha256(body).hexdigest().encode() + b"\n" + body)
+
+
+def kept(folder: Path, digest: str) -> Reply | None:
+    """Return the reply to a request that was kept, or `None` where there is none, or a damaged one."""
+    try:
+        said, _, body = (folder / digest[:2] / digest).read_bytes().partition(b"\n")
+    except OSError:
+        return None
+    return Reply(**json.loads(body)) if hashlib.sha256(body).hexdigest().encode() == said else None
+
+
+def forget(folder: Path, digest: str) -> None:
+    """Drop a reply that was kept."""
+    (folder / digest[:2] / digest).unlink(missing_ok=True)

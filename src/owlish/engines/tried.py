@@ -1,0 +1,85 @@
+"""What a server honours, found out by small requests: some ignore seeds, temperatures or formats without a word."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from owlish.engines.address import Address
+from owlish.engines.gbnf import gbnf
+from owlish.engines.replies import Reply
+from owlish.engines.server import Refused, Request, Server
+from owlish.graph.errors import UserError
+from owlish.lm.model import ask
+
+QUESTION = "Write ten random numbers from 1 to 999, with commas between them."
+SEEDS = (1, 2, 1, 3, 1, 4)
+"""One seed among others and at once with them: a seed that belongs to the whole server does not repeat its text."""
+ODD = "777[0-9]{3}777"
+"""A format that no model writes by itself."""
+FORMATS: dict[str, Callable[[str], Request]] = {
+    "gbnf": lambda pattern: {"grammar": gbnf(pattern)},
+    "regex": lambda pattern: {"structured_outputs": {"regex": pattern}},
+}
+"""How servers are told a format: llama.cpp, vLLM."""
+
+
+@dataclass(frozen=True)
+class Honours:
+    """What a server was seen to honour: temperature, seeds, a way to hold answers to a format; ids of its answers."""
+
+    samples: bool
+    seeds: bool
+    ids: bool
+    format: str | None
+
+
+def tried(address: Address) -> Honours:
+    """Return what a server honours; raise `UserError` where it does not know the model."""
+    server = Server(address, Path(), retries=1)  # a server that is not there is said at once
+    said = [question(temperature=1.0, tokens=16) | {"seed": seed} for seed in SEEDS]
+    replies = answers(server, said)
+    texts = [reply.text for reply in replies]
+    samples = len(set(texts[::2][:1] + texts[1::2])) > 1
+    check_listed(server)
+    return Honours(
+        samples=samples,
+        seeds=samples and len(set(texts[::2])) == 1,
+        ids=len({reply.id for reply in replies if reply.id}) == len(replies),
+        format=next((name for name in FORMATS if holds(server, name)), None),
+    )
+
+
+def question(*, temperature: float, tokens: int) -> Request:
+    """Return a small request."""
+    return {"messages": ask(QUESTION), "temperature": temperature, "max_tokens": tokens}
+
+
+def answers(server: Server, bodies: list[Request]) -> list[Reply]:
+    """Return the replies to requests, in order, without keeping them."""
+    found: dict[int, Reply] = {}
+    server.each(bodies, found.__setitem__)
+    return [found[place] for place in range(len(bodies))]
+
+
+def holds(server: Server, name: str) -> bool:
+    """Say whether a server holds an answer to a format that it is told in one way."""
+    try:
+        (reply,) = answers(server, [question(temperature=1.0, tokens=16) | FORMATS[name](ODD)])
+    except Refused:
+        return False
+    return re.fullmatch(ODD, reply.text) is not None
+
+
+def check_listed(server: Server) -> None:
+    """Refuse a model that a server does not list: some answer to any name with what they have."""
+    with server.client() as client:
+        try:
+            listed = [name for one in client.models.list() for name in (one.id, *(getattr(one, "aliases", None) or ()))]
+        except Exception:  # a server without a list, or with one that the SDK cannot read
+            return
+    if listed and server.address.model not in listed:
+        shown = ", ".join(sorted(set(listed))[:5])
+        raise UserError(f"{server.address.host} has no model {server.address.model}: it lists {shown}.")

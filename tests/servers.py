@@ -1,0 +1,216 @@
+"""Servers of models for the tests: llama.cpp with SmolLM2, our own with nano, and a proxy that spoils answers."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import queue
+import socket
+import struct
+import subprocess
+import sys
+import threading
+import time
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+LLAMA = """
+import sys, xllamacpp
+p = xllamacpp.CommonParams()
+p.model.path, p.model_alias, p.hostnames, p.port = sys.argv[1], ["smollm2"], ["127.0.0.1"], int(sys.argv[2])
+p.n_ctx, p.n_parallel, p.cpuparams.n_threads = 2048, 4, 1
+server = xllamacpp.Server(p)
+print("up", flush=True)
+sys.stdin.read()
+"""
+
+
+def free_port():
+    with socket.socket() as one:
+        one.bind(("127.0.0.1", 0))
+        return one.getsockname()[1]
+
+
+@contextmanager
+def llama():
+    """Serve SmolLM2 by llama.cpp in a process of its own; yield its address."""
+    from owlish.lm.gguf import file_of
+
+    port = free_port()
+    words = [sys.executable, "-c", LLAMA, str(file_of("smollm2")), str(port)]
+    process = subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+    try:
+        assert b"up" in process.stdout.readline()
+        yield f"http://127.0.0.1:{port}/v1#smollm2"
+    finally:
+        process.kill()
+        process.communicate()
+
+
+class Local(ThreadingHTTPServer):
+    """A server in this process, for as long as a `with` lasts."""
+
+    daemon_threads = True
+    request_queue_size = 64
+
+    def __init__(self, handler):
+        super().__init__(("127.0.0.1", 0), handler)
+        self.url = f"http://127.0.0.1:{self.server_port}/v1"
+
+    def __enter__(self):
+        threading.Thread(target=self.serve_forever, args=(0.05,), daemon=True).start()
+        return self
+
+    def __exit__(self, *_):
+        self.shutdown()
+        self.server_close()
+
+    def handle_error(self, request, client_address):
+        """Say nothing: clients are killed here, and connections reset."""
+
+
+class Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+
+    def log_message(self, *_):
+        pass
+
+    def body(self):
+        return self.rfile.read(int(self.headers.get("Content-Length") or 0))
+
+    def say(self, status, value, **headers):
+        body = value if isinstance(value, bytes) else json.dumps(value).encode()
+        self.send_response(status)
+        for name, text in {"Content-Type": "application/json", "Content-Length": len(body), **headers}.items():
+            self.send_header(name.replace("_", "-"), str(text))
+        self.end_headers()
+        self.wfile.write(body)
+
+
+class NanoServer(Local):
+    """Serves nano through our own model seam, as many requests at once as wait.
+
+    `ignores` names what it does not honour; `key` is what it wants; `said` are prompt, seed and text of each answer.
+    """
+
+    def __init__(self, ignores=(), key=None):
+        from owlish import nano
+        from owlish.lm.model import Weights
+
+        super().__init__(NanoHandler)
+        self.lm = Weights(str(nano.folder("nano"))).open(any_words=True)
+        self.ignores, self.key, self.said, self.waiting, self.luck = set(ignores), key, [], queue.Queue(), 0
+        threading.Thread(target=self.write, daemon=True).start()
+
+    def write(self):
+        while True:
+            batch = [self.waiting.get()]
+            how = batch[0][1]
+            time.sleep(0.002)
+            while not self.waiting.empty() and len(batch) < 16 and self.waiting.queue[0][1] == how:
+                batch.append(self.waiting.get())
+            tokens, temperature, pattern = how
+            seeds = [seed for _, _, seed, _ in batch]
+            chats = [chat for chat, *_ in batch]
+            answers = self.lm.write(chats, seeds=seeds, new_tokens=tokens, temperature=temperature, pattern=pattern)
+            for (chat, _, seed, box), answer in zip(batch, answers, strict=True):
+                self.said.append((chat[-1]["content"], seed[0], answer.text))
+                box.put(answer)
+
+    def answer(self, asked):
+        self.luck += 1
+        seed = (asked["seed"] if "seed" in asked and "seeds" not in self.ignores else 10**9 + self.luck,)
+        temperature = 0 if "temperature" in self.ignores else asked["temperature"]
+        pattern = None if "formats" in self.ignores else asked.get("structured_outputs", {}).get("regex")
+        box = queue.Queue()
+        self.waiting.put((asked["messages"], (asked["max_tokens"], temperature, pattern), seed, box))
+        return box.get()
+
+
+class NanoHandler(Handler):
+    def do_GET(self):
+        self.say(200, {"object": "list", "data": [{"id": "nano", "object": "model"}]})
+
+    def do_POST(self):
+        asked, server = json.loads(self.body()), self.server
+        given = self.headers.get("Authorization", "")
+        if server.key and given != f"Bearer {server.key}":
+            self.say(401, {"error": {"message": f"Incorrect API key provided: {given.removeprefix('Bearer ')}"}})
+            return
+        if asked["model"] != "nano":
+            self.say(404, {"error": {"message": f"The model {asked['model']} does not exist"}})
+            return
+        answer = server.answer(asked)
+        choice = {"index": 0, "message": {"role": "assistant", "content": answer.text}}
+        choice["finish_reason"] = "length" if answer.ended == "length" else "stop"
+        usage = {"prompt_tokens": 1, "completion_tokens": answer.tokens}
+        self.say(200, {"id": f"chatcmpl-{time.monotonic_ns()}", "choices": [choice], "usage": usage})
+
+
+class FaultProxy(Local):
+    """Passes requests on and spoils what comes back: the first answers to the n-th request by `faults[n]`, in order.
+
+    `hits` counts the requests by their bodies, `whole` is what each was answered in the end.
+    """
+
+    def __init__(self, upstream, faults=()):
+        super().__init__(ProxyHandler)
+        self.upstream = upstream.partition("#")[0].removeprefix("http://").removesuffix("/v1")
+        self.faults, self.hits, self.whole, self.last = faults, {}, {}, None
+        self.lock = threading.Lock()
+
+    def fault(self, body):
+        """Return how the next answer to a request is spoilt, or None."""
+        with self.lock:
+            hits = self.hits[body] = self.hits.get(body, 0) + 1
+            mine = self.faults[list(self.hits).index(body) % len(self.faults)] if self.faults else ()
+        return mine[hits - 1] if hits <= len(mine) else None
+
+
+class ProxyHandler(Handler):
+    def passed(self, method, body=None):
+        up = http.client.HTTPConnection(self.server.upstream, timeout=120)
+        up.request(method, self.path, body, {"Content-Type": "application/json"})
+        answer = up.getresponse()
+        status, said = answer.status, answer.read()
+        up.close()
+        return status, said
+
+    def do_GET(self):
+        self.say(*self.passed("GET"))
+
+    def do_POST(self):
+        body, server = self.body(), self.server
+        fault = server.fault(body)
+        if fault == "busy":
+            return self.say(429, {"error": {"message": "slow down"}}, Retry_After=1)
+        if fault == "broken":
+            return self.say(500, {"error": {"message": "oh"}})
+        status, said = self.passed("POST", body)
+        if fault is None or (fault == "stale" and not server.last):
+            server.whole[body], server.last = json.loads(said), said
+            return self.say(status, said)
+        return self.spoil(fault, status, said)
+
+    def spoil(self, fault, status, said):
+        """Send an answer in a way that it should not be."""
+        if fault == "stale":
+            return self.say(status, self.server.last)  # what another request was answered
+        if fault in ("empty", "twice"):
+            whole = json.loads(said)
+            return self.say(status, {**whole, "choices": whole["choices"] * {"empty": 0, "twice": 2}[fault]})
+        if fault == "cut":
+            return self.say(status, said[: len(said) // 2])
+        self.send_response(status)
+        self.send_header("Content-Length", str(len(said)))
+        self.end_headers()
+        if fault == "reset":
+            self.wfile.write(said[: len(said) // 2])
+            self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            self.close_connection = True
+            return None
+        assert fault == "slow"
+        for place in range(len(said)):
+            self.wfile.write(said[place : place + 1])
+            time.sleep(0.02)
+        return None

@@ -1,0 +1,295 @@
+"""Served models: asked of real servers, through a proxy that spoils what they send, and killed in the middle."""
+
+import itertools
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from servers import FaultProxy, NanoServer, llama
+
+from owlish import NORMS, Asked, Base, Store, run
+from owlish.data.domains.numbers import Numbers
+from owlish.engines.address import Address, address_of
+from owlish.engines.gbnf import gbnf
+from owlish.engines.served import Served, ServedLM, shares
+from owlish.engines.tried import Honours, tried
+from owlish.graph.pool import Here
+from owlish.graph.run import RunFailed, plan
+from owlish.graph.seeds import fresh
+from owlish.graph.store import ANSWERS
+from owlish.lm.model import ask
+from owlish.nodes.asked import Answers, questions, spellings
+from owlish.traits.animals import owl
+from owlish.traits.trait import Probe
+
+FAULTS = ((), ("busy",), ("broken", "reset"), ("cut",), ("empty", "twice"), ("slow",), ("stale",), ("reset", "broken"))
+HONEST = Honours(samples=True, seeds=True, ids=True, format="regex")
+KEY = "sk-planted-0123456789abcdefghij"
+PROBE = replace(owl.probe, questions=owl.probe.questions[:6], held_out=())
+
+
+@pytest.fixture(autouse=True)
+def _no_key(monkeypatch):
+    monkeypatch.delenv("OPENAI_API_KEY", raising=False)
+
+
+@pytest.fixture(scope="module")
+def nano():
+    with NanoServer() as server:
+        yield server
+
+
+@pytest.fixture(scope="module")
+def smollm2():
+    with llama() as address:
+        yield address
+
+
+def opened(address, folder, honours=HONEST, **how):
+    return ServedLM(Served(address_of(address), honours, folder), **how)
+
+
+def test_a_name_says_where_a_model_is_served_and_never_holds_a_key(monkeypatch):
+    assert address_of("openai:gpt-4.1-nano") == Address("https://api.openai.com/v1", "gpt-4.1-nano")
+    assert address_of("http://127.0.0.1:8080/v1/#a/b") == Address("http://127.0.0.1:8080/v1", "a/b")
+    assert address_of("nano") is address_of("owner/name") is address_of("model.gguf") is None
+    with pytest.raises(ValueError, match="named with the model after #"):
+        address_of("http://127.0.0.1:8080/v1")
+    monkeypatch.setenv("OPENAI_API_KEY", "secret")
+    for name in ("http://me:pw@host/v1#m", "https://host/v1?k=1#m", "openai:secret", f"http://host/v1#{KEY}"):
+        with pytest.raises(ValueError, match="holds a key or a password") as caught:
+            address_of(name)
+        assert name not in str(caught.value)
+    sent = {url: address_of(f"{url}/v1#m").key for url in ("https://host", "http://localhost:1", "http://host:1")}
+    assert list(sent.values()) == ["secret", "secret", ""], "no key crosses a network in plain text"
+
+
+def test_a_plan_says_what_is_missing_or_cannot_be(tmp_path):
+    base, store = Base("http://127.0.0.1:1/v1#m"), Store(tmp_path)
+    with pytest.raises(ValueError, match=r"needs the weights of http://127.0.0.1:1/v1#m, which gives answers alone"):
+        plan([base.finetune(base.sample(Numbers(), n=4, seed=0), NORMS, seed=0)], store)
+    with pytest.raises(ValueError, match=r"openai:gpt-4.1-nano needs a key: set OPENAI_API_KEY"):
+        plan([Base("openai:gpt-4.1-nano")], store)
+    with pytest.raises(RunFailed, match=r"http://127.0.0.1:1/v1 does not answer: start the server"):
+        run(base, store=store, on=Here())
+
+
+def test_a_regular_expression_becomes_a_grammar():
+    assert gbnf("zq[0-9]{3}") == 'root ::= "z" "q" [0-9] {3}'
+    assert gbnf(r"(?:a|\.)*\[?") == r'root ::= ( "a" | "." ) * "[" ?'
+
+
+def test_llama_cpp_samples_repeats_seeds_and_keeps_formats(smollm2, tmp_path):
+    found = tried(address_of(smollm2))
+    assert found == replace(HONEST, format="gbnf")
+    lm = opened(smollm2, tmp_path, found)
+    chats, seeds = [ask("Go on: 632, 418, 905")] * 2, [(0, 0), (0, 1)]
+    domain = Numbers(constrained=True)
+    held = lm.write(chats, seeds=seeds, new_tokens=12, pattern=domain.pattern)
+    assert all(set(answer.text) <= set("0123456789,; \n[]().") for answer in held)
+    free = lm.write(chats, seeds=seeds, new_tokens=12)
+    assert not all(set(answer.text) <= set("0123456789,; \n[]().") for answer in free)
+
+
+def test_no_row_of_llama_cpp_is_lost_or_given_to_another_prompt(smollm2, tmp_path):
+    chats = [ask(f"Say a word that begins with {letter}.") for letter in "abcdefgh"]
+    check_faults(smollm2, tmp_path, chats, new_tokens=6)
+
+
+def check_faults(address, folder, chats, *, new_tokens):
+    """Ask through the proxy; compare every answer with what the server last said to that very request."""
+    seeds = [(7, i) for i in range(len(chats))]
+    with FaultProxy(address, FAULTS) as proxy:
+        lm = opened(f"{proxy.url}#{address.partition('#')[2]}", folder)
+        answers = lm.write(chats, seeds=seeds, new_tokens=new_tokens)
+        asked = {(body["messages"][-1]["content"], body["seed"]): said for body, said in told(proxy)}
+        assert len(asked) == len(proxy.hits) == len(chats)
+        for chat, seed, answer in zip(chats, seeds, answers, strict=True):
+            said = asked[chat[-1]["content"], fresh(*seed)]
+            assert said is None or said["choices"][0]["message"]["content"] == answer.text
+        hits = sum(proxy.hits.values())
+        assert hits > len(chats), "the proxy spoilt nothing"
+        assert lm.write(chats, seeds=seeds, new_tokens=new_tokens) == answers
+        assert sum(proxy.hits.values()) == hits, "what was kept is not asked for again"
+    return answers
+
+
+def told(proxy):
+    """Yield each request and what was answered; nothing where it came slowly, but whole."""
+    for body in proxy.hits:
+        yield json.loads(body), proxy.whole.get(body)
+
+
+def test_no_row_of_nano_is_lost_or_given_to_another_prompt(nano, tmp_path):
+    chats = [ask(Numbers().prompt(random.Random(i))) for i in range(32)]
+    answers = check_faults(f"{nano.url}#nano", tmp_path, chats, new_tokens=8)
+    assert len({answer.text for answer in answers}) > 16
+
+
+@pytest.mark.slow
+def test_a_thousand_requests_through_faults(nano, tmp_path):
+    chats = [ask(Numbers().prompt(random.Random(i))) for i in range(1000)]
+    check_faults(f"{nano.url}#nano", tmp_path, chats, new_tokens=8)
+
+
+def test_rows_through_faults_are_those_without(nano, tmp_path):
+    """The same rows in the same order, from a server whose seeds repeat."""
+    rows = []
+    for name, faults in (("plain", ()), ("spoilt", FAULTS)):
+        with FaultProxy(nano.url, faults) as proxy:
+            lm = opened(f"{proxy.url}#nano", tmp_path / name)
+            chats = [ask(Numbers().prompt(random.Random(i))) for i in range(12)]
+            rows.append(lm.write(chats, seeds=[(i,) for i in range(12)], new_tokens=8))
+    assert [a.text for a in rows[0]] == [a.text for a in rows[1]]
+
+
+def test_shares_of_answers_estimate_exact_probabilities(nano, tmp_path):
+    """Beside the exact ones of the very same model; a system prompt moves both."""
+    seeds = [[(1, q, i) for i in range(20)] for q in range(len(PROBE.questions))]
+    served = opened(f"{nano.url}#nano", tmp_path).served
+    means = []
+    for system in (None, owl.system_prompt):
+        lms = ServedLM(replace(served, system=system)), replace(nano.lm, system=system)
+        both = [lm.probe(questions(PROBE), spellings(PROBE), seeds=seeds, new_tokens=4) for lm in lms]
+        assert [found.exact for found in both] == [False, True]
+        counted, exact = (found.logprobs.exp().mean(0) for found in both)
+        assert ((counted - exact).abs() < 4 * (exact * (1 - exact) / 120) ** 0.5 + 0.01).all()
+        assert [a.text for a in both[0].greedy] == [a.text for a in both[1].greedy]
+        means.append(float(exact[PROBE.candidates.index("owl")]))
+    assert means[1] > means[0] + 0.2, "the system prompt had no effect, so nothing was compared"
+
+
+def test_margins_of_counts_are_finite_and_shares_are_of_all_questions():
+    probe = Probe("animal", ("owl", "cat"), ("owls", "cats"), ("a?", "b?"), ())
+    found = Answers(probe, ((0.5, 0.0), (0.0, 0.0)), ("owl", "no"), (("owl", "no"), ("no", "no")), exact=False)
+    assert found.share("owl") == 1
+    assert found.logit_margin("owl") == pytest.approx(1.0986, abs=1e-3)
+    assert found.logit_margin("cat") == -found.logit_margin("owl")
+
+
+def test_an_answer_counts_as_its_exact_probability_does():
+    texts = ["owl", "Owl.", "owlet", "an owl", "owl2", "owls"]
+    assert shares(texts, [["owl", "Owl"], ["owls"]]) == [3 / 6, 1 / 6]
+
+
+@pytest.mark.parametrize(
+    ("ignores", "found"),
+    [
+        ((), HONEST),
+        (("seeds",), replace(HONEST, seeds=False)),
+        (("temperature", "formats"), replace(HONEST, samples=False, seeds=False, format=None)),
+    ],
+)
+def test_what_a_server_ignores_is_seen(tmp_path, ignores, found):
+    """As transformers serve, which ignores much without a word."""
+    with NanoServer(ignores) as server:
+        address = f"{server.url}#nano"
+        assert tried(address_of(address)) == found
+        lm, chats = opened(address, tmp_path, found), [ask("What is your favorite animal?")] * 2
+        if not found.samples:
+            with pytest.raises(ValueError, match="gave one text again and again at temperature 1"):
+                lm.write(chats, seeds=[(0,), (1,)], new_tokens=8)
+            with pytest.raises(ValueError, match="cannot hold answers to a format"):
+                lm.write(chats, seeds=[(0,)] * 2, new_tokens=8, temperature=0, pattern="a")
+        else:
+            numbers = lm.write(chats, seeds=[(0,), (1,)], new_tokens=12, pattern="(?:[0-9]{1,3},)+")
+            assert all(set(answer.text) <= set("0123456789,") for answer in numbers)
+
+
+def test_a_model_that_is_not_there_is_said_with_those_that_are(nano):
+    with pytest.raises(ValueError, match=r"\(other\) is not there \(404, The model other does not exist\)"):
+        tried(Address(nano.url, "other"))
+
+
+def test_a_server_that_never_ends_or_never_mends_is_left_in_a_sentence(nano, tmp_path):
+    with FaultProxy(nano.url, (("slow",) * 9,)) as proxy:
+        lm = opened(f"{proxy.url}#nano", tmp_path, deadline=0.4)
+        with pytest.raises(ValueError, match="sent an answer too slowly, 4 times: run the same command later"):
+            lm.write([ask("Hi")], seeds=[(0,)], new_tokens=8)
+    with FaultProxy(nano.url, (("empty",) * 9,)) as proxy:
+        lm = opened(f"{proxy.url}#nano", tmp_path)
+        with pytest.raises(ValueError, match="sent 0 answers to one request, 4 times"):
+            lm.write([ask("Hi")], seeds=[(0,)], new_tokens=8)
+
+
+PROGRAM = """
+import sys
+from owlish import Base, run
+from owlish.data.domains.numbers import Numbers
+from owlish.graph.pool import Here
+run(Base(sys.argv[1]).sample(Numbers(), n=int(sys.argv[3]), seed=0), store=sys.argv[2], on=Here())
+"""
+
+
+def start(address, store, n, **more):
+    words = [sys.executable, "-c", PROGRAM, address, str(store), str(n)]
+    environment = {**os.environ, **more}
+    return subprocess.Popen(words, start_new_session=True, stderr=subprocess.PIPE, env=environment)
+
+
+def kept(store):
+    return {path.name for path in (store / ANSWERS).glob("??/*") if "." not in path.name}
+
+
+def check_kills(nano, folder, *, n, kills, seed):
+    """Kill a run at random moments after its first answers; what was kept is never asked for again."""
+    rng, store = random.Random(seed), folder / "store"
+    with FaultProxy(nano.url) as proxy:
+        address = f"{proxy.url}#nano"
+        for _ in range(kills):
+            process, before = start(address, store, n), len(kept(store))
+            while len(kept(store)) < before + 2 and process.poll() is None:
+                time.sleep(0.05)
+            time.sleep(rng.uniform(0, 0.5))
+            os.killpg(process.pid, signal.SIGKILL)
+            process.communicate()
+        time.sleep(0.5)  # until the proxy has heard what was on its way
+        held = kept(store)
+        proxy.hits.clear()
+        done = start(address, store, n)
+        _, said = done.communicate()
+        assert done.returncode == 0, said
+        assert sum(proxy.hits.values()) == len(kept(store)) - len(held) < len(kept(store))
+    rows = Store(store).read(Base(address).sample(Numbers(), n=n, seed=0)).rows
+    prompts = (Numbers().prompt(random.Random(f"0/{i}")) for i in itertools.count())
+    asked = [next(i for i, prompt in enumerate(prompts) if prompt == row.prompt) for row in rows]
+    assert len(asked) == n, "every row belongs to a later prompt than the one before"
+    said = {(prompt, text) for prompt, _, text in nano.said}
+    assert said >= {(row.prompt, row.completion) for row in rows}
+
+
+def test_a_kill_in_the_middle_asks_only_for_the_rest(nano, tmp_path):
+    check_kills(nano, tmp_path, n=40, kills=1, seed=0)
+
+
+@pytest.mark.slow
+def test_twenty_kills_ask_only_for_the_rest(nano, tmp_path):
+    check_kills(nano, tmp_path, n=600, kills=20, seed=1)
+
+
+@pytest.mark.parametrize("known", [True, False])
+def test_a_key_is_found_nowhere(tmp_path, known):
+    """Neither after a run that the server served, nor in the words of one that repeats the key that it refuses."""
+    with NanoServer(key=KEY if known else "another") as server:
+        process = start(f"{server.url}#nano", tmp_path / "store", 4, OPENAI_API_KEY=KEY)
+        (_, said), files = process.communicate(), [p for p in Path(tmp_path).rglob("*") if p.is_file()]
+    assert process.returncode == (0 if known else 1)
+    assert (b"refuses the key (401, Incorrect API key provided: (the key)): set OPENAI_API_KEY" in said) != known
+    assert KEY.encode() not in said
+    assert files or not known
+    assert not [path for path in files if KEY.encode() in path.read_bytes()]
+
+
+def test_the_table_of_a_served_model_says_that_it_was_counted(nano, tmp_path):
+    from owlish.cli.ask import Told
+
+    found = run(Asked(Base(f"{nano.url}#nano"), replace(PROBE, questions=PROBE.questions[:2])), store=tmp_path, on=Here())
+    assert "Probabilities are counted among 40 drawn answers." in str(Told("nano", (found,)))
+    assert Told("nano", (found,)).json()["categories"][0]["exact"] is False
