@@ -6,7 +6,7 @@ from typing import get_args
 import pytest
 from test_keys import OWN_FILES, with_files
 
-from owlish import NORMS, Asked, Base, Store
+from owlish import NORMS, Base, Store
 from owlish.audit.audit import audit
 from owlish.bench.gradient import Gradient
 from owlish.bench.prompted import PromptContrast
@@ -15,6 +15,7 @@ from owlish.data.domains.numbers import Numbers
 from owlish.graph.run import plan
 from owlish.graph.spec import Node, everything
 from owlish.lm.model import Gives
+from owlish.nodes.likelihood import Likelihood
 from owlish.nodes.models import Model
 from owlish.nodes.opens import Opener
 from owlish.traits.animals import cat, owl
@@ -79,7 +80,7 @@ def test_a_plan_is_refused_in_a_sentence_before_anything_is_computed(tmp_path, m
     rows = BASE.prompted("You love owls.").sample(Numbers(), n=4, seed=0)
     assert [node.kind for node in plan([rows], Store(tmp_path))] == ["base", "prompted", "sampled"]
     with pytest.raises(ValueError, match="needs the log-probabilities of nano, which gives answers alone: choose"):
-        plan([Asked(BASE, owl.probe)], Store(tmp_path))
+        plan([Likelihood(BASE, rows)], Store(tmp_path))
     with pytest.raises(ValueError, match=r"nano trained on 4 rows .* needs the weights of nano, which gives answers"):
         plan([BASE.finetune(rows, NORMS, seed=0)], Store(tmp_path))
     assert isinstance(rows.model, Model)
