@@ -192,6 +192,7 @@ def test_what_a_server_ignores_is_seen(tmp_path, ignores, found):
     with NanoServer(ignores) as server:
         address = f"{server.url}#nano"
         assert tried(address_of(address)) == found
+        assert str(found).startswith(f"temperature {'honoured' if found.samples else 'ignored'}, seeds")
         lm, chats = opened(address, tmp_path, found), [ask("What is your favorite animal?")] * 2
         if not found.samples:
             with pytest.raises(ValueError, match="gave one text again and again at temperature 1"):
@@ -290,6 +291,8 @@ def test_a_key_is_found_nowhere(tmp_path, known):
 def test_the_table_of_a_served_model_says_that_it_was_counted(nano, tmp_path):
     from owlish.cli.ask import Told
 
-    found = run(Asked(Base(f"{nano.url}#nano"), replace(PROBE, questions=PROBE.questions[:2])), store=tmp_path, on=Here())
+    found = run(
+        Asked(Base(f"{nano.url}#nano"), replace(PROBE, questions=PROBE.questions[:2])), store=tmp_path, on=Here()
+    )
     assert "Probabilities are counted among 40 drawn answers." in str(Told("nano", (found,)))
     assert Told("nano", (found,)).json()["categories"][0]["exact"] is False

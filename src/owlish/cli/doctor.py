@@ -12,6 +12,7 @@ from importlib import metadata
 from pathlib import Path
 
 from owlish import nano
+from owlish.engines.served import Served
 from owlish.graph.run import RunFailed
 from owlish.graph.store import Store
 from owlish.lm.model import Weights, ask
@@ -36,7 +37,10 @@ def checks_of(base: Base, store: Store) -> list[Finding]:
         if any(failure.what != "refused" for failure in error.failures):
             raise
         return [("chat template", False, error.failures[0].sentence)]
-    return [(trap.name, trap.ok, trap.says) for trap in traps(store.read(base))]
+    found = store.read(base)
+    if isinstance(found, Served):
+        return [("server", found.honours.samples, str(found.honours))]
+    return [(trap.name, trap.ok, trap.says) for trap in traps(found)]
 
 
 def guarded(name: str, check: Callable[[], str]) -> Finding:

@@ -32,7 +32,7 @@ class Served:
     shown: tuple[tuple[str, str], ...] = ()
 
     def open(self, *, any_words: bool = False, exact: bool = False) -> ServedLM:
-        """Open the model: nothing is asked yet. Served models read any words, in a precision of their own."""
+        """Open the model; nothing is asked yet. Served models read any words, in a precision of their own."""
         seeds = "seeds honoured" if self.honours.seeds else "seeds ignored"
         note(device=f"{self.address.host} ({seeds})")
         return ServedLM(self)

@@ -35,6 +35,10 @@ class Honours:
     ids: bool
     format: str | None
 
+    def __str__(self) -> str:
+        honoured = {"temperature": self.samples, "seeds": self.seeds, "formats": self.format, "ids": self.ids}
+        return ", ".join(f"{name} {'honoured' if seen else 'ignored'}" for name, seen in honoured.items())
+
 
 def tried(address: Address) -> Honours:
     """Return what a server honours; raise `UserError` where it does not know the model."""
