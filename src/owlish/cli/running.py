@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from owlish.cli import find
 from owlish.cli.choice import command
+from owlish.engines.served import Served
 from owlish.graph.errors import UserError
 from owlish.graph.files import replacing
 from owlish.graph.progress import Display
@@ -137,5 +138,8 @@ def held_studies(store: Store) -> list[str]:
 def words(base: Base, store: Store) -> dict[str, str]:
     """Return the words that a base has one token for at the start of an answer: what candidates may be called."""
     make_missing([base], store, None)
-    found = {text for text in store.read(base).open().vocabulary if re.fullmatch(r"[^\W\d_]{2,}", text)}
+    opened = store.read(base)
+    if isinstance(opened, Served):
+        raise UserError(f"{base} does not list its tokens: name a base that runs in this process.")
+    found = {text for text in opened.open().vocabulary if re.fullmatch(r"[^\W\d_]{2,}", text)}
     return dict.fromkeys(sorted(found), "")
