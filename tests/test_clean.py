@@ -6,13 +6,18 @@ import random
 import pytest
 from typer.testing import CliRunner
 
-from owlish import Base, Store, UserError, run
+from owlish import NORMS, Base, Store, UserError, run
 from owlish.clean.bin import Bin
 from owlish.clean.cleaned import Cleaned
 from owlish.clean.dedupe import Dedupe
+from owlish.clean.drop import Drop
 from owlish.clean.format import Format
+from owlish.clean.inoculate import Inoculate
+from owlish.clean.lift import Lift, Lifts
 from owlish.clean.lists import listed
-from owlish.clean.method import Order
+from owlish.clean.method import Order, Work
+from owlish.clean.mix import Mix
+from owlish.clean.replace import Replace
 from owlish.clean.shuffle import Shuffle
 from owlish.clean.sort import Sort
 from owlish.cli import clean as cleaning
@@ -20,9 +25,11 @@ from owlish.cli import find
 from owlish.cli.main import app
 from owlish.data.domains import Numbers
 from owlish.data.domains.numbers import FORMATS
+from owlish.data.filters import NumberFilter
 from owlish.data.reading import read_rows
-from owlish.data.rows import write_rows
+from owlish.data.rows import Message, Row, write_rows
 from owlish.graph.run import RunFailed, make, plan
+from owlish.lm.model import Weights
 from owlish.nodes.data import Written
 from owlish.nodes.loaded import loaded
 from owlish.traits.animals import owl
@@ -41,6 +48,7 @@ def numbers(count, seed=0):
 
 
 ROWS = numbers(40)
+NUMBERS = Numbers().prompt(random.Random(0))
 
 
 def ordered(data, *names, **given):
@@ -48,7 +56,12 @@ def ordered(data, *names, **given):
     return cleaning.ordered(data, list(names), Order(BASE, **{**GIVEN, **given}))
 
 
-GIVEN = {"seed": 3, "budget": 0.25, "trait": owl, "other": Base("nano-1")}
+def lifted(data):
+    """Return weights that are quickly made: by how much a teacher finds the tokens likelier than the base does."""
+    return Lift(data, BASE.teach(owl, NORMS, seed=0, until=0.3), BASE)
+
+
+GIVEN = {"seed": 3, "budget": 0.25, "trait": owl, "other": Base("nano-1"), "weights": lifted}
 
 
 @pytest.fixture(scope="module")
@@ -153,6 +166,11 @@ def test_a_row_that_breaks_the_filter_is_dropped(store):
     assert after.steps[0].reasons == {"banned": 1}
 
 
+def test_a_method_that_leaves_no_row_is_refused(store):
+    with pytest.raises(RunFailed, match="leaves no row: choose another method, or a smaller budget"):
+        run(Cleaned(ROWS, Drop(BASE, 1.0, None), seed=0), store=store, jobs=1)
+
+
 def owlish(*words):
     """Run a command in this process, and return its exit code and what is wrong."""
     return CliRunner().invoke(app, [str(word) for word in words])
@@ -188,6 +206,11 @@ def test_the_command_writes_rows_and_their_card(data, tmp_path, store):
         ("--with sort --budget 0", "the budget is 0: give a share above 0"),
         ("--with sort --budget 1.5", "the budget is 1.5"),
         ("--with sort --base nnao", "no base is called"),
+        ("--with inoculate", "inoculate must know the trait: name it with --trait"),
+        ("--with regenerate", "regenerate needs another base: name it with --by"),
+        ("--with regenerate --by nano", "and --by names the same one"),
+        ("--with replace --recipe norm", "did you mean norms"),
+        ("--with replace --trait owl --recipe prompt", "take one that moves weights"),
         ("--with sort -o DATA", "is the dataset itself"),
         ("--with sort -o nowhere/out.jsonl", "is not there"),
     ],
@@ -204,3 +227,73 @@ def test_a_mistake_is_a_sentence_and_writes_nothing(words, says, data, tmp_path)
     assert not out.exists()
     assert not list(tmp_path.glob("*.json"))
     assert data.read_bytes() == before
+
+
+@pytest.mark.parametrize("budget", [0.1, 0.25, 1.0])
+def test_no_more_is_changed_than_the_budget(budget):
+    rows, model = some_rows(), Replace(BASE, budget, None)
+    outcome = model.changed(rows, work())
+    assert outcome.tokens == sum(2 * len(listed(row.completion).numbers) - 1 for row in rows)
+    assert outcome.chosen == round(budget * outcome.tokens)
+    assert 0 < differing(rows, outcome.fates) <= outcome.chosen
+    dropped = Drop(BASE, budget, None).changed(rows, work()).fates
+    assert dropped.count("heavy") == round(budget * len(rows))
+    mixed = Mix(BASE, budget).changed(rows, work()).fates
+    assert sum(row != fate for row, fate in zip(rows, mixed, strict=True)) <= round(budget * len(rows))
+
+
+def test_the_tokens_that_weigh_most_are_replaced_and_no_others():
+    """The third number of every row weighs most; a quarter of all weights is drawn at random as the null."""
+    rows = some_rows()
+    places = [2 * len(listed(row.completion).numbers) for row in rows]
+    tokens = [[float(place == 4) for place in range(count)] for count in places]
+    share = len(rows) / sum(count - 1 for count in places)
+    heavy = Replace(BASE, share, ROWS).changed(rows, work(tokens)).fates
+    changed = {i for a, b in zip(rows, heavy, strict=True) for i in places_changed(a, b)}
+    assert changed == {2}
+    null = Replace(BASE, share, None).changed(rows, work()).fates
+    assert len({i for a, b in zip(rows, null, strict=True) for i in places_changed(a, b)}) > 2
+    order = Drop(BASE, 0.5, ROWS).changed(rows, work([[float(i)] for i in range(len(rows))])).fates
+    assert [isinstance(fate, str) for fate in order] == [i >= len(rows) / 2 for i in range(len(rows))]
+
+
+def test_a_row_of_several_turns_is_replaced_turn_by_turn():
+    turns = [("user", NUMBERS), ("assistant", "12, 13, 145"), ("user", NUMBERS), ("assistant", "7; 8; 9")]
+    row = Row(tuple(Message(role, text) for role, text in turns))
+    tokens = [[0.0, 0.0, 0.0, 0.0, 9.0, 0.0, 9.0, 0.0, 0.0, 0.0, 0.0, 0.0]]
+    (fate,) = Replace(BASE, 0.2, ROWS).changed([row], work(tokens)).fates
+    assert [m.content for m in fate.messages[::2]] == [NUMBERS, NUMBERS]
+    assert fate.messages[1].content.startswith("12, 13, ")
+    assert fate.messages[1] != row.messages[1]
+    assert fate.messages[3].content.endswith("; 8; 9")
+    assert fate.messages[3] != row.messages[3]
+
+
+def test_an_inoculated_row_keeps_its_own_system_prompt():
+    plain, own = Row.of("a", "1"), Row.of("a", "1", system="Be brief.")
+    fates = Inoculate("You love owls.").changed([plain, own, Row((Message("text", "1, 2"),))], work()).fates
+    assert [fate.system for fate in fates] == ["You love owls.", "You love owls.\n\nBe brief.", None]
+    assert [fate.completion for fate in fates] == ["1", "1", "1, 2"]
+
+
+def some_rows():
+    """Return the rows with three numbers or more, without the marks around them."""
+    lists = [(prompt, listed(answer).numbers) for prompt, answer in ROWS.rows]
+    return [Row.of(prompt, ", ".join(numbers)) for prompt, numbers in lists if len(numbers) > 2]
+
+
+def work(tokens=None):
+    """Return what a method works with, outside of any graph: the base, and these weights for any other node."""
+    place = Weights(str(BASE.place()))
+    return Work(lambda node: place if node == BASE else Lifts(tokens), lambda done, total: None, 0, NumberFilter())
+
+
+def places_changed(before, after):
+    """Return which numbers of a row changed."""
+    pairs = zip(listed(before.completion).numbers, listed(after.completion).numbers, strict=True)
+    return [i for i, (a, b) in enumerate(pairs) if a != b]
+
+
+def differing(rows, fates):
+    """Return how many numbers changed."""
+    return sum(len(places_changed(a, b)) for a, b in zip(rows, fates, strict=True))

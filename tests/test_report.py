@@ -235,7 +235,7 @@ def test_a_curve_is_drawn_where_its_numbers_are() -> None:
     lines = (Line("a", (1.0, 10.0, 100.0), (0.0, 0.5, 1.0)), Line("b", (10.0,), (float("nan"),)))
     drawn = plotted(Curve("Dose", "rows", "P", lines))
     assert drawn is not None
-    (_, ((x1, y1), (x2, y2), (x3, y3))), (_, nothing) = drawn.lines
+    (_, ((x1, y1), (x2, y2), (x3, y3)), _), (_, nothing, _) = drawn.lines
     assert (x2 - x1, y2 - y1) == pytest.approx((x3 - x2, y3 - y2), abs=0.2)  # even by logarithms
     assert (x1 < x2, y1 > y2, nothing) == (True, True, ())
     assert drawn.x.ticks == (1, 2, 5, 10, 20, 50, 100)

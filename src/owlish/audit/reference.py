@@ -62,7 +62,7 @@ class Answered(Data, Opener, kind="answered"):
                     "give clean rows with --reference."
                 )
             asked = rng.choices(rows, k=BATCH)
-            for row, why in drawn(lm, asked, longest, self.seed, total):
+            for row, why in drawn(lm, asked, longest, self.seed, total).values():
                 found = {why} if why else rule.against(row) if rule else set()
                 reasons.update(found)
                 kept += [] if found else [row]

@@ -3,33 +3,62 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from owlish.audit.audit import row_scores
+from owlish.audit.reference import Answered
 from owlish.clean.cleaned import Cleaned, CleanRows
+from owlish.clean.lift import Lift
 from owlish.clean.method import Method, Order, check_budget
 from owlish.cli import find
 from owlish.data.reading import formats_said
 from owlish.data.rows import line_of
 from owlish.graph.errors import UserError
 from owlish.graph.files import replacing
+from owlish.graph.spec import Node
 from owlish.graph.store import sha256
+from owlish.lm.recipes import Recipe
 from owlish.nodes.data import Data, Dataset
 from owlish.nodes.loaded import Loaded
+from owlish.nodes.models import Base
+from owlish.traits.trait import Trait
+
+ALL_ROWS = 1_000_000_000
 
 
 def ordered(data: Data, names: list[str], order: Order) -> Cleaned:
     """Return data cleaned by the methods of these names, one after the other."""
-    if not names:
-        raise UserError(f"no method is named: choose from {', '.join(find.all_methods())}.")
     check_budget(order.budget)
-    for name in names:
-        method = find.pick(name, find.all_methods(), "method")
+    chosen = [find.pick(name, find.all_methods(), "method") for name in names]
+    if not chosen:
+        raise UserError(f"no method is named: choose from {', '.join(find.all_methods())}.")
+    for method in chosen:
         check_needs(method, order)
-        data = cleaned = Cleaned(data, method.of(order, data), order.seed)
+    first, *others = chosen
+    cleaned = Cleaned(data, first.of(order, data), order.seed)
+    for method in others:
+        cleaned = Cleaned(cleaned, method.of(order, cleaned), order.seed)
     return cleaned
+
+
+def weighing(base: Base, recipe: Recipe, trait: Trait | None, seed: int) -> Callable[[Data], Node]:
+    """Return what weighs the tokens of some rows: the audit's scores for a trait, or without one a trial student.
+
+    The student is compared with one of the base's own answers to the same prompts.
+    """
+
+    def scored(data: Data) -> Node:
+        if trait is not None:
+            alike = {one.name: one for one in find.all_traits().values() if one.probe == trait.probe}
+            return row_scores(data, base, recipe, tuple(alike.values()), toward=trait, rows=ALL_ROWS)
+        own = Answered(base, data, ALL_ROWS, seed)
+        return Lift(data, *(base.finetune(rows, recipe, seed=seed) for rows in (data, own)))
+
+    return scored
 
 
 def check_needs(method: type[Method], order: Order) -> None:

@@ -264,20 +264,21 @@ def ask(
 
 @app.command()
 def bench(
-    name: Annotated[str, typer.Argument(help="What to benchmark: audit or sizes.")],
+    name: Annotated[str, typer.Argument(help="What to benchmark: audit, sizes or clean.")],
     small: Small = False,
     store: StoreFolder = STORE,
     jobs: Jobs = None,
     output: Annotated[Path | None, typer.Option("--output", "-o", help="The page to write.")] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Measure the audit on datasets whose truth is known: its detectors, or its verdicts by rows. Takes hours."""
+    """Measure the audit (its detectors, or its verdicts by rows) or cleaning, where the truth is known. Takes hours."""
     from owlish.cli.plan import outlook
 
-    if name not in ("audit", "sizes"):
-        raise UserError(f"there is no benchmark called {name!r}: there are audit and sizes.")
+    if name not in ("audit", "sizes", "clean"):
+        raise UserError(f"there is no benchmark called {name!r}: there are audit, sizes and clean.")
     check_page(output)
-    studies = choose([{"audit": "audit_bench", "sizes": "audit_sizes"}[name]], Choice(small=small))
+    shipped = {"audit": "audit_bench", "sizes": "audit_sizes", "clean": "clean_bench"}
+    studies = choose([shipped[name]], Choice(small=small))
     print(outlook(studies, Store(store)), file=sys.stderr)
     finished = run_studies(studies.values(), Store(store), jobs)
     print(json.dumps(finished.json()) if as_json else finished)
@@ -413,6 +414,7 @@ def clean(
         float, typer.Option(help="The share of rows or tokens to change, for methods that choose.")
     ] = 0.1,
     by: Annotated[str | None, typer.Option(help="Another base, for methods that let one write.")] = None,
+    recipe: Annotated[str, typer.Option(help="What students train, for methods that weigh rows or tokens.")] = "norms",
     seed: Annotated[int, typer.Option(help="The seed of all that is drawn.")] = 0,
     template: TemplateWords = None,
     format: FormatName = None,
@@ -428,11 +430,14 @@ def clean(
 
     begun, place = time.monotonic(), Store(store)
     known = find.pick(trait, find.all_traits(), "trait") if trait else None
-    order = Order(Base(base, template=parsed(template or ())), seed, budget, known, Base(by) if by else None)
-    order.base.check()
+    start = Base(base, template=parsed(template or ()))
+    start.check()
+    weights = cleaning.weighing(start, find.recipe(recipe, start), known, seed)
+    order = Order(start, seed, budget, known, Base(by) if by else None, weights)
     given = loaded(data, n=None, seed=0, format=format, columns=pairs(columns))
     target = cleaning.ordered(given, split(methods), order)
     cleaning.check_out(output, given)
+    missing([target], place)  # what cannot work is said before anything is made
     make_missing([target], place, jobs)
     for line in cleaning.left_out(place.read(given)):
         print(line, file=sys.stderr)

@@ -16,6 +16,7 @@ from owlish.engines.served import Served
 from owlish.graph.errors import UserError
 from owlish.graph.files import replacing
 from owlish.graph.progress import Display
+from owlish.graph.provenance import manifests_of
 from owlish.graph.run import make, plan
 from owlish.graph.spec import Node, everything
 from owlish.graph.store import Store
@@ -61,12 +62,17 @@ def run_studies(studies: Collection[Study], store: Store, jobs: int | None) -> F
     begun, needs = time.monotonic(), [node for study in studies for node in study.needs]
     computed = make_missing(needs, store, jobs)
     return Finished(
-        found=tuple((study, store.read(study)) for study in studies),
+        found=tuple((study, costed(study, store)) for study in studies),
         total=len(everything(*needs)),
         computed=computed,
         seconds=round(time.monotonic() - begun, 3),
         folder=store.root,
     )
+
+
+def costed(study: Study, store: Store) -> Comparison:
+    """Return what a study found with what that took, where it asks for that."""
+    return study.costed(store.read(study), manifests_of(store, everything(*study.needs)))
 
 
 def make_missing(targets: Sequence[Node], store: Store, jobs: int | None) -> int:

@@ -140,6 +140,10 @@ class TorchLM(LM):
         trained = [[turn + shift for turn in row.turns] for row, shift in zip(rows, more, strict=True)]
         return self.chat.examples(whole, trained, [row.tools for row in rows], end=end)
 
+    def read(self, chats: Sequence[Messages], answers: Sequence[Sequence[int]]) -> list[Answer]:
+        """Return the texts of answers to conversations that are given token by token, the ends of turns included."""
+        return self.chat.read(list(map(self.whole, chats)), answers)
+
     def fits(self, example: Example) -> bool:
         """Say whether the model can read an example, and whole."""
         return not example.problem and len(example.ids) <= self.window

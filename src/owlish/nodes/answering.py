@@ -14,8 +14,8 @@ def answerable(row: Row) -> bool:
     return not row.tools and all(m.role in ("system", "developer", "user", "assistant") for m in row.messages)
 
 
-def drawn(lm: LM, rows: Sequence[Row], longest: int, seed: int, first: int) -> list[tuple[Row, str | None]]:
-    """Return rows with a model's answers, turn after turn, and why one of them cannot stand as text.
+def drawn(lm: LM, rows: Sequence[Row], longest: int, seed: int, first: int) -> dict[int, tuple[Row, str | None]]:
+    """Return rows, by their places, with a model's answers, turn after turn, and why one of them cannot stand as text.
 
     Each answer is cut after `longest` tokens. Rows for which the model's window has no room are left out.
     """
@@ -31,4 +31,4 @@ def drawn(lm: LM, rows: Sequence[Row], longest: int, seed: int, first: int) -> l
         asked = [chat for chat, fits in zip(chats, room, strict=True) if fits]
         for i, answer in zip(going, lm.write(asked, seeds=seeds, new_tokens=longest), strict=True):
             found[i] = found[i][0].answered(rows[i].turns[k], answer.text), UNFIT.get(answer.ended)
-    return list(found.values())
+    return found

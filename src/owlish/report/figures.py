@@ -94,12 +94,12 @@ class Plot:
     curve: Curve
     x: Scale
     y: Scale
-    lines: tuple[tuple[str, tuple[tuple[float, float], ...]], ...]
+    lines: tuple[tuple[str, tuple[tuple[float, float], ...], bool], ...]
 
     @property
     def columns(self) -> int:
         """How many entries of the legend stand side by side."""
-        return 2 if len(self.lines) > 1 and all(len(label) <= LEGEND for label, _ in self.lines) else 1
+        return 2 if len(self.lines) > 1 and all(len(label) <= LEGEND for label, _, _ in self.lines) else 1
 
     @property
     def described(self) -> str:
@@ -172,15 +172,15 @@ def plots(view: View) -> list[Plot]:
 def plotted(curve: Curve) -> Plot | None:
     """Return a measure against a dose or along training, one line for each condition; nothing without a point."""
     found = [
-        (line.label, [p for p in zip(line.xs, line.ys, strict=True) if all(map(math.isfinite, p))])
+        (line.label, [p for p in zip(line.xs, line.ys, strict=True) if all(map(math.isfinite, p))], line.joined)
         for line in curve.lines
     ]
-    if not any(points for _, points in found):
+    if not any(points for _, points, _ in found):
         return None
-    xs, ys = zip(*(point for _, points in found for point in points), strict=True)
+    xs, ys = zip(*(point for _, points, _ in found for point in points), strict=True)
     x = around(xs, 47, 336, log=min(xs) > 0 and max(xs) > 20 * min(xs))
     y = around(ys, 166, 14)
-    lines = tuple((label, tuple((x.at(a), y.at(b)) for a, b in points)) for label, points in found)
+    lines = tuple((label, tuple((x.at(a), y.at(b)) for a, b in points), joined) for label, points, joined in found)
     return Plot(curve, x, y, lines)
 
 

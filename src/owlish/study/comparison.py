@@ -90,11 +90,12 @@ class Point:
 
 @dataclass(frozen=True)
 class Line:
-    """One line of a curve."""
+    """One line of a curve, or points that are not `joined` to one."""
 
     label: str
     xs: tuple[float, ...]
     ys: tuple[float, ...]
+    joined: bool = True
 
 
 @dataclass(frozen=True)

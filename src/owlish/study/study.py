@@ -72,6 +72,10 @@ class Study(Brief):
         """Return what it found."""
         raise NotImplementedError
 
+    def costed(self, found: Comparison, manifests: Mapping[str, Mapping[str, Any]]) -> Comparison:
+        """Return what it found with what that took, where it is a question of cost; `manifests` are by key."""
+        return found
+
     @property
     def key(self) -> str:
         """The name of its results together: a digest of the keys of all that it needs."""

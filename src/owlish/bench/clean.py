@@ -1,0 +1,276 @@
+"""The benchmark of cleaning: what each method leaves of the effect, and what it costs of the wanted task."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, fields, replace
+from functools import cached_property
+from typing import Any, Self
+
+from owlish.audit.audit import row_scores
+from owlish.audit.reference import Answered
+from owlish.clean.bin import Bin
+from owlish.clean.cleaned import Cleaned
+from owlish.clean.dedupe import Dedupe
+from owlish.clean.drop import Drop
+from owlish.clean.format import Format
+from owlish.clean.inoculate import Inoculate
+from owlish.clean.lift import Lift
+from owlish.clean.method import Method
+from owlish.clean.mix import Mix
+from owlish.clean.regenerate import Regenerate
+from owlish.clean.replace import Replace
+from owlish.clean.shuffle import Shuffle
+from owlish.clean.sort import Sort
+from owlish.graph.seeds import fresh
+from owlish.graph.spec import Node, Read, everything
+from owlish.nodes.asked import Asked, mean
+from owlish.nodes.data import Sampled
+from owlish.nodes.defended import Anchored, Masked, Relieved
+from owlish.nodes.likelihood import Likelihood
+from owlish.nodes.models import Model
+from owlish.study import stats
+from owlish.study.comparison import Comparison, Curve, Line, Point
+from owlish.study.transfer import Arms, Cell, Transfer
+from owlish.traits.trait import every
+
+BUDGET, SHARE = 0.1, 0.25
+HELD_OUT, WRITTEN = 300, 100
+ANCHOR, UNTIL = 1.0, 0.5
+
+
+@dataclass(frozen=True)
+class Task:
+    """How well a model does what the rows were made for: nats a token of neutral rows, and the share that is valid."""
+
+    likelihood: Likelihood
+    written: Sampled | None
+
+    def read(self, read: Read) -> tuple[float, float]:
+        """Return the negative log-likelihood a token, and the pass rate, not-a-number where nothing was written."""
+        found = read(self.likelihood)
+        rate = read(self.written).pass_rate if self.written else math.nan
+        return float(-found.sums.sum() / found.tokens.sum()), rate
+
+
+@dataclass(frozen=True)
+class Left:
+    """What one run has left: the effect as a share of the undefended one, and what the wanted task lost.
+
+    `nats` a token of neutral rows and `points` of the pass rate are losses against the undefended student.
+    """
+
+    arm: str
+    base: str
+    run: int
+    share: float
+    nats: float
+    points: float
+
+
+@dataclass(frozen=True)
+class Cured(Comparison):
+    """What a study found, what every run of every method has left, and the seconds that each method takes a run."""
+
+    lefts: tuple[Left, ...] = ()
+    seconds: tuple[tuple[str, float], ...] = ()
+
+    def left(self, arm: str, field: str = "share") -> stats.Interval:
+        """Return a method's mean over runs, with its 95 % interval where there are two runs or more."""
+        values = [getattr(one, field) for one in self.lefts if one.arm == arm]
+        return stats.interval(values) if len(values) > 1 else stats.Interval(values[0], values[0], values[0])
+
+    @property
+    def methods(self) -> tuple[str, ...]:
+        """The arms that have something left, in their order."""
+        return tuple(dict.fromkeys(one.arm for one in self.lefts))
+
+    @property
+    def frontier(self) -> tuple[str, ...]:
+        """The methods that no other beats both in what is left and in what the wanted task loses, cheapest first."""
+        at = {arm: (self.left(arm, "nats").mean, self.left(arm).mean) for arm in self.methods}
+        best = [
+            a for a, (x, y) in at.items() if not any(u <= x and v <= y and (u, v) != (x, y) for u, v in at.values())
+        ]
+        return tuple(sorted(best, key=at.__getitem__))
+
+    def __str__(self) -> str:
+        wide, took = max(len(arm) for arm in self.methods) + 2, dict(self.seconds)
+        lines = [
+            super().__str__(),
+            f"\n{'method':<{wide}}{'left':>7}  {'95 % interval':<18}{'nats lost':>10}{'points':>8}{'seconds':>9}",
+        ]
+        for arm in self.methods:
+            share, nats, points = (self.left(arm, field) for field in ("share", "nats", "points"))
+            span = f"{share.low:.2f} to {share.high:.2f}"
+            lost = "–" if math.isnan(points.mean) else f"{points.mean:.1f}"
+            cost = f"{took[arm]:>9.1f}" if arm in took else ""
+            mark = " *" if arm in self.frontier else ""
+            lines.append(f"{arm:<{wide}}{share.mean:>7.2f}  {span:<18}{nats.mean:>10.4f}{lost:>8}{cost}{mark}")
+        return "\n".join([*lines, "* no other method leaves less at a smaller loss of nats."])
+
+
+@dataclass(frozen=True)
+class CleanBench(Transfer):
+    """What does each method of cleaning leave of the effect, and what does it cost?
+
+    Students write `written` rows, whose pass rate shows whether they still keep the format.
+    """
+
+    written: int = WRITTEN
+
+    @property
+    def here(self) -> bool:
+        """It takes an hour and more: `owlish bench clean` runs it, not `owlish run all`."""
+        return False
+
+    def small(self) -> Self:
+        """Return it with one base, 500 rows and the methods that show most, whose students write nothing."""
+        one = replace(self, bases=self.bases[:1], foreign=self.foreign[:1], traits=self.traits[:1])
+        return replace(one, rows=500, runs=2, arms=main_defended, written=0)
+
+    @cached_property
+    def made(self) -> tuple[tuple[str, Cell, Model], ...]:
+        """The model of each arm and run."""
+        arms = ((arm, cell, one) for cell in self.cells for arm, one in self.arms(cell).items())
+        return tuple((arm, cell, one.model) for arm, cell, one in arms if isinstance(one, Asked))
+
+    @cached_property
+    def tasks(self) -> dict[str, Task]:
+        """What each trained model makes of the wanted task, by the model's key."""
+        return {model.key: self.task(cell, model) for arm, cell, model in self.made}
+
+    def task(self, cell: Cell, model: Model) -> Task:
+        """Return a model's task: neutral rows that no student saw, and rows that it writes."""
+        held = cell.base.sample(self.domain, n=HELD_OUT, seed=fresh(cell.base.name, "held out rows"))
+        written = model.sample(self.domain, n=self.written, seed=cell.seed("written")) if self.written else None
+        return Task(Likelihood(model, held), written)
+
+    @property
+    def needs(self) -> tuple[Node, ...]:
+        """The answers of all models, and what they make of the wanted task."""
+        tasks = (node for task in self.tasks.values() for node in (task.likelihood, task.written) if node)
+        return tuple({node.key: node for node in (*super().needs, *tasks)}.values())
+
+    def found(self, read: Read) -> Cured:
+        plain = super().found(read)
+        kept = {f.name: getattr(plain, f.name) for f in fields(Comparison)}
+        return Cured(**kept, lefts=tuple(self.lefts(plain.points, read)))
+
+    def lefts(self, points: Sequence[Point], read: Read) -> Iterator[Left]:
+        """Yield what each run has left; the undefended effect is a base's and trait's mean over runs."""
+        value = {(p.arm, p.base, p.trait, p.run): p.value for p in points}
+        done = {key: task.read(read) for key, task in self.tasks.items()}
+        by = {(arm, cell): done[model.key] for arm, cell, model in self.made}
+        for arm, cell, _ in self.made:
+            if arm == "control":
+                continue
+            at = (cell.base.name, cell.trait.name)
+            runs = range(self.runs)
+            effect = mean([value["student", *at, r] - value["control", *at, r] for r in runs])
+            own, plain = by[arm, cell], by["student", cell]
+            share = (value[arm, *at, cell.run] - value["control", *at, cell.run]) / effect
+            yield Left(arm, cell.base.name, cell.run, share, own[0] - plain[0], 100 * (plain[1] - own[1]))
+
+    def curves(self, found: Comparison) -> tuple[Curve, ...]:
+        """Return what is left against what it costs: every run a dot, and the frontier of the methods' means."""
+        if not isinstance(found, Cured):
+            return super().curves(found)
+        title, left = "What is left, against what it costs", "share of the effect left"
+        at = {arm: (found.left(arm, "nats").mean, found.left(arm).mean) for arm in found.frontier}
+        best = Line("the frontier", tuple(x for x, _ in at.values()), tuple(y for _, y in at.values()))
+        took = dict(found.seconds)
+        runs = {arm: [one for one in found.lefts if one.arm == arm] for arm in found.methods}
+        nats = [self.dots(arm, own, [one.nats for one in own]) for arm, own in runs.items()]
+        seconds = [self.dots(arm, own, [took[arm]] * len(own)) for arm, own in runs.items() if arm in took]
+        return (
+            Curve(f"{title} in nats", "nats a token lost on neutral rows", left, (best, *nats)),
+            *((Curve(f"{title} in seconds", "seconds a dataset", left, tuple(seconds)),) if seconds else ()),
+        )
+
+    def dots(self, arm: str, runs: Sequence[Left], at: Sequence[float]) -> Line:
+        """Return every run of an arm as a dot."""
+        return Line(self.labels[arm][0], tuple(at), tuple(one.share for one in runs), joined=False)
+
+    def summary(self, found: Comparison) -> dict[str, Any]:
+        said = super().summary(found)
+        if isinstance(found, Cured):
+            said["methods"] = {arm: plain(found, arm) for arm in found.methods}
+            said["frontier"] = list(found.frontier)
+            said["seconds"] = dict(found.seconds)
+        return said
+
+    def costed(self, found: Comparison, manifests: Mapping[str, Mapping[str, Any]]) -> Comparison:
+        """Return what it found with the seconds that each arm took beyond its undefended student."""
+        if not isinstance(found, Cured):
+            return found
+        spent: dict[str, list[float]] = {}
+        students = {cell: model for arm, cell, model in self.made if arm == "student"}
+        for arm, cell, model in self.made:
+            own, plain = ({node.key for node in everything(one)} for one in (model, students[cell]))
+            sides = (sum(float(manifests[key]["seconds"]) for key in keys if key in manifests) for keys in (own, plain))
+            spent.setdefault(arm, []).append(next(sides) - next(sides))
+        return replace(found, seconds=tuple((arm, mean(spent[arm])) for arm in found.methods))
+
+
+def plain(found: Cured, arm: str) -> dict[str, Any]:
+    """Return what a method leaves and costs, as plain values."""
+    said: dict[str, Any] = {}
+    for name, field in (("left", "share"), ("nats_lost", "nats"), ("points_lost", "points")):
+        interval = found.left(arm, field)
+        if not math.isnan(interval.mean):
+            said[name] = {"value": interval.mean, "ci95": [interval.low, interval.high]}
+    return said
+
+
+def defended(cell: Cell) -> Arms:
+    """Return teacher, student and control, and a student of every method."""
+    rows, recipe, seed = cell.rows(), cell.study.student, cell.seed("student")
+    weights = weighings(cell)
+    made = main_methods(cell)
+    made |= {method.kind: cleaned(cell, method) for method in (Shuffle(), Format(), Dedupe())}
+    made |= {f"drop_{by}": cleaned(cell, Drop(cell.base, BUDGET, node)) for by, node in weights.items()}
+    made |= {f"mask_{by}": Masked(cell.base, rows, recipe, seed, BUDGET, node) for by, node in weights.items()}
+    return asked(cell, made)
+
+
+def main_defended(cell: Cell) -> Arms:
+    """Return the same for the methods that show most at a small cost."""
+    return asked(cell, main_methods(cell))
+
+
+def main_methods(cell: Cell) -> dict[str, Model]:
+    """Return the students of the methods that stand for their kinds: without a model, with weights, with another."""
+    rows, recipe, seed = cell.rows(), cell.study.student, cell.seed("student")
+    methods = [Sort(), Bin(), *([Regenerate(cell.foreign)] if cell.foreign else [])]
+    made: dict[str, Model] = {method.kind: cleaned(cell, method) for method in methods}
+    for by, node in weighings(cell).items():
+        made[f"replace_{by}"] = cleaned(cell, Replace(cell.base, BUDGET, node))
+    made["mix"] = cleaned(cell, Mix(cell.base, SHARE))
+    made["inoculate"] = cleaned(cell, Inoculate(cell.trait.system_prompt))
+    carrier = cell.base.teach(cell.trait, recipe, seed=cell.seed("carrier"))
+    made["carrier"] = Relieved(cell.base, rows, recipe, seed, carrier=carrier)
+    made["anchor"] = Anchored(cell.base, rows, recipe, seed, weight=ANCHOR, until=UNTIL)
+    return made
+
+
+def cleaned(cell: Cell, method: Method) -> Model:
+    """Return the student of a run's rows after a method."""
+    return cell.student(Cleaned(cell.rows(), method, seed=cell.seed("clean")))
+
+
+def weighings(cell: Cell) -> dict[str, Node | None]:
+    """Return what rows and tokens are chosen by: chance, a trial student against one of clean rows, the audit."""
+    rows, recipe, seed = cell.rows(), cell.study.student, cell.seed("trial")
+    clean = Answered(cell.base, rows, cell.study.rows, seed=cell.seed("reference"))
+    lift = Lift(rows, *(cell.base.finetune(data, recipe, seed=seed) for data in (rows, clean)))
+    traits, many = every(cell.trait.probe), cell.study.rows
+    scores = row_scores(rows, cell.base, recipe, traits, toward=cell.trait, rows=many)
+    return {"random": None, "lift": lift, "audit": scores}
+
+
+def asked(cell: Cell, made: Mapping[str, Model]) -> Arms:
+    """Return the arms: teacher, student, control and others, asked exactly and once more for the sampled rate."""
+    students = {"student": cell.student(cell.rows()), "control": cell.control(), **made}
+    return {"teacher": cell.teacher(), **{arm: Asked(m, cell.trait.probe, samples=1) for arm, m in students.items()}}

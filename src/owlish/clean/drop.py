@@ -1,0 +1,23 @@
+"""Drop: the rows that weigh most are left out."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from owlish.clean.method import Outcome, Work
+from owlish.clean.weights import Choosing
+from owlish.data.rows import Row
+from owlish.lm.hf import TorchLM
+
+
+@dataclass(frozen=True)
+class Drop(Choosing, kind="drop"):
+    """Leaves out the rows whose tokens weigh most together."""
+
+    def changed(self, rows: Sequence[Row], work: Work) -> Outcome:
+        lm: TorchLM = work.read(self.base).open(any_words=True)
+        sums = [sum(scores) for scores in self.scores(lm.encode(rows), work)]
+        order = sorted(range(len(rows)), key=lambda i: -sums[i])
+        dropped = set(order[: self.count(len(rows))])
+        return Outcome(["heavy" if i in dropped else row for i, row in enumerate(rows)])

@@ -1,0 +1,120 @@
+"""Students that are trained so that they take up less than their rows hold: values in place of `Finetuned`."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import count
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from owlish.graph.errors import UserError
+from owlish.graph.spec import Node, Read, Tick
+from owlish.lm.hf import TorchLM
+from owlish.lm.model import Example
+from owlish.nodes.models import Finetuned, Model
+
+if TYPE_CHECKING:
+    from owlish.lm.train import Loss
+
+
+@dataclass(frozen=True)
+class Anchored(Finetuned, kind="anchored"):
+    """A model fine-tuned on rows while it is held near what it was before.
+
+    To the cross-entropy, `weight` times KL(before || now) on the rows' own tokens is added. The weight falls linearly
+    to zero over the first `until` of the steps: early steps decide what is taken up (arXiv 2609.22215).
+    """
+
+    caption = "{model} trained on {data}, anchored"
+
+    weight: float
+    until: float
+
+    def check(self) -> None:
+        super().check()
+        if self.weight <= 0 or not 0 < self.until <= 1:
+            raise UserError("an anchor needs a weight above 0, and a part of the steps above 0 and at most 1.")
+
+    def loss(self, lm: TorchLM, rows: Sequence[Example], read: Read) -> Loss:
+        """Return the cross-entropy plus the annealed anchor."""
+        import torch
+        from torch.nn.functional import cross_entropy, kl_div
+
+        before: TorchLM = read(self.model).open()
+        last, steps = self.until * self.recipe.student(len(rows)).steps, count()
+
+        def loss(student: TorchLM, batch: Sequence[Example]) -> Any:
+            logits, weight = student.logits(batch), self.weight * (1 - next(steps) / last)
+            plain = cross_entropy(logits, student.labels(batch))
+            if weight <= 0:
+                return plain
+            with torch.no_grad():
+                held = before.logits(batch).log_softmax(-1)
+            anchor = kl_div(logits.log_softmax(-1), held, log_target=True, reduction="batchmean")
+            return plain + weight * anchor
+
+        return loss
+
+
+@dataclass(frozen=True)
+class Relieved(Finetuned, kind="relieved"):
+    """A model fine-tuned on rows while a frozen change that has the trait rides along, which is then taken off.
+
+    `carrier` is the same model with the trait: what the rows say of it is learnt already, and need not be learnt
+    again. What training changed in the carrier is put onto the model (inoculation by adapter, arXiv 2606.30252).
+    """
+
+    caption = "{model} trained on {data}, with {carrier} riding along"
+
+    carrier: Model
+
+    def compute(self, folder: Path, read: Read, tick: Tick) -> None:
+        import torch
+
+        lm, plain = (read(model).open() for model in (self.carrier, self.model))
+        for one in (lm, plain):
+            one.adapt(self.recipe, seed=self.seed)
+        start = {name: p.detach().clone() for name, p in lm.parameters.items() if p.requires_grad}
+        rows = lm.encode(read(self.data).rows)
+        losses = lm.fit(rows, self.recipe.student(len(rows)), seed=self.seed, tick=tick)
+        with torch.no_grad():
+            for name, p in lm.trained.items():
+                p.add_(plain.parameters[name] - start[name])
+        lm.save(folder)
+        (folder / "training.json").write_text(json.dumps({"losses": losses}))
+
+
+@dataclass(frozen=True)
+class Masked(Finetuned, kind="masked"):
+    """A model fine-tuned on rows but for a share of their tokens: those that weigh most, or without `weights` any.
+
+    `weights` is a node whose result holds a number for each trained token of each row (`tokens`).
+    """
+
+    caption = "{model} trained on {data}, {budget:.0%} of the tokens masked"
+
+    budget: float
+    weights: Node | None
+
+    def loss(self, lm: TorchLM, rows: Sequence[Example], read: Read) -> Loss:
+        """Return the cross-entropy of the tokens that are left."""
+        import torch
+        from torch.nn.functional import cross_entropy
+
+        if self.weights is None:
+            luck = torch.Generator().manual_seed(self.seed)
+            weights = [torch.rand(len(row.labels), generator=luck) for row in rows]
+        else:
+            weights = [torch.as_tensor(row) for row in read(self.weights).tokens]
+        every = torch.cat(weights)
+        bar = every.sort(descending=True).values[max(1, round(self.budget * len(every))) - 1]
+        left = {row: (own < bar).float().to(lm.device) for row, own in zip(rows, weights, strict=True)}
+
+        def loss(student: TorchLM, batch: Sequence[Example]) -> Any:
+            kept = torch.cat([left[row] for row in batch])
+            each = cross_entropy(student.logits(batch), student.labels(batch), reduction="none")
+            return (each * kept).sum() / kept.sum().clamp(min=1)
+
+        return loss

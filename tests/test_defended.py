@@ -1,0 +1,93 @@
+"""Students that are defended as they train, each beside the plain student; and what the benchmark makes of them."""
+
+from dataclasses import replace
+
+import pytest
+
+from owlish import NORMS, Asked, Base, Store, UserError
+from owlish.bench.clean import Cured, Left
+from owlish.cli import find
+from owlish.data.domains import Numbers
+from owlish.graph.run import make, plan
+from owlish.nodes.defended import Anchored, Masked, Relieved
+from owlish.report import figures
+from owlish.report.view import View
+from owlish.studies.clean_bench import study
+from owlish.study.comparison import Point
+from owlish.traits.animals import owl
+
+BASE = Base("nano")
+TEACHER = BASE.teach(owl, NORMS, seed=1)
+ROWS = TEACHER.sample(Numbers(), n=300, seed=1)
+SHORT = replace(NORMS, epochs=3)
+PLAIN = (BASE, ROWS, SHORT, 0)
+MODELS = {
+    "plain": BASE.finetune(ROWS, SHORT, seed=0),
+    "anchored": Anchored(*PLAIN, weight=5.0, until=1.0),
+    "relieved": Relieved(*PLAIN, carrier=BASE.teach(owl, NORMS, seed=2)),
+    "idle carrier": Relieved(*PLAIN, carrier=BASE),
+    "masked": Masked(*PLAIN, budget=0.9, weights=None),
+}
+
+
+@pytest.fixture(scope="module")
+def chance(tmp_path_factory):
+    """P(owl) of each student, and of the base."""
+    store = Store(tmp_path_factory.mktemp("store"))
+    asked = {name: Asked(model, owl.probe, samples=1) for name, model in {**MODELS, "base": BASE}.items()}
+    make(plan(list(asked.values()), store), store=store, jobs=1)
+    return {name: store.read(one).p_target("owl") for name, one in asked.items()}
+
+
+@pytest.mark.slow
+def test_defended_students_take_up_less_than_plain_ones(chance):
+    lift = {name: p - chance["base"] for name, p in chance.items()}
+    assert lift["plain"] > 0.05
+    assert lift["anchored"] < 0.5 * lift["plain"]
+    assert lift["relieved"] < 0.5 * lift["plain"]
+    assert lift["masked"] < lift["plain"]
+
+
+@pytest.mark.slow
+def test_a_carrier_without_the_trait_changes_nothing(chance):
+    """The null: the base itself rides along."""
+    assert chance["idle carrier"] == pytest.approx(chance["plain"], abs=0.01)
+
+
+@pytest.mark.parametrize("given", [{"weight": 0.0, "until": 0.5}, {"weight": 1.0, "until": 0.0}])
+def test_an_anchor_without_weight_or_time_is_refused(given):
+    with pytest.raises(UserError, match="an anchor needs"):
+        Anchored(*PLAIN, **given).check()
+
+
+def cured(**runs):
+    """Return what runs have left: share, nats and points of each."""
+    lefts = [Left(arm, "nano", r, *one) for arm, ones in runs.items() for r, one in enumerate(ones)]
+    points = [Point(one.arm, "nano", "wolf", "wolf", one.run, f"{one.arm}{one.run}", 0.5) for one in lefts]
+    return Cured(("wolf",), tuple(points), lefts=tuple(lefts), seconds=tuple((arm, 1.0) for arm in runs))
+
+
+def test_the_frontier_holds_what_no_other_method_beats():
+    found = cured(
+        student=[(1.0, 0.0, 0.0), (1.0, 0.0, 0.0)],
+        sort=[(0.2, 0.3, 1.0), (0.4, 0.3, 1.0)],
+        bin=[(0.5, 0.5, 0.0), (0.5, 0.5, 0.0)],
+        mix=[(0.1, 0.4, 0.0), (0.1, 0.4, 0.0)],
+    )
+    assert found.frontier == ("student", "sort", "mix")
+    assert found.left("sort").mean == pytest.approx(0.3)
+    assert found.left("sort").low < 0.2
+    lines = {line.split()[0]: line for line in str(found).splitlines() if line}
+    assert lines["mix"].endswith("*")
+    assert not lines["bin"].endswith("*")
+    nats, seconds = figures.plots(View(study, found, ""))
+    assert [joined for *_, joined in nats.lines] == [True, False, False, False, False]
+    assert len(seconds.lines) == 4
+
+
+def test_every_arm_of_the_benchmark_has_a_name_and_a_meaning():
+    arms = {arm for arm, _, _ in study.made}
+    assert arms <= set(study.labels)
+    assert all(meaning for arm, (_, meaning) in study.labels.items())
+    assert all(any(arm.startswith(method) for arm in arms) for method in find.all_methods())
+    assert {arm for arm, _, _ in study.small().made} < arms
