@@ -117,6 +117,18 @@ def test_a_type_checker_knows_what_comes_back():
     assert said.returncode == 0, said.stdout
 
 
+def test_a_result_that_is_made_alone_tells_how_far_it_is(monkeypatch):
+    now = 0.0
+    monkeypatch.setattr(progress.time, "monotonic", lambda: now)
+    display, node = progress.Display(), Drawn(1)
+    for what in ("planned", "begun"):
+        display(Event(what, node))
+    assert display.remaining(now) == "time left not known yet"
+    now = 20.0
+    display(Event("tick", node, 1, 4))
+    assert display.remaining(now) == "about 1:00 left"
+
+
 def foretold(monkeypatch, nodes, seconds, start):
     """Return (gone, left, foretold) in seconds at the end of each node, two made side by side, the first ones late."""
     now, free, said = 0.0, [(0.0, start), (0.0, start)], []

@@ -36,6 +36,7 @@ class Display:
         self.usual: dict[str, float] = {}
         self.spent: dict[str, list[float]] = {}
         self.begun: dict[str, tuple[TaskID, float]] = {}
+        self.shares: dict[str, float] = {}
         console = Console(stderr=True)
         self.terminal, self.notebook = console.is_terminal, console.is_jupyter
         state = TextColumn("{task.fields[state]}", table_column=Column(min_width=8, justify="right", no_wrap=True))
@@ -69,6 +70,7 @@ class Display:
             self.most = max(self.most, len(self.begun))
         elif event.what == "tick":
             task = self.begun[node.key][0]
+            self.shares[node.key] = event.done / max(event.total, 1)
             state = f"{100 * event.done / max(event.total, 1):.0f} %"
             self.progress.update(task, completed=event.done, total=event.total, state=state)
         else:
@@ -78,6 +80,7 @@ class Display:
     def end(self, node: Node, what: str) -> None:
         """Count a node that has ended, well or not."""
         task, begun = self.begun.pop(node.key)
+        self.shares.pop(node.key, None)
         self.progress.remove_task(task)
         self.done += 1
         self.left[node.kind] -= 1
@@ -105,7 +108,13 @@ class Display:
 
         The first results of a run hold the start of its processes, which comes once: a kind counts by the median of
         its times, the lower one of two. Kinds that are not known yet take their usual time at the speed of the others.
+        Where all that is left is under way, it tells by itself how far it is.
         """
+        if self.done + len(self.begun) == self.total and self.begun and all(map(self.shares.get, self.begun)):
+            times = [
+                (now - begun) / self.shares[key] * (1 - self.shares[key]) for key, (_, begun) in self.begun.items()
+            ]
+            return f"about {clock(max(times))} left"
         known = {kind: median_low(times) for kind, times in self.spent.items() if len(times) > 1}
         if not known and self.done < self.total / 2:
             return "time left not known yet"
