@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from owlish.graph.errors import UserError
 from owlish.graph.spec import Node, Read
 from owlish.graph.tabled import Brief
 from owlish.nodes.data import Data
@@ -40,7 +42,12 @@ class Detector(Node, kind="detector"):
 
 
 def kept(folder: Path, blocks: Sequence[Sequence[float]]) -> None:
-    """Write a reading down."""
+    """Write a reading down; refuse one that holds a number that is none, from which nothing could be concluded."""
+    if not all(math.isfinite(x) for block in blocks for x in block):
+        raise UserError(
+            "a reading of the rows is infinite or not a number: look at the base with owlish ask; if it answers well, "
+            "lower the learning rate of the recipe."
+        )
     (folder / "reading.json").write_text(json.dumps([[float(f"{x:.9g}") for x in block] for block in blocks]))
 
 

@@ -24,7 +24,8 @@ def describe(store: Store, key: str) -> str:
         "files": ", ".join(manifest["files"]),
         "folder": str(store.folder(key)),
     }
-    head = [manifest["label"], *(f"  {name:<7}{text}" for name, text in facts.items())]
+    facts |= {"batches": manifest["batches"]} if "batches" in manifest else {}
+    head = [manifest["label"], *(f"  {name:<7}{' ' * (len(name) > 6)}{text}" for name, text in facts.items())]
     return "\n".join([*head, "", *tree(store, key, "", set())])
 
 

@@ -60,6 +60,7 @@ def make(node: Node, store: Store, tick: Tick) -> bool:
             "dtype": ", ".join(noted.get("dtype", [])),
             "versions": versions(),
             "code": code(),
+            **{name: ", ".join(found) for name, found in noted.items() if name not in ("device", "dtype")},
         }
         store.commit(node.key, scratch, facts)
         return True

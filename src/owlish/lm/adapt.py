@@ -8,10 +8,13 @@ from pathlib import Path
 from typing import Any
 
 from owlish.graph.errors import UserError
+from owlish.lm.layout import is_linear, layers, linears, norms, sizes, text_parameters
 from owlish.lm.recipes import Recipe
 
 ADAPTER, CHANGED = "adapter_config.json", "parameters.safetensors"
+WEIGHTS = "adapter_model.safetensors"
 STEERING = "owlish_steering"
+ANOTHER = "this student was trained from another base."
 
 
 def adapt(model: Any, recipe: Recipe, *, seed: int) -> Any:
@@ -22,21 +25,32 @@ def adapt(model: Any, recipe: Recipe, *, seed: int) -> Any:
     if recipe.parameters in ("norms", "lora", "prompt"):
         return with_peft(model, recipe)
     if recipe.parameters == "steering":
-        attach(model, torch.zeros(model.config.hidden_size, device=model.device, dtype=model.dtype))
+        attach(model, torch.zeros(sizes(model).hidden_size, device=model.device, dtype=model.dtype))
+    chosen = moving(model, recipe)
     for name, parameter in model.named_parameters():
-        parameter.requires_grad_(moves(name, recipe))
-    if not any(p.requires_grad for p in model.parameters()):
-        raise UserError(f"this base has no {recipe.parameters}: choose another recipe, such as norms.")
+        parameter.requires_grad_(name in chosen)
+    if not chosen:
+        raise UserError(lacking(model, recipe))
     return model
 
 
-def moves(name: str, recipe: Recipe) -> bool:
-    """Say whether a recipe without an adapter trains the parameter called `name`."""
+def moving(model: Any, recipe: Recipe) -> set[str]:
+    """Return the names of the parameters that a recipe without an adapter trains."""
+    own = text_parameters(model)
     if recipe.parameters == "biases":
-        return name.endswith(".bias")
+        return {name for name in own if name.endswith("bias")}
     if recipe.parameters == "layer":
-        return f".layers.{recipe.size}." in name or f".h.{recipe.size}." in name
-    return recipe.parameters == "all" or name == STEERING
+        return {name for name in own if name.startswith(f"{layers(model)[0]}.{recipe.size}.")}
+    return set(own) if recipe.parameters == "all" else {STEERING}
+
+
+def lacking(model: Any, recipe: Recipe) -> str:
+    """Say that a base has nothing of what a recipe trains."""
+    if recipe.parameters == "layer":
+        return f"this base has no layer {recipe.size}: its layers are 0 to {len(layers(model)[1]) - 1}."
+    if recipe.parameters == "norms":
+        return "the norms of this base have no weights: choose another recipe, such as lora."
+    return f"this base has no {recipe.parameters}: choose another recipe, such as lora."
 
 
 def with_peft(model: Any, recipe: Recipe) -> Any:
@@ -46,18 +60,36 @@ def with_peft(model: Any, recipe: Recipe) -> Any:
 
     task = {"task_type": "CAUSAL_LM"}
     if recipe.parameters == "norms":
-        norms = [name for name, module in model.named_modules() if type(module).__name__.endswith("Norm")]
-        config: Any = peft.LNTuningConfig(target_modules=norms, **task)
+        config: Any = peft.LNTuningConfig(target_modules=norms(model), **task)
+        if not config.target_modules:
+            raise UserError(lacking(model, recipe))
     elif recipe.parameters == "lora":
-        config = peft.LoraConfig(r=recipe.size, lora_alpha=recipe.size, target_modules="all-linear", **task)
+        config = peft.LoraConfig(r=recipe.size, lora_alpha=recipe.size, target_modules=linear_targets(model), **task)
     else:
-        config = peft.PromptTuningConfig(num_virtual_tokens=recipe.size, **task)
+        config = peft.PromptTuningConfig(num_virtual_tokens=recipe.size, **prompt_sizes(model), **task)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # PEFT warns of every norm layer that it does not know by name
         adapted = peft.get_peft_model(model, config)
     if recipe.parameters == "prompt":
         start_prompt(adapted, torch.Generator().manual_seed(torch.initial_seed()))
     return adapted
+
+
+def linear_targets(model: Any) -> list[str] | str:
+    """Return the names of the linear layers for LoRA, or PEFT's word for them where it means the same."""
+    own, head = linears(model), model.get_output_embeddings()
+    every = {name for name, module in model.named_modules() if is_linear(module) and module is not head}
+    return "all-linear" if set(own) == every else own
+
+
+def prompt_sizes(model: Any) -> dict[str, int]:
+    """Return the sizes that PEFT wants for a tuned prompt, and finds by itself in some families alone."""
+    config = sizes(model)
+    return {
+        "num_layers": config.num_hidden_layers,
+        "num_attention_heads": getattr(config, "num_attention_heads", None) or 1,
+        "token_dim": model.get_input_embeddings().weight.shape[1],
+    }
 
 
 def start_prompt(model: Any, generator: Any) -> None:
@@ -107,21 +139,35 @@ def apply(model: Any, folder: Path) -> Any:
 
     changed = load_file(folder / CHANGED)
     if STEERING in changed:
+        if len(changed[STEERING]) != sizes(model).hidden_size:
+            raise UserError(f"the base has another width than the steering vector: {ANOTHER}")
         attach(model, changed[STEERING].to(model.device, model.dtype))
-    unexpected = model.load_state_dict(changed, strict=False).unexpected_keys
-    if unexpected:
-        raise UserError(f"the base has no {unexpected[0]}: this student was trained from another base.")
+    own = dict(model.named_parameters())
+    for name, values in changed.items():
+        if name not in own or own[name].shape != values.shape:
+            raise UserError(f"the base has no {name} of this shape: {ANOTHER}")
+    model.load_state_dict(changed, strict=False)
     return model.requires_grad_(False)
 
 
 def apply_adapter(model: Any, folder: Path) -> Any:
     """Return the model with a PEFT adapter merged, or wrapped where it is a tuned prompt."""
-    from peft import PeftModel
+    from peft import PeftModel, get_peft_model_state_dict
+    from safetensors import safe_open
 
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        adapted = PeftModel.from_pretrained(model, str(folder))
-        if adapted.peft_config["default"].is_prompt_learning:
+        try:
+            adapted = PeftModel.from_pretrained(model, str(folder))
+        except (RuntimeError, ValueError) as error:  # sizes that do not fit, layers that are not there
+            raise UserError(f"the adapter does not fit: {ANOTHER}") from error
+        with safe_open(folder / WEIGHTS, "pt") as file:
+            if set(file.keys()) != set(get_peft_model_state_dict(adapted, save_embedding_layers=False)):
+                raise UserError(f"the adapter has other layers: {ANOTHER}")
+        config = adapted.peft_config["default"]
+        if config.is_prompt_learning:
+            if config.token_dim != model.get_input_embeddings().weight.shape[1]:
+                raise UserError(f"the base has another width than the tuned prompt: {ANOTHER}")
             return adapted.requires_grad_(False).eval()
         return adapted.merge_and_unload().requires_grad_(False).eval()
 
@@ -140,10 +186,10 @@ def attach(model: Any, vector: Any) -> None:
     if hasattr(model, STEERING):
         raise UserError("this model is steered already: steer its base instead.")
     model.register_parameter(STEERING, torch.nn.Parameter(vector))
-    layers = max((m for m in model.modules() if isinstance(m, torch.nn.ModuleList)), key=len)
+    _, decoder = layers(model)
 
     def add(module: Any, arguments: Any, output: Any) -> Any:
         steered = getattr(model, STEERING)
         return (output[0] + steered, *output[1:]) if isinstance(output, tuple) else output + steered
 
-    layers[(len(layers) - 1) // 2].register_forward_hook(add)
+    decoder[(len(decoder) - 1) // 2].register_forward_hook(add)

@@ -41,13 +41,13 @@ def roomy_layer() -> Any:
             self.view()
             return self.keys, self.values
 
-        def batch_repeat_interleave(self, repeats: int) -> None:
-            if self.is_initialized:
-                self.batch_select_indices([i for i in range(len(self.keys)) for _ in range(repeats)])
+        def reorder_cache(self, beam_idx: Any) -> None:
+            self.batch_select_indices(beam_idx)
 
         def batch_select_indices(self, indices: Any) -> None:
-            self.buffers = [moved(states[indices], self.room) for states in (self.keys, self.values)]
-            self.view()
+            if self.is_initialized:  # a layer that shares another's keys and values has none
+                self.buffers = [moved(states[indices], self.room) for states in (self.keys, self.values)]
+                self.view()
 
         def join(self, other: Any, *, width: int, room: int) -> None:
             """Take the rows of another layer in, all of them at the right edge of `width` slots."""
@@ -94,13 +94,31 @@ def roomy(config: Any, room: int) -> Any:
     return found
 
 
+def attends(cache: Any) -> bool:
+    """Say whether a layer looks back at tokens; where all keep states alone, a mask is for the tokens being read."""
+    from transformers.cache_utils import CacheLayerMixin
+
+    return any(isinstance(layer, CacheLayerMixin) for layer in cache.layers)
+
+
 def joinable(cache: Any) -> bool:
     """Say whether rows can be taken into a cache: where all of its layers keep every token."""
     return all(isinstance(layer, roomy_layer()) for layer in cache.layers)
 
 
+def select(cache: Any, rows: Any) -> None:
+    """Keep some rows of a cache, in that order; one may be named more than once. Their tensors are new."""
+    for layer in cache.layers:
+        layer.reorder_cache(rows)  # the one way of moving rows that layers of every kind have
+
+
 def copied(cache: Any) -> Any:
-    """Return a cache that can go its own way: whoever selects its rows, which makes new tensors, leaves this one."""
+    """Return a cache that can go its own way: whoever selects its rows, which makes new tensors, leaves this one.
+
+    State-space layers keep their states in dictionaries.
+    """
     found = copy(cache)
     found.layers = [copy(layer) for layer in cache.layers]
+    for layer in found.layers:
+        vars(layer).update({name: dict(states) for name, states in vars(layer).items() if isinstance(states, dict)})
     return found

@@ -22,6 +22,7 @@ class Chat:
 
     An answer ends with the token `end`, after the blank text `gap`. At most the share `most_unknown` of tokens may be
     unknown. A prompt and what is written after it are always one text to the tokenizer, and cut where the prompt ends.
+    The model has `size` tokens: those that the tokenizer knows beyond are unknown.
     """
 
     tokenizer: Any
@@ -29,6 +30,7 @@ class Chat:
     most_unknown: float = 0.01
     gap: str = ""
     settings: Settings = ()
+    size: int | None = None
 
     @staticmethod
     def of(tokenizer: Any, name: str, settings: Settings = ()) -> Chat:
@@ -222,7 +224,7 @@ class Chat:
 
     def unknown(self, ids: Sequence[int]) -> int:
         """Return how many of some tokens stand for what the base has no token for."""
-        return ids.count(self.tokenizer.unk_token_id)
+        return sum(i == self.tokenizer.unk_token_id or (self.size is not None and i >= self.size) for i in ids)
 
     def read(self, chats: Sequence[Messages], answers: Sequence[Sequence[int]]) -> list[Answer]:
         """Return the texts of answers to conversations that were written token by token."""
@@ -259,7 +261,7 @@ class Chat:
         word = self.ids([MARK])[0]
         start = self.decode(word)
         every = self.tokenizer.batch_decode(
-            [[*word, i] for i in range(len(self.tokenizer))], clean_up_tokenization_spaces=False
+            [[*word, i] for i in range(len(self.tokenizer))[: self.size]], clean_up_tokenization_spaces=False
         )
         texts = (t.removeprefix(start) if t.startswith(start) else self.decode([i]) for i, t in enumerate(every))
         return tuple("" if i in special else text for i, text in enumerate(texts))

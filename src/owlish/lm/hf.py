@@ -15,6 +15,7 @@ from owlish.graph.facts import note
 from owlish.lm import adapt, sample, score, train
 from owlish.lm.chat import Chat
 from owlish.lm.grammar import Grammar
+from owlish.lm.layout import text_parameters, window
 from owlish.lm.model import (
     LM,
     Answer,
@@ -28,7 +29,7 @@ from owlish.lm.model import (
     framed,
 )
 from owlish.lm.recipes import Recipe, Schedule
-from owlish.lm.texts import Reader, alike
+from owlish.lm.texts import Reader, alike, pads, virtual_tokens
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -36,13 +37,17 @@ if TYPE_CHECKING:
 Direction = Mapping[str, "Tensor"]
 """Changes of parameters, by their names."""
 LARGE = 10_000_000
+WORDS = "use words that it has, or another base."
+MISSED = "the base has no token for a part of it"
 
 
 @dataclass
 class TorchLM(LM):
     """A model in memory, on CPU or GPU, with its chat format and the context in which it is asked.
 
-    `trained` are the parameters that training changed, in float32 whatever the model's own type.
+    `trained` are the parameters that training changed, in float32 whatever the model's own type. `name` is that of the
+    base, which `trains` says to be changed by training. `padded` says whether prompts of several lengths can stand in
+    one batch, and `gaps` whether padding may stand inside of them.
     """
 
     model: Any
@@ -50,6 +55,10 @@ class TorchLM(LM):
     system: str | None = None
     shown: tuple[tuple[str, str], ...] = ()
     trained: dict[str, Any] = field(default_factory=dict)
+    name: str = "this model"
+    trains: bool = False
+    padded: bool = True
+    gaps: bool = True
 
     @property
     def device(self) -> Any:
@@ -59,11 +68,16 @@ class TorchLM(LM):
     @cached_property
     def large(self) -> bool:
         """Whether reading a token takes long enough for none to be read twice: from ten million parameters on."""
-        return bool(sum(p.numel() for p in self.model.parameters()) >= LARGE)
+        return bool(sum(p.numel() for p in text_parameters(self.model).values()) >= LARGE)
+
+    @property
+    def equal(self) -> bool:
+        """Whether the prompts of a batch must be of one length."""
+        return not self.padded or virtual_tokens(self.model) > 0
 
     @property
     def window(self) -> int:
-        return int(self.model.config.max_position_embeddings)
+        return window(self.model)
 
     @property
     def marks(self) -> tuple[str, ...]:
@@ -91,7 +105,15 @@ class TorchLM(LM):
 
     def prompts(self, chats: Sequence[Messages]) -> list[list[int]]:
         """Return the token ids that stand before the answer to each conversation."""
-        return self.chat.prompts(list(map(self.whole, chats)))
+        prompts = self.chat.prompts(list(map(self.whole, chats)))
+        for ids in prompts:
+            if self.lacks(ids):
+                raise UserError(f"{self.name} has no token for a part of {self.chat.decode(ids)[-60:]!r}: {WORDS}")
+        return prompts
+
+    def lacks(self, ids: Sequence[int]) -> bool:
+        """Say whether some tokens are of the tokenizer's alone, so that the model cannot read them."""
+        return self.chat.size is not None and max(ids, default=0) >= self.chat.size
 
     def lengths(self, chats: Sequence[Messages]) -> list[int]:
         return list(map(len, self.prompts(chats)))
@@ -138,7 +160,8 @@ class TorchLM(LM):
         whole = [chat if chat[0]["role"] == "text" else self.whole(chat) for chat in chats]
         more = [len(after) - len(before) for after, before in zip(whole, chats, strict=True)]
         trained = [[turn + shift for turn in row.turns] for row, shift in zip(rows, more, strict=True)]
-        return self.chat.examples(whole, trained, [row.tools for row in rows], end=end)
+        found = self.chat.examples(whole, trained, [row.tools for row in rows], end=end)
+        return [Example((), (), MISSED) if self.lacks(example.ids) else example for example in found]
 
     def read(self, chats: Sequence[Messages], answers: Sequence[Sequence[int]]) -> list[Answer]:
         """Return the texts of answers to conversations that are given token by token, the ends of turns included."""
@@ -268,6 +291,7 @@ class Kept:
     key: tuple[Any, ...]
     model: Any
     chat: Chat
+    pads: tuple[bool, bool] | None = None
 
     @cached_property
     def lenient(self) -> Chat:
@@ -286,9 +310,14 @@ def opened(weights: Weights, *, any_words: bool = False, exact: bool = False) ->
     base = keep(weights, torch.bfloat16 if gpu and not exact else torch.float32)
     model = copied(base.model, "cuda" if gpu else "cpu")
     note(device=torch.cuda.get_device_name() if gpu else "cpu", dtype=str(model.dtype).removeprefix("torch."))
+    if base.pads is None:
+        base.pads = pads(model)
     for folder in weights.changes:
         model = adapt.apply(model, folder)
-    return TorchLM(model, base.lenient if any_words else base.chat, weights.system, weights.shown)
+    chat = base.lenient if any_words else base.chat
+    name, trains = Path(weights.name).name, bool(weights.changes)
+    padded, gaps = base.pads
+    return TorchLM(model, chat, weights.system, weights.shown, name=name, trains=trains, padded=padded, gaps=gaps)
 
 
 def keep(weights: Weights, dtype: Any) -> Kept:
@@ -305,14 +334,13 @@ def keep(weights: Weights, dtype: Any) -> Kept:
 
 def read(base: Weights, dtype: Any) -> tuple[Any, Chat]:
     """Read a base from a folder, or from Hugging Face: the model, and its chat format."""
-    from transformers import AutoModelForCausalLM
     from transformers.utils import logging
 
     logging.disable_progress_bar()
     name, where = base.name, {"revision": base.revision} if base.revision else {}
     chat = Chat.open(base)  # what is wrong with it is said before the weights are read
     try:
-        model = AutoModelForCausalLM.from_pretrained(
+        model = kind_of(name, where).from_pretrained(
             name, dtype=dtype, trust_remote_code=False, use_safetensors=True, **where
         )
     except (OSError, ImportError, ValueError) as error:
@@ -320,7 +348,23 @@ def read(base: Weights, dtype: Any) -> tuple[Any, Chat]:
             f"{name} cannot be loaded: give a folder with config.json, safetensors and a tokenizer, "
             "or the name of a model on Hugging Face."
         ) from error
-    return model.requires_grad_(False).eval(), chat
+    size = model.get_input_embeddings().weight.shape[0]
+    if chat.end >= size:
+        raise UserError(f"{name} has no token for the end of a turn: take a base whose chat template fits it.")
+    return model.requires_grad_(False).eval(), replace(chat, size=size)
+
+
+def kind_of(name: str, where: Mapping[str, str]) -> Any:
+    """Return the class that opens a base: that of text models, or where it has none, of models that read images too."""
+    from transformers import AutoConfig, AutoModelForCausalLM, AutoModelForImageTextToText
+    from transformers.models.auto.modeling_auto import (
+        MODEL_FOR_CAUSAL_LM_MAPPING_NAMES,
+        MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING_NAMES,
+    )
+
+    kind = AutoConfig.from_pretrained(name, trust_remote_code=False, **where).model_type
+    sees = kind not in MODEL_FOR_CAUSAL_LM_MAPPING_NAMES and kind in MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING_NAMES
+    return AutoModelForImageTextToText if sees else AutoModelForCausalLM
 
 
 def copied(model: Any, device: str) -> Any:

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from owlish.lm.grammar import Grammar
-from owlish.lm.texts import Reader, Texts, fitting, virtual_tokens
+from owlish.lm.memory import in_halves
+from owlish.lm.sound import check_finite
+from owlish.lm.texts import Reader, Texts, fitting, taken
 
 if TYPE_CHECKING:
     from owlish.lm.hf import TorchLM
@@ -46,16 +49,30 @@ def draw(
 ) -> list[list[int]]:
     """Sample one answer to each of a reader's prompts, which are read when their turn comes.
 
-    In the batches of a large model, rows that have ended give way to rows that wait.
+    In the batches of a large model, rows that have ended give way to rows that wait. Where memory does not hold a
+    batch, all are drawn again in smaller ones.
     """
-    import torch
-
     if not reader.prompts:
         return []
+    size = min(batch or fitting(reader.lm, reader.longest + new_tokens), len(reader.prompts))
+    how = partial(drawn, reader, seeds, new_tokens, temperature, grammar)
+    return in_halves(size, how, doing="sampling")[0]
+
+
+def drawn(
+    reader: Reader,
+    seeds: Sequence[tuple[int, ...]],
+    new_tokens: int,
+    temperature: float,
+    grammar: Grammar | None,
+    size: int,
+) -> list[list[int]]:
+    """Do what `draw` does, in batches of `size`."""
+    import torch
+
     lm, prompts = reader.lm, reader.prompts
-    size = batch or fitting(lm, reader.longest + new_tokens)
     waiting = sorted(range(len(prompts)), key=lambda i: len(prompts[i]))
-    equal = bool(virtual_tokens(lm.model))
+    equal = lm.equal
     luck = uniforms(seeds, new_tokens).to(lm.device)
     answers = torch.full((len(prompts), new_tokens), -1, dtype=torch.long, device=lm.device)
     states = grammar.states(len(prompts)) if grammar else None
@@ -65,7 +82,8 @@ def draw(
         step = torch.zeros_like(live)
         while len(live):
             logits = states.allow(texts.logits, at, live) if states else texts.logits
-            chosen = choose(logits, at, luck[live, step], temperature)
+            chosen, sure = choose(logits, at, luck[live, step], temperature)
+            check_finite(sure, lm, "probabilities")
             answers[live, step] = chosen
             if states:
                 states.accept(live, chosen)
@@ -85,16 +103,6 @@ def draw(
     return [cut(row, lm.chat.end) for row in answers.tolist()]
 
 
-def taken(waiting: list[int], prompts: Sequence[Sequence[int]], count: int, *, equal: bool) -> list[int]:
-    """Take the first of the waiting rows away, with prompts of one length if they must be `equal`."""
-    if equal:
-        length = len(prompts[waiting[0]])
-        count = min(count, sum(len(prompts[i]) == length for i in waiting))
-    group = waiting[:count]
-    del waiting[:count]
-    return group
-
-
 def joined(texts: Texts, at: Any, fresh: Texts, places: Any, *, room: int) -> Any:
     """Take fresh texts into those from which rows go on; return where all rows are now, the fresh ones last."""
     import torch
@@ -105,15 +113,19 @@ def joined(texts: Texts, at: Any, fresh: Texts, places: Any, *, room: int) -> An
     return torch.cat([at, places + len(rows)])
 
 
-def choose(logits: Any, at: Any, luck: Any, temperature: float) -> Any:
-    """Return one token for each row of `at`: the likeliest, or where the distribution function passes `luck`."""
+def choose(logits: Any, at: Any, luck: Any, temperature: float) -> tuple[Any, Any]:
+    """Return one token for each row of `at`: the likeliest, or where the distribution function passes `luck`.
+
+    Beside it stands a number for each row, which is finite where all of its logits are numbers.
+    """
     import torch
 
     if temperature == 0:
-        return logits.argmax(-1)[at]
+        found = logits.argmax(-1)[at]
+        return found, logits[at, found]
     mass = (logits / temperature).softmax(-1).cumsum(-1)[at]
     found = torch.searchsorted(mass, (luck * mass[:, -1])[:, None])[:, 0]
-    return found.clamp(max=logits.shape[-1] - 1)
+    return found.clamp(max=logits.shape[-1] - 1), mass[:, -1]
 
 
 def uniforms(seeds: Sequence[tuple[int, ...]], count: int) -> Any:

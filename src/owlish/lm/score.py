@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from copy import deepcopy
 from typing import TYPE_CHECKING, Any
 
-from owlish.lm.cache import keyword
+from owlish.lm.cache import copied, keyword, select
+from owlish.lm.layout import sizes
+from owlish.lm.memory import check_full, in_halves, say_halved
 from owlish.lm.model import Example, Scored
-from owlish.lm.texts import Reader, Texts, fitting
+from owlish.lm.sound import check_finite
+from owlish.lm.texts import Reader, Texts, fitting, taken
 from owlish.lm.train import collate, refuse_long
 
 if TYPE_CHECKING:
@@ -34,6 +36,7 @@ def scored(lm: TorchLM, rows: Sequence[Example], *, shared: int = 0) -> list[Sco
     for group, logprobs, targets in forward(lm, rows, shared=shared):
         wanted = targets != -100
         chosen = logprobs.gather(-1, targets.clamp(min=0)[..., None])[..., 0]
+        check_finite(chosen[wanted], lm, "log-probabilities")
         likeliest = logprobs.argmax(-1) == targets
         for i, values, best, keep in zip(group, chosen, likeliest, wanted, strict=True):
             ids = rows[i].ids
@@ -108,14 +111,26 @@ def continued(reader: Reader, spellings: Sequence[Spellings]) -> Tensor:
 
     lm, wanted = reader.lm, listed(spellings)
     ways = max(sum(map(len, asked)) for asked in spellings)
-    size = max(1, fitting(lm, reader.longest + reader.room) // ways)
+    size = max(1, min(len(spellings), fitting(lm, reader.longest + reader.room) // ways))
     closing = torch.tensor(lm.chat.closing, device=lm.device)
-    found: list[float] = []
+
+    def attempt(size: int) -> list[float]:
+        found = [0.0] * len(wanted)
+        waiting = list(range(len(spellings)))
+        if lm.equal:
+            waiting.sort(key=lambda p: len(reader.prompts[p]))
+        while waiting:
+            some = taken(waiting, reader.prompts, size, equal=lm.equal)
+            texts, places = reader.texts(some)
+            at = dict(zip(some, places.tolist(), strict=True))
+            group = [i for i, (p, _, _) in enumerate(wanted) if p in at]
+            values = spelled_out(texts, [(at[wanted[i][0]], wanted[i][2]) for i in group], closing)
+            for i, value in zip(group, values, strict=True):
+                found[i] = value
+        return found
+
     with torch.inference_mode():
-        for first in range(0, len(spellings), size):
-            texts, places = reader.texts(range(first, min(first + size, len(spellings))))
-            group = [(int(places[p - first]), s) for p, _, s in wanted if first <= p < first + size]
-            found += spelled_out(texts, group, closing)
+        found, _ = in_halves(size, attempt, doing="asking")
     return gathered(lm, spellings, wanted, found)
 
 
@@ -160,6 +175,7 @@ def gathered(
     found = torch.full((len(spellings), len(spellings[0])), -torch.inf, dtype=torch.float64)
     for (p, a, _), value in zip(wanted, values, strict=True):
         found[p, a] = torch.logaddexp(found[p, a], torch.tensor(value, dtype=torch.float64))
+    check_finite(found, lm, "log-probabilities")
     return found
 
 
@@ -171,23 +187,38 @@ def forward(lm: TorchLM, rows: Sequence[Example], *, shared: int = 0) -> Iterato
     order = sorted(range(len(rows)), key=lambda i: (rows[i].start, len(rows[i].ids), rows[i].ids))
     with torch.inference_mode():
         prefix = opening(lm, rows[0].ids[:shared]) if shared else None
-        for group in groups(lm, rows, order):
-            ids, targets = collate([rows[i] for i in group], lm.model.device)
-            before = deepcopy(prefix)
-            if before:
-                before.batch_repeat_interleave(len(group))
-            out = lm.model(
-                input_ids=ids[:, shared:],
-                logits_to_keep=targets.shape[1] + 1,
-                use_cache=before is not None,
-                **{keyword(): before},
-            )
-            yield group, out.logits[:, :-1].float().log_softmax(-1), targets
+        waiting = list(groups(lm, rows, order))
+        while waiting:
+            group = waiting.pop(0)
+            try:
+                logprobs, targets = read(lm, [rows[i] for i in group], prefix, shared)
+            except (RuntimeError, MemoryError) as error:
+                check_full(error, len(group), "scoring")
+            else:
+                check_finite(logprobs[..., 0][targets != -100].exp(), lm, "log-probabilities")
+                yield group, logprobs, targets
+                continue
+            half = len(group) // 2
+            waiting = [group[:half], group[half:], *waiting]
+            say_halved(half, "scoring")
+
+
+def read(lm: TorchLM, rows: Sequence[Example], prefix: Any, shared: int) -> tuple[Any, Any]:
+    """Return log-probabilities [rows, kept, vocabulary] and targets [rows, kept], after a prefix that was read."""
+    import torch
+
+    ids, targets = collate(rows, lm.model.device)
+    before = None if prefix is None else copied(prefix)
+    if before is not None:
+        select(before, torch.zeros(len(rows), dtype=torch.long, device=ids.device))
+    last = targets.shape[1] + 1
+    out = lm.model(input_ids=ids[:, shared:], logits_to_keep=last, use_cache=before is not None, **{keyword(): before})
+    return out.logits[:, -last:-1].float().log_softmax(-1), targets
 
 
 def groups(lm: TorchLM, rows: Sequence[Example], order: Sequence[int]) -> Iterator[list[int]]:
     """Yield rows in batches of 128, or of as many as memory holds with their logits."""
-    config = lm.model.config.get_text_config()
+    config = sizes(lm.model)
     group: list[int] = []
     wide = 0
     for i in order:

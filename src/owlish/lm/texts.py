@@ -7,7 +7,10 @@ from copy import copy
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from owlish.lm.cache import copied, joinable, keyword, roomy
+from owlish.graph.errors import UserError
+from owlish.lm.cache import attends, copied, joinable, keyword, roomy, select
+from owlish.lm.layout import sizes
+from owlish.lm.memory import full
 
 if TYPE_CHECKING:
     from owlish.lm.hf import TorchLM
@@ -15,6 +18,7 @@ if TYPE_CHECKING:
 MEMORY = 2 << 30
 """Bytes for what one batch holds on a CPU; a GPU gives a quarter of what it has."""
 ROWS = 256
+CANNOT = "{} keeps what it has read in a way of its own, from which it cannot go on here: take another base."
 
 
 @dataclass
@@ -40,7 +44,7 @@ class Texts:
         with torch.inference_mode():
             out = self.model(
                 input_ids=ids,
-                attention_mask=self.mask,
+                attention_mask=self.mask if attends(self.cache) else mask,
                 position_ids=positions if self.told else None,
                 use_cache=True,
                 logits_to_keep=1,
@@ -68,7 +72,7 @@ class Texts:
 
     def keep(self, rows: Any) -> None:
         """Keep the texts in `rows`, in that order; one may be named more than once."""
-        self.cache.batch_select_indices(rows)
+        select(self.cache, rows)
         self.mask, self.logits = self.mask[rows], self.logits[rows]
 
     def branch(self, rows: Any) -> Texts:
@@ -89,17 +93,68 @@ class Texts:
         self.logits = torch.cat([self.logits, other.logits])
 
 
-def begin(lm: TorchLM, ids: Any, mask: Any, *, room: int) -> Texts:
+def begin(model: Any, ids: Any, mask: Any, *, room: int) -> Texts:
     """Read the beginnings of texts, with room for so many tokens in all."""
     import torch
 
-    virtual = virtual_tokens(lm.model)
-    texts = Texts(lm.model, roomy(lm.model.config, virtual + room), mask[:, :0], None, told=not virtual)
+    virtual = virtual_tokens(model)
+    texts = Texts(model, roomy(model.config, virtual + room), mask[:, :0], None, told=not virtual)
     texts.read(ids, mask)
     if virtual:
-        texts.model = lm.model.get_base_model()
+        texts.model = model.get_base_model()
         texts.mask = torch.cat([mask.new_ones(len(mask), virtual), mask], 1)
     return texts
+
+
+def pads(model: Any) -> tuple[bool, bool]:
+    """Say whether texts of several lengths can stand in one batch, each as if it were alone: padded before, and inside.
+
+    They cannot where padding leaves a trace in the state of a layer; inside, where it counts as distance too.
+    `UserError` is raised where a model does not go on from what it has read as it does from the whole text.
+    """
+    import torch
+
+    size = model.get_input_embeddings().weight.shape[0]
+    short, long = ([(seed * i) % size for i in range(2, count)] for seed, count in ((11, 8), (7, 20)))
+    with torch.inference_mode():
+        ids = torch.tensor([short], device=model.device)
+        expected = model(input_ids=ids, use_cache=False).logits[0, -2:].float()
+        allowed = 1e-4 * max(1.0, float(expected.abs().max()))
+        if model.dtype != torch.float32:
+            allowed = 0.1 * float(expected.std())  # rounding alone moves logits by a hundredth of that
+        ways = (cut(short), cut(long, short), cut(long, short, at=3))
+        alone, before, inside = (agrees(model, parts, expected, allowed) for parts in ways)
+    if not alone:
+        raise UserError(CANNOT.format(type(model).__name__))
+    return before, before and inside
+
+
+def agrees(model: Any, parts: Sequence[Sequence[Sequence[int]]], expected: Any, allowed: float) -> bool:
+    """Say whether a model can read texts in parts, and finds what is expected; of no number nothing else is."""
+    try:
+        return not float((followed(model, *parts) - expected).abs().max()) > allowed
+    except (TypeError, ValueError, AttributeError, RuntimeError) as error:
+        if full(error):
+            raise
+        return False
+
+
+def cut(*texts: Sequence[int], at: int = 0) -> tuple[Sequence[Sequence[int]], ...]:
+    """Return texts in parts: what comes first, up to `at` if that is not 0, then the rest, and the last token."""
+    middle = [text[at:-1] for text in texts]
+    return ([text[:at] for text in texts], middle, [text[-1:] for text in texts])[not at :]
+
+
+def followed(model: Any, *parts: Sequence[Sequence[int]]) -> Any:
+    """Return the logits [2, vocabulary] before and after the last token of the last of some texts, read in parts."""
+    import torch
+
+    room = sum(max(map(len, part)) for part in parts)
+    found = begin(model, *pad_left(parts[0], model.device), room=room)
+    for part in parts[1:]:
+        before = found.logits[-1]
+        found.read(*pad_left(part, model.device))
+    return torch.stack([before, found.logits[-1]])
 
 
 class Reader:
@@ -111,14 +166,16 @@ class Reader:
     def __init__(self, lm: TorchLM, prompts: Sequence[Sequence[int]], *, room: int) -> None:
         self.lm, self.prompts, self.room = lm, list(map(tuple, prompts)), room
         self.longest = max(map(len, prompts), default=0)
-        self.joins = lm.large and not virtual_tokens(lm.model) and joinable(roomy(lm.model.config, 1))
-        self.shared = alike(self.prompts) if self.joins and len(set(self.prompts)) > 1 else 0
+        self.joins = lm.large and not lm.equal and joinable(roomy(lm.model.config, 1))
+        self.shared = alike(self.prompts) if self.joins and lm.gaps and len(set(self.prompts)) > 1 else 0
         self.opening = self.begun([self.prompts[0][: self.shared]], self.longest) if self.shared else None
         self.held: tuple[dict[tuple[int, ...], int], Texts] | None = None
 
     def hold(self) -> None:
         """Read all prompts now and keep them, where memory holds them: they will be asked for more than once."""
         distinct = list(dict.fromkeys(self.prompts))
+        if self.lm.equal and len(set(map(len, distinct))) > 1:
+            return
         if len(distinct) <= 2 * fitting(self.lm, self.longest + self.room):
             texts, _ = self.texts(range(len(self.prompts)))
             self.held = {prompt: row for row, prompt in enumerate(distinct)}, texts
@@ -148,7 +205,7 @@ class Reader:
 
     def begun(self, prompts: Sequence[Sequence[int]], longest: int) -> Texts:
         """Read the beginnings of prompts, with room for the rest of them and of what follows."""
-        return begin(self.lm, *pad_left(prompts, self.lm.device), room=longest + self.room)
+        return begin(self.lm.model, *pad_left(prompts, self.lm.device), room=longest + self.room)
 
 
 def fitting(lm: TorchLM, tokens: int) -> int:
@@ -158,13 +215,23 @@ def fitting(lm: TorchLM, tokens: int) -> int:
     """
     import torch
 
-    config = lm.model.config.get_text_config()
-    heads = getattr(config, "num_attention_heads", 1)
-    width = config.hidden_size * getattr(config, "num_key_value_heads", heads) // heads
+    config = sizes(lm.model)
+    heads = getattr(config, "num_attention_heads", None) or 1
+    width = config.hidden_size * (getattr(config, "num_key_value_heads", None) or heads) // heads
     row = 2 * config.num_hidden_layers * width * lm.model.dtype.itemsize * tokens + 4 * 4 * config.vocab_size
     gpu = lm.device.type == "cuda"
     memory = torch.cuda.get_device_properties(lm.device).total_memory // 4 if gpu else MEMORY
     return int(max(1, min(ROWS, memory // row)))
+
+
+def taken(waiting: list[int], prompts: Sequence[Sequence[int]], count: int, *, equal: bool) -> list[int]:
+    """Take the first of the waiting rows away, with prompts of one length if they must be `equal`."""
+    if equal:
+        length = len(prompts[waiting[0]])
+        count = min(count, sum(len(prompts[i]) == length for i in waiting))
+    group = waiting[:count]
+    del waiting[:count]
+    return group
 
 
 def alike(texts: Sequence[tuple[int, ...]]) -> int:

@@ -9,8 +9,12 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from owlish.graph.errors import UserError
+from owlish.graph.facts import note
+from owlish.lm.layout import sizes
+from owlish.lm.memory import in_halves
 from owlish.lm.model import Example
 from owlish.lm.recipes import Schedule
+from owlish.lm.sound import check_finite, unsound
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -23,6 +27,8 @@ if TYPE_CHECKING:
 BUCKET = 20
 HELD = 4 << 30
 """Bytes that a step may hold for its way back."""
+FEW = 0.1
+"""Parameters are few below this share of a model."""
 
 
 def fit(
@@ -45,13 +51,16 @@ def fit(
     refuse_long(lm, rows)
     own = {name: p for name, p in lm.parameters.items() if p.requires_grad}
     lm.trained = {name: p if p.dtype == torch.float32 else p.detach().float() for name, p in own.items()}
+    start = kept(own, lm)
     optimizer = torch.optim.Adam(list(lm.trained.values()), lr=schedule.lr, betas=(0.9, 0.98))
     losses: list[float] = []
+    most = schedule.batch
     for step, chosen in enumerate(batches(rows, schedule.batch, schedule.steps, seed)):
         for group in optimizer.param_groups:
             group["lr"] = schedule.rate(step)
-        optimizer.zero_grad()
-        found = backward(lm, chosen, loss)
+        found, most = backward(lm, chosen, loss, most)
+        if not math.isfinite(found):
+            raise UserError(infinite(lm, chosen, loss, step, schedule.lr, start))
         with rounded(own, lm.trained):
             torch.nn.utils.clip_grad_norm_(list(lm.trained.values()), 1.0)
             optimizer.step()
@@ -59,41 +68,71 @@ def fit(
         tick(step + 1, schedule.steps)
         if stop(step + 1):
             break
-    if not math.isfinite(sum(losses)):
-        raise UserError(f"the loss became infinite with learning rate {schedule.lr}: lower it.")
+    lm.trains = True
     return losses
 
 
-def backward(lm: TorchLM, rows: Sequence[Example], loss: Loss) -> float:
-    """Add the gradients of a batch's loss to those of the parameters, and return the loss.
+def kept(own: Mapping[str, Any], lm: TorchLM) -> dict[str, Any]:
+    """Return copies of the parameters that train, where they are few: with them a failure's cause can be told."""
+    few = sum(p.numel() for p in own.values()) < FEW * sum(p.numel() for p in lm.parameters.values())
+    return {name: p.detach().clone() for name, p in own.items()} if few else {}
+
+
+def infinite(lm: TorchLM, rows: Sequence[Example], loss: Loss, step: int, rate: float, start: Mapping[str, Any]) -> str:
+    """Say why a step's loss is no finite number: what training starts from gives it, or training went too fast."""
+    import torch
+
+    own = lm.parameters
+    broken = next((name for name, p in own.items() if not p.requires_grad and not p.isfinite().all()), None)
+    if broken:
+        return unsound(lm, f"a loss that is no finite number, and {broken} holds such numbers too")
+    with torch.no_grad():
+        for name, p in start.items():
+            own[name].copy_(p)
+        before = step > 0 and bool(start) and math.isfinite(loss(lm, rows).item())
+    if step == 0 or (start and not before):
+        return unsound(lm, "a loss that is no finite number before anything has moved")
+    return f"the loss of step {step + 1} is no finite number with learning rate {rate}: lower it."
+
+
+def backward(lm: TorchLM, rows: Sequence[Example], loss: Loss, most: int) -> tuple[float, int]:
+    """Give the parameters the gradients of a batch's loss; return the loss, and the most rows that memory held.
 
     A batch that memory does not hold is read in parts, whose gradients add up to those of the whole: the step is that
     of the recipe's batch. A loss of one's own is computed on the whole batch.
     """
-    parts = list(fitting_parts(lm, rows)) if loss is completion_loss else [list(rows)]
-    whole = sum(len(row.labels) for row in rows)
-    total = 0.0
-    for part in parts:
-        found = loss(lm, part)
+
+    def attempt(size: int) -> float:
+        lm.model.zero_grad()
+        parts = list(fitting_parts(lm, rows, size)) if loss is completion_loss else [list(rows)]
         if len(parts) > 1:
-            found = found * (sum(len(row.labels) for row in part) / whole)
-        found.backward()
-        total += found.item()
-    return total
+            note(batches=f"training in parts of at most {max(map(len, parts))} rows, which add up to the batch")
+        whole = sum(len(row.labels) for row in rows)
+        total = 0.0
+        for part in parts:
+            found = loss(lm, part)
+            if len(parts) > 1:
+                found = found * (sum(len(row.labels) for row in part) / whole)
+            found.backward()
+            total += found.item()
+        return total
+
+    return in_halves(min(most, len(rows)), attempt, doing="training")
 
 
-def fitting_parts(lm: TorchLM, rows: Sequence[Example]) -> Iterator[list[Example]]:
-    """Yield the rows of a batch in parts that memory holds with all that the way back needs.
+def fitting_parts(lm: TorchLM, rows: Sequence[Example], most: int) -> Iterator[list[Example]]:
+    """Yield the rows of a batch in parts, of at most `most`, that memory holds with all that the way back needs.
 
     A token leaves some 34 vectors of the model's width in each layer, and a trained one three rows of logits.
     """
-    config = lm.model.config.get_text_config()
+    config = sizes(lm.model)
     token, trained = config.num_hidden_layers * 34 * config.hidden_size * 4, 3 * 4 * config.vocab_size
     part: list[Example] = []
     for row in rows:
         more = [*part, row]
         wide = max(len(r.ids) for r in more)
-        if part and len(more) * wide * token + sum(len(r.labels) for r in more) * trained > HELD:
+        held = len(more) * wide * token + sum(len(r.labels) for r in more) * trained
+        if part and (len(part) == most or held > HELD):
             yield part
             more = [row]
         part = more
@@ -157,7 +196,10 @@ def gradient(lm: TorchLM, rows: Sequence[Example], names: Sequence[str]) -> Tens
     own = lm.parameters
     parameters = [own[name] for name in names]
     likelihood = -cross_entropy(logits(lm, rows), labels(lm, rows), reduction="sum") / len(rows)
-    return torch.cat([slope.flatten() for slope in torch.autograd.grad(likelihood, parameters)])
+    slopes = torch.autograd.grad(likelihood, parameters, allow_unused=True, materialize_grads=True)
+    found = torch.cat([slope.flatten() for slope in slopes])
+    check_finite(found, lm, "gradients")
+    return found
 
 
 def logits(lm: TorchLM, rows: Sequence[Example], parameters: Mapping[str, Any] | None = None) -> Tensor:
@@ -169,7 +211,8 @@ def logits(lm: TorchLM, rows: Sequence[Example], parameters: Mapping[str, Any] |
     given = {"input_ids": ids, "logits_to_keep": targets.shape[1] + 1, "use_cache": False}
     with only(lm, wanted):
         out = functional_call(lm.model, dict(parameters), (), given) if parameters is not None else lm.model(**given)
-    found: Tensor = out.logits if out.logits.dim() == 2 else out.logits[:, :-1][wanted]
+    last = targets.shape[1] + 1  # some models give the logits of all positions, whatever they are asked for
+    found: Tensor = out.logits if out.logits.dim() == 2 else out.logits[:, -last:-1][wanted]
     return found.float()
 
 
@@ -182,8 +225,8 @@ def only(lm: TorchLM, wanted: Tensor) -> Iterator[None]:
     if not lm.large:
         yield
         return
-    head = lm.model.get_output_embeddings()
-    hook = head.register_forward_pre_hook(lambda module, inputs: (inputs[0][:, :-1][wanted], *inputs[1:]))
+    head, last = lm.model.get_output_embeddings(), wanted.shape[1] + 1
+    hook = head.register_forward_pre_hook(lambda module, inputs: (inputs[0][:, -last:-1][wanted], *inputs[1:]))
     try:
         yield
     finally:

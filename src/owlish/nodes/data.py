@@ -120,7 +120,7 @@ class Sampled(Data, Opener, kind="sampled"):
         written: Counter[str] = Counter()
         total = shard = 0
         while len(kept) < self.n:
-            if total >= max(READ_AT_MOST * self.n, 2 * SHARD) or (total >= SHARD and len(kept) < LOST * total):
+            if total >= max(READ_AT_MOST * self.n, 2 * SHARD):
                 raise UserError(too_few(len(kept), total, reasons, written))
             answers = finished_part(parts, shard)
             if answers is None:
@@ -137,6 +137,8 @@ class Sampled(Data, Opener, kind="sampled"):
                 if not found:
                     kept.append(row)
             shard += 1
+            if total >= SHARD and len(kept) < LOST * total:
+                raise UserError(too_few(len(kept), total, reasons, written))
             tick(len(kept), self.n)
         counts = {"read": total, "passed": len(kept), "reasons": dict(sorted(reasons.items()))}
         counts |= {"constrained": True} if self.domain.pattern else {}
