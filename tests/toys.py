@@ -116,6 +116,19 @@ class Broken(Toy, kind="broken"):
 
 
 @dataclass(frozen=True)
+class Killed(Toy, kind="killed"):
+    """A node whose process is killed the first time; `mark` is the file that says so."""
+
+    mark: str
+
+    def compute(self, folder: Path, read: Read, tick: Tick) -> None:
+        if not Path(self.mark).exists():
+            Path(self.mark).touch()
+            os.kill(os.getpid(), signal.SIGKILL)
+        self.write(folder, "alive")
+
+
+@dataclass(frozen=True)
 class Refused(Toy, kind="refused"):
     """A node that is seen to fail before it is computed."""
 

@@ -25,6 +25,7 @@ from owlish.cli.running import (
     existing,
     held_studies,
     make_missing,
+    pool_of,
     run_studies,
     words,
     write_page,
@@ -108,13 +109,17 @@ def run(
     choice: Choice,
     store: StoreFolder = STORE,
     jobs: Jobs = None,
+    on: Annotated[
+        str | None, typer.Option(help="Where to run: ray, or ray://HOST:PORT; this machine if not given.")
+    ] = None,
     report: Page = None,
     as_json: AsJson = False,
 ) -> None:
     """Run a study, or what is left of it. It is safe to interrupt."""
+    pool = pool_of(on)
     studies = choose([study], choice)
     check_page(report)
-    finished = run_studies(studies.values(), Store(store), jobs)
+    finished = run_studies(studies.values(), Store(store), jobs, pool)
     if report:
         write_report(studies, Store(store), report)
     print(json.dumps(finished.json()) if as_json else finished)

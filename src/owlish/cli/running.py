@@ -15,8 +15,10 @@ from owlish.cli.choice import command
 from owlish.engines.served import Served
 from owlish.graph.errors import UserError
 from owlish.graph.files import replacing
+from owlish.graph.pool import Pool
 from owlish.graph.progress import Display
 from owlish.graph.provenance import manifests_of
+from owlish.graph.ray import Ray
 from owlish.graph.run import make, plan
 from owlish.graph.spec import Node, everything
 from owlish.graph.store import Store
@@ -57,10 +59,19 @@ class Finished:
         return "\n".join([*told, made])
 
 
-def run_studies(studies: Collection[Study], store: Store, jobs: int | None) -> Finished:
+def pool_of(name: str | None) -> Pool | None:
+    """Return the pool that a command line names: `ray`, or a cluster's address; none for processes here."""
+    if name is None:
+        return None
+    if name != "ray" and not name.startswith("ray://"):
+        raise UserError(f"there is no place called {name!r} to run on: give ray, or ray://HOST:PORT.")
+    return Ray(None if name == "ray" else name)
+
+
+def run_studies(studies: Collection[Study], store: Store, jobs: int | None, on: Pool | None = None) -> Finished:
     """Make what studies lack, in one pool, and return what each found."""
     begun, needs = time.monotonic(), [node for study in studies for node in study.needs]
-    computed = make_missing(needs, store, jobs)
+    computed = make_missing(needs, store, jobs, on)
     return Finished(
         found=tuple((study, costed(study, store)) for study in studies),
         total=len(everything(*needs)),
@@ -75,13 +86,13 @@ def costed(study: Study, store: Store) -> Comparison:
     return study.costed(store.read(study), manifests_of(store, everything(*study.needs)))
 
 
-def make_missing(targets: Sequence[Node], store: Store, jobs: int | None) -> int:
+def make_missing(targets: Sequence[Node], store: Store, jobs: int | None, on: Pool | None = None) -> int:
     """Make what is missing, with a display, and return how many results were made."""
     missing = plan(targets, store)
     if not missing:
         return 0
     with Display() as display:
-        return make(missing, store=store, jobs=jobs, watch=display)
+        return make(missing, store=store, jobs=jobs, on=on, watch=display)
 
 
 def check_page(page: Path | None) -> None:

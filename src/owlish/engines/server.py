@@ -165,8 +165,8 @@ def told(address: Address, error: Any) -> UserError:
     where = f"{address.host} ({address.model})"
     if not isinstance(error, openai.APIStatusError):
         return UserError(f"{address.url} does not answer: start the server or mend the address; {LATER}.")
-    body = error.body if isinstance(error.body, dict) else {}
-    words = " ".join(str(body.get("message") or error.message).split())
+    body = error.body if isinstance(error.body, dict) else {"message": error.body}
+    words = " ".join(str(body.get("message") or body.get("detail") or error.message).split())
     if address.key:
         words = words.replace(address.key, "(the key)")
     said = f"{error.status_code}, {words[:200]}"

@@ -161,10 +161,10 @@ class Run:
 
     def go(self) -> int:
         """Make all nodes, and return how many were made."""
-        never = next((place for place, one in enumerate(self.resources) if not self.pool.takes(one)), None)
-        if never is not None:
-            raise UserError(f"{named(self.nodes[never])} needs {self.resources[never]}: use a larger pool.")
         try:
+            never = next((place for place, one in enumerate(self.resources) if not self.pool.takes(one)), None)
+            if never is not None:
+                raise UserError(f"{named(self.nodes[never])} needs {self.resources[never]}: use a larger pool.")
             for place, node in enumerate(self.nodes):
                 self.watch(Event("planned", node))
                 if not self.lacks[place]:

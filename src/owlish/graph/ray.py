@@ -1,0 +1,195 @@
+"""A Ray cluster as the place where nodes are made: tasks with a node's resources, results through the store alone."""
+
+from __future__ import annotations
+
+import os
+import pickle
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from typing import Any
+
+from owlish.graph.errors import UserError
+from owlish.graph.pool import SETTINGS, Event
+from owlish.graph.spec import Node, Resources
+from owlish.graph.store import Store
+from owlish.graph.worker import Outcome, attempt
+
+RETRIES = 3
+"""How often a node is begun anew whose worker or machine is lost."""
+TICK_EVERY = 0.5
+WAIT = 0.2
+FRESH = 2.0
+"""Seconds for which what the cluster has is not asked again."""
+AHEAD = 2
+"""Nodes that are submitted for each core, so that none waits for the driver."""
+
+
+class Ray:
+    """The cluster at `address` (`ray://host:port`, or a host of it); if not given, the one on this machine.
+
+    Where none is found, Ray starts one here. Every machine must see the store's folder under the same path, and have
+    the same packages. Workers have as many threads as a node needs, which is one.
+    """
+
+    def __init__(self, address: str | None = None) -> None:
+        self.address = address
+        self.tasks: dict[Any, tuple[Node, Store]] = {}
+        self.news: list[Event] = []
+        self.board: Any = None
+        self.own = False
+        self.seen: tuple[float, list[Mapping[str, float]]] = (-FRESH, [])
+
+    def takes(self, resources: Resources) -> bool:
+        """Say whether some machine has these resources, and the queue is short.
+
+        Ray itself would let a task that no machine can serve wait for ever.
+        """
+        machines = self.machines()
+        needed = self.needed(resources)
+        cores = sum(one.get("CPU", 0) for one in machines)
+        able = any(all(one.get(name, 0) >= least for name, least in needed.items()) for one in machines)
+        return able and len(self.tasks) < AHEAD * cores + 1
+
+    def submit(self, node: Node, store: Store) -> None:
+        """Give a node to the cluster."""
+        import ray
+
+        needed = self.needed(node.resources)
+        task = ray.remote(make_there).options(
+            num_cpus=needed["CPU"],
+            num_gpus=needed.get("GPU", 0),
+            memory=needed.get("memory"),
+            max_retries=RETRIES,
+        )
+        place = str(store.root.absolute())
+        self.tasks[task.remote(pickle.dumps(node), place, self.board)] = (node, store)
+
+    def hear(self) -> Sequence[Event]:
+        """Wait until a node begins, goes on or ends."""
+        import ray
+
+        while not self.news:
+            ended, _ = ray.wait(list(self.tasks), timeout=WAIT)
+            with suppress(ray.exceptions.RayError):  # what is not heard is how far a node is, and no more
+                self.tell(ray.get(self.board.read.remote()))
+            for task in ended:
+                self.news.append(self.end(task, *self.tasks.pop(task)))
+        news, self.news = self.news, []
+        return news
+
+    def stop(self) -> None:
+        """End what is under way, and leave the cluster."""
+        import ray
+
+        for task in self.tasks:
+            ray.cancel(task, force=True)
+        if self.board is not None:
+            ray.kill(self.board)
+        if self.own:
+            ray.shutdown()
+        self.tasks, self.news, self.board, self.own = {}, [], None, False
+
+    def machines(self) -> list[Mapping[str, float]]:
+        """Return what each machine of the cluster has."""
+        import_ray()
+        import ray
+
+        self.join()
+        if time.monotonic() - self.seen[0] > FRESH:
+            self.seen = (time.monotonic(), [one["Resources"] for one in ray.nodes() if one["Alive"]])
+        return self.seen[1]
+
+    def needed(self, resources: Resources) -> dict[str, float]:
+        """Return resources as Ray counts them; a GPU is wanted where there is one."""
+        gpu = resources.device and any(one.get("GPU") for one in self.machines())
+        memory = {"memory": resources.memory} if resources.memory else {}
+        return {"CPU": resources.threads, **memory, **({"GPU": 1} if gpu else {})}
+
+    def join(self) -> None:
+        """Join the cluster, if this process has not yet."""
+        import ray
+
+        if not ray.is_initialized():
+            begin(self.address)
+            self.own = True
+        if self.board is None:
+            self.board = ray.remote(Board).options(num_cpus=0, max_restarts=-1).remote()
+
+    def tell(self, told: Sequence[tuple[str, int, int]]) -> None:
+        """Take how far nodes are."""
+        nodes = {node.key: node for node, _ in self.tasks.values()}
+        for key, done, total in told:
+            if key in nodes:
+                self.news.append(Event("tick" if total else "begun", nodes[key], done, total))
+
+    def end(self, task: Any, node: Node, store: Store) -> Event:
+        """Return how a node ended."""
+        import ray
+
+        try:
+            what, sentence, trace = ray.get(task)
+        except ray.exceptions.RayError as error:
+            said = f"its worker on the cluster was lost {RETRIES + 1} times ({type(error).__name__})"
+            return Event("failed", node, sentence=said, trace=str(error))
+        if what in ("made", "found") and not store.folder(node.key).exists():
+            said = f"{store.root} is not a folder that all machines of the cluster share: name one that is."
+            return Event("refused", node, sentence=said)
+        return Event(what, node, sentence=sentence, trace=trace)
+
+
+class Board:
+    """Where workers leave word of how far they are: an actor of the cluster."""
+
+    def __init__(self) -> None:
+        self.told: list[tuple[str, int, int]] = []
+
+    def tell(self, key: str, done: int, total: int) -> None:
+        """Take word of a node."""
+        self.told.append((key, done, total))
+
+    def read(self) -> list[tuple[str, int, int]]:
+        """Return what was told since the last time."""
+        told, self.told = self.told, []
+        return told
+
+
+def make_there(asked: bytes, root: str, board: Any) -> Outcome:
+    """Make a node on a machine of the cluster."""
+    node: Node = pickle.loads(asked)  # from the driver alone: nothing that was stored is ever unpickled
+    last = time.monotonic()
+    board.tell.remote(node.key, 0, 0)
+
+    def tick(done: int, total: int) -> None:
+        nonlocal last
+        if (now := time.monotonic()) - last > TICK_EVERY:
+            last = now
+            board.tell.remote(node.key, done, total)
+
+    return attempt(node, Store(root), tick)
+
+
+def begin(address: str | None) -> None:
+    """Connect to a cluster, or start one on this machine."""
+    import ray
+
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    settings = {**SETTINGS, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+    how: dict[str, Any] = {"runtime_env": {"env_vars": settings}, "log_to_driver": False}
+    if not (address or "").startswith("ray://"):
+        how |= {"logging_level": "ERROR", "include_dashboard": False}
+    try:
+        ray.init(address=address, **how)
+    except (ConnectionError, TimeoutError, ValueError, RuntimeError) as error:
+        why = " ".join(str(error).split())[:160]
+        raise UserError(f"no Ray cluster can be used at {address or 'this machine'} ({why}): start one.") from None
+
+
+def import_ray() -> None:
+    """Refuse to go on without Ray."""
+    try:
+        import ray
+    except ImportError:
+        raise UserError("a cluster needs Ray: install owlish[ray].") from None
+    assert ray
