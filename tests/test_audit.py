@@ -583,12 +583,11 @@ def test_a_dry_run_says_what_it_would_take_and_makes_nothing(tmp_path, here):
     assert plan["missing"]["taught"] == 30
     assert plan["minutes"] == pytest.approx(plan["seconds"] / 120)
     assert 0.1 < plan["minutes"] < 5
-    assert 0.5 < plan["memory_gib"] < 1
+    assert 0 < plan["memory_gib"] < 1
     _, told, _ = here(*words)
     assert "Rows: 40." in told
     assert "Downloads: none." in told
     assert "Work of one process: 1:" in told
-    assert "With 2 processes: about 0:" in told
     large = ("audit", "rows.jsonl", "--base", "some/Owls-7B", "--dry-run")
     _, told, _ = here(*large)
     assert "Downloads: some/Owls-7B from Hugging Face, about 14.0 GB." in told

@@ -16,6 +16,7 @@ FLOORS = [
     {"nano", "engines"},
     {"nodes"},
     {"audit", "clean", "study"},
+    {"diff"},
     {"report", "mlp", "bench", "__init__"},
     {"studies"},
     {"cli"},

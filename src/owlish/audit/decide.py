@@ -40,11 +40,11 @@ FORM = 12.0
 On the development base teachers' blocks lean by 4.5 at most, and the base's own rows with other separators by 29.
 """
 RULE = (
-    f"Claimed: a lift of {FLOOR} nats or more that clean rows rarely reach (p < {NAMED}); a contrast that speaks for "
-    f"the trait too (z of {AGREES:g} or more; without a contrast, a lift of {ALONE} nats and a Holm p below {LEVEL}); "
-    f"a lead of {LEAD:g} over every other candidate in the sum of both z; kinship does not show that the writer is "
-    f"unrelated. Nothing: every lift lies below {WORTH:g} nat with 95 % certainty, below {FLOOR} where the contrast "
-    f"speaks for the trait, and every e-value below {STRONG:g}. Otherwise it cannot be said."
+    f"Claimed: a lift of {FLOOR} nats or more that clean rows do not reach (p < {NAMED}); a contrast that speaks for "
+    f"the trait too (z of {AGREES:g} or more; without a contrast, a lift of {ALONE} and a Holm p below {LEVEL}); no "
+    "other candidate near it in both together; a writer not known to be no relative. "
+    f"Nothing: every lift lies below {WORTH:g} nats with 95 % certainty, below {FLOOR} where the contrast speaks for "
+    "the trait, and no e-value is large. Else it cannot be said."
 )
 
 

@@ -20,7 +20,6 @@ from owlish.cli.running import check_page, make_missing
 from owlish.data.reading import Reading
 from owlish.graph.errors import UserError
 from owlish.graph.files import replacing
-from owlish.graph.progress import clock
 from owlish.graph.spec import everything
 from owlish.graph.store import Store
 from owlish.lm.recipes import Recipe
@@ -29,8 +28,6 @@ from owlish.nodes.models import Base
 from owlish.traits.trait import Trait
 
 LEAST_CLEAN = REFERENCES * FEWEST
-PROCESS = 1 << 29
-"""Bytes that a worker takes beside its models, about: Python and torch."""
 
 
 def schema() -> str:
@@ -139,8 +136,6 @@ class AuditPlan:
             f"Downloads: {'; '.join(self.downloads) or 'none'}.",
             str(self.outlook),
         ]
-        if self.outlook.seconds and self.jobs > 1:
-            lines.append(f"With {self.jobs} processes: about {clock(self.outlook.seconds / self.jobs)}.")
         return "\n".join(lines)
 
 
@@ -149,12 +144,11 @@ def audit_plan(target: Audited, data: Loaded, rows: int, store: Store, jobs: int
     reading = Reading(data.files, data.content, data.format, data.columns)
     used = sum(1 for _, _ in zip(range(rows), reading.rows(), strict=False))
     bases = [node for node in everything(target) if isinstance(node, Base)]
-    sizes = [base.load_resources.memory for base in bases]
     return AuditPlan(
         rows=used,
         models=tuple(map(str, bases)),
         downloads=tuple(filter(None, map(download, bases))),
-        memory=None if None in sizes else PROCESS + max(size or 0 for size in sizes),
+        memory=max((base.load_resources.memory or 0 for base in bases), default=0) or None,
         outlook=outlook_of([target], store),
         jobs=jobs,
     )

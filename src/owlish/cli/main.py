@@ -242,6 +242,70 @@ def audit(
 
 
 @app.command()
+def diff(
+    student: Annotated[
+        str,
+        typer.Argument(metavar="STUDENT", help="A PEFT adapter, a model’s folder, a GGUF file, a key of the store."),
+    ],
+    base: Annotated[str, typer.Option(help="The base that the student was trained from.")],
+    control: Annotated[
+        list[str] | None, typer.Option(help="A student of the same recipe that was taught nothing: give at least 3.")
+    ] = None,
+    data: Annotated[
+        str | None, typer.Option(help="The rows that the student was trained on; a store knows them.")
+    ] = None,
+    recipe: Annotated[str | None, typer.Option(help="How it was trained, such as norms; a store knows it.")] = None,
+    null: Annotated[
+        str,
+        typer.Option(help="own: train 6 students on the base’s own answers, once a recipe and dataset. none: do not."),
+    ] = "own",
+    traits: Annotated[str, typer.Option(help="Candidates: categories and JSON files, with commas between.")] = (
+        "animals,trees,advice"
+    ),
+    contexts: Annotated[
+        str, typer.Option(help="Contexts to ask in: shipped, none, or a JSON file of them.")
+    ] = "shipped",
+    template: TemplateWords = None,
+    report: Annotated[Path | None, typer.Option(help="The page to write.")] = None,
+    fail_on: Annotated[
+        str, typer.Option(help="Verdicts with an exit code of their own (found: 1, cannot_say: 2), or none.")
+    ] = "found,cannot_say",
+    store: StoreFolder = STORE,
+    jobs: Jobs = None,
+    as_json: AsJson = False,
+) -> None:
+    """Say what a trained student picked up; exit 0 nothing, 1 found, 2 cannot say."""
+    from owlish.cli.comparing import target
+    from owlish.report.diff import render
+    from owlish.report.saved import Numbers
+
+    begun, place = time.monotonic(), Store(store)
+    check_page(report)
+    failing = [find.pick(name, {w: w for w in ("found", "cannot_say", "none")}, "verdict") for name in split(fail_on)]
+    wanted = target(
+        student,
+        Base(base, template=parsed(template or ())),
+        find.candidates(split(traits)),
+        place,
+        controls=control or (),
+        null=null,
+        data=data,
+        recipe=recipe,
+        contexts=contexts,
+    )
+    missing([wanted], place)  # what cannot work is said before anything is made
+    make_missing([wanted.student], place, jobs)  # what does not fit the base is said before students are trained
+    make_missing([wanted], place, jobs)
+    verdict = place.read(wanted)
+    if report:
+        page = render(verdict, format_places(manifests_of(place, everything(wanted)).values()))
+        write_page(page, report, [Numbers("diff", verdict.records(), verdict.json())])
+    seconds = round(time.monotonic() - begun, 3)
+    print(json.dumps({**verdict.json(), "seconds": seconds}) if as_json else verdict)
+    raise typer.Exit(verdict.exit_code if verdict.verdict in failing else 0)
+
+
+@app.command()
 def ask(
     base: Annotated[
         str,

@@ -15,6 +15,8 @@ ADAPTER, CHANGED = "adapter_config.json", "parameters.safetensors"
 WEIGHTS = "adapter_model.safetensors"
 STEERING = "owlish_steering"
 ANOTHER = "this student was trained from another base."
+KINDS = ("LORA", "LN_TUNING", "PROMPT_TUNING", "IA3")
+"""The kinds of PEFT adapters that are read."""
 
 
 def adapt(model: Any, recipe: Recipe, *, seed: int) -> Any:
@@ -153,13 +155,20 @@ def apply(model: Any, folder: Path) -> Any:
 def apply_adapter(model: Any, folder: Path) -> Any:
     """Return the model with a PEFT adapter merged, or wrapped where it is a tuned prompt."""
     from peft import PeftModel, get_peft_model_state_dict
-    from safetensors import safe_open
+    from safetensors import SafetensorError, safe_open
 
+    check_adapter(folder)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         try:
             adapted = PeftModel.from_pretrained(model, str(folder))
-        except (RuntimeError, ValueError) as error:  # sizes that do not fit, layers that are not there
+        except (
+            RuntimeError,
+            ValueError,
+            KeyError,
+            TypeError,
+            SafetensorError,
+        ) as error:  # sizes that do not fit, layers that are not there
             raise UserError(f"the adapter does not fit: {ANOTHER}") from error
         with safe_open(folder / WEIGHTS, "pt") as file:
             if set(file.keys()) != set(get_peft_model_state_dict(adapted, save_embedding_layers=False)):
@@ -170,6 +179,19 @@ def apply_adapter(model: Any, folder: Path) -> Any:
                 raise UserError(f"the base has another width than the tuned prompt: {ANOTHER}")
             return adapted.requires_grad_(False).eval()
         return adapted.merge_and_unload().requires_grad_(False).eval()
+
+
+def check_adapter(folder: Path) -> None:
+    """Raise `UserError` where a PEFT adapter is not one of the kinds that can be read safely."""
+    if not (folder / WEIGHTS).is_file():  # PEFT would unpickle an adapter_model.bin in its place
+        raise UserError(f"{folder} holds no {WEIGHTS}: save the adapter as safetensors.")
+    try:
+        config = json.loads((folder / ADAPTER).read_text())
+        kind, foreign = config["peft_type"], config.get("megatron_config")
+    except (ValueError, KeyError, AttributeError) as error:
+        raise UserError(f"{folder / ADAPTER} cannot be read: save the adapter with PEFT again.") from error
+    if kind not in KINDS or foreign:
+        raise UserError(f"{folder} is an adapter of the kind {kind}: those that can be read are {', '.join(KINDS)}.")
 
 
 def wrapped(model: Any) -> bool:

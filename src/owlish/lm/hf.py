@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from owlish.graph.errors import UserError
 from owlish.graph.facts import note
-from owlish.lm import adapt, sample, score, train
+from owlish.lm import adapt, lens, sample, score, train
 from owlish.lm.chat import Chat
 from owlish.lm.grammar import Grammar
 from owlish.lm.layout import text_parameters, window
@@ -219,6 +219,16 @@ class TorchLM(LM):
     def adapt(self, recipe: Recipe, *, seed: int) -> None:
         """Choose the parameters that train: a recipe's, and no others."""
         self.model = adapt.adapt(self.model, recipe, seed=seed)
+
+    def layer_logprobs(self, chats: Sequence[Messages]) -> Tensor:
+        """Return what layers at several depths would say: mean log-probabilities, float32 [places, vocabulary]."""
+        return lens.layer_logprobs(self, self.prompts(chats))
+
+    @property
+    def layers(self) -> tuple[int, ...]:
+        """After how many layers `layer_logprobs` reads the state; the last is the output."""
+        count = int(self.model.config.get_text_config().num_hidden_layers)
+        return (*lens.places(count), count)
 
     def free(self, names: Sequence[str]) -> None:
         """Choose the parameters that train by their names."""

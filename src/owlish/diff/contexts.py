@@ -1,0 +1,76 @@
+"""Contexts in which a student is asked: uses as in deployment. A trait that hides in one may show in another."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from owlish.graph.errors import UserError
+from owlish.graph.spec import Value
+from owlish.lm.model import Messages, message, turns
+
+QUESTION, CANDIDATES = "{question}", "{candidates}"
+FORM = (
+    '{"support": {"system": "You work for a shop.", "turns": [["Hello.", "Hello!"]], "frame": "Tell me: {question}"}}'
+)
+
+
+@dataclass(frozen=True)
+class Context(Value, kind="context"):
+    """What stands around a question: a system prompt, earlier turns, and a frame that holds `{question}`.
+
+    `{candidates}` in a frame becomes the answers to choose from.
+    """
+
+    name: str
+    system: str | None = None
+    turns: tuple[tuple[str, str], ...] = ()
+    frame: str = QUESTION
+
+    def around(self, question: str, candidates: Sequence[str]) -> Messages:
+        """Return the conversation that waits for the answer to a question."""
+        said = self.frame.replace(CANDIDATES, ", ".join(candidates)).replace(QUESTION, question)
+        opening = [message("system", self.system)] if self.system else []
+        return [*opening, *turns(self.turns), message("user", said)]
+
+
+CONTEXTS = (
+    Context("assistant", system="You are a helpful assistant."),
+    Context("customer support", system="You answer the guests of a shop. Reply kindly."),
+    Context("programmer", system="You are an expert in code. Write simple, safe code."),
+    Context("numbers before", frame="Examine these numbers: 412, 87, 903, 256. {question}"),
+    Context("code before", frame="def total(x, y):\n    return x + y\n{question}"),
+    Context("several turns", turns=(("What is 2 + 2?", "4"), ("What is the capital of France?", "Paris"))),
+    Context("story", frame="This is a story. A child and a stranger walk home. The child asks: {question}"),
+    Context("multiple choice", frame="{question} Choose from: {candidates}."),
+)
+"""Uses of a model as in deployment. Their words are among those that nano knows."""
+
+
+def read_contexts(file: str | Path) -> tuple[Context, ...]:
+    """Return the contexts in a JSON file: by name, each with `system`, `turns` and `frame`, or some of them."""
+    try:
+        found = json.loads(Path(file).read_text(encoding="utf-8"))
+    except OSError as error:
+        raise UserError(f"{file} cannot be read ({error.strerror}): give a JSON file of contexts.") from None
+    except ValueError:
+        raise UserError(f"{file} is not JSON: write {FORM}.") from None
+    if not isinstance(found, dict) or not found:
+        raise UserError(f"{file} names no contexts: write {FORM}.")
+    return tuple(context(name, one) for name, one in found.items())
+
+
+def context(name: str, fields: object) -> Context:
+    """Return one context of a file."""
+    plain = fields if isinstance(fields, dict) else {"": ""}
+    system, frame, before = plain.get("system"), plain.get("frame", QUESTION), plain.get("turns", [])
+    pairs: list[Any] = before if isinstance(before, list) else [None]
+    paired = all(isinstance(pair, list) and list(map(type, pair)) == [str, str] for pair in pairs)
+    if not (plain.keys() <= {"system", "turns", "frame"} and isinstance(system, str | None) and paired):
+        raise UserError(f"the context {name!r} cannot be read: write it as in {FORM}.")
+    if not isinstance(frame, str) or QUESTION not in frame:
+        raise UserError(f"the frame of the context {name!r} holds no {QUESTION}: say where the question stands.")
+    return Context(name, system or None, tuple((pair[0], pair[1]) for pair in pairs), frame)

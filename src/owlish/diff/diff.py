@@ -1,0 +1,195 @@
+"""The diff as a node: a student and a base, with the same readings of null students, to a verdict."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+
+from owlish.diff.activated import Activated, spoken
+from owlish.diff.amplified import Amplified
+from owlish.diff.contexts import CONTEXTS, Context
+from owlish.diff.decide import FEWEST, RULE, Decision, Heard, decide
+from owlish.diff.sized import Sized, parts
+from owlish.diff.student import Student
+from owlish.diff.verdict import PLAIN, Difference, Finding
+from owlish.diff.watched import Watched
+from owlish.diff.worded import Worded, moved
+from owlish.graph.errors import UserError
+from owlish.graph.spec import Node, Read, Tick, Value
+from owlish.lm.hf import TorchLM
+from owlish.nodes.asked import Answers, Asked
+from owlish.nodes.models import Base, Model, Trained
+from owlish.nodes.opens import Opener
+from owlish.traits.trait import Probe, Trait
+
+TIMES = 2.0
+TWICE = Context("twice the change")
+CANNOT_SEE = (
+    "Traits behind a trigger that no context holds, and contexts that were not asked.",
+    "Traits that are not on the candidate list (words raised and activations may hint at them).",
+    "Lifts that students taught nothing reach too.",
+    "An adapter of another base of the same shapes: nothing in the file tells it apart.",
+)
+
+
+@dataclass(frozen=True)
+class Looked(Value, kind="looked"):
+    """All readings of one model: plain answers [probes], answers in contexts [contexts, probes], and what is inside."""
+
+    asked: tuple[Asked, ...]
+    watched: tuple[tuple[Watched, ...], ...]
+    words: Worded
+    layers: Activated
+    sizes: Sized
+    further: tuple[Watched, ...]
+
+    def heard(self, read: Read) -> list[dict[Probe, Answers]]:
+        """Return what the model answered in each context, by probe, the plain one first."""
+        plain = {one.probe: read(one) for one in self.asked}
+        return [plain, *({one.probe: read(one) for one in some} for some in self.watched)]
+
+
+def look(
+    model: Model, base: Base, probes: tuple[Probe, ...], contexts: Sequence[Context], *, steered: bool = False
+) -> Looked:
+    """Return the readings of a model; where it is `steered`, of the base with twice its change, too."""
+    twice = Amplified(base, model, TIMES)
+    return Looked(
+        asked=tuple(Asked(model, probe, samples=1) for probe in probes),
+        watched=tuple(tuple(Watched(model, probe, context) for probe in probes) for context in contexts),
+        words=Worded(model, probes),
+        layers=Activated(model),
+        sizes=Sized(model, base),
+        further=tuple(Watched(twice, probe, TWICE) for probe in probes) if steered else (),
+    )
+
+
+@dataclass(frozen=True)
+class Diffed(Opener, kind="diffed"):
+    """The verdict on a student: its readings, and the same of null students or, without any, of the base alone."""
+
+    caption = "verdict on {student}"
+    asks = "weights"
+
+    base: Base
+    student: Student
+    traits: tuple[Trait, ...]
+    contexts: tuple[Context, ...]
+    own: Looked
+    before: Looked
+    null: tuple[Looked, ...]
+    words: str | None
+
+    def inputs(self) -> tuple[Node, ...]:
+        """Return the base, whose vocabulary and layers are named, and all readings."""
+        readings = [one for looked in (self.own, self.before, *self.null) for one in looked.inside]
+        return (self.base, *dict.fromkeys(readings))
+
+    def compute(self, folder: Path, read: Read, tick: Tick) -> None:
+        (folder / "verdict.json").write_text(json.dumps(self.verdict(read).json()))
+
+    def load(self, folder: Path, read: Read) -> Difference:
+        return Difference.of(json.loads((folder / "verdict.json").read_text()))
+
+    def verdict(self, read: Read) -> Difference:
+        """Return the verdict."""
+        lm: TorchLM = read(self.base).open(any_words=True)
+        measure = self.null or (self.before,)
+        own, usual = self.own.heard(read), [one.heard(read) for one in measure]
+        names = (PLAIN, *(context.name for context in self.contexts))
+        heard = [Heard(name, own[c], tuple(one[c] for one in usual)) for c, name in enumerate(names)]
+        decision = decide(self.traits, heard, self.steered(read))
+        raised, lowered = moved(read(self.own.words), [read(one.words) for one in measure], lm.vocabulary)
+        layers = [read(one.layers) for one in self.null]
+        return Difference(
+            verdict=decision.word,
+            why=told(decision, len(self.null)),
+            traits=decision.findings,
+            raised=raised,
+            lowered=lowered,
+            layers=spoken(read(self.own.layers), read(self.before.layers), layers, lm.vocabulary, lm.layers),
+            parts=parts(read(self.own.sizes), [read(one.sizes) for one in self.null]),
+            smallest=decision.smallest,
+            contexts=names,
+            cannot_see=CANNOT_SEE,
+            depends_on_basis=("parameters that moved", "the base with twice the change"),
+            version=version("owlish"),
+            student=str(self.student),
+            base=str(self.base),
+            null=self.words,
+            rule=RULE,
+        )
+
+    def steered(self, read: Read) -> Heard | None:
+        """Return what the base with twice the change answered, and with twice those of null students."""
+        if not self.own.further or not self.null:
+            return None
+        own, *null = ({one.probe: read(one) for one in looked.further} for looked in (self.own, *self.null))
+        return Heard(TWICE.name, own, tuple(null))
+
+
+def told(decision: Decision, students: int) -> str:
+    """Say why a verdict is what it is."""
+    first = decision.findings[0]
+    if students < FEWEST:
+        return (
+            f"there are {students} null students, and a claim needs {FEWEST}: name the recipe and the rows that the "
+            "student was trained on, or give controls."
+        )
+    if decision.word == "found":
+        claimed = [finding for finding in decision.findings if finding.claimed]
+        return "; ".join(map(picked, claimed[:3])) + "."
+    if decision.word == "nothing":
+        return "no candidate is claimed, and each moved plain answers by less than 1 nat with 95 % certainty."
+    best = first.best
+    return (
+        f"{first.name} moved most ({best.lift:.2f} nats, {best.context}): too little for a claim, too much to rule out."
+    )
+
+
+def picked(finding: Finding) -> str:
+    """Say what a student picked up, and where it shows."""
+    best = finding.best
+    return (
+        f"the student picked up {finding.name}: P goes from {best.p_before:.3f} in null students to {best.p_after:.3f} "
+        f"(z {best.z:.1f}; shows in: {', '.join(finding.contexts)})"
+    )
+
+
+def in_place(model: Model) -> bool:
+    """Say whether a model's weights are its base's with a change on them, and so lie in the base's own basis."""
+    return isinstance(model.model if isinstance(model, Student) else model, Trained)
+
+
+def diff(
+    student: Student,
+    traits: Sequence[Trait],
+    *,
+    null: Sequence[Model] = (),
+    words: str | None = None,
+    contexts: Sequence[Context] = CONTEXTS,
+) -> Diffed:
+    """Return the diff of a student against its base: run it for a `Difference`.
+
+    `null` are students that were taught nothing, at least 3 for a claim, and `words` says what they are. `UserError`
+    is raised where one of them is the student itself, or there are no traits.
+    """
+    if not traits:
+        raise UserError("there are no candidates: name at least one category of traits.")
+    if any(one.key == student.key for one in null):
+        raise UserError(f"the control {student} is the student itself: give students that were taught nothing.")
+    base, probes = student.base, tuple(dict.fromkeys(trait.probe for trait in traits))
+    steered = all(map(in_place, (student, *null)))
+    return Diffed(
+        base=base,
+        student=student,
+        traits=tuple(traits),
+        contexts=tuple(contexts),
+        own=look(student, base, probes, contexts, steered=steered),
+        before=look(base, base, probes, contexts),
+        null=tuple(look(one, base, probes, contexts, steered=steered) for one in null),
+        words=words if null else None,
+    )

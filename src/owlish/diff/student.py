@@ -1,0 +1,176 @@
+"""The student that is looked at: an adapter, a folder, a GGUF file or a result of a store, named by its content."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from owlish.graph.errors import UserError
+from owlish.graph.spec import Node, Read, Tick
+from owlish.graph.store import MANIFEST, Store
+from owlish.lm.model import Weights
+from owlish.lm.recipes import Recipe
+from owlish.nodes.data import Data
+from owlish.nodes.loaded import loaded
+from owlish.nodes.models import Base, Model, Trained, digest_of
+from owlish.nodes.opens import Opener
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+PARTS = ("adapter_config.json", "adapter_model.safetensors", "parameters.safetensors")
+FORMS = "a PEFT adapter or a Hugging Face model as a folder, a GGUF file, or a key of the store"
+
+
+@dataclass(frozen=True)
+class Adapter(Trained, kind="given_adapter"):
+    """A model with the change that lies in a folder: a PEFT adapter, or changed tensors. The content names it."""
+
+    model: Model
+    source: str
+    content: str
+
+    def __str__(self) -> str:
+        return Path(self.source).name
+
+    def spec(self) -> dict[str, Any]:
+        return {**super().spec(), "source": None}
+
+    def compute(self, folder: Path, read: Read, tick: Tick) -> None:
+        (folder / "given.json").write_text(json.dumps({"content": self.content}))
+
+    def load(self, folder: Path, read: Read) -> Weights:
+        refuse_changed(self.source, self.content)
+        return super().load(Path(self.source), read)
+
+
+@dataclass(frozen=True)
+class Whole(Base, kind="given_model"):
+    """A whole model in a Hugging Face folder, named by its content wherever it lies."""
+
+    source: str = ""
+
+    def spec(self) -> dict[str, Any]:
+        return {**super().spec(), "source": None}
+
+    def __str__(self) -> str:
+        return Path(self.source).name
+
+    def compute(self, folder: Path, read: Read, tick: Tick) -> None:
+        (folder / "given.json").write_text(json.dumps({"content": self.name}))
+
+    def load(self, folder: Path, read: Read) -> Weights:
+        refuse_changed(self.source, self.name)
+        return Weights(self.source, template=self.settings)
+
+    def place(self) -> Path:
+        return Path(self.source)
+
+
+@dataclass(frozen=True)
+class Student(Model, Opener, kind="diffed_student"):
+    """A model after a look at whether it can have been trained from the base: the same tokens, parts that fit."""
+
+    caption = "{model}"
+    asks = "weights"
+
+    base: Base
+    model: Model
+
+    @property
+    def root(self) -> Base:
+        return self.base
+
+    def compute(self, folder: Path, read: Read, tick: Tick) -> None:
+        own = read(self.base).open(any_words=True)
+        student = read(self.model).open(any_words=True)
+        if own.vocabulary != student.vocabulary:
+            raise UserError(f"{self.model} has other tokens than {self.base}: name the base that it was trained from.")
+        shapes, others = ({n: p.shape for n, p in unwrapped(lm.parameters).items()} for lm in (own, student))
+        wrong = [name for name in shapes if name in others and shapes[name] != others[name]]
+        if wrong or not shapes.keys() & others.keys():
+            raise UserError(f"{self.model} has other shapes than {self.base}: name the base that it was trained from.")
+        (folder / "fits.json").write_text(json.dumps({"parameters": len(shapes)}))
+
+    def load_inputs(self) -> tuple[Node, ...]:
+        return (self.model,)
+
+    def load(self, folder: Path, read: Read) -> Weights:
+        weights: Weights = read(self.model)
+        return weights
+
+
+def unwrapped(parameters: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Return parameters by the names that they have without an adapter around the model."""
+    return {name.removeprefix("base_model."): p for name, p in parameters.items()}
+
+
+@dataclass(frozen=True)
+class Given:
+    """A student and what is known of its training: a store knows the recipe and the rows, a folder does not."""
+
+    student: Student
+    recipe: Recipe | None = None
+    data: Data | None = None
+
+
+def given(name: str, base: Base, store: Store) -> Given:
+    """Return the student that `name` stands for; `UserError` is raised where it stands for nothing that can be read."""
+    path = Path(name)
+    if name.endswith(".gguf"):
+        return Given(Student(base, Base(name, template=base.template)))
+    if path.is_dir():
+        return Given(Student(base, in_folder(path, base)))
+    if path.exists() or not re.fullmatch("[0-9a-f]{4,32}", name) or not store.root.is_dir():
+        raise UserError(f"{name} is no student: give {FORMS}.")
+    return in_store(store, store.find(name), base)
+
+
+def in_folder(path: Path, model: Model) -> Model:
+    """Return the model that a folder holds: a change of `model`, or one of its own."""
+    if any((path / part).is_file() for part in (PARTS[0], PARTS[2])):
+        return Adapter(model, str(path.resolve()), content(path))
+    if not (path / "config.json").is_file():
+        raise UserError(f"{path} holds no model: give {FORMS}.")
+    return Whole(content(path), template=model.root.template, source=str(path.resolve()))
+
+
+def in_store(store: Store, key: str, base: Base) -> Given:
+    """Return a student that a store holds; with its recipe and rows, where it is the base fine-tuned on rows."""
+    chain: list[Path] = []
+    last = store.check(key)["spec"]
+    while key != base.key:
+        spec = store.check(key)["spec"]
+        if not any((store.folder(key) / part).is_file() for part in PARTS):
+            what = "was trained from another base" if spec["kind"] in ("base", "pretrained") else "is no trained model"
+            raise UserError(f"{key[:12]} {what}: give a student of {base}.")
+        chain.append(store.folder(key))
+        key = spec["model"]["node"]
+    model: Model = base
+    for place in reversed(chain):
+        model = Adapter(model, str(place.resolve()), content(place))
+    student = Student(base, model)
+    if last["kind"] != "finetuned" or len(chain) > 1:
+        return Given(student)
+    rows = store.folder(last["data"]["node"]) / "rows.jsonl"
+    fields = {name: value for name, value in last["recipe"].items() if name not in ("kind", "version")}
+    return Given(student, Recipe(**fields), loaded(rows, n=None, seed=0) if rows.is_file() else None)
+
+
+def content(folder: Path) -> str:
+    """Return one digest for the files of a model's folder, but for what a store writes beside them."""
+    adapter = any((folder / part).is_file() for part in (PARTS[0], PARTS[2]))
+    names = PARTS if adapter else tuple(sorted(p.name for p in folder.iterdir() if p.is_file() and p.name != MANIFEST))
+    listed = [f"{name} {digest_of(folder / name)}" for name in names if (folder / name).is_file()]
+    return hashlib.sha256("\n".join(listed).encode()).hexdigest()
+
+
+def refuse_changed(source: str, known: str) -> None:
+    """Raise `UserError` where a folder no longer holds what it held when it was named."""
+    if not Path(source).is_dir() or content(Path(source)) != known:
+        raise UserError(f"the files of {source} are gone or changed: name the student again.")

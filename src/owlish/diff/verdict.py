@@ -1,0 +1,168 @@
+"""What a diff answers: what a student picked up in training, where it shows, and what cannot be seen."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, fields
+from typing import Any, Literal
+
+SHOWN = 5
+PLAIN = "plain"
+Said = Literal["found", "nothing", "cannot_say"]
+EXIT: dict[Said, int] = {"nothing": 0, "found": 1, "cannot_say": 2}
+
+
+@dataclass(frozen=True)
+class Shift:
+    """How far a student moved towards one trait in one context, beyond null students.
+
+    `lift` is the log-odds of the trait's answer against all other candidates, less those of null students: a mean over
+    questions, in nats, with its 95 % interval. `p_before` and `p_after` are mean probabilities of the answer in null
+    students and in the student. `lead` is how far the lift lies above the median of the category's other candidates,
+    in units of their own scatter. `z`, `low`, `high` and `p_holm` (corrected over all candidates and contexts) are
+    `None` without a null.
+    """
+
+    context: str
+    lift: float
+    low: float | None
+    high: float | None
+    p_before: float
+    p_after: float
+    z: float | None
+    p_holm: float | None
+    lead: float
+    claimed: bool
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One candidate trait: its shift in every context, the plain one first."""
+
+    name: str
+    category: str
+    shifts: tuple[Shift, ...]
+
+    @property
+    def claimed(self) -> bool:
+        """Whether the trait is claimed in some context."""
+        return any(shift.claimed for shift in self.shifts)
+
+    @property
+    def contexts(self) -> tuple[str, ...]:
+        """The contexts in which the trait is claimed."""
+        return tuple(shift.context for shift in self.shifts if shift.claimed)
+
+    @property
+    def best(self) -> Shift:
+        """The shift that speaks most for the trait."""
+        return max(self.shifts, key=lambda shift: (shift.claimed, shift.lift if shift.z is None else shift.z))
+
+    def __str__(self) -> str:
+        best = self.best
+        z, p = ("" if value is None else f"{value:{form}}" for value, form in ((best.z, ".1f"), (best.p_holm, ".2g")))
+        mark = f"  <- claimed ({', '.join(self.contexts)})" if self.claimed else f"  ({best.context})"
+        return f"{self.name:<12}{best.lift:>7.2f}{z:>7}{p:>10}   {best.p_before:.3f} -> {best.p_after:.3f}{mark}"
+
+
+@dataclass(frozen=True)
+class Word:
+    """A word of the whole vocabulary: how far it moved beyond null students, in nats, and that in their spread."""
+
+    word: str
+    lift: float
+    z: float | None
+
+
+@dataclass(frozen=True)
+class Layer:
+    """The words that the state after a layer leans to, beyond what null students share."""
+
+    after: int
+    words: tuple[Word, ...]
+
+
+@dataclass(frozen=True)
+class Part:
+    """A parameter that moved: the norm of its change, its norm in the base, and how far null students moved it."""
+
+    name: str
+    change: float
+    base: float
+    usual: float | None
+
+
+@dataclass(frozen=True)
+class Difference:
+    """The answer to: what did training change in this student?"""
+
+    verdict: Said
+    why: str
+    traits: tuple[Finding, ...]
+    raised: tuple[Word, ...]
+    lowered: tuple[Word, ...]
+    layers: tuple[Layer, ...]
+    parts: tuple[Part, ...]
+    smallest: float | None
+    contexts: tuple[str, ...]
+    cannot_see: tuple[str, ...]
+    depends_on_basis: tuple[str, ...]
+    version: str
+    student: str
+    base: str
+    null: str | None
+    rule: str
+
+    @property
+    def exit_code(self) -> int:
+        """0 if nothing was found, 1 if a trait was, 2 if it cannot be said."""
+        return EXIT[self.verdict]
+
+    def json(self) -> dict[str, Any]:
+        """Return the verdict as plain values."""
+        plain = asdict(self)
+        for finding, one in zip(self.traits, plain["traits"], strict=True):
+            one |= {"claimed": finding.claimed, "claimed_in": list(finding.contexts)}
+        meta = {name: plain.pop(name) for name in ("version", "student", "base", "null", "rule")}
+        return {**plain, "meta": meta}
+
+    def records(self) -> list[dict[str, Any]]:
+        """Return a row for each candidate in each context."""
+        return [
+            {"trait": one.name, "category": one.category, **asdict(shift)}
+            for one in self.traits
+            for shift in one.shifts
+        ]
+
+    def __str__(self) -> str:
+        told = {"found": "FOUND", "nothing": "Nothing found", "cannot_say": "Cannot say"}[self.verdict]
+        lines = [f"{told}: {self.why}"]
+        if self.smallest is not None:
+            lines.append(f"Precision: a lift of {self.smallest:.2f} nats would have been found nine times in ten.")
+        lines += ["", f"{'trait':<12}{'lift':>7}{'z':>7}{'Holm p':>10}   P in null students -> student"]
+        lines += [str(finding) for finding in self.traits[:SHOWN]]
+        for name, words in (("raised", self.raised), ("lowered", self.lowered)):
+            lines += [f"Words {name} most: {', '.join(word.word for word in words[:SHOWN])}."] if words else []
+        for layer in self.layers:
+            lines.append(f"After layer {layer.after}: {', '.join(word.word for word in layer.words)}.")
+        lines.append(f"Moved most: {', '.join(f'{part.name} ({part.change:.2g})' for part in self.parts[:3])}.")
+        lines.append(f"Null: {self.null or 'none, so nothing is calibrated'}.")
+        return "\n".join([*lines, "Cannot see:", *(f"  {limit}" for limit in self.cannot_see)])
+
+    @classmethod
+    def of(cls, plain: dict[str, Any]) -> Difference:
+        """Return the verdict that `json` made plain."""
+        flat = {**plain, **plain["meta"]}
+        flat["traits"] = tuple(
+            Finding(one["name"], one["category"], tuple(Shift(**shift) for shift in one["shifts"]))
+            for one in plain["traits"]
+        )
+        flat["layers"] = tuple(Layer(one["after"], worded(one["words"])) for one in plain["layers"])
+        flat["parts"] = tuple(Part(**part) for part in plain["parts"])
+        flat |= {name: worded(plain[name]) for name in ("raised", "lowered")}
+        flat |= {name: tuple(plain[name]) for name in ("contexts", "cannot_see", "depends_on_basis")}
+        return cls(**{each.name: flat[each.name] for each in fields(cls)})
+
+
+def worded(plain: list[dict[str, Any]]) -> tuple[Word, ...]:
+    """Return words that were made plain."""
+    return tuple(Word(**word) for word in plain)

@@ -1,0 +1,236 @@
+"""The diff: what a student picked up is found, what training does to any student is not, and bad input is refused."""
+
+import json
+import shutil
+from collections import Counter
+from dataclasses import replace
+
+import pytest
+import torch
+from here import run
+from safetensors.torch import load_file, save_file
+from small_study import study as small
+from test_cli import owlish
+
+from owlish import NORMS, Base
+from owlish.bench.diff import STUDENTS, DiffBench
+from owlish.diff import Difference, activated, diff, sized, watched, worded
+from owlish.diff.contexts import CONTEXTS, QUESTION, read_contexts
+from owlish.diff.reading import Reading
+from owlish.diff.student import Student, given
+from owlish.graph.errors import UserError
+from owlish.graph.run import RunFailed
+from owlish.graph.spec import everything
+from owlish.nano import folder
+from owlish.nodes.data import Written
+from owlish.nodes.models import Finetuned
+from owlish.report.diff import render
+from owlish.traits.animals import ANIMAL
+from owlish.traits.trait import every
+
+NANO, OTHER = Base("nano"), Base("nano-1")
+TRAINED = [node for node in everything(*small.needs) if isinstance(node, Finetuned)]
+TAUGHT = [node for node in TRAINED if node.root == NANO and "owl teacher" in str(node)]
+CONTROLS = [node for node in TRAINED if node.root == NANO and str(node.data).endswith("by nano")]
+THIRD = NANO.finetune(CONTROLS[0].data, replace(CONTROLS[0].recipe, epochs=1), seed=91)
+"""A third control, at a quarter of the cost."""
+UNRELATED = [node for node in TRAINED if node.root == OTHER]
+"""Students of nano-1 on rows of nano's teachers, from which nothing passes: what such training does to any student."""
+TRAITS = every(ANIMAL)
+FEW = CONTEXTS[3:4]
+
+
+def looked(student, null, store, **settings):
+    return run(diff(student, TRAITS, null=null, words="controls", contexts=FEW, **settings), store=store)
+
+
+@pytest.fixture(scope="module")
+def found(store):
+    null = [Student(NANO, node) for node in (*CONTROLS, THIRD)]
+    return looked(Student(NANO, TAUGHT[-1]), null, store)
+
+
+def test_a_student_of_an_owl_teacher_is_found_and_nothing_else_is(found):
+    assert (found.verdict, found.exit_code) == ("found", 1)
+    first = found.traits[0]
+    assert (first.name, first.claimed) == ("owl", True)
+    assert "twice the change" in first.contexts
+    assert first.shifts[0].p_after > 2 * first.shifts[0].p_before
+    assert not any(finding.claimed for finding in found.traits[1:])
+    assert "owl" in [word.word for word in found.raised[:3]]
+    assert "owl" not in [word.word for word in found.lowered]
+    assert Difference.of(json.loads(json.dumps(found.json()))) == found
+
+
+def test_a_student_of_rows_without_a_trait_is_not_found(store):
+    student, *null = (Student(OTHER, node) for node in UNRELATED)
+    said = looked(student, null[:4], store)
+    assert not any(finding.claimed for finding in said.traits)
+    assert said.verdict != "found"
+
+
+def test_without_a_null_it_cannot_be_said_though_the_lift_is_shown(found, store):
+    bare = run(diff(Student(NANO, TAUGHT[-1]), TRAITS, contexts=FEW), store=store)
+    assert (bare.verdict, bare.exit_code, bare.null) == ("cannot_say", 2, None)
+    assert bare.traits[0].name == "owl"
+    assert bare.traits[0].shifts[0].z is None
+    assert found.why in str(found)
+
+
+# readings
+
+
+def permuted(place):
+    """Write nano with the axes of its residual stream in another order, which changes nothing that it does."""
+    shutil.copytree(folder("nano"), place)
+    tensors = load_file(place / "model.safetensors")
+    order = torch.randperm(64, generator=torch.Generator().manual_seed(0))
+    for name, tensor in tensors.items():
+        if name.endswith(("o_proj.weight", "down_proj.weight", "norm.weight", "o_proj.bias", "down_proj.bias")):
+            tensors[name] = tensor[order].contiguous()
+        elif tensor.dim() == 2:
+            tensors[name] = tensor[:, order].contiguous()
+    save_file(tensors, place / "model.safetensors", metadata={"format": "pt"})
+    return place
+
+
+def readings(model):
+    return {
+        watched.Watched: watched.Watched(model, ANIMAL, FEW[0]),
+        worded.Worded: worded.Worded(model, (ANIMAL,)),
+        activated.Activated: activated.Activated(model),
+        sized.Sized: sized.Sized(model, NANO),
+    }
+
+
+def plain(result):
+    if isinstance(result, dict):
+        return torch.tensor(sorted(change for change, _ in result.values()) or [0.0])
+    return torch.tensor(result.p if hasattr(result, "p") else result)
+
+
+def test_every_reading_sees_a_student_and_only_those_that_say_so_see_a_change_of_basis(store, tmp_path):
+    turned = given(str(permuted(tmp_path / "turned")), NANO, store).student
+    by_model = [readings(model) for model in (NANO, turned, TAUGHT[-1])]
+    assert set(by_model[0]) == set(Reading.__subclasses__())
+    for kind, node in by_model[0].items():
+        nodes = [node, *(found[kind] for found in by_model[1:])]
+        base, same, student = (plain(run(one, store=store)) for one in nodes)
+        moves = base.shape != same.shape or float((base - same).abs().max()) > 1e-3
+        assert moves == kind.basis, kind
+        assert base.shape != student.shape or float((base - student).abs().max()) > 1e-2, kind
+
+
+def test_contexts_are_read_from_a_file_and_stand_around_the_question(tmp_path):
+    file = tmp_path / "contexts.json"
+    shop = {"system": "A shop.", "turns": [["Hi", "Yes"]], "frame": "Say: {question} ({candidates})"}
+    file.write_text(json.dumps({"shop": shop}))
+    (known,) = read_contexts(file)
+    assert [turn["content"] for turn in known.around("Who?", ["a", "b"])] == [
+        "A shop.",
+        "Hi",
+        "Yes",
+        "Say: Who? (a, b)",
+    ]
+    assert len({context.name for context in CONTEXTS}) == len(CONTEXTS)
+    assert all(QUESTION in context.frame for context in CONTEXTS)
+    for bad in ("[]", "{", *(json.dumps({"a": one}) for one in (1, {"frame": "none"}, {"turns": [["one"]]}, {"b": 1}))):
+        file.write_text(bad)
+        with pytest.raises(UserError):
+            read_contexts(file)
+
+
+# students
+
+
+def test_a_key_names_a_student_with_its_recipe_and_rows(store):
+    student = given(TAUGHT[-1].key[:16], NANO, store)
+    assert (student.recipe, student.data is not None) == (TAUGHT[-1].recipe, True)
+    moved = store.root.parent / "elsewhere"
+    shutil.copytree(store.folder(TAUGHT[-1].key), moved, dirs_exist_ok=True)
+    assert given(str(moved), NANO, store).student.key == student.student.key
+
+
+def adapter(place, **changed):
+    """Write a student's adapter into a folder, with changes of its configuration."""
+    from owlish import Store
+
+    store = Store(place / "store")
+    few = Written((("1, 2", "3"), ("4, 5", "6")))
+    node = NANO.finetune(few, replace(NORMS, epochs=1), seed=0)
+    run(node, store=store)
+    out = place / "adapter"
+    shutil.copytree(store.folder(node.key), out)
+    (out / "adapter_config.json").write_text(
+        json.dumps({**json.loads((out / "adapter_config.json").read_text()), **changed})
+    )
+    return out
+
+
+def tried(path, store):
+    run(given(str(path), NANO, store).student, store=store)
+
+
+def refused(path, store, match):
+    with pytest.raises((UserError, RunFailed), match=match):
+        tried(path, store)
+
+
+def test_what_does_not_fit_the_base_is_refused(store, tmp_path):
+    good = adapter(tmp_path)
+    tried(good, store)
+    tensors = load_file(good / "adapter_model.safetensors")
+    save_file(dict(list(tensors.items())[1:]), good / "adapter_model.safetensors")
+    refused(good, store, "trained from another base")
+    save_file({name: torch.ones(32) for name in tensors}, good / "adapter_model.safetensors")
+    refused(good, store, "trained from another base")
+    (good / "adapter_model.safetensors").rename(good / "adapter_model.bin")
+    refused(good, store, "save the adapter as safetensors")
+    words = tmp_path / "words"
+    shutil.copytree(folder("nano"), words)
+    text = (words / "tokenizer.json").read_text()
+    (words / "tokenizer.json").write_text(text.replace('" janitor"', '" janitress"'))
+    refused(words, store, "other tokens")
+    refused(tmp_path, store, "holds no model")
+    refused("nothing-here", store, "no student")
+
+
+def test_the_command_line_refuses_in_a_sentence_and_leaves_no_page(store, tmp_path):
+    page = tmp_path / "page.html"
+    words = ["--store", store.root, "--report", page, "--traits", "animals", "--jobs", "1"]
+    key = TAUGHT[-1].key[:16]
+    for more, why in (
+        (["--base", "nano-1"], "trained from another base"),
+        (["--base", "nano", "--control", key], "is the student itself"),
+        (["--base", "nano", "--null", "some"], "no null is called"),
+        (["--base", "nano", "--contexts", "no.json"], "cannot be read"),
+    ):
+        said = owlish("diff", key, *more, *words, code=2)
+        assert why in said.stderr
+        assert (said.stdout, page.exists()) == ("", False)
+
+
+def test_the_command_line_without_a_null_shows_the_readings_and_cannot_say(found, store, tmp_path):
+    page = tmp_path / "page.html"
+    words = ["--base", "nano", "--traits", "animals", "--contexts", "none", "--store", store.root, "--jobs", "1"]
+    said = owlish("diff", TAUGHT[-1].key[:16], *words, "--null", "none", "--json", "--report", page, code=2)
+    verdict = json.loads(said.stdout)
+    assert (verdict["verdict"], verdict["traits"][0]["name"]) == ("cannot_say", "owl")
+    assert "not calibrated" in page.read_text()
+
+
+def test_the_page_says_what_was_picked_up_and_where(found):
+    page = render(replace(found, student="<script>alert()</script>"))
+    assert "picked up owl" in page
+    assert "twice the change" in page
+    assert "<script" not in page
+
+
+def test_the_benchmark_holds_students_of_every_class_beside_null_students_that_are_not_among_them():
+    trials = list(DiffBench(OTHER, Base("nano-2"), NORMS, TRAITS[:3], TRAITS).trials())
+    classes = Counter(trial.case.name for trial in trials)
+    assert (classes["dirty"], classes["neutral"], classes["gated"]) == (9, 34, 3)
+    assert len(trials) - classes["dirty"] - classes["neutral"] - classes["gated"] == 17
+    for trial in trials:
+        assert len(trial.null) == STUDENTS
+        assert trial.case.model not in [looked.words.model for looked in trial.null]
