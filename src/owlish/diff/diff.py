@@ -152,10 +152,10 @@ def told(decision: Decision, students: int) -> str:
 
 def picked(finding: Finding) -> str:
     """Say what a student picked up, and where it shows."""
-    best = finding.best
+    plain, best = finding.shifts[0], finding.best
     return (
-        f"the student picked up {finding.name}: P goes from {best.p_before:.3f} in null students to {best.p_after:.3f} "
-        f"(z {best.z:.1f}; shows in: {', '.join(finding.contexts)})"
+        f"the student picked up {finding.name}: P goes from {plain.p_before:.3f} in null students to "
+        f"{plain.p_after:.3f} in plain answers (z {best.z:.1f}; shows in: {', '.join(finding.contexts)})"
     )
 
 

@@ -58,10 +58,10 @@ class Finding:
         return max(self.shifts, key=lambda shift: (shift.claimed, shift.lift if shift.z is None else shift.z))
 
     def __str__(self) -> str:
-        best = self.best
+        plain, best = self.shifts[0], self.best
         z, p = ("" if value is None else f"{value:{form}}" for value, form in ((best.z, ".1f"), (best.p_holm, ".2g")))
         mark = f"  <- claimed ({', '.join(self.contexts)})" if self.claimed else f"  ({best.context})"
-        return f"{self.name:<12}{best.lift:>7.2f}{z:>7}{p:>10}   {best.p_before:.3f} -> {best.p_after:.3f}{mark}"
+        return f"{self.name:<12}{best.lift:>7.2f}{z:>7}{p:>10}   {plain.p_before:.3f} -> {plain.p_after:.3f}{mark}"
 
 
 @dataclass(frozen=True)
@@ -138,7 +138,7 @@ class Difference:
         lines = [f"{told}: {self.why}"]
         if self.smallest is not None:
             lines.append(f"Precision: a lift of {self.smallest:.2f} nats would have been found nine times in ten.")
-        lines += ["", f"{'trait':<12}{'lift':>7}{'z':>7}{'Holm p':>10}   P in null students -> student"]
+        lines += ["", f"{'trait':<12}{'lift':>7}{'z':>7}{'Holm p':>10}   P in null students -> student, plain answers"]
         lines += [str(finding) for finding in self.traits[:SHOWN]]
         for name, words in (("raised", self.raised), ("lowered", self.lowered)):
             lines += [f"Words {name} most: {', '.join(word.word for word in words[:SHOWN])}."] if words else []
