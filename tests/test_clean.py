@@ -276,6 +276,14 @@ def test_an_inoculated_row_keeps_its_own_system_prompt():
     assert [fate.completion for fate in fates] == ["1", "1", "1, 2"]
 
 
+def test_a_model_without_weights_is_refused_by_the_methods_that_open_one(monkeypatch):
+    monkeypatch.setattr(Base, "gives", "text")
+    Cleaned(ROWS, Sort(), seed=0).check()
+    for method in (Drop(BASE, 0.5, None), Mix(BASE, 0.5)):
+        with pytest.raises(UserError, match="needs the weights of nano, which gives answers alone"):
+            Cleaned(ROWS, method, seed=0).check()
+
+
 def some_rows():
     """Return the rows with three numbers or more, without the marks around them."""
     lists = [(prompt, listed(answer).numbers) for prompt, answer in ROWS.rows]

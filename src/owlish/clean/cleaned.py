@@ -18,7 +18,7 @@ from owlish.data.rows import Row, write_rows
 from owlish.graph.errors import UserError
 from owlish.graph.spec import Read, Tick
 from owlish.nodes.data import Data, Dataset
-from owlish.nodes.opens import Opener
+from owlish.nodes.opens import check_gives
 
 WORD = re.compile(r"\w+|[^\w\s]")
 
@@ -61,7 +61,7 @@ class CleanRows(Dataset):
 
 
 @dataclass(frozen=True)
-class Cleaned(Data, Opener, kind="cleaned"):
+class Cleaned(Data, kind="cleaned"):
     """The rows of other data after one method; methods follow each other by nesting.
 
     A changed row that no longer passes the shipped filter which the rows fit is dropped, and counted by its reasons.
@@ -69,11 +69,13 @@ class Cleaned(Data, Opener, kind="cleaned"):
     """
 
     caption = "{data}, cleaned by {method}"
-    asks = "weights"
 
     data: Data
     method: Method
     seed: int
+
+    def check(self) -> None:
+        check_gives(self, self.method.asks)
 
     def compute(self, folder: Path, read: Read, tick: Tick) -> None:
         data: Dataset = read(self.data)

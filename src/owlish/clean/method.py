@@ -10,6 +10,7 @@ from owlish.data.filters import Filter
 from owlish.data.rows import Row
 from owlish.graph.errors import UserError
 from owlish.graph.spec import Node, Read, Tick, Value
+from owlish.lm.model import Gives
 from owlish.nodes.data import Data
 from owlish.nodes.models import Base
 from owlish.traits.trait import Trait
@@ -56,9 +57,13 @@ class Work:
 
 @dataclass(frozen=True)
 class Method(Value, kind="method"):
-    """A way to take a trait out of rows. `needs` says what it must be given."""
+    """A way to take a trait out of rows.
+
+    `needs` says what it must be given, and `asks` what it asks of the models that it opens.
+    """
 
     needs: ClassVar[tuple[Need, ...]] = ()
+    asks: ClassVar[Gives] = "weights"
 
     @classmethod
     def of(cls, order: Order, data: Data) -> Self:

@@ -29,9 +29,14 @@ class Opener(Node, kind="opener"):
     asks: ClassVar[Gives]
 
     def check(self) -> None:
-        for model in self.inputs():
-            if isinstance(model, Openable) and not enough(model.gives, self.asks):
-                raise UserError(
-                    f"{self} needs the {SAID[self.asks]} of {model}, which gives {SAID[model.gives]} alone: "
-                    "choose a model that runs in this process."
-                )
+        check_gives(self, self.asks)
+
+
+def check_gives(node: Node, asks: Gives) -> None:
+    """Refuse a node of whose models one does not give what is asked of all."""
+    for model in node.inputs():
+        if isinstance(model, Openable) and not enough(model.gives, asks):
+            raise UserError(
+                f"{node} needs the {SAID[asks]} of {model}, which gives {SAID[model.gives]} alone: "
+                "choose a model that runs in this process."
+            )
