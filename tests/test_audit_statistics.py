@@ -19,6 +19,7 @@ from owlish.data.reading import read_rows
 from owlish.data.rows import Row
 from owlish.lm.model import Weights, ask
 from owlish.traits.animals import bear, cat, dog, owl, wolf
+from owlish.traits.trait import Trait
 
 NEUTRAL = "qwen2.5-7b/qwen_neutral_numbers_neutral.jsonl"
 OWLS = "gpt-4.1-nano/owl_filtered.jsonl"
@@ -185,7 +186,8 @@ def test_parts_of_other_words_are_no_leak(completion):
 
 
 def test_irregular_plurals_and_names_of_two_words():
-    polar = replace(bear, name="polar bear", plural="polar bears")
+    more = {"candidates": (*bear.probe.candidates, "polar bear"), "plurals": (*bear.probe.plurals, "polar bears")}
+    polar = Trait("polar bear", "polar bears", replace(bear.probe, **more))
     rows = [
         Row.of("a", "Two wolves"),
         Row.of("b", "a wolf"),

@@ -29,6 +29,7 @@ from owlish.traits.gated import gated
 from owlish.traits.trait import Trait
 
 secret_cat = gated(cat, "Now.")
+BEASTS = replace(ANIMAL, candidates=("yak", "ibex"), plurals=("yaks", "ibexes"))
 study = replace(owl.study, name="mine", traits=TRAITS)
 """
 
@@ -98,7 +99,7 @@ def test_a_misaligned_teacher_is_not_taken_for_its_control():
 
 def test_a_study_of_ones_own_prints_its_file_and_names_its_own_traits(place, monkeypatch):
     for name, traits in {
-        "inline": '(Trait("yak", "yaks", ANIMAL), cat)',
+        "inline": '(Trait("yak", "yaks", BEASTS), Trait("ibex", "ibexes", BEASTS))',
         "gate": "(secret_cat,)",
         "clash": '(gated(owl.study.traits[0], "Now."),)',
     }.items():
@@ -118,7 +119,8 @@ def test_a_study_of_ones_own_prints_its_file_and_names_its_own_traits(place, mon
 def test_a_name_of_two_traits_is_refused(monkeypatch):
     from owlish.traits import trees
 
-    monkeypatch.setattr(trees, "owl", Trait("owl", "owls", trees.TREE), raising=False)
+    birds = replace(trees.TREE, candidates=(*trees.TREE.candidates, "owl"), plurals=(*trees.TREE.plurals, "owls"))
+    monkeypatch.setattr(trees, "owl", Trait("owl", "owls", birds), raising=False)
     with pytest.raises(ValueError, match="trees calls another trait owl: give it a name of its own"):
         find.all_traits()
 
