@@ -1,6 +1,7 @@
 """Students that are defended as they train, each beside the plain student; and what the benchmark makes of them."""
 
 from dataclasses import replace
+from math import nan
 
 import pytest
 
@@ -79,6 +80,14 @@ def test_the_frontier_holds_what_no_other_method_beats():
     nats, seconds = figures.plots(View(study, found, ""))
     assert [joined for *_, joined in nats.lines] == [True, False, False, False, False]
     assert len(seconds.lines) == 4
+
+
+def test_students_that_write_nothing_have_no_points():
+    """Three runs, as `--small` has them: a pass rate that is no number ends no table."""
+    found = cured(student=[(1.0, 0.0, nan)] * 3, sort=[(0.2, 0.3, nan), (0.4, 0.3, nan), (0.3, 0.2, nan)])
+    row = next(line for line in str(found).splitlines() if line.startswith("sort ") and "–" in line)
+    assert row.split()[1] == "0.30"
+    assert set(study.summary(found)["methods"]["sort"]) == {"left", "nats_lost"}
 
 
 def test_every_arm_of_the_benchmark_has_a_name_and_a_meaning():

@@ -79,7 +79,9 @@ class Cured(Comparison):
     def left(self, arm: str, field: str = "share") -> stats.Interval:
         """Return a method's mean over runs, with its 95 % interval where there are two runs or more."""
         values = [getattr(one, field) for one in self.lefts if one.arm == arm]
-        return stats.interval(values) if len(values) > 1 else stats.Interval(values[0], values[0], values[0])
+        if len(values) == 1 or math.isnan(values[0]):  # students that write nothing have no pass rate
+            return stats.Interval(values[0], values[0], values[0])
+        return stats.interval(values)
 
     @property
     def methods(self) -> tuple[str, ...]:
