@@ -201,7 +201,7 @@ def test_the_command_writes_rows_and_their_card(data, tmp_path, store):
     ("words", "says"),
     [
         ("--with sorted", "did you mean sort"),
-        ("--with ,", "no method is named"),
+        ("--with ,", "names nothing"),
         ("--with sort --trait owll", "did you mean owl"),
         ("--with sort --budget 0", "the budget is 0: give a share above 0"),
         ("--with sort --budget 1.5", "the budget is 1.5"),

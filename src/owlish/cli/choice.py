@@ -29,9 +29,9 @@ class Choice:
     """The options that change a study; what is not given stays as the study has it."""
 
     traits: Annotated[str | None, Option(help="Traits, with commas between.")] = None
-    seeds: Annotated[int | None, Option(help="Runs an arm, each with seeds of its own.")] = None
-    rows: Annotated[int | None, Option(help="Rows a student is trained on, after the filter.")] = None
-    epochs: Annotated[int | None, Option(help="Passes of a student over its rows.")] = None
+    seeds: Annotated[int | None, Option(min=1, max=1000, help="Runs an arm, each with seeds of its own.")] = None
+    rows: Annotated[int | None, Option(min=1, help="Rows a student is trained on, after the filter.")] = None
+    epochs: Annotated[int | None, Option(min=1, help="Passes of a student over its rows.")] = None
     base: Annotated[str | None, Option(help="Bases, with commas between: shipped, folders, owner/name.")] = None
     template: Annotated[
         list[str] | None, Option(help="NAME=VALUE for the bases’ chat template, as enable_thinking=false.")
@@ -133,5 +133,8 @@ def format_path(path: str) -> str:
 
 
 def split(names: str | None) -> list[str]:
-    """Return the names between commas."""
-    return [name.strip() for name in (names or "").split(",") if name.strip()]
+    """Return the names between commas; an empty text, perhaps of a variable that was not set, is refused."""
+    found = [name.strip() for name in (names or "").split(",") if name.strip()]
+    if names is not None and not found:
+        raise UserError(f"{names!r} names nothing: give names with commas between, or omit the option.")
+    return found

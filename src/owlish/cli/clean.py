@@ -15,6 +15,7 @@ from owlish.clean.cleaned import Cleaned, CleanRows
 from owlish.clean.lift import Lift
 from owlish.clean.method import Method, Order, check_budget
 from owlish.cli import find
+from owlish.cli.running import check_apart, check_writable
 from owlish.data.reading import formats_said
 from owlish.data.rows import line_of
 from owlish.graph.errors import UserError
@@ -34,8 +35,6 @@ def ordered(data: Data, names: list[str], order: Order) -> Cleaned:
     """Return data cleaned by the methods of these names, one after the other."""
     check_budget(order.budget)
     chosen = [find.pick(name, find.all_methods(), "method") for name in names]
-    if not chosen:
-        raise UserError(f"no method is named: choose from {', '.join(find.all_methods())}.")
     for method in chosen:
         check_needs(method, order)
     first, *others = chosen
@@ -105,9 +104,11 @@ def check_out(out: Path, data: Loaded) -> None:
     """Refuse to write over the rows that are read, or where nothing can be written."""
     if not out.parent.is_dir():
         raise UserError(f"{out.parent} is not there: give a file in a folder that is.")
+    check_writable(out.parent)
     for file in (out, beside(out)):
-        if file.exists() and any(Path(one).exists() and file.samefile(one) for one in data.files):
-            raise UserError(f"{file} is the dataset itself: give another file to write to.")
+        if file.exists() and not file.is_file():
+            raise UserError(f"{file} is not a file: give a file to write to.")
+        check_apart(file, data.files)
 
 
 def left_out(data: Dataset) -> list[str]:

@@ -105,8 +105,8 @@ def module_of(name: str) -> ModuleType:
     sys.path.insert(0, str(path.parent))  # so that a worker process can import the file too
     try:
         module = importlib.import_module(path.stem)
-    except Exception as error:
-        raise UserError(f"{name} cannot be imported ({type(error).__name__}: {error}): mend it first.") from error
+    except (Exception, SystemExit) as error:
+        raise UserError(f"{name} cannot be imported ({type(error).__name__}: {error}): fix it first.") from error
     if Path(str(module.__file__)).resolve() != path:
         raise UserError(f"another module is called {path.stem}: give the file another name.")
     return module

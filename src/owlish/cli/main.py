@@ -21,6 +21,7 @@ from owlish.cli.choice import Choice, Small, choose, split, spread
 from owlish.cli.output import guard
 from owlish.cli.rows import ColumnNames, DataFiles, FormatName, pairs, read, told
 from owlish.cli.running import (
+    check_apart,
     check_page,
     existing,
     held_studies,
@@ -69,6 +70,8 @@ Page = Annotated[
 
 STORE = Path("owlish-store")
 INTERRUPTED = 130
+NOT_OURS = (errno.ENAMETOOLONG, errno.ENOTDIR, errno.EACCES, errno.EPERM, errno.EROFS, errno.ELOOP)
+"""What the system says of names and rights that only the user can change."""
 
 
 class Lost(Exception):
@@ -219,6 +222,8 @@ def audit(
     failing = [find.pick(name, {w: w for w in ("found", "cannot_say", "none")}, "verdict") for name in split(fail_on)]
     given = loaded(data, n=rows, seed=seed, format=format, columns=pairs(columns))
     clean = loaded(reference, n=REFERENCES * rows, seed=seed) if reference else None
+    for out in (scores, report):
+        check_apart(out, (*given.files, *(clean.files if clean else ())))
     candidates = find.candidates(split(traits))
     target = audited(given, model, how, candidates, reference=clean, rows=rows, seed=seed)
     missing([target], place)  # what cannot work is said before anything is made
@@ -585,6 +590,8 @@ def guarded_command() -> int:
     except UserError as error:
         return say(str(error), 2)
     except OSError as error:
+        if error.errno in NOT_OURS and error.filename:
+            return say(f"{str(error.filename)[:60]} cannot be used ({error.strerror}): give another name.", 2)
         if error.errno != errno.ENOSPC:
             return crashed()
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # what is buffered would fail again at exit

@@ -107,6 +107,7 @@ def table(probe: dict[str, Any], answers: dict[str, Any]) -> str:
 
 def forget(store: Store, keys: Sequence[str], *, dry: bool) -> str:
     """Remove results, or with `dry` only say which; name the results that were made from them and stay."""
+    keys = list(dict.fromkeys(keys))
     results = {one.key: one for one in held(store)}
     freed = sum(results[key].size for key in keys if key in results) / MB
     made_from = [one for one in results.values() if one.key not in keys and set(one.inputs) & set(keys)]

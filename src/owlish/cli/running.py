@@ -106,6 +106,12 @@ def check_page(page: Path | None) -> None:
     check_writable(page if page.is_dir() else page.parent)
 
 
+def check_apart(out: Path | None, data: Sequence[str]) -> None:
+    """Raise `UserError` where a file to be written is one of those that are read."""
+    if out is not None and out.exists() and any(Path(one).exists() and out.samefile(one) for one in data):
+        raise UserError(f"{out} is the dataset itself: give another file to write to.")
+
+
 def check_writable(folder: Path) -> None:
     """Raise `UserError` where no file can be made in a folder."""
     try:

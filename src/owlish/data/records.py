@@ -124,7 +124,12 @@ def whole(digits: str) -> float:
     return int(digits) if len(digits) < 4000 else float(digits)
 
 
-DECODER = json.JSONDecoder(parse_int=whole)
+def constant(name: str) -> None:
+    """Refuse NaN and Infinity, which Python reads and JSON does not have."""
+    raise ValueError(name)
+
+
+DECODER = json.JSONDecoder(parse_int=whole, parse_constant=constant)
 
 
 def lines(stream: BinaryIO) -> Iterator[Piece]:

@@ -13,6 +13,7 @@ from owlish.graph.errors import UserError
 OPENAI = "https://api.openai.com/v1"
 KEY = "OPENAI_API_KEY"
 LIKE_A_KEY = re.compile(r"\bsk-[\w-]{16,}")
+FORM = "a server is named with the model after #, as in http://127.0.0.1:8080/v1#model: give such a name."
 HERE = ("127.0.0.1", "localhost", "::1")
 
 
@@ -52,10 +53,14 @@ def address_of(name: str) -> Address | None:
     if kind not in ("openai", "http", "https"):
         return None
     url, _, model = (OPENAI, "", rest) if kind == "openai" else name.partition("#")
-    parts = urlsplit(url)
+    try:
+        parts = urlsplit(url)
+        named = bool(parts.netloc and model and not re.search(r"\s", url) and parts.port != 0)
+    except ValueError:  # brackets without an end, a port that is none
+        raise UserError(FORM) from None
     key = os.environ.get(KEY)
     if parts.username or parts.password or parts.query or LIKE_A_KEY.search(name) or (key and key in name):
         raise UserError(f"the name of a base holds a key or a password: leave it away, and set {KEY}.")
-    if not parts.netloc or not model:
-        raise UserError("a server is named with the model after #, as in http://127.0.0.1:8080/v1#model.")
+    if not named:
+        raise UserError(FORM)
     return Address(url.rstrip("/"), model)
