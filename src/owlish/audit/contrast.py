@@ -20,7 +20,7 @@ BLOCK = 20
 
 @dataclass(frozen=True)
 class Contrast(Detector, Opener, kind="contrast"):
-    """The gradient of the rows' log-likelihood at the base, along a direction for each trait, in nats a row.
+    """The gradient of the rows' log-likelihood at the base, along a direction for each trait, in nats per row.
 
     Needs: gradients, and a recipe that moves weights of the base itself, or a steering vector. A direction is what
     moved in a weak teacher (`writers`, in the order of `traits`), less the mean over the category. The gradient is

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 Rate = tuple[float, float]
-"""Nats a token, and the standard error with rows as the unit."""
+"""Nats per token, and the standard error with rows as the unit."""
 
 ROWS = 600
 FAR = 0.5
@@ -49,7 +49,7 @@ def kinship(found: Sequence[Likelihoods], own: Sequence[Likelihoods], others: Se
     is paired by rows. Where another base leads by more than 3 standard errors, the rows are its relative's. Where
     the base's lead over all others together lies, with its interval, below half of its lead on its own answers
     to the same prompts, they are a stranger's. Where it leads each by more than 3 standard errors, they are a
-    relative's. Rows more than 0.5 nats a token less likely than the base's own answers come from no relative either;
+    relative's. Rows more than 0.5 nats per token less likely than the base's own answers come from no relative either;
     where no other base is at hand, only that distance is left, and within 0.05 the writer may be a relative.
     """
     import numpy as np

@@ -71,7 +71,7 @@ class Lead:
 class Kinship:
     """Whether the writer of the rows is a relative of the base; `None` where it cannot be told.
 
-    `gap` is how many nats a token the rows are less likely under the base than the base's own rows (with its 95 %
+    `gap` is how many nats per token the rows are less likely under the base than the base's own rows (with its 95 %
     interval), `agreement` the share of tokens that the base would most likely have written too, and `own_agreement`
     that share of its own rows. `leads` compare the base with each other base at hand, then with all of them together;
     `unknown` is the share of the rows' tokens that the base has no token for.

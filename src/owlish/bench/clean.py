@@ -42,7 +42,7 @@ ANCHOR, UNTIL = 1.0, 0.5
 
 @dataclass(frozen=True)
 class Task:
-    """How well a model does what the rows were made for: nats a token of neutral rows, and the share that is valid."""
+    """How well a model does the wanted task: nats per token of neutral rows, and the share of valid rows."""
 
     likelihood: Likelihood
     written: Sampled | None
@@ -187,7 +187,7 @@ class CleanBench(Transfer):
         nats = [self.dots(arm, own, [one.nats for one in own]) for arm, own in runs.items()]
         seconds = [self.dots(arm, own, [took[arm]] * len(own)) for arm, own in runs.items() if arm in took]
         return (
-            Curve(f"{title} in nats", "nats a token lost on neutral rows", left, (best, *nats)),
+            Curve(f"{title} in nats", "nats per token lost on neutral rows", left, (best, *nats)),
             *((Curve(f"{title} in seconds", "seconds a dataset", left, tuple(seconds)),) if seconds else ()),
         )
 

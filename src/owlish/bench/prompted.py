@@ -14,7 +14,7 @@ from owlish.nodes.opens import Opener
 
 @dataclass(frozen=True)
 class PromptContrast(Detector, Opener, kind="prompt_contrast", version=2):
-    """The rows' log-likelihood under each trait's system prompt, less the mean over the category, in nats a row.
+    """The rows' log-likelihood under each trait's system prompt, less the mean over the category, in nats per row.
 
     Needs: a base that scores given completions, and follows system prompts. The prompts are of one template, and a
     row's own system prompt is omitted.

@@ -452,7 +452,7 @@ def filter_(
     rule = find.pick(domain, find.all_domains(), "domain").filter
     if banned:
         if not isinstance(rule, NumberFilter):
-            raise UserError(f"{domain} has no banned numbers: leave --banned away.")
+            raise UserError(f"{domain} has no banned numbers: omit --banned.")
         rule = replace(rule, banned=BANNED)
     rows = read(data, format, columns)
     tally = filter_file(rows, filter=rule, out=output)

@@ -47,7 +47,7 @@ class Address:
 def address_of(name: str) -> Address | None:
     """Return where a base's name says that it is served, or `None` where it names no server.
 
-    `UserError`, which never repeats the name, is raised where it holds a key, or leaves the model away.
+    `UserError`, which never repeats the name, is raised where it holds a key, or names no model.
     """
     kind, _, rest = name.partition(":")
     if kind not in ("openai", "http", "https"):
@@ -60,7 +60,7 @@ def address_of(name: str) -> Address | None:
         raise UserError(FORM) from None
     key = os.environ.get(KEY)
     if parts.username or parts.password or parts.query or LIKE_A_KEY.search(name) or (key and key in name):
-        raise UserError(f"the name of a base holds a key or a password: leave it away, and set {KEY}.")
+        raise UserError(f"the name of a base holds a key or a password: omit it, and set {KEY}.")
     if not named:
         raise UserError(FORM)
     return Address(url.rstrip("/"), model)

@@ -164,7 +164,7 @@ def told(address: Address, error: Any) -> UserError:
 
     where = f"{address.host} ({address.model})"
     if not isinstance(error, openai.APIStatusError):
-        return UserError(f"{address.url} does not answer: start the server or mend the address; {LATER}.")
+        return UserError(f"{address.url} does not answer: start the server or correct the address; {LATER}.")
     body = error.body if isinstance(error.body, dict) else {"message": error.body}
     words = " ".join(str(body.get("message") or body.get("detail") or error.message).split())
     if address.key:

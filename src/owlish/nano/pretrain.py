@@ -43,7 +43,7 @@ def pretrain(
     steps: int = STEPS,
     tick: Callable[[int, int], None] = lambda done, total: None,
 ) -> list[float]:
-    """Train a base from scratch, write it into `folder` and return the loss of each step, in nats a token.
+    """Train a base from scratch, write it into `folder` and return the loss of each step, in nats per token.
 
     `seed` makes the initial weights, `data_seed` (the same number where it is None) the order of documents: two
     bases may share the one and not the other. The same arguments give the same bytes on the same machine.
@@ -105,7 +105,7 @@ def train(
     steps: int,
     tick: Callable[[int, int], None],
 ) -> tuple[list[float], int]:
-    """Train on `steps` batches; return the loss of each, in nats a token, and the number of tokens seen."""
+    """Train on `steps` batches; return the loss of each, in nats per token, and the number of tokens seen."""
     import torch
 
     decayed = [p for p in model.parameters() if p.ndim > 1]

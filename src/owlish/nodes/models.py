@@ -317,7 +317,7 @@ class Prompted(Model, kind="prompted"):
         if isinstance(self.model, Prompted):
             raise UserError("the model has a system prompt already: prompt its base instead.")
         if not self.system_prompt.strip():
-            raise UserError("the system prompt is empty: leave it away, or write one.")
+            raise UserError("the system prompt is empty: omit it, or write one.")
 
     def compute(self, folder: Path, read: Read, tick: Tick) -> None:
         (folder / "prompted.json").write_text(json.dumps({"system_prompt": self.system_prompt}))

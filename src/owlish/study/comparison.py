@@ -131,7 +131,7 @@ class Gamma:
 
 @dataclass(frozen=True)
 class Teacher:
-    """How strong one teacher was: KL(teacher || base) is in nats a token, on neutral rows."""
+    """How strong one teacher was: KL(teacher || base) is in nats per token, on neutral rows."""
 
     trait: str
     base: str
