@@ -12,6 +12,9 @@ from owlish.bench.gradient import Gradient
 from owlish.bench.prompted import PromptContrast
 from owlish.cli import find
 from owlish.data.domains.numbers import Numbers
+from owlish.diff.diff import diff
+from owlish.diff.null import null
+from owlish.diff.student import Student
 from owlish.graph.run import plan
 from owlish.graph.spec import Node, everything
 from owlish.lm.model import Gives
@@ -33,16 +36,18 @@ def below(kind):
 
 @pytest.fixture(scope="module")
 def openers(tmp_path_factory):
-    """A node of each class that opens models, from the shipped studies, an audit and its benchmark."""
+    """A node of each class that opens models, from the shipped studies, an audit with its benchmark, and a diff."""
     folder = tmp_path_factory.mktemp("files")
     for name, text in OWN_FILES.items():
         (folder / name).write_text(text)
     names = find.all_studies().keys() - {"audit_bench"}  # thousands of nodes, of the classes named here
     own = [with_files(find.study(name), folder) for name in sorted(names)]
-    audited = audit(BASE.sample(Numbers(), n=60, seed=0), BASE, NORMS, (owl, cat))
+    rows = BASE.sample(Numbers(), n=60, seed=0)
+    audited = audit(rows, BASE, NORMS, (owl, cat))
+    seen = diff(Student(BASE, BASE.finetune(rows, NORMS, seed=0)), (owl, cat), null=null(BASE, NORMS, rows))
     c = audited.contrast
     more = (Gradient(BASE, c.data, c.traits, c.writers, c.rows), PromptContrast(BASE, c.data, c.traits, 8))
-    targets = [*(node for study in own for node in study.small().needs), audited, *more]
+    targets = [*(node for study in own for node in study.small().needs), audited, seen, *more]
     found = {type(node): node for node in everything(*targets) if isinstance(node, Opener)}
     return list(found.values())
 
