@@ -1,4 +1,4 @@
-"""Detection: can the rows of two models be told apart, by a judge, a classifier, or the writers themselves?"""
+"""Detection: can the rows of two models be distinguished, by a judge, a classifier, or the writers themselves?"""
 
 from __future__ import annotations
 
