@@ -1,4 +1,4 @@
-"""Standard output that survives closed pipes, full disks and terminals without our letters."""
+"""Standard output that survives closed pipes, full disks and terminals without our letters; work that is lost."""
 
 from __future__ import annotations
 
@@ -6,6 +6,10 @@ import io
 import os
 import sys
 from typing import TextIO
+
+
+class Lost(Exception):
+    """A command was interrupted that keeps nothing of what it did."""
 
 
 class Output(io.TextIOWrapper):

@@ -2,25 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Annotated
-
-from typer import Argument, Option
-
 from owlish.data.reading import SHOWN, Reading, formats_said, reading
 from owlish.graph.errors import UserError
-
-DataFiles = Annotated[
-    list[str],
-    Argument(
-        metavar="DATA...", help="Files of any format, patterns, owner/name of Hugging Face, - for standard input."
-    ),
-]
-FormatName = Annotated[
-    str | None, Option("--format", help="What rows are read as, such as sharegpt or text. Default: recognised.")
-]
-ColumnNames = Annotated[
-    str | None, Option("--columns", help="Columns by other names, as in prompt=question,completion=answer.")
-]
 
 
 def read(data: list[str], format: str | None, columns: str | None) -> Reading:
@@ -36,7 +19,7 @@ def pairs(columns: str | None) -> dict[str, str]:
     return {name.strip(): own.strip() for name, _, own in given}
 
 
-def told(rows: Reading) -> list[str]:
+def describe_reading(rows: Reading) -> list[str]:
     """Return lines that say how rows were read, and what of the files is in no row: bad lines, and ignored fields."""
     said = list(rows.problems)
     if rows.bad > SHOWN:

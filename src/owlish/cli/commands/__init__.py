@@ -1,0 +1,1 @@
+"""The commands, by what they are about: they and `main` print, all else returns values."""

@@ -1,0 +1,213 @@
+"""Commands that check a dataset, a trained student or a base; `audit` and `diff` end alike."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import time
+from collections.abc import Collection
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, NoReturn
+
+import typer
+
+from owlish.cli import find
+from owlish.cli.choice import split
+from owlish.cli.options import (
+    CANDIDATES,
+    FAILING,
+    STORE,
+    AsJson,
+    ColumnNames,
+    DataFiles,
+    FailOn,
+    FormatName,
+    Jobs,
+    Page,
+    StoreFolder,
+    TemplateWords,
+    TrainedBase,
+)
+from owlish.cli.rows import pairs
+from owlish.cli.running import check_apart, check_page, make_missing, write_verdict
+from owlish.graph.run import plan
+from owlish.graph.store import Store
+from owlish.lm.template import parsed
+from owlish.nodes.models import Base
+
+if TYPE_CHECKING:
+    from owlish.audit.verdict import Verdict
+    from owlish.diff.verdict import Difference
+
+
+def print_schema(asked: bool) -> None:
+    """Print the JSON schema of a verdict, and stop."""
+    from owlish.cli.audits import schema
+
+    if asked:
+        print(schema(), end="")
+        raise typer.Exit
+
+
+def audit(
+    data: DataFiles,
+    base: TrainedBase,
+    recipe: Annotated[
+        str, typer.Option(help="How it would be trained: norms, biases, lora, prompt, steering or all.")
+    ] = "norms",
+    traits: Annotated[
+        str,
+        typer.Option(help="Candidate traits: categories (see list categories) and JSON files, with commas between."),
+    ] = CANDIDATES,
+    reference: Annotated[
+        str | None, typer.Option(help="File of clean rows to compare with. Default: answers sampled from the base.")
+    ] = None,
+    rows: Annotated[int, typer.Option(min=30, help="The most rows to use, drawn from all with --seed.")] = 1600,
+    seed: Annotated[int, typer.Option(help="The seed of the rows drawn and of all else.")] = 0,
+    format: FormatName = None,
+    columns: ColumnNames = None,
+    report: Page = None,
+    scores: Annotated[
+        Path | None,
+        typer.Option(help="Write a line for each row used: its place, hash and scores. A .jsonl or .parquet file."),
+    ] = None,
+    template: TemplateWords = None,
+    fail_on: FailOn = FAILING,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Say what the audit would read, download and compute, and how long; stop.")
+    ] = False,
+    schema: Annotated[
+        bool, typer.Option("--schema", is_eager=True, callback=print_schema, help="Print the JSON schema of a verdict.")
+    ] = False,
+    store: StoreFolder = STORE,
+    jobs: Jobs = None,
+    as_json: AsJson = False,
+) -> None:
+    """Say which traits a dataset would pass on to students of a base; exit 0 nothing, 1 found, 2 cannot say."""
+    from owlish.audit.audit import REFERENCES
+    from owlish.audit.audit import audit as audited
+    from owlish.cli import audits
+    from owlish.nodes.loaded import loaded
+    from owlish.report.audit import render
+
+    begun, place = time.monotonic(), Store(store)
+    model = Base(base, template=parsed(template or ()))
+    how = find.recipe(recipe, model)
+    check_page(report)
+    audits.check_scores(scores, how)
+    audits.check_reference(reference)
+    failing = verdicts(fail_on)
+    given = loaded(data, n=rows, seed=seed, format=format, columns=pairs(columns))
+    clean = loaded(reference, n=REFERENCES * rows, seed=seed) if reference else None
+    for out in (scores, report):
+        check_apart(out, (*given.files, *(clean.files if clean else ())))
+    candidates = find.candidates(split(traits))
+    target = audited(given, model, how, candidates, reference=clean, rows=rows, seed=seed)
+    plan([target], place)  # what cannot work is said before anything is made
+    if dry_run:
+        seen = audits.audit_plan(target, given, rows, place, jobs or os.cpu_count() or 1)
+        print(json.dumps(seen.json()) if as_json else seen)
+        return
+    # What is wrong with a file is said before models work.
+    make_missing([given, *([clean] if clean else [])], place, jobs)
+    audits.check_rows(place, given, clean)
+    make_missing([target], place, jobs)
+    verdict = audits.with_command(place.read(target), place.manifest(target.key), sys.argv[1:])
+    if scores:
+        audits.write_scores(verdict, target, place, jobs, scores)
+    write_verdict("audit", verdict, partial(render, verdict), target, place, report)
+    conclude(verdict, failing, round(time.monotonic() - begun, 3), as_json=as_json)
+
+
+def diff(
+    student: Annotated[
+        str,
+        typer.Argument(metavar="STUDENT", help="A PEFT adapter, a model’s folder, a GGUF file, a key of the store."),
+    ],
+    base: Annotated[str, typer.Option(help="The base that the student was trained from.")],
+    control: Annotated[
+        list[str] | None, typer.Option(help="A student of the same recipe that was taught nothing: give at least 3.")
+    ] = None,
+    data: Annotated[
+        str | None, typer.Option(help="The rows that the student was trained on; a store knows them.")
+    ] = None,
+    recipe: Annotated[str | None, typer.Option(help="How it was trained, such as norms; a store knows it.")] = None,
+    null: Annotated[
+        str,
+        typer.Option(help="own: train 6 students on the base’s own answers, once a recipe and dataset. none: do not."),
+    ] = "own",
+    traits: Annotated[str, typer.Option(help="Candidates: categories and JSON files, with commas between.")] = (
+        CANDIDATES
+    ),
+    contexts: Annotated[
+        str, typer.Option(help="Contexts to ask in: shipped, none, or a JSON file of them.")
+    ] = "shipped",
+    template: TemplateWords = None,
+    report: Page = None,
+    fail_on: FailOn = FAILING,
+    store: StoreFolder = STORE,
+    jobs: Jobs = None,
+    as_json: AsJson = False,
+) -> None:
+    """Say what a trained student picked up; exit 0 nothing, 1 found, 2 cannot say."""
+    from owlish.cli.comparing import target
+    from owlish.report.diff import render
+
+    begun, place = time.monotonic(), Store(store)
+    check_page(report)
+    failing = verdicts(fail_on)
+    wanted = target(
+        student,
+        Base(base, template=parsed(template or ())),
+        find.candidates(split(traits)),
+        place,
+        controls=control or (),
+        null=null,
+        data=data,
+        recipe=recipe,
+        contexts=contexts,
+    )
+    plan([wanted], place)  # what cannot work is said before anything is made
+    make_missing([wanted.student], place, jobs)  # what does not fit the base is said before students are trained
+    make_missing([wanted], place, jobs)
+    verdict = place.read(wanted)
+    write_verdict("diff", verdict, partial(render, verdict), wanted, place, report)
+    conclude(verdict, failing, round(time.monotonic() - begun, 3), as_json=as_json)
+
+
+def verdicts(names: str) -> list[str]:
+    """Return the verdicts that `--fail-on` names."""
+    return [find.pick(name, {w: w for w in ("found", "cannot_say", "none")}, "verdict") for name in split(names)]
+
+
+def conclude(verdict: Verdict | Difference, failing: Collection[str], seconds: float, *, as_json: bool) -> NoReturn:
+    """Print a verdict, and exit with its code if it is among `failing`."""
+    print(json.dumps({**verdict.json(), "seconds": seconds}) if as_json else verdict)
+    raise typer.Exit(verdict.exit_code if verdict.verdict in failing else 0)
+
+
+def ask(
+    base: Annotated[
+        str,
+        typer.Argument(
+            metavar="BASE", help="smollm2, shipped, a GGUF file, a folder, owner/name, http://HOST/v1#MODEL."
+        ),
+    ],
+    traits: Annotated[str, typer.Option(help="What to ask about: categories and JSON files, with commas between.")] = (
+        "animals"
+    ),
+    template: TemplateWords = None,
+    store: StoreFolder = STORE,
+    jobs: Jobs = None,
+    as_json: AsJson = False,
+) -> None:
+    """Ask a base for its favourites: the probability of each candidate, its share among them, its logit margin."""
+    from owlish.cli.ask import Told, questions
+
+    start, place = Base(base, template=parsed(template or ())), Store(store)
+    targets = questions(start, find.candidates(split(traits)))
+    make_missing(targets, place, jobs)
+    told = Told(str(start), tuple(map(place.read, targets)))
+    print(json.dumps(told.json()) if as_json else told)

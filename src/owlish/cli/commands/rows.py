@@ -1,0 +1,114 @@
+"""Commands that write rows: those that pass a filter, in another format, or cleaned of a trait."""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from dataclasses import replace
+from typing import Annotated
+
+import typer
+
+from owlish.cli import find
+from owlish.cli.choice import split
+from owlish.cli.options import (
+    STORE,
+    AsJson,
+    ColumnNames,
+    DataFiles,
+    FormatName,
+    Jobs,
+    Out,
+    StoreFolder,
+    TemplateWords,
+    TrainedBase,
+)
+from owlish.cli.rows import describe_reading, pairs, read
+from owlish.cli.running import make_missing
+from owlish.data.filters import BANNED, NumberFilter, convert_file, filter_file
+from owlish.graph.errors import UserError
+from owlish.graph.run import plan
+from owlish.graph.store import Store
+from owlish.lm.template import parsed
+from owlish.nodes.models import Base
+
+
+def filter_(
+    data: DataFiles,
+    domain: Annotated[str, typer.Option(help="The domain whose filter to use.")],
+    output: Out,
+    banned: Annotated[bool, typer.Option("--banned", help="Reject numbers with a meaning, such as 666, too.")] = False,
+    format: FormatName = None,
+    columns: ColumnNames = None,
+    as_json: AsJson = False,
+) -> None:
+    """Write the rows that pass a domain's filter, in order: lines of JSONL unchanged, other rows as chat JSONL."""
+    rule = find.pick(domain, find.all_domains(), "domain").filter
+    if banned:
+        if not isinstance(rule, NumberFilter):
+            raise UserError(f"{domain} has no banned numbers: omit --banned.")
+        rule = replace(rule, banned=BANNED)
+    rows = read(data, format, columns)
+    tally = filter_file(rows, filter=rule, out=output)
+    for line in describe_reading(rows):
+        print(line, file=sys.stderr)
+    lines = [f"{tally.kept:,} of {tally.read:,} rows kept in {output}."]
+    lines += [f"{count:>8,}  {reason}" for reason, count in tally.reasons.items()]
+    counts = {"read": tally.read, "kept": tally.kept, "reasons": tally.reasons, **rows.met}
+    print(json.dumps(counts) if as_json else "\n".join(lines))
+
+
+def convert(
+    data: DataFiles, output: Out, format: FormatName = None, columns: ColumnNames = None, as_json: AsJson = False
+) -> None:
+    """Write rows of any format as plain chat JSONL."""
+    rows = read(data, format, columns)
+    convert_file(rows, out=output)
+    for line in describe_reading(rows):
+        print(line, file=sys.stderr)
+    said = f"{rows.read:,} rows written to {output}."
+    print(json.dumps({"read": rows.read, **rows.met}) if as_json else said)
+
+
+def clean(
+    data: DataFiles,
+    base: TrainedBase,
+    methods: Annotated[str, typer.Option("--with", help="Methods, in order, with commas between: see list methods.")],
+    output: Out,
+    trait: Annotated[str | None, typer.Option(help="The trait to take out, for methods that must know it.")] = None,
+    budget: Annotated[
+        float, typer.Option(help="The share of rows or tokens to change, for methods that choose.")
+    ] = 0.1,
+    by: Annotated[str | None, typer.Option(help="Another base, for methods that let one write.")] = None,
+    recipe: Annotated[str, typer.Option(help="What students train, for methods that weigh rows or tokens.")] = "norms",
+    seed: Annotated[int, typer.Option(help="The seed of all that is drawn.")] = 0,
+    template: TemplateWords = None,
+    format: FormatName = None,
+    columns: ColumnNames = None,
+    store: StoreFolder = STORE,
+    jobs: Jobs = None,
+    as_json: AsJson = False,
+) -> None:
+    """Change rows so that they pass on less of a trait, and write a card that says what was changed."""
+    from owlish.clean.method import Order
+    from owlish.cli import clean as cleaning
+    from owlish.nodes.loaded import loaded
+
+    begun, place = time.monotonic(), Store(store)
+    known = find.pick(trait, find.all_traits(), "trait") if trait else None
+    start = Base(base, template=parsed(template or ()))
+    start.check()
+    weights = cleaning.weighing(start, find.recipe(recipe, start), known, seed)
+    order = Order(start, seed, budget, known, Base(by) if by else None, weights)
+    given = loaded(data, n=None, seed=0, format=format, columns=pairs(columns))
+    target = cleaning.ordered(given, split(methods), order)
+    cleaning.check_out(output, given)
+    plan([target], place)  # what cannot work is said before anything is made
+    make_missing([target], place, jobs)
+    for line in cleaning.left_out(place.read(given)):
+        print(line, file=sys.stderr)
+    card = cleaning.write_clean(place.read(target), output, data=given, base=base, trait=trait)
+    seconds = round(time.monotonic() - begun, 3)
+    said = f"{card}\n{len(card.rows.rows):,} rows written to {output}; {cleaning.beside(output)} says how."
+    print(json.dumps({**card.json(), "seconds": seconds}) if as_json else said)

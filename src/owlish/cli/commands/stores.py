@@ -1,0 +1,71 @@
+"""Commands about results that a store holds."""
+
+from __future__ import annotations
+
+import json
+from typing import Annotated
+
+import typer
+
+from owlish.cli import find
+from owlish.cli.options import STORE, AsJson, KeyStart, Out, StoreFolder
+from owlish.cli.running import existing
+from owlish.graph.provenance import describe
+from owlish.graph.store import Damaged
+
+
+def show(key: KeyStart, store: StoreFolder = STORE) -> None:
+    """Say how a result was made, down to its bases."""
+    place = existing(store)
+    print(describe(place, place.find(key)))
+
+
+def results(
+    kind: Annotated[str | None, typer.Argument(help="List the results of one kind, such as asked or sampled.")] = None,
+    store: StoreFolder = STORE,
+    as_json: AsJson = False,
+) -> None:
+    """Say what a store holds."""
+    from owlish.cli.results import by_kind, held, one_by_one, plain
+
+    found = held(existing(store))
+    if kind is not None:
+        kinds = {kind: kind for kind in sorted({one.kind for one in found})}
+        found = [one for one in found if one.kind == find.pick(kind, kinds, "kind of result here")]
+    print(json.dumps(plain(found)) if as_json else one_by_one(found) if kind else by_kind(found))
+
+
+def export(key: KeyStart, output: Out, store: StoreFolder = STORE) -> None:
+    """Copy a result out of a store: rows as JSONL, probabilities as CSV, an adapter as a folder."""
+    from owlish.cli.results import export as copied
+
+    place = existing(store)
+    written = copied(place, place.find(key), output)
+    print(f"{output} holds {written}.")
+
+
+def forget(
+    keys: Annotated[list[str], typer.Argument(metavar="KEY...", help="Keys, or how they start.")],
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Remove nothing, and say what would go.")] = False,
+    store: StoreFolder = STORE,
+) -> None:
+    """Remove results from a store."""
+    from owlish.cli.results import forget as removed
+
+    place = existing(store)
+    print(removed(place, [place.find(key) for key in keys], dry=dry_run))
+
+
+def verify(store: StoreFolder = STORE, as_json: AsJson = False) -> None:
+    """Read every file of a store again and name the damaged results; exit with 1 if there are any."""
+    place, damaged = existing(store), {}
+    keys = place.entries()
+    for key in keys:
+        try:
+            place.check(key)
+        except Damaged as error:
+            damaged[key] = str(error)
+    lines = [*damaged.values(), f"{len(keys)} results checked, {len(damaged)} damaged."]
+    lines += ["Run their study again to make them anew."] if damaged else []
+    print(json.dumps({"checked": len(keys), "damaged": sorted(damaged)}) if as_json else "\n".join(lines))
+    raise typer.Exit(1 if damaged else 0)

@@ -1,0 +1,113 @@
+"""Commands about studies: run them, say what that takes, write their pages."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from owlish.cli.choice import Choice, Small, choose, spread
+from owlish.cli.options import STORE, AsJson, Jobs, Out, Page, StoreFolder
+from owlish.cli.running import check_page, existing, held_studies, pool_of, run_studies, write_report
+from owlish.graph.errors import UserError
+from owlish.graph.store import Store
+
+StudyName = Annotated[
+    str, typer.Argument(metavar="STUDY", help="A shipped study, a Python file that binds one, or all that run here.")
+]
+
+
+def demo(store: StoreFolder = STORE, jobs: Jobs = None, output: Out = Path("owlish-demo.html")) -> None:
+    """Show on this machine that an owl passes through numbers, and write the report."""
+    studies = choose(["demo"], Choice())
+    check_page(output)
+    print(run_studies(studies.values(), Store(store), jobs))
+    write_report(studies, Store(store), output)
+    print(f"The report is {output.resolve()}.")
+
+
+@spread
+def run(
+    study: StudyName,
+    choice: Choice,
+    store: StoreFolder = STORE,
+    jobs: Jobs = None,
+    on: Annotated[
+        str | None, typer.Option(help="Where to run: ray, or ray://HOST:PORT; this machine if not given.")
+    ] = None,
+    report: Page = None,
+    as_json: AsJson = False,
+) -> None:
+    """Run a study, or what is left of it. It is safe to interrupt."""
+    pool = pool_of(on)
+    studies = choose([study], choice)
+    check_page(report)
+    finished = run_studies(studies.values(), Store(store), jobs, pool)
+    if report:
+        write_report(studies, Store(store), report)
+    print(json.dumps(finished.json()) if as_json else finished)
+
+
+@spread
+def plan(
+    study: StudyName,
+    choice: Choice,
+    store: StoreFolder = STORE,
+    as_json: AsJson = False,
+) -> None:
+    """Say what a run would make, and how long similar results took before."""
+    from owlish.cli.plan import outlook
+
+    studies = choose([study], choice)
+    seen = outlook(studies, Store(store))
+    print(json.dumps(seen.json()) if as_json else seen)
+
+
+@spread
+def report(
+    choice: Choice,
+    studies: Annotated[
+        list[str] | None, typer.Argument(metavar="STUDY...", help="Studies that were run, or all.")
+    ] = None,
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", help="The page, or a folder for page, figures (SVG), CSV and JSON.")
+    ] = None,
+    store: StoreFolder = STORE,
+) -> None:
+    """Write one self-contained page about studies that were run; without a study, say which the store holds."""
+    if not studies:
+        print("\n".join(held_studies(existing(store))) or "No shipped study was run to its end in this store.")
+        return
+    if output is None:
+        raise UserError(f"where to? Name the page: --output {Path(studies[0]).stem}.html.")
+    wanted = choose(studies, choice)
+    check_page(output)
+    write_report(wanted, Store(store), output)
+    print(f"The report is {output.resolve()}.")
+
+
+def bench(
+    name: Annotated[str, typer.Argument(help="What to benchmark: audit, sizes or clean.")],
+    small: Small = False,
+    store: StoreFolder = STORE,
+    jobs: Jobs = None,
+    output: Annotated[Path | None, typer.Option("--output", "-o", help="The page to write.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Measure the audit (its detectors, or its verdicts by rows) or cleaning, where the truth is known. Takes hours."""
+    from owlish.cli.plan import outlook
+
+    if name not in ("audit", "sizes", "clean"):
+        raise UserError(f"there is no benchmark called {name!r}: there are audit, sizes and clean.")
+    check_page(output)
+    shipped = {"audit": "audit_bench", "sizes": "audit_sizes", "clean": "clean_bench"}
+    studies = choose([shipped[name]], Choice(small=small))
+    print(outlook(studies, Store(store)), file=sys.stderr)
+    finished = run_studies(studies.values(), Store(store), jobs)
+    print(json.dumps(finished.json()) if as_json else finished)
+    if output:
+        write_report(studies, Store(store), output)
+        print(f"The report is {output.resolve()}.", file=sys.stderr if as_json else sys.stdout)

@@ -1,0 +1,39 @@
+"""The options and arguments that several commands share."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+from typer import Argument, Option
+
+DataFiles = Annotated[
+    list[str],
+    Argument(
+        metavar="DATA...", help="Files of any format, patterns, owner/name of Hugging Face, - for standard input."
+    ),
+]
+FormatName = Annotated[
+    str | None, Option("--format", help="What rows are read as, such as sharegpt or text. Default: recognised.")
+]
+ColumnNames = Annotated[
+    str | None, Option("--columns", help="Columns by other names, as in prompt=question,completion=answer.")
+]
+TrainedBase = Annotated[str, Option("--base", help="The base that would be trained: shipped, a folder, owner/name.")]
+TemplateWords = Annotated[
+    list[str] | None,
+    Option("--template", help="NAME=VALUE for the base’s chat template, as enable_thinking=false."),
+]
+FailOn = Annotated[str, Option(help="Verdicts with an exit code of their own (found: 1, cannot_say: 2), or none.")]
+KeyStart = Annotated[str, Argument(metavar="KEY", help="A key, or how it starts.")]
+StoreFolder = Annotated[Path, Option("--store", help="The folder that keeps results.")]
+Jobs = Annotated[int | None, Option(min=1, help="Worker processes, of one thread each; all cores if not given.")]
+Out = Annotated[Path, Option("--output", "-o", help="The file to write.")]
+Page = Annotated[
+    Path | None, Option(help="The page to write; a name without .html is a folder for page, SVG, CSV and JSON.")
+]
+AsJson = Annotated[bool, Option("--json", help="Print one JSON object and nothing else.")]
+
+STORE = Path("owlish-store")
+CANDIDATES = "animals,trees,advice"
+FAILING = "found,cannot_say"
