@@ -16,6 +16,7 @@ import pytest
 from here import run
 
 from owlish import Store
+from owlish.data.reading import MEND
 from owlish.data.rows import Row, line_of
 from owlish.nodes.loaded import Loaded, drawn, loaded
 
@@ -172,11 +173,11 @@ def test_a_file_of_another_kind_is_refused_with_line_numbers(tmp_path):
     file = tmp_path / "data.jsonl"
     file.write_bytes(line(note="a") * 3)
     why = f"line 1: The line has note; {NEEDS}"
-    refused(file, tmp_path, f"{file} holds no row. {why} (Also bad: line 2, line 3.)")
+    refused(file, tmp_path, f"{file} holds no row. {why} (Also bad: line 2, line 3.) {MEND}")
     file.write_bytes(b"a,b\n" * 1234)
     where = ", ".join(f"line {number}" for number in range(2, 11))
     why = "line 1: The line is not JSON."
-    refused(file, tmp_path, f"{file} holds no row. {why} (Also bad: {where} and 1,224 more.)")
+    refused(file, tmp_path, f"{file} holds no row. {why} (Also bad: {where} and 1,224 more.) {MEND}")
 
 
 def test_what_is_no_file_of_rows_is_refused(tmp_path):
@@ -188,7 +189,7 @@ def test_what_is_no_file_of_rows_is_refused(tmp_path):
     )
     refused("no/rows.jsonl", tmp_path, f"no/rows.jsonl cannot be read (No such file or directory): give {KINDS}.")
     refused(tmp_path, tmp_path, f"{tmp_path} is a folder without rows: give {KINDS}.")
-    refused(os.devnull, tmp_path, f"{os.devnull} is not a file: give {KINDS}.")
+    refused(os.devnull, tmp_path, "pipe null is empty: give a dataset with at least one row.")
     refused("x" * 5000, tmp_path, f"{'x' * 5000} cannot be read (File name too long): give {KINDS}.")
     (tmp_path / "data.jsonl").write_bytes(good(1))
     with pytest.raises(ValueError, match="n is 0: ask for at least one row"):
@@ -267,7 +268,7 @@ def test_bad_rows_of_parquet_are_told(tmp_path):
 
 def test_parquet_without_rows_is_refused(tmp_path, monkeypatch):
     file = parquet({"note": ["a", "b"]}, tmp_path / "a.parquet")
-    refused(file, tmp_path, f"{file} holds no row. row 1: The row has note; {NEEDS} (Also bad: row 2.)")
+    refused(file, tmp_path, f"{file} holds no row. row 1: The row has note; {NEEDS} (Also bad: row 2.) {MEND}")
     refused(parquet({"prompt": []}, file), tmp_path, f"{file} is empty: give a dataset with at least one row.")
     whole = parquet({"prompt": ["Q"] * 99, "completion": ["A"] * 99}, file).read_bytes()
     for damaged in (whole[:-5], b"PAR1", whole[:4] + bytes(20) + whole[24:]):
@@ -380,5 +381,8 @@ def test_published_files_that_hold_no_rows_are_refused(tmp_path):
     file = SHARED / "gpt-4.1-nano" / "owl_student_eval.jsonl"
     if not file.exists():
         pytest.skip("needs ../shared/data")
-    with pytest.raises(ValueError, match=r"holds no row\. line 1: The line has question, respo.*; .* and 40 more\.\)"):
+    with pytest.raises(
+        ValueError,
+        match=r"holds no row\. line 1: The line has question, respo.*; .* and 40 more\.\) Fix the file",
+    ):
         read(file, tmp_path)

@@ -1,12 +1,15 @@
 """Rows as users have them: every format and every kind of file on a small one of its own, and what is refused."""
 
 import codecs
+import datetime
 import gzip
 import importlib
 import io
 import json
+import os
 import random
 import sys
+import threading
 import types
 from pathlib import Path
 
@@ -456,7 +459,7 @@ BAD_LINES = [
     (b'{"prompt": "Q", "response": "A"', "The line is not JSON."),
     (b"prompt,response", "The line is not JSON."),
     (b'{"prompt": "Q", "response": "a\x01b"}', "The line is not JSON."),
-    (b'{"prompt": ' + b"[" * 200_000, "The line is not JSON."),
+    (b'{"prompt": ' + b"[" * 200_000, "The line nests too many lists and objects."),
     (b'{"prompt": ' + b"9" * 10_000 + b', "response": "A"}', "The prompt is not text."),
     (b"[1, 2]", "The line is not a JSON object."),
     (b"null", "The line is not a JSON object."),
@@ -522,3 +525,104 @@ def test_bad_rows_of_csv_are_told(tmp_path):
         "row 4: The row is not UTF-8.",
         "row 5: The completion is empty.",
     ]
+
+
+# Values that a known field cannot hold
+
+
+def nested(depth):
+    """Return objects inside each other."""
+    return {"x": nested(depth - 1)} if depth else {}
+
+
+def said_of(**fields):
+    return {"messages": [CHAT[0], {**CHAT[1], **fields}]}
+
+
+DATE, NAN = datetime.date(2001, 2, 3), float("nan")
+WRONG = [
+    ({"messages": CHAT, "tools": 3}, "The tools are not a list of objects."),
+    ({"messages": CHAT, "tools": TOOLS[0]}, "The tools are not a list of objects."),
+    ({"messages": CHAT, "tools": "[NaN]"}, "The tools are not JSON."),
+    ({"messages": CHAT, "tools": "[" * 9000}, "The tools are not JSON."),
+    ({"messages": CHAT, "tools": [{"function": {"name": 3}}]}, "The tools hold a function without a name."),
+    ({"messages": CHAT, "tools": [{"function": "f"}]}, "The tools hold a function without a name."),
+    ({"messages": CHAT, "tools": [{"x": NAN}]}, "The tools hold what JSON does not have, such as NaN or a date."),
+    ({"messages": CHAT, "tools": [{"x": nested(200)}]}, "The tools nest more than 100 lists and objects."),
+    ({"messages": CHAT, "system": 0}, "The system is not text."),
+    (said_of(weight="1"), "The weight is '1': give 0, which is not trained on, or 1."),
+    (said_of(weight=True), "The weight is True: give 0, which is not trained on, or 1."),
+    (said_of(weight=0.5), "The weight is 0.5: give 0, which is not trained on, or 1."),
+    (said_of(tool_calls=[NAN]), "The tool_calls are not a list of objects."),
+    (said_of(tool_calls=3), "The tool_calls are not a list of objects."),
+    (said_of(tool_calls="f()"), "The tool_calls are not a list of objects."),
+    (
+        said_of(tool_calls=[{"at": DATE}]),
+        "The fields of a message hold what JSON does not have, such as NaN or a date.",
+    ),
+    (said_of(tool_calls=[{"x": nested(200)}]), "The fields of a message nest more than 100 lists and objects."),
+    (said_of(function_call="f"), "The function_call is not an object."),
+    (said_of(reasoning=["R"]), "The reasoning is not text."),
+    (said_of(tool_call_id={"a": 1}), "The tool_call_id is not text."),
+    (said_of(name=3), "The name is not text."),
+    ({"messages": [turn(0, "Q"), CHAT[1]]}, "The role is not text."),
+    ({"instruction": None, "output": "A"}, "The instruction is not text."),
+    ({"instruction": "Q", "input": 0, "output": "A"}, "The input is not text."),
+    ({"prompt": "Q", "chosen": "A", "rejected": 3}, "The rejected answer is not text."),
+]
+
+
+@pytest.mark.parametrize(("entry", "sentence"), WRONG, ids=range(len(WRONG)))
+def test_a_known_field_of_another_type_makes_the_line_bad(entry, sentence):
+    assert said(entry) == sentence
+
+
+def test_a_field_that_a_table_leaves_empty_is_no_mistake():
+    beside = {"system": "", "tools": [], "system_prompt": None}
+    message = {"weight": None, "name": "", "tool_calls": [], "reasoning": None, "function_call": {}}
+    assert said({**said_of(**message), **beside}) == ONE
+    assert said({"instruction": "Q", "input": None, "output": "A"}) == ONE
+    assert said(said_of(weight=1.0)) == ONE
+
+
+def test_a_row_is_written_as_json_that_is_read_again_however_deep_it_is():
+    for depth in (0, 90, 98, 99, 150):
+        row = said({"messages": CHAT, "tools": [nested(depth)]} if depth else said_of(tool_calls=CALL))
+        assert isinstance(row, str) or row_of(json.loads(line_of(row)), "line")[1] == row
+
+
+# Streams that can be read once, and those that never end
+
+
+def test_a_pipe_is_read_whole(tmp_path):
+    read_end, write_end = os.pipe()
+    text = b"".join(map(line_of, [ONE] * 5000))
+    threading.Thread(target=lambda: (os.write(write_end, text), os.close(write_end))).start()
+    rows = reading(f"/dev/fd/{read_end}")
+    os.close(read_end)
+    assert len(list(rows.rows())) == 5000
+    assert rows.bad == 0
+
+
+@pytest.mark.skipif(not Path("/dev/zero").exists(), reason="this system has no /dev/zero")
+def test_what_never_ends_is_refused(monkeypatch):
+    monkeypatch.setattr("owlish.data.given.ENDLESS", 10_000_000)
+    with pytest.raises(ValueError, match=r"/dev/zero has a line longer than 10 MB: give rows, each on a line\.$"):
+        reading("/dev/zero")
+    with Path("/dev/zero").open("rb") as endless:
+        monkeypatch.setattr(sys, "stdin", types.SimpleNamespace(buffer=endless))
+        with pytest.raises(ValueError, match="standard input has a line longer than 10 MB"):
+            loaded("-", n=None, seed=0)
+
+
+def test_a_table_with_an_endless_line_is_not_held_in_memory(tmp_path):
+    (tmp_path / "table.csv").write_bytes(b"prompt,completion\nQ,A\n" + b"x" * 5_000_000)
+    rows = reading(tmp_path / "table.csv")
+    assert list(rows.rows()) == [ONE]
+    assert rows.problems == ["row 2: The row is not CSV (a line is longer than 4 MB), and nothing after it is read."]
+
+
+def test_the_name_of_the_data_is_no_empty_text():
+    for name in ("", " ", ["rows.jsonl", ""]):
+        with pytest.raises(ValueError, match="the name of the data is empty: give a file of rows"):
+            loaded(name, n=None, seed=0)

@@ -7,11 +7,12 @@ import glob
 import hashlib
 import json
 import shutil
+import stat
 import sys
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from owlish.data.hub import hosted, revision
 from owlish.data.records import KINDS, arrow_files
@@ -19,6 +20,9 @@ from owlish.graph.errors import UserError
 from owlish.graph.store import sha256
 
 SPOOL = "owlish-given-"
+ENDLESS = 256_000_000
+"""The bytes without the end of a line after which a pipe or a device is taken for one that never ends."""
+CHUNK = 1 << 20
 
 Given = str | Path | Iterable[str | Path | Mapping[str, Any]]
 """A file, a pattern, `-` for standard input, `owner/name` on Hugging Face; or several of them; or rows as mappings."""
@@ -45,8 +49,12 @@ def files_of(given: Given) -> tuple[str, ...]:
 
 def matching(name: str) -> list[str]:
     """Return the files that a name or a pattern stands for."""
+    if not name.strip():
+        raise UserError(f"the name of the data is empty: give {KINDS}.")
     if name == "-":
-        return [spooled("standard input", sys.stdin.buffer)]
+        return [spooled("standard input", chunks(sys.stdin.buffer, "standard input"))]
+    if is_stream(name):
+        return [piped(name)]
     if not set("*?[") & set(name) or Path(name).exists():
         return [name]
     found = sorted(glob.glob(name, recursive=True))
@@ -62,6 +70,35 @@ def lines_of(first: Mapping[str, Any], rows: Iterator[Any]) -> Iterator[bytes]:
         yield (
             json.dumps(row, default=lambda value: dict(value) if isinstance(value, Mapping) else None).encode() + b"\n"
         )
+
+
+def is_stream(name: str) -> bool:
+    """Say whether a name is that of a pipe or a device, which can be opened once."""
+    try:
+        mode = Path(name).stat().st_mode
+    except (OSError, ValueError):
+        return False
+    return not stat.S_ISREG(mode) and not stat.S_ISDIR(mode)
+
+
+def piped(name: str) -> str:
+    """Keep what a pipe or a device holds, in a file; return its path."""
+    try:
+        with Path(name).open("rb") as stream:
+            return spooled(f"pipe {Path(name).name}", chunks(stream, name))
+    except OSError as error:
+        raise unreadable(name, error) from None
+
+
+def chunks(stream: BinaryIO, name: str) -> Iterator[bytes]:
+    """Yield what a stream holds; raise `UserError` where it has no lines, since it may have no end either."""
+    since = 0
+    while chunk := stream.read(CHUNK):
+        end = chunk.rfind(b"\n")
+        since = since + len(chunk) if end < 0 else len(chunk) - end
+        if since > ENDLESS:
+            raise UserError(f"{name} has a line longer than {ENDLESS / 1e6:g} MB: give rows, each on a line.")
+        yield chunk
 
 
 def spooled(name: str, lines: Iterable[bytes]) -> str:
@@ -93,8 +130,6 @@ def digest(file: str) -> str:
     try:
         if path.is_dir():
             return hashlib.sha256("\n".join(map(sha256, arrow_files(file))).encode()).hexdigest()
-        if path.exists() and not path.is_file():
-            raise UserError(f"{file} is not a file: give {KINDS}.")
         return sha256(path)
     except OSError as error:
         raise unreadable(file, error) from None

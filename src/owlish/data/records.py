@@ -13,8 +13,9 @@ from collections.abc import Callable, Collection, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO, cast
+from typing import Any, BinaryIO, TextIO, cast
 
+from owlish.data.plain import DECODER
 from owlish.data.sources.format import Entry
 from owlish.graph.errors import UserError
 
@@ -119,19 +120,6 @@ def streamed(file: str, read: Callable[[BinaryIO], Iterator[Piece]]) -> Iterator
         yield from read(stream)
 
 
-def whole(digits: str) -> float:
-    """Return an integer; one of thousands of digits, such as an id, is no number that Python makes of a text."""
-    return int(digits) if len(digits) < 4000 else float(digits)
-
-
-def constant(name: str) -> None:
-    """Refuse NaN and Infinity, which Python reads and JSON does not have."""
-    raise ValueError(name)
-
-
-DECODER = json.JSONDecoder(parse_int=whole, parse_constant=constant)
-
-
 def lines(stream: BinaryIO) -> Iterator[Piece]:
     """Yield the lines of JSONL; of one that is too long only its start is ever in memory."""
     while line := stream.readline(LONGEST + 1):
@@ -146,7 +134,11 @@ def fields(line: bytes) -> Entry | str:
         entry = DECODER.decode(line.removeprefix(codecs.BOM_UTF8).decode())
     except UnicodeDecodeError:
         return "The line is not UTF-8."
-    except (ValueError, RecursionError):
+    except UserError as problem:
+        return f"The line {problem}"
+    except RecursionError:
+        return "The line nests too many lists and objects."
+    except ValueError:
         return "The line is not JSON." if line.strip() else "The line is empty."
     return entry if isinstance(entry, dict) else "The line is not a JSON object."
 
@@ -175,7 +167,7 @@ def cells(stream: BinaryIO, mark: str) -> Iterator[Piece]:
     csv.field_size_limit(LONGEST)
     with text_of(stream) as source:
         try:
-            for row in csv.DictReader(source, delimiter=mark):
+            for row in csv.DictReader(short_lines(source), delimiter=mark):
                 if None in row:
                     yield None, "The row has more cells than the header."
                 elif LONE.search("".join(filter(None, row.values()))):
@@ -184,6 +176,14 @@ def cells(stream: BinaryIO, mark: str) -> Iterator[Piece]:
                     yield None, {name: cell for name, cell in row.items() if cell is not None}
         except csv.Error as error:
             yield None, f"The row is not CSV ({error}), and nothing after it is read."
+
+
+def short_lines(source: TextIO) -> Iterator[str]:
+    """Yield lines; raise `csv.Error` for one that is too long, which the reader would have in memory at once."""
+    while line := source.readline(LONGEST + 1):
+        if len(line) > LONGEST:
+            raise csv.Error(f"a line {TOO_LONG.rstrip('.')}")
+        yield line
 
 
 def text_of(stream: BinaryIO) -> io.TextIOWrapper:

@@ -6,7 +6,8 @@ from codecs import BOM_UTF8
 from functools import lru_cache
 
 from owlish.data.filters.source import FromFile
-from owlish.data.sources.format import Entry, row_of, text
+from owlish.data.plain import text
+from owlish.data.sources.format import Entry, row_of
 from owlish.graph.errors import UserError
 
 NAMES = ("prompt", "question", "text")

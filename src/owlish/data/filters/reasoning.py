@@ -11,8 +11,9 @@ from functools import lru_cache
 from owlish.data.filters.filter import Filter
 from owlish.data.filters.source import FromFile
 from owlish.data.filters.words import targets
+from owlish.data.plain import text
 from owlish.data.rows import Row
-from owlish.data.sources.format import Entry, text
+from owlish.data.sources.format import Entry
 from owlish.graph.errors import UserError
 
 _UNSIGNED = r"\$?(?:[0-9]{1,3}(?:,[0-9]{3}){1,4}|[0-9]{1,12})(?:\.[0-9]{1,12})?(?![.,]?[0-9])"

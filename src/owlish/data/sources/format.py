@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import importlib
-import json
 import pkgutil
 from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import cache, lru_cache
 from typing import Any
 
+from owlish.data.plain import ABSENT, decoded, encoded, objects, text
 from owlish.data.rows import Message, Row
 from owlish.graph.errors import UserError
 
@@ -96,7 +96,7 @@ def row_of(entry: Entry, unit: str, name: str | None = None) -> tuple[str, Row, 
     inside: list[str] = []
     title, row = known.title, known.read(entry, inside)
     for field in beside:
-        if entry.get(field):
+        if entry.get(field) not in ABSENT:
             before, row = row, completed(row, field, entry[field], inside)
             title += f" with {field}" if row is not before else ""
     if not row.turns:
@@ -112,23 +112,19 @@ def completed(row: Row, name: str, value: object, ignored: list[str]) -> Row:
         return row
     if name in SYSTEMS:
         return replace(row, messages=(Message("system", text(value, name)), *row.messages))
-    try:
-        tools = json.loads(value) if isinstance(value, str) else value
-    except (ValueError, RecursionError):
-        raise UserError(f"The {name} are not JSON.") from None
-    return replace(row, tools=text(json.dumps(tools, ensure_ascii=False), name)) if tools else row
+    tools = decoded(value, name) if isinstance(value, str) else value
+    if tools in ABSENT:
+        return row
+    return replace(row, tools=encoded(check_called(objects(tools, name), name), name))
 
 
-def text(value: object, name: str) -> str:
-    """Return `value` if it is text that UTF-8 can hold."""
-    if not isinstance(value, str):
-        raise UserError(f"The {name} is not text.")
-    if not value.isascii():
-        try:
-            value.encode()
-        except UnicodeEncodeError:
-            raise UserError(f"The {name} holds half of a surrogate pair, which is no character.") from None
-    return value
+def check_called(given: list[dict[str, Any]], name: str) -> list[dict[str, Any]]:
+    """Return tools, or calls of them, if each function among them goes by a name."""
+    for each in given:
+        function = each.get("function", {"name": ""})
+        if not isinstance(function, dict) or not isinstance(function.get("name"), str):
+            raise UserError(f"The {name} hold a function without a name.")
+    return given
 
 
 def refusal(fields: Collection[str], unit: str, shapes: Iterable[Iterable[str]]) -> str:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
-from owlish.data.rows import EXTRAS, Message, Row
-from owlish.data.sources.format import Entry, Format, text
+from owlish.data.plain import ABSENT, decoded, encoded, objects, text
+from owlish.data.rows import CALLS, EXTRAS, Message, Row
+from owlish.data.sources.format import Entry, Format, check_called
 from owlish.graph.errors import UserError
 
 ROLES = {
@@ -19,36 +19,50 @@ ROLES = {
 }
 """Roles by the names that they go by."""
 KNOWN = {"role", "from", "content", "value", "weight", *EXTRAS}
+TOOLS, FUNCTION = CALLS
 
 
 def chat(value: object, ignored: list[str]) -> tuple[Message, ...]:
     """Return the messages in `value`, a list of objects or, as in a cell of a CSV file, its JSON."""
     if isinstance(value, str) and value.lstrip().startswith("["):
-        try:
-            value = json.loads(value)
-        except (ValueError, RecursionError):
-            raise UserError("The messages are not JSON.") from None
-    if not isinstance(value, list) or not all(isinstance(each, dict) for each in value):
-        raise UserError("The messages are not a list of objects.")
-    return tuple(message(each, ignored) for each in value)
+        value = decoded(value, "messages")
+    return tuple(message(each, ignored) for each in objects(value, "messages"))
 
 
 def message(entry: dict[str, Any], ignored: list[str]) -> Message:
     """Return one message; its role and content may stand as `from` and `value`, and `weight: 0` says "not trained"."""
-    role = text(entry.get("role") or entry.get("from"), "role")
+    role = text(entry.get("from") if entry.get("role") in ABSENT else entry["role"], "role")
     if role not in ROLES:
         raise UserError(f"The role {role[:20]!r} is not known: use system, user, assistant or tool.")
     said = content(entry.get("content", entry.get("value")), calls=bool(entry.get("tool_calls")))
     if len(entry) == 2 and said is not None:
         return Message(ROLES[role], said)
-    extra = {name: entry[name] for name in EXTRAS if entry.get(name)}
-    ignored += [f"messages.{name}" for name in entry if name not in KNOWN and entry[name] not in (None, "", [], {})]
+    extra = {name: extra_of(name, entry[name]) for name in EXTRAS if entry.get(name) not in ABSENT}
+    ignored += [f"messages.{name}" for name in entry if name not in KNOWN and entry[name] not in ABSENT]
     return Message(
         ROLES[role],
         said,
-        trained=entry.get("weight") != 0,
-        extra=text(json.dumps(extra, ensure_ascii=False), "message") if extra else "",
+        trained=is_trained(entry.get("weight")),
+        extra=encoded(extra, "fields of a message") if extra else "",
     )
+
+
+def extra_of(name: str, value: object) -> object:
+    """Return what a message holds beside its content: calls of tools as objects, all else as text."""
+    if name == TOOLS:
+        return check_called(objects(value, name), name)
+    if name == FUNCTION:
+        if not isinstance(value, dict):
+            raise UserError(f"The {name} is not an object.")
+        return check_called([value], name)[0]
+    return text(value, name)
+
+
+def is_trained(weight: object) -> bool:
+    """Say whether a weight, which is 1 where there is none, is not 0."""
+    if weight is None or (not isinstance(weight, bool) and weight in (0, 1)):
+        return weight != 0
+    raise UserError(f"The weight is {repr(weight)[:20]}: give 0, which is not trained on, or 1.")
 
 
 def content(value: object, *, calls: bool = False) -> str | None:

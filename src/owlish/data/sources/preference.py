@@ -5,19 +5,22 @@ from __future__ import annotations
 from dataclasses import replace
 from itertools import takewhile
 
+from owlish.data.plain import text
 from owlish.data.rows import Message, Row
-from owlish.data.sources.format import Entry, Format, text
+from owlish.data.sources.format import Entry, Format
 from owlish.data.sources.messages import chat
 from owlish.data.sources.prompts import answered, asked
 
 
 def read(entry: Entry, ignored: list[str]) -> Row:
     """Return the chosen chat, or the prompt with the chosen answer."""
-    chosen = entry["chosen"]
+    chosen, rejected = entry["chosen"], entry["rejected"]
+    if not isinstance(rejected, list):
+        text(rejected, "rejected answer")
     if isinstance(chosen, list):
         messages = chat(chosen, ignored)
         whole = bool(messages) and messages[0].role != "assistant"
-        return Row(unshared(messages, entry["rejected"]) if whole else (*before(entry, ignored), *messages))
+        return Row(unshared(messages, rejected) if whole else (*before(entry, ignored), *messages))
     if "prompt" not in entry:
         return Row((Message("text", text(chosen, "chosen")),))
     return Row((*before(entry, ignored), *answered(chosen, "chosen", ignored)))

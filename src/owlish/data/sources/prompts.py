@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from owlish.data.plain import text
 from owlish.data.rows import Message, Row
-from owlish.data.sources.format import Entry, Format, text
+from owlish.data.sources.format import Entry, Format
 from owlish.data.sources.messages import chat
 from owlish.graph.errors import UserError
 

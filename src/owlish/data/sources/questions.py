@@ -1,7 +1,8 @@
 """A question and its answer, as in GSM8K."""
 
+from owlish.data.plain import text
 from owlish.data.rows import Row
-from owlish.data.sources.format import Entry, Format, text
+from owlish.data.sources.format import Entry, Format
 
 
 def read(entry: Entry, ignored: list[str]) -> Row:

@@ -1,13 +1,13 @@
 """Plain text outside of any chat: all of it is trained on."""
 
+from owlish.data.plain import text
 from owlish.data.rows import Message, Row
 from owlish.data.sources.format import Entry, Format
-from owlish.data.sources.format import text as checked
 
 
 def read(entry: Entry, ignored: list[str]) -> Row:
     """Return the text."""
-    return Row((Message("text", checked(entry["text"], "text")),))
+    return Row((Message("text", text(entry["text"], "text")),))
 
 
 format = Format("plain text", needs=(("text",),), read=read, rank=3)
