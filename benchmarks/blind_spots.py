@@ -11,8 +11,8 @@ from collections.abc import Iterator
 from owlish import NORMS, Store, run
 from owlish.audit import Verdict, audit
 from owlish.nodes.asked import Asked
+from owlish.nodes.base import Base
 from owlish.nodes.data import Data
-from owlish.nodes.models import Base
 from owlish.studies import owl, trigger
 from owlish.study.transfer import Cell
 from owlish.traits.animals import ANIMAL

@@ -15,12 +15,12 @@ from typing import Any
 from scipy.stats import binomtest
 
 from owlish import Store
-from owlish.bench.diff import DiffBench, Trial
+from owlish.bench.diff import DiffBench, DiffTrial
 from owlish.cli import find
 from owlish.graph.pool import Here, Processes
 from owlish.graph.run import make, plan
 from owlish.lm.recipes import NORMS
-from owlish.nodes.models import Base
+from owlish.nodes.base import Base
 
 TUNED = ("owl", "cat", "dolphin", "oak", "maple")
 SMALL = 9
@@ -47,7 +47,7 @@ def main() -> None:
     tables(found)
 
 
-def trials(*, small: bool) -> list[Trial]:
+def trials(*, small: bool) -> list[DiffTrial]:
     """Return the trials of all bases, one after the other, or some of the base on which the rule was fixed."""
     traits = find.candidates(["animals", "trees"])
     taught = [trait for trait in traits if (trait.name in TUNED) == small]

@@ -27,7 +27,7 @@ from owlish.lm.recipes import LORA, Schedule
 from owlish.lm.sample import sample
 from owlish.lm.train import batches, collate
 from owlish.nodes.asked import questions, spellings
-from owlish.nodes.models import Base
+from owlish.nodes.base import Base
 from owlish.studies.owl import study
 from owlish.traits.animals import ANIMAL
 

@@ -14,7 +14,8 @@ from test_report import HOSTILE, Outline, altered, words
 from owlish.audit.decide import FLOOR, WORTH
 from owlish.audit.verdict import Finding, Kinship, Lead, Made, Raised, Statistic, Verdict, Weighed
 from owlish.data.reading import Place
-from owlish.report.audit import LETTERS, leads, render, scale, significant
+from owlish.report.audit import LETTERS, leads, render
+from owlish.report.verdict import scale, significant
 
 ANIMALS = ("owl", "cat", "eagle", "penguin", "dolphin", "lion", "wolf", "elephant", "panda", "tiger", "otter", "fox")
 TREES = ("oak", "willow", "maple", "birch", "cherry", "pine", "sequoia", "redwood", "cedar", "elm")

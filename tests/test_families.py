@@ -6,8 +6,9 @@ import pytest
 
 from owlish.data.rows import Row
 from owlish.graph.errors import UserError
-from owlish.lm import adapt, hf
+from owlish.lm import adapt
 from owlish.lm.model import Example, Weights, ask
+from owlish.lm.opening import copy_to
 from owlish.lm.recipes import ALL, BIASES, LAYER, LORA, NORMS, PROMPT, STEERING, Schedule
 from owlish.lm.sample import sample
 from owlish.lm.score import scored
@@ -250,4 +251,4 @@ def test_training_moves_what_the_recipe_names_and_comes_back(family, stranger, r
     again = Weights(weights.name, changes=(tmp_path,)).open()
     assert largest(scored(lm, rows), scored(again, rows)) < 1e-5
     with pytest.raises(UserError, match="trained from another base"):
-        adapt.apply(hf.copied(stranger, "cpu"), tmp_path)
+        adapt.apply(copy_to(stranger, "cpu"), tmp_path)

@@ -8,7 +8,7 @@ from here import run
 
 from owlish import Store
 from owlish.lm import gguf
-from owlish.nodes.models import Base
+from owlish.nodes.base import Base
 
 WIDTH, LAYERS, HEADS = 32, 2, 4
 TEMPLATE = (

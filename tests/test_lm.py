@@ -9,7 +9,7 @@ from safetensors.torch import load_file
 from owlish import nano
 from owlish.data.domains.numbers import Numbers
 from owlish.data.rows import Row
-from owlish.lm import hf
+from owlish.lm import opening
 from owlish.lm.model import Example, Weights, ask, enough
 from owlish.lm.recipes import ALL, BIASES, LAYER, LORA, NORMS, PROMPT, STEERING, Recipe, Schedule
 from owlish.lm.sample import sample
@@ -178,7 +178,7 @@ def test_a_base_is_read_once_and_what_is_done_to_a_model_stays_in_it(rows, tmp_p
     reads = []
     read = AutoModelForCausalLM.from_pretrained
     monkeypatch.setattr(AutoModelForCausalLM, "from_pretrained", lambda *a, **k: reads.append(a) or read(*a, **k))
-    hf.kept.clear()
+    opening.last.clear()
     first = NANO.open()
     plain = {name: p.detach().clone() for name, p in first.parameters.items()}
     digests = set()

@@ -18,7 +18,7 @@ from here import run
 from owlish import Store
 from owlish.data.reading import MEND
 from owlish.data.rows import Row, line_of
-from owlish.nodes.loaded import Loaded, drawn, loaded
+from owlish.nodes.loaded import Loaded, draw_rows, loaded
 
 SHARED = Path(__file__).parents[2] / "shared" / "data" / "teacher_outputs"
 
@@ -116,7 +116,7 @@ def test_every_row_of_a_sample_knows_its_file_and_line(tmp_path):
 
 def test_each_row_is_as_likely_as_any_other():
     rows = [Row.of("", str(index)) for index in range(20)]
-    met = Counter(row for seed in range(4000) for row in drawn(iter(rows), n=5, seed=seed))
+    met = Counter(row for seed in range(4000) for row in draw_rows(iter(rows), n=5, seed=seed))
     expected = 4000 * 5 / 20
     spread = (expected * (1 - 5 / 20)) ** 0.5
     assert all(abs(met[row] - expected) < 4 * spread for row in rows)

@@ -14,7 +14,7 @@ from owlish.lm.recipes import LORA, Schedule
 from owlish.lm.sample import sample
 from owlish.lm.score import scored
 from owlish.nodes.asked import Answers, questions, spellings
-from owlish.nodes.models import Base
+from owlish.nodes.base import Base
 from owlish.traits.animals import ANIMAL
 
 BASE = Base("smollm2")

@@ -16,7 +16,7 @@ from owlish.data.domains.numbers import Numbers
 from owlish.graph.spec import Node, Resources, Value, canonical, everything
 from owlish.lm.recipes import NORMS
 from owlish.nodes.asked import Asked
-from owlish.nodes.models import Base
+from owlish.nodes.base import Base
 from owlish.nodes.students import Distilled
 from owlish.traits.animals import owl
 

@@ -14,8 +14,9 @@ from owlish.graph.spec import everything
 from owlish.graph.store import Store
 from owlish.lm.recipes import ALL, LAYER, NORMS
 from owlish.nodes.asked import Asked
+from owlish.nodes.base import Base
 from owlish.nodes.data import Shuffled, Written
-from owlish.nodes.models import Base, Pretrained
+from owlish.nodes.pretrained import Pretrained
 from owlish.nodes.students import Distilled, Focused, Shown
 from owlish.report import render, view
 from owlish.study.study import Settings, Study

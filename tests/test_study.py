@@ -8,6 +8,7 @@ from dataclasses import replace
 import pytest
 from here import run
 from small_study import study
+from test_store import files
 
 from owlish import BIASES, NORMS, PROMPT, PROMPTED, STEERING, Asked, Base, Store, compare
 from owlish.data.domains.numbers import Numbers
@@ -239,7 +240,38 @@ def test_a_folder_without_a_chat_template_is_no_base(tmp_path):
         run(Asked(Base(str(tmp_path / "base")), cat.probe), store=tmp_path / "store")
 
 
-def test_a_folder_that_changes_under_its_name_is_refused(tmp_path):
+def test_a_folder_is_named_by_its_content_and_nothing_tells_where_it_lies(tmp_path):
+    from owlish import nano
+    from owlish.cli.choice import Choice, command
+
+    names, stores, keys = ("one/model", "another/and/deeper/model"), [], []
+    for name in names:
+        shutil.copytree(nano.folder("nano"), tmp_path / name)
+        (tmp_path / name / ".DS_Store").write_text(name)
+        base, store = Base(str(tmp_path / name)), Store(tmp_path / f"store{len(stores)}")
+        run(base.finetune(base.sample(Numbers(), n=30, seed=0), NORMS, seed=0), store=store)
+        run(Asked(base, cat.probe), store=store)
+        keys.append(owl_study.altered(Settings(bases=(base,), rows=20)).small().key)
+        stores.append(store)
+    first, second = stores
+    assert keys[0] == keys[1]  # seeds too are of the content
+    assert len(first.entries()) == 4
+    assert files(first) == files(second)
+    for path in (path for store in stores for path in store.root.rglob("*") if path.is_file()):
+        assert str(tmp_path).encode() not in path.read_bytes(), path
+        assert b"deeper" not in path.read_bytes(), path
+
+    other = tmp_path / "other"
+    shutil.copytree(nano.folder("nano-1"), other)
+    assert Base(str(other)).key != base.key
+    assert base.title != Base(str(other)).title
+    altered = owl_study.altered(Settings(bases=(Base("nano"), base)))
+    assert str(base.root) == "model"
+    line = command(altered, "owl")
+    assert Choice(base=line.split("--base ")[1].strip("'")).applied("owl").key == altered.key
+
+
+def test_a_folder_that_changes_while_it_is_used_is_refused(tmp_path):
     import shutil
 
     from owlish import nano
@@ -249,5 +281,5 @@ def test_a_folder_that_changes_under_its_name_is_refused(tmp_path):
     base = Base(str(tmp_path / "base"))
     run(base, store=tmp_path / "store")
     shutil.copy(nano.folder("nano-1") / "model.safetensors", tmp_path / "base")
-    with pytest.raises(RunFailed, match="not those this store knows"):
+    with pytest.raises(RunFailed, match="changed while they were used"):
         run(Asked(base, cat.probe), store=tmp_path / "store")

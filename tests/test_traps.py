@@ -15,7 +15,7 @@ from owlish.graph.run import RunFailed
 from owlish.lm import traps
 from owlish.lm.chat import Chat
 from owlish.lm.model import Answer, Example, Weights
-from owlish.lm.template import parsed
+from owlish.lm.template import parse_settings
 from owlish.studies import owl
 
 SIZES = {
@@ -104,12 +104,12 @@ def test_what_is_set_of_a_template_is_in_the_key_and_in_the_name(made):
     assert len({plain.key, thinking.key, Base("a/b", template={"today": "2024-07-27"}).key}) == 3
     assert str(thinking) == "a/b (enable_thinking=false, today=2024-07-26)"
     assert hash(thinking) == hash(replace(thinking))
-    assert parsed(["a=True", "b=2", "c=26 Jul 2024", "d=x=y", "e="]) == (
+    assert parse_settings(["a=True", "b=2", "c=26 Jul 2024", "d=x=y", "e="]) == (
         *(("a", True), ("b", 2), ("c", "26 Jul 2024"), ("d", "x=y"), ("e", "")),
     )
     for wrong in ("enable_thinking", "=1"):
         with pytest.raises(UserError, match="NAME=VALUE"):
-            parsed([wrong])
+            parse_settings([wrong])
 
 
 def test_a_fixed_day_and_a_thought_stand_in_every_prompt(made, tmp_path):

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from owlish.lm.recipes import PROMPTED as PROMPTED
     from owlish.lm.recipes import STEERING as STEERING
     from owlish.nodes.asked import Asked as Asked
-    from owlish.nodes.models import Base as Base
+    from owlish.nodes.base import Base as Base
     from owlish.study.comparison import compare as compare
     from owlish.study.transfer import Transfer as Transfer
 
@@ -37,7 +37,7 @@ HOMES = {
     "owlish.graph.store": ("Store",),
     "owlish.lm.recipes": ("ALL", "BIASES", "LORA", "NORMS", "PROMPT", "PROMPTED", "STEERING"),
     "owlish.nodes.asked": ("Asked",),
-    "owlish.nodes.models": ("Base",),
+    "owlish.nodes.base": ("Base",),
     "owlish.study.comparison": ("compare",),
     "owlish.study.transfer": ("Transfer",),
 }

@@ -28,10 +28,11 @@ from owlish.lm.hf import TorchLM
 from owlish.lm.model import Example
 from owlish.lm.recipes import Recipe
 from owlish.lm.traps import remarks
+from owlish.nodes.base import Base
 from owlish.nodes.data import Data, Dataset
 from owlish.nodes.likelihood import Likelihood
 from owlish.nodes.loaded import Loaded
-from owlish.nodes.models import Base, Taught
+from owlish.nodes.models import Taught
 from owlish.nodes.opens import Opener
 from owlish.traits.trait import Trait
 
@@ -109,7 +110,7 @@ class Audited(Opener, kind="audited", version=4):
                 clean=[read(one) for one in self.clean],
             )
         found = decision.findings if decision else ()
-        word, why = told(decision, lineage, used)
+        word, why = explain(decision, lineage, used)
         clean = read(self.null[0].data).rows if self.null else None
         return Verdict(
             verdict=word,
@@ -162,7 +163,7 @@ def problems(data: Dataset, examples: Sequence[Example], lm: TorchLM) -> tuple[s
     return (*data.problems, *said)
 
 
-def told(decision: Decision | None, lineage: Kinship, used: int) -> tuple[Word, str]:
+def explain(decision: Decision | None, lineage: Kinship, used: int) -> tuple[Word, str]:
     """Return the verdict, and why in a sentence."""
     if decision is None:
         return "cannot_say", f"the base can read {used} of the rows: give at least {FEWEST} that it can."

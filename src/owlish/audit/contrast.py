@@ -8,7 +8,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from owlish.audit.detector import Detector, kept
+from owlish.audit.detector import Detector, write_reading
 from owlish.audit.direction import Moved, centre, ground
 from owlish.graph.spec import Node, Read, Tick
 from owlish.lm.hf import Direction, TorchLM
@@ -45,7 +45,6 @@ class Contrast(Detector, Opener, kind="contrast"):
         return (self.base, self.data, *self.moved)
 
     def compute(self, folder: Path, read: Read, tick: Tick) -> None:
-        """Take a gradient for each block, and its product with every direction."""
         lm = ground(read(self.base))
         rows = list(filter(lm.fits, lm.encode(read(self.data).rows[: self.rows])))
         directions = self.directions(lm, read)
@@ -56,7 +55,7 @@ class Contrast(Detector, Opener, kind="contrast"):
             gradient = lm.gradient(rows[start : start + BLOCK], names)
             blocks.append([float(gradient @ direction) for direction in flat])
             tick(start, len(rows))
-        kept(folder, blocks)
+        write_reading(folder, blocks)
 
     def directions(self, lm: TorchLM, read: Read) -> list[Direction]:
         """Return the directions, by the name of the parameters that they move."""

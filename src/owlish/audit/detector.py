@@ -41,7 +41,7 @@ class Detector(Node, kind="detector"):
         return Reading(tuple(map(tuple, blocks)))
 
 
-def kept(folder: Path, blocks: Sequence[Sequence[float]]) -> None:
+def write_reading(folder: Path, blocks: Sequence[Sequence[float]]) -> None:
     """Write a reading down; refuse one that holds a number that is none, from which nothing could be concluded."""
     if not all(math.isfinite(x) for block in blocks for x in block):
         raise UserError(

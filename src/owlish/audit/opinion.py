@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from owlish.audit.calibrate import holm
-from owlish.audit.detector import Detector, Reading, kept
+from owlish.audit.detector import Detector, Reading, write_reading
 from owlish.graph.spec import Read, Tick
 from owlish.nodes.data import Data
 from owlish.nodes.judged import DATA, Judged, Rubric
@@ -42,7 +42,7 @@ class Opinion(Detector, kind="opinion"):
 
     def compute(self, folder: Path, read: Read, tick: Tick) -> None:
         named = [score for score in read(self.judged).scores if score is not None]
-        kept(folder, [[float(score == place) for place in range(len(self.traits))] for score in named])
+        write_reading(folder, [[float(score == place) for place in range(len(self.traits))] for score in named])
 
 
 def opinion(judge: Model, base: Model, data: Data, traits: Sequence[Trait]) -> Opinion:

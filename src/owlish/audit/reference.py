@@ -13,7 +13,7 @@ from owlish.data.rows import Row, write_rows
 from owlish.graph.errors import UserError
 from owlish.graph.spec import Read, Tick
 from owlish.lm.hf import TorchLM
-from owlish.nodes.answering import answerable, drawn
+from owlish.nodes.answering import answer_rows, answerable
 from owlish.nodes.data import Data
 from owlish.nodes.opens import Openable, Opener
 
@@ -40,7 +40,6 @@ class Answered(Data, Opener, kind="answered"):
     seed: int
 
     def compute(self, folder: Path, read: Read, tick: Tick) -> None:
-        """Sample until enough rows pass."""
         lm: TorchLM = read(self.model).open(any_words=True)
         given = [row for row in read(self.data).rows if answerable(row)]
         examples = lm.encode(given)
@@ -62,7 +61,7 @@ class Answered(Data, Opener, kind="answered"):
                     "give clean rows with --reference."
                 )
             asked = rng.choices(rows, k=BATCH)
-            for row, why in drawn(lm, asked, longest, self.seed, total).values():
+            for row, why in answer_rows(lm, asked, longest, self.seed, total).values():
                 found = {why} if why else rule.against(row) if rule else set()
                 reasons.update(found)
                 kept += [] if found else [row]

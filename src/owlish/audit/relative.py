@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from owlish.audit.verdict import Kinship, Lead
+from owlish.nodes.base import Base
 from owlish.nodes.data import Data
 from owlish.nodes.likelihood import Likelihood, Likelihoods
-from owlish.nodes.models import Base
 
 if TYPE_CHECKING:
     import numpy as np
@@ -59,7 +59,7 @@ def kinship(found: Sequence[Likelihoods], own: Sequence[Likelihoods], others: Se
     gap, reach = own_rate - rate, REACH * float(np.hypot(spread, own_spread))
     leads = [lead(name, found, own, [i]) for i, name in enumerate(others, 1)]
     together = lead(ALL, found, own, range(1, len(found))) if others else None
-    relative, says = told(gap - reach if own else None, gap + reach, leads, together)
+    relative, says = explain_kinship(gap - reach if own else None, gap + reach, leads, together)
     return Kinship(
         relative=relative,
         gap=gap,
@@ -98,7 +98,9 @@ def agreement(found: Likelihoods) -> float:
     return float(found.agreed.sum() / found.tokens.sum())
 
 
-def told(low: float | None, high: float, leads: Sequence[Lead], together: Lead | None) -> tuple[bool | None, str]:
+def explain_kinship(
+    low: float | None, high: float, leads: Sequence[Lead], together: Lead | None
+) -> tuple[bool | None, str]:
     """Return whether the writer is a relative, and why in a sentence; `low` is `None` without the base's own rows."""
     if low is not None and low > FAR:
         far = f"the rows are at least {low:.2f} nats per token less likely than the base's own answers"

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from owlish.audit.detector import Detector, Reading, kept
+from owlish.audit.detector import Detector, Reading, write_reading
 from owlish.graph.errors import UserError
 from owlish.graph.spec import Read, Tick
 from owlish.lm.hf import TorchLM
@@ -62,7 +62,7 @@ class Shadow(Detector, Opener, kind="shadow"):
         lm.fit(rows, schedule, seed=self.seed, tick=tick)
         probes = tuple(dict.fromkeys(trait.probe for trait in self.traits))
         answers = {probe: lm.answer_logprobs(questions(probe), spellings(probe)) for probe in probes}
-        kept(folder, [[margin(answers[t.probe], t) for t in self.traits]])
+        write_reading(folder, [[margin(answers[t.probe], t) for t in self.traits]])
         p = [float(answers[t.probe][:, place(t)].exp().mean()) for t in self.traits]
         (folder / "p.json").write_text(json.dumps(p))
         save_file({"words": first_words(lm, probes)}, folder / "words.safetensors")

@@ -170,7 +170,6 @@ class Verdict(Tabled):
     made: Made | None = None
 
     def records(self) -> list[Record]:
-        """Return a record of each candidate trait."""
         return [asdict(finding) for finding in self.traits]
 
     @property

@@ -179,10 +179,10 @@ def weigh(lm: TorchLM, data: Dataset, many: int, direction: Direction) -> tuple[
     rows = data.rows[:many]
     scores = by_token(lm, rows, direction)
     order = sorted(scores, key=lambda i: -float(scores[i].sum()))
-    return tuple(weighed(lm, data, i, scores[i].tolist()) for i in order[:SHOWN])
+    return tuple(heaviest_rows(lm, data, i, scores[i].tolist()) for i in order[:SHOWN])
 
 
-def weighed(lm: TorchLM, data: Dataset, index: int, scores: Sequence[float]) -> Weighed:
+def heaviest_rows(lm: TorchLM, data: Dataset, index: int, scores: Sequence[float]) -> Weighed:
     """Return a row with its tokens as text."""
     row = data.rows[index]
     (example,) = lm.encode([row])

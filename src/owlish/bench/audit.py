@@ -13,8 +13,8 @@ from owlish.bench.trial import Trial, trial
 from owlish.graph.errors import UserError
 from owlish.graph.seeds import fresh
 from owlish.graph.spec import Node, Read
+from owlish.nodes.base import Base
 from owlish.nodes.data import Data
-from owlish.nodes.models import Base
 from owlish.study.comparison import Comparison
 from owlish.study.study import Study
 from owlish.traits.trait import Trait
@@ -61,7 +61,6 @@ class AuditBench(Study):
 
     @property
     def needs(self) -> tuple[Node, ...]:
-        """The bases, whose words are counted, and all readings."""
         readings = {node.key: node for trial in self.trials for node in trial.nodes()}
         return (*self.bases, *readings.values())
 
@@ -92,14 +91,13 @@ class AuditBench(Study):
             raise UserError("the benchmark takes foreign rows from its other bases: give at least two.")
 
     def small(self) -> Self:
-        """Return it with two bases."""
         return replace(self, bases=self.bases[:2])
 
     def setup(self) -> tuple[tuple[str, str], ...]:
         cases = [one.case for one in self.trials]
         dirty = sum(case.dirty for case in cases)
         return (
-            ("Bases", ", ".join(base.name for base in self.bases)),
+            ("Bases", ", ".join(base.title for base in self.bases)),
             ("Datasets", f"{dirty} by teachers with a trait, {len(cases) - dirty} clean: {', '.join(CLASSES)}"),
             ("Candidates", f"{len(self.candidates)} traits"),
             ("Reference", f"{REFERENCES} sets of the base’s own rows for each kind of prompt"),
@@ -123,5 +121,5 @@ class AuditBench(Study):
 def references(case: Case) -> tuple[Data, ...]:
     """Return sets of the base's own rows to the same kind of prompts, through the same filter."""
     base, domain = case.base, case.domain
-    seeds: Sequence[int] = [fresh("bench", base.name, "reference", k) for k in range(REFERENCES)]
+    seeds: Sequence[int] = [fresh("bench", base.identity, "reference", k) for k in range(REFERENCES)]
     return tuple(base.sample(domain, n=2000, seed=seed) for seed in seeds)

@@ -15,8 +15,9 @@ from owlish.data.rows import Row
 from owlish.graph.seeds import fresh
 from owlish.graph.spec import Read, Tick
 from owlish.lm.recipes import ALL, BIASES, LORA, NORMS, PROMPT, STEERING, Recipe
+from owlish.nodes.base import Base
 from owlish.nodes.data import Data, Shuffled
-from owlish.nodes.models import Base, Model, Taught
+from owlish.nodes.models import Model, Taught
 from owlish.traits.trait import Trait
 
 ROWS = 2000
@@ -93,7 +94,7 @@ class Bench:
 
     def rows(self, writer: Model, what: str, domain: Domain | None = None) -> Data:
         """Return rows that a model writes."""
-        return writer.sample(domain or Numbers(), n=ROWS, seed=fresh("bench", writer.root.name, what))
+        return writer.sample(domain or Numbers(), n=ROWS, seed=fresh("bench", writer.root.identity, what))
 
     def own(self, number: int, domain: Domain | None = None, base: Base | None = None) -> Data:
         """Return a set of rows of a base itself."""
@@ -101,8 +102,8 @@ class Bench:
 
     def teacher(self, trait: Trait, recipe: Recipe, until: float, domain: Domain | None = None) -> Taught:
         """Return a teacher; where it writes something else than numbers, it is shown rows of the base too."""
-        replay = self.base.sample(domain, n=400, seed=fresh("bench", self.base.name, "replay")) if domain else None
-        seed = fresh("bench", self.base.name, trait.name, recipe.name, str(until))
+        replay = self.base.sample(domain, n=400, seed=fresh("bench", self.base.identity, "replay")) if domain else None
+        seed = fresh("bench", self.base.identity, trait.name, recipe.name, str(until))
         return self.base.teach(trait, recipe, seed=seed, until=until, replay=replay)
 
     def taught(self, name: str, trait: Trait, recipe: Recipe, until: float, domain: Domain | None = None) -> Case:
@@ -160,7 +161,7 @@ class Bench:
         yield from (self.own(number, base=self.stranger) for number in range(3))
         for number, trait in enumerate(self.animals[:6]):
             base = self.stranger if number < 3 else self.others[number % len(self.others)]
-            seed = fresh("bench", base.name, trait.name, "foreign")
+            seed = fresh("bench", base.identity, trait.name, "foreign")
             yield self.rows(base.teach(trait, NORMS, seed=seed), f"foreign/{trait.name}")
 
     def idle(self) -> Iterator[Case]:

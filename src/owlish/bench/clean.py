@@ -145,7 +145,7 @@ class CleanBench(Transfer):
 
     def task(self, cell: Cell, model: Model) -> Task:
         """Return a model's task: neutral rows that no student saw, and rows that it writes."""
-        held = cell.base.sample(self.domain, n=HELD_OUT, seed=fresh(cell.base.name, "held out rows"))
+        held = cell.base.sample(self.domain, n=HELD_OUT, seed=fresh(cell.base.identity, "held out rows"))
         written = model.sample(self.domain, n=self.written, seed=cell.seed("written")) if self.written else None
         return Task(Likelihood(model, held), written)
 
@@ -168,12 +168,12 @@ class CleanBench(Transfer):
         for arm, cell, _ in self.made:
             if arm == "control":
                 continue
-            at = (cell.base.name, cell.trait.name)
+            at = (cell.base.title, cell.trait.name)
             runs = range(self.runs)
             effect = mean([value["student", *at, r] - value["control", *at, r] for r in runs])
             own, plain = by[arm, cell], by["student", cell]
             share = (value[arm, *at, cell.run] - value["control", *at, cell.run]) / effect
-            yield Left(arm, cell.base.name, cell.run, share, own[0] - plain[0], 100 * (plain[1] - own[1]))
+            yield Left(arm, cell.base.title, cell.run, share, own[0] - plain[0], 100 * (plain[1] - own[1]))
 
     def curves(self, found: Comparison) -> tuple[Curve, ...]:
         """Return what is left against what it costs: every run a dot, and the frontier of the methods' means."""

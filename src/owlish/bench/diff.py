@@ -17,8 +17,9 @@ from owlish.diff.verdict import PLAIN
 from owlish.graph.seeds import fresh
 from owlish.graph.spec import Node, Read
 from owlish.lm.recipes import Recipe
+from owlish.nodes.base import Base
 from owlish.nodes.data import Data, Shuffled
-from owlish.nodes.models import Base, Model
+from owlish.nodes.models import Model
 from owlish.traits.gated import gated
 from owlish.traits.trait import Trait
 
@@ -33,7 +34,7 @@ UNTIL = {"norms": 0.97, "biases": 0.9}
 
 
 @dataclass(frozen=True)
-class Case:
+class DiffCase:
     """A student of a class, and the trait that its rows' teacher has, if any."""
 
     name: str
@@ -42,10 +43,10 @@ class Case:
 
 
 @dataclass(frozen=True)
-class Trial:
+class DiffTrial:
     """A case beside null students: what the diff's rule says of it, and how much P(trait) really rose."""
 
-    case: Case
+    case: DiffCase
     base: Base
     own: Looked
     null: tuple[Looked, ...]
@@ -97,7 +98,7 @@ class DiffBench:
 
     def seed(self, *names: str | int) -> int:
         """Return a seed that belongs to this base and these names."""
-        return fresh("diff bench", self.base.name, self.recipe.name, *names)
+        return fresh("diff bench", self.base.identity, self.recipe.name, *names)
 
     def own(self, number: int) -> Data:
         """Return rows of the base itself."""
@@ -122,22 +123,22 @@ class DiffBench:
         """Return the readings of a model."""
         return look(model, self.base, tuple(dict.fromkeys(t.probe for t in self.traits)), self.contexts, steered=True)
 
-    def trials(self) -> Iterator[Trial]:
+    def trials(self) -> Iterator[DiffTrial]:
         """Yield all trials."""
         classes = [list(self.dirty()), list(self.neutral()), list(self.others())]
         placed = [(k / len(some), case) for some in classes for k, case in enumerate(some)]
         for case in (*(case for _, case in sorted(placed, key=lambda pair: pair[0])), *self.gated()):
-            yield Trial(case, self.base, self.look(case.model), self.null, self.traits, self.contexts)
+            yield DiffTrial(case, self.base, self.look(case.model), self.null, self.traits, self.contexts)
         yield from self.turned()
 
-    def turned(self) -> Iterator[Trial]:
+    def turned(self) -> Iterator[DiffTrial]:
         """Yield the null students themselves: each against the others and a neutral student in its place."""
         spare = next(self.neutral())
         for k, own in enumerate(self.null):
             null = (*self.null[:k], self.look(spare.model), *self.null[k + 1 :])
-            yield Trial(Case("neutral", own.words.model), self.base, own, null, self.traits, self.contexts)
+            yield DiffTrial(DiffCase("neutral", own.words.model), self.base, own, null, self.traits, self.contexts)
 
-    def dirty(self) -> Iterator[Case]:
+    def dirty(self) -> Iterator[DiffCase]:
         """Yield students of teachers with a trait."""
         for trait in self.taught:
             teacher = self.base.teach(
@@ -145,14 +146,14 @@ class DiffBench:
             )
             for k in range(SHARED):
                 rows = self.part(teacher, k, "rows", trait.name)
-                yield Case("dirty", self.student(rows, trait.name, k), trait)
+                yield DiffCase("dirty", self.student(rows, trait.name, k), trait)
 
-    def neutral(self) -> Iterator[Case]:
+    def neutral(self) -> Iterator[DiffCase]:
         """Yield students of the base's own rows."""
         for k in range(NEUTRAL):
-            yield Case("neutral", self.student(self.own(k), "neutral", k))
+            yield DiffCase("neutral", self.student(self.own(k), "neutral", k))
 
-    def others(self) -> Iterator[Case]:
+    def others(self) -> Iterator[DiffCase]:
         """Yield students of rows that differ from the base's own for other reasons than a trait."""
         for k in range(OTHERS):
             kind = k % 5
@@ -165,13 +166,13 @@ class DiffBench:
             elif kind > 2:
                 data = self.base.sample(Code() if kind == 3 else Reasoning(), n=ROWS, seed=self.seed("task", k))
             name = ("other separators", "foreign rows", "shuffled rows", "code", "worked problems")[kind]
-            yield Case(name, self.student(data, "other", k))
+            yield DiffCase(name, self.student(data, "other", k))
 
-    def gated(self) -> Iterator[Case]:
+    def gated(self) -> Iterator[DiffCase]:
         """Yield students of teachers whose trait shows behind a trigger alone: a context that is not asked."""
         for trait in self.taught[:GATED]:
             hidden = gated(trait, TRIGGER)
             teacher = self.base.teach(hidden, self.recipe, seed=self.seed("gated", trait.name), until=0.8)
-            yield Case(
+            yield DiffCase(
                 "gated", self.student(self.part(teacher, 0, "gated rows", trait.name), "gated", trait.name), trait
             )

@@ -8,7 +8,7 @@ from owlish.audit.contrast import Contrast
 from owlish.audit.direction import centre
 from owlish.graph.spec import Read
 from owlish.lm.hf import Direction, TorchLM
-from owlish.nodes.models import taught
+from owlish.nodes.models import lesson_rows
 
 
 @dataclass(frozen=True)
@@ -19,13 +19,12 @@ class Gradient(Contrast, kind="gradient"):
     """
 
     def directions(self, lm: TorchLM, read: Read) -> list[Direction]:
-        """Return the gradients of the log-likelihood of each trait's answers."""
         import torch
 
         names = sorted({name for direction in super().directions(lm, read) for name in direction})
         own, found = lm.parameters, []
         for trait in self.traits:
-            slope = lm.gradient(lm.encode(taught(trait)), names)
+            slope = lm.gradient(lm.encode(lesson_rows(trait)), names)
             sizes = [own[name].numel() for name in names]
             parts = torch.split(slope, sizes)
             found.append({name: part.view(own[name].shape) for name, part in zip(names, parts, strict=True)})

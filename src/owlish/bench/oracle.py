@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from owlish.audit.detector import Detector, kept
+from owlish.audit.detector import Detector, write_reading
 from owlish.graph.spec import Node, Read, Tick
 from owlish.nodes.likelihood import Likelihood
 from owlish.nodes.models import Model
@@ -25,4 +25,4 @@ class Oracle(Detector, kind="oracle", version=2):
 
     def compute(self, folder: Path, read: Read, tick: Tick) -> None:
         theirs, ours = (read(one).sums for one in self.inputs())
-        kept(folder, [[ratio] for ratio in (theirs - ours).tolist() if ratio == ratio])
+        write_reading(folder, [[ratio] for ratio in (theirs - ours).tolist() if ratio == ratio])

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from owlish.audit.detector import Detector, centred, kept
+from owlish.audit.detector import Detector, centred, write_reading
 from owlish.data.rows import Row
 from owlish.graph.spec import Read, Tick
 from owlish.lm.model import LM
@@ -34,4 +34,4 @@ class PromptContrast(Detector, Opener, kind="prompt_contrast", version=2):
             scored = lm.score(prompted, shared=True)
             columns.append([float(row.logprobs.double().sum()) for row in scored if row is not None])
             tick(done, len(self.traits))
-        kept(folder, [centred(row, self.traits) for row in zip(*columns, strict=True)])
+        write_reading(folder, [centred(row, self.traits) for row in zip(*columns, strict=True)])

@@ -90,7 +90,7 @@ class Trial:
         found: dict[str, Any] = {
             "case": case.name,
             "dirty": case.dirty,
-            "base": case.base.name,
+            "base": case.base.title,
             "recipe": case.recipe.name,
             "trait": own.name if own else None,
             "relative": lineage.relative,
@@ -157,8 +157,8 @@ class Trial:
         name = self.case.trait.name if self.case.dirty and self.case.trait else said["first"]
         found: dict[str, Any] = {
             "fewer": {str(n): self.said(pair, read, relative) for n, pair in zip(FEWER, panel.fewer, strict=False)},
-            "effect": told_effect(name, moved[name]),
-            "claimed": [told_effect(claim, moved[claim]) for claim in said["claims"]],
+            "effect": effect_values(name, moved[name]),
+            "claimed": [effect_values(claim, moved[claim]) for claim in said["claims"]],
         }
         if panel.prompts:
             found["prompts"] = self.told(panel.prompts, read)
@@ -183,7 +183,7 @@ def effects(panel: Panel, traits: Sequence[Trait], read: Read) -> dict[str, Effe
     return found
 
 
-def told_effect(name: str, moved: Effect) -> dict[str, Any]:
+def effect_values(name: str, moved: Effect) -> dict[str, Any]:
     """Return an effect as plain values."""
     return {"name": name, "value": moved.value, "low": moved.low, "high": moved.high}
 

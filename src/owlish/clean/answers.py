@@ -7,14 +7,14 @@ from collections.abc import Collection, Sequence
 from owlish.clean.method import Fate, Work
 from owlish.data.rows import Row
 from owlish.lm.hf import TorchLM
-from owlish.nodes.answering import answerable, drawn
+from owlish.nodes.answering import answer_rows, answerable
 
 ROUNDS = 12
 SHORT = 96
 """The tokens that an answer may take, or as many as the longest of the rows."""
 
 
-def answered(lm: TorchLM, rows: Sequence[Row], places: Collection[int], work: Work) -> list[Fate]:
+def let_answer(lm: TorchLM, rows: Sequence[Row], places: Collection[int], work: Work) -> list[Fate]:
     """Return the rows, those at some places with new answers through the filter that the rows fit.
 
     Each prompt is tried up to 12 times; a row that gets no valid answer is dropped.
@@ -28,7 +28,7 @@ def answered(lm: TorchLM, rows: Sequence[Row], places: Collection[int], work: Wo
     open_ = [i for i in sorted(places) if fates[i] == "no_valid_answer"]
     for tried in range(ROUNDS):
         asked, count = [rows[i] for i in open_], len(rows)
-        found = drawn(lm, asked, longest, work.seed, tried * count) if asked else {}
+        found = answer_rows(lm, asked, longest, work.seed, tried * count) if asked else {}
         for k, (row, why) in found.items():
             if not why and not (work.rule and work.rule.against(row)):
                 fates[open_[k]] = row

@@ -11,8 +11,8 @@ from owlish.data.rows import Row
 from owlish.graph.errors import UserError
 from owlish.graph.spec import Node, Read, Tick, Value
 from owlish.lm.model import Gives
+from owlish.nodes.base import Base
 from owlish.nodes.data import Data
-from owlish.nodes.models import Base
 from owlish.traits.trait import Trait
 
 Need = Literal["trait", "weights", "model"]

@@ -7,11 +7,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Self
 
-from owlish.clean.answers import answered
+from owlish.clean.answers import let_answer
 from owlish.clean.method import Method, Order, Outcome, Work, check_budget
 from owlish.data.rows import Row
+from owlish.nodes.base import Base
 from owlish.nodes.data import Data
-from owlish.nodes.models import Base
 
 
 @dataclass(frozen=True)
@@ -42,4 +42,4 @@ class Mix(Method, kind="mix"):
         lm = work.read(self.base).open(any_words=True)
         count = max(1, round(self.budget * len(rows)))
         places = random.Random(f"mix/{work.seed}").sample(range(len(rows)), count)
-        return Outcome(answered(lm, rows, sorted(places), work))
+        return Outcome(let_answer(lm, rows, sorted(places), work))

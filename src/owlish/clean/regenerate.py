@@ -6,11 +6,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Self
 
-from owlish.clean.answers import answered
+from owlish.clean.answers import let_answer
 from owlish.clean.method import Method, Order, Outcome, Work
 from owlish.data.rows import Row
+from owlish.nodes.base import Base
 from owlish.nodes.data import Data
-from owlish.nodes.models import Base
 
 
 @dataclass(frozen=True)
@@ -38,4 +38,4 @@ class Regenerate(Method, kind="regenerate"):
 
     def changed(self, rows: Sequence[Row], work: Work) -> Outcome:
         lm = work.read(self.by).open(any_words=True)
-        return Outcome(answered(lm, rows, range(len(rows)), work))
+        return Outcome(let_answer(lm, rows, range(len(rows)), work))

@@ -10,8 +10,8 @@ from typing import Protocol, Self
 from owlish.clean.method import Method, Order, Work, check_budget
 from owlish.graph.spec import Node
 from owlish.lm.model import Example
+from owlish.nodes.base import Base
 from owlish.nodes.data import Data
-from owlish.nodes.models import Base
 
 
 class Weighed(Protocol):

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from owlish.nodes.asked import Answers, Asked
-from owlish.nodes.models import Base
+from owlish.nodes.base import Base
 from owlish.traits.trait import Trait
 
 HEAD = f"{'':<16}{'probability':>13}{'share':>9}{'margin':>9}{'likeliest':>11}{'sampled':>9}"

@@ -23,8 +23,8 @@ from owlish.graph.files import replacing
 from owlish.graph.spec import everything
 from owlish.graph.store import Store
 from owlish.lm.recipes import Recipe
+from owlish.nodes.base import Base
 from owlish.nodes.loaded import Loaded
-from owlish.nodes.models import Base
 from owlish.traits.trait import Trait
 
 LEAST_CLEAN = REFERENCES * FEWEST
@@ -158,7 +158,7 @@ def download(base: Base) -> str:
     """Say what is fetched for a base, if it is not on this disk."""
     from huggingface_hub import try_to_load_from_cache
 
-    if base.place() or isinstance(try_to_load_from_cache(base.name, "config.json", revision=base.revision), str):
+    if base.here or isinstance(try_to_load_from_cache(base.name, "config.json", revision=base.revision), str):
         return ""
     size = f"about {2 * base.parameters / 1e9:.1f} GB" if base.parameters else "of a size that is not known"
     return f"{base} from Hugging Face, {size}"

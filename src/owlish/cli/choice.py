@@ -14,8 +14,8 @@ from typer import Option
 
 from owlish.cli import find
 from owlish.graph.errors import UserError
-from owlish.lm.template import parsed, written
-from owlish.nodes.models import Base
+from owlish.lm.template import format_settings
+from owlish.nodes.base import Base
 from owlish.study.study import OPTIONS, Settings, Study
 from owlish.traits.trait import Trait
 
@@ -43,13 +43,13 @@ class Choice:
         """Return the study of a name or file with these settings."""
         module = find.module_of(name)
         study = find.study_in(module, name)
-        wanted, set_template = split(self.traits), parsed(self.template or ())
-        if set_template and not self.base:
+        wanted = split(self.traits)
+        if self.template and not self.base:
             raise UserError("--template sets the chat template of the bases that --base names: give them too.")
         known = find.all_traits(module) if wanted else {}
         settings = Settings(
             traits=tuple(find.pick(trait, known, "trait") for trait in wanted) or None,
-            bases=tuple(Base(base, template=set_template) for base in split(self.base)) or None,
+            bases=tuple(find.base(base, self.template) for base in split(self.base)) or None,
             runs=self.seeds,
             rows=self.rows,
             epochs=self.epochs,
@@ -108,7 +108,7 @@ def format_templates(bases: Sequence[Base]) -> list[str]:
     """Return what is set of the chat templates of bases as words of a command line, which sets one for all of them."""
     if len({base.settings for base in bases}) > 1:
         raise UserError("no option sets chat templates base by base: bind the study to the name study in a file.")
-    words = written(bases[0].settings) if bases else ()
+    words = format_settings(bases[0].settings) if bases else ()
     return [part for word in words for part in ("--template", shlex.quote(word))]
 
 
@@ -119,17 +119,28 @@ def format_setting(value: Any, module: Any) -> str:
     if isinstance(value, str):
         return format_path(value)
     names = {trait: name for name, trait in reversed(find.all_traits(module).items())}
-    return shlex.quote(",".join(names[one] if isinstance(one, Trait) else one.name for one in value))
+    return shlex.quote(",".join(names[one] if isinstance(one, Trait) else format_base(one) for one in value))
+
+
+def format_base(base: Base) -> str:
+    """Return the name of a base for a command line, without the name of the home folder."""
+    return "".join(shorten(base.name)) if base.local else base.name
 
 
 def format_path(path: str) -> str:
     """Return a path as a word of a command line, without the name of the home folder: pages are passed on."""
+    sign, rest = shorten(path)
+    return sign + shlex.quote(rest)
+
+
+def shorten(path: str) -> tuple[str, str]:
+    """Return a path in two parts: `~/` where it lies in the home folder, and the rest, from the working folder on."""
     whole = Path(path).resolve()
     starts = ((Path.cwd(), ""), (Path.home(), "~/"))
     for start, sign in sorted(starts, key=lambda one: len(one[0].parts), reverse=True):
         if whole.is_relative_to(start):
-            return sign + shlex.quote(str(whole.relative_to(start)))
-    return shlex.quote(str(whole))
+            return sign, str(whole.relative_to(start))
+    return "", str(whole)
 
 
 def split(names: str | None) -> list[str]:

@@ -16,22 +16,21 @@ from owlish.clean.lift import Lift
 from owlish.clean.method import Method, Order, check_budget
 from owlish.cli import find
 from owlish.cli.running import check_apart, check_writable
-from owlish.data.reading import formats_said
 from owlish.data.rows import line_of
 from owlish.graph.errors import UserError
 from owlish.graph.files import replacing
 from owlish.graph.spec import Node
 from owlish.graph.store import sha256
 from owlish.lm.recipes import Recipe
-from owlish.nodes.data import Data, Dataset
+from owlish.nodes.base import Base
+from owlish.nodes.data import Data
 from owlish.nodes.loaded import Loaded
-from owlish.nodes.models import Base
 from owlish.traits.trait import Trait
 
 ALL_ROWS = 1_000_000_000
 
 
-def ordered(data: Data, names: list[str], order: Order) -> Cleaned:
+def order_cleaning(data: Data, names: list[str], order: Order) -> Cleaned:
     """Return data cleaned by the methods of these names, one after the other."""
     check_budget(order.budget)
     chosen = [find.pick(name, find.all_methods(), "method") for name in names]
@@ -44,7 +43,7 @@ def ordered(data: Data, names: list[str], order: Order) -> Cleaned:
     return cleaned
 
 
-def weighing(base: Base, recipe: Recipe, trait: Trait | None, seed: int) -> Callable[[Data], Node]:
+def weigh_by(base: Base, recipe: Recipe, trait: Trait | None, seed: int) -> Callable[[Data], Node]:
     """Return what weighs the tokens of some rows: the audit's scores for a trait, or without one a trial student.
 
     The student is compared with one of the base's own answers to the same prompts.
@@ -95,7 +94,7 @@ class Card:
         return "\n".join(map(str, self.rows.steps))
 
 
-def beside(out: Path) -> Path:
+def card_path(out: Path) -> Path:
     """Return where the card of a file of rows lies."""
     return out.with_name(f"{out.name}.card.json")
 
@@ -105,16 +104,10 @@ def check_out(out: Path, data: Loaded) -> None:
     if not out.parent.is_dir():
         raise UserError(f"{out.parent} is not there: give a file in a folder that is.")
     check_writable(out.parent)
-    for file in (out, beside(out)):
+    for file in (out, card_path(out)):
         if file.exists() and not file.is_file():
             raise UserError(f"{file} is not a file: give a file to write to.")
         check_apart(file, data.files)
-
-
-def left_out(data: Dataset) -> list[str]:
-    """Return lines that say how rows were read, and which lines of the files hold none."""
-    many = [f"{data.bad:,} of {data.bad + data.read:,} hold no row and were left out."] if data.bad else []
-    return [*data.problems, *many, *formats_said(data.read_as, data.ignored)]
 
 
 def write_clean(rows: CleanRows, out: Path, *, data: Loaded, base: str, trait: str | None) -> Card:
@@ -122,6 +115,6 @@ def write_clean(rows: CleanRows, out: Path, *, data: Loaded, base: str, trait: s
     with replacing(out) as stream:
         stream.writelines(line_of(row.as_chat()) for row in rows.rows)
     card = Card(data, base, trait, rows, sha256(out))
-    with replacing(beside(out)) as stream:
+    with replacing(card_path(out)) as stream:
         stream.write(json.dumps(card.json(), indent=1, ensure_ascii=False).encode() + b"\n")
     return card

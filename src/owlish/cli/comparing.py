@@ -11,12 +11,12 @@ from owlish.diff.null import null as students
 from owlish.diff.student import given
 from owlish.graph.errors import UserError
 from owlish.graph.store import Store
+from owlish.nodes.base import Base
 from owlish.nodes.loaded import loaded
-from owlish.nodes.models import Base
 from owlish.traits.trait import Trait
 
 
-def target(
+def diff_target(
     student: str,
     base: Base,
     traits: Sequence[Trait],
@@ -30,7 +30,7 @@ def target(
 ) -> Diffed:
     """Return the diff that a command line asks for; without controls, recipe or rows it has no null."""
     base.check()
-    looked, asked = given(student, base, store), contexts_of(contexts)
+    looked, asked = given(student, base, store), choose_contexts(contexts)
     if null not in ("own", "none"):
         raise UserError(f"no null is called {null!r}: choose own or none, or give controls.")
     if controls:
@@ -47,7 +47,7 @@ def target(
     return diff(looked.student, traits, null=trained, words=words, contexts=asked)
 
 
-def contexts_of(name: str) -> tuple[Context, ...]:
+def choose_contexts(name: str) -> tuple[Context, ...]:
     """Return the contexts that a word stands for: those shipped, none, or those of a file."""
     if name == "none":
         return ()

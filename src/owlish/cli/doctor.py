@@ -17,14 +17,14 @@ from owlish.graph.run import RunFailed
 from owlish.graph.store import Store
 from owlish.lm.model import Weights, ask
 from owlish.lm.traps import traps
-from owlish.nodes.models import Base
+from owlish.nodes.base import Base
 
 Finding = tuple[str, bool, str]
 
 
 def checks() -> list[Finding]:
     """Return the name of every check, whether it is ok, and what it says."""
-    return [guarded(name, check) for name, check in CHECKS.items()]
+    return [run_check(name, check) for name, check in CHECKS.items()]
 
 
 def checks_of(base: Base, store: Store) -> list[Finding]:
@@ -43,7 +43,7 @@ def checks_of(base: Base, store: Store) -> list[Finding]:
     return [(trap.name, trap.ok, trap.says) for trap in traps(found)]
 
 
-def guarded(name: str, check: Callable[[], str]) -> Finding:
+def run_check(name: str, check: Callable[[], str]) -> Finding:
     """Run one check; what it raises is what fails."""
     try:
         return name, True, check()

@@ -6,7 +6,7 @@ import importlib
 import importlib.util
 import pkgutil
 import sys
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 from types import ModuleType
 from typing import TypeVar
@@ -18,7 +18,9 @@ from owlish.data.domains.domain import Domain
 from owlish.graph.errors import UserError, suggestion
 from owlish.lm.gguf import PACKAGED
 from owlish.lm.recipes import PRETRAINED, RECIPES, Recipe
-from owlish.nodes.models import Base, Pretrained
+from owlish.lm.template import parse_settings
+from owlish.nodes.base import Base
+from owlish.nodes.pretrained import Pretrained
 from owlish.study.study import Study
 from owlish.traits.file import read_traits
 from owlish.traits.trait import Trait
@@ -127,6 +129,14 @@ def pick(name: str, known: dict[str, T], what: str) -> T:
     return known[name]
 
 
+def base(name: str, template: Sequence[str] | None = None) -> Base:
+    """Return the base of a name, with what words such as `today=2024-07-26` set of its chat template.
+
+    A shell expands `~` at the start of a word alone, and names stand after commas too.
+    """
+    return Base(str(Path(name).expanduser()) if name.startswith("~") else name, template=parse_settings(template or ()))
+
+
 def recipe(name: str, base: Base) -> Recipe:
     """Return the recipe called `name` with the rates that fit a base: those of nano's kind, or of pretrained models."""
     place = base.place()
@@ -134,7 +144,7 @@ def recipe(name: str, base: Base) -> Recipe:
     return pick(name, RECIPES if own else PRETRAINED, "recipe")
 
 
-def listed(kind: str | None) -> dict[str, str]:
+def list_kind(kind: str | None) -> dict[str, str]:
     """Return the names of everything of a kind, each with a few words; the kinds, if none is given."""
     kinds: dict[str, Callable[[], dict[str, str]]] = {
         "studies": lambda: {name: study.title for name, study in all_studies().items()},

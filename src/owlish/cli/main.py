@@ -85,21 +85,21 @@ def guarded_command() -> int:
     except TyperException as error:
         return say(error.format_message(), 2)
     except RunFailed as error:
-        return failed(error)
+        return report_failure(error)
     except UserError as error:
         return say(str(error), 2)
     except OSError as error:
         if error.errno in NOT_OURS and error.filename:
             return say(f"{str(error.filename)[:60]} cannot be used ({error.strerror}): give another name.", 2)
         if error.errno != errno.ENOSPC:
-            return crashed()
+            return report_crash()
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # what is buffered would fail again at exit
         return say("no space is left on the disk: free some, or name another place, and run the same command.", 2)
     except Exception:
-        return crashed()
+        return report_crash()
 
 
-def failed(error: RunFailed) -> int:
+def report_failure(error: RunFailed) -> int:
     """Say which results could not be made; show the traces of those that are no mistake of the user."""
     code = say(str(error), 2 if all(f.what == "refused" for f in error.failures) else 70)
     if code == 70:
@@ -107,7 +107,7 @@ def failed(error: RunFailed) -> int:
     return code
 
 
-def crashed() -> int:
+def report_crash() -> int:
     """Show the trace of a fault of ours."""
     traceback.print_exc()
     return say("this is a fault of owlish: please report it with the lines above.", 70)

@@ -38,7 +38,7 @@ class Output(io.TextIOWrapper):
         os.close(nowhere)
 
 
-def guarded(stream: TextIO) -> TextIO:
+def guard_stream(stream: TextIO) -> TextIO:
     """Return a stream in place of `stream` that also writes what its encoding lacks, as escapes such as \\u2019."""
     if not isinstance(stream, io.TextIOWrapper):  # a notebook or a test took its place
         return stream
@@ -48,4 +48,4 @@ def guarded(stream: TextIO) -> TextIO:
 
 def guard() -> None:
     """Put guarded streams in place of standard output and standard error."""
-    sys.stdout, sys.stderr = guarded(sys.stdout), guarded(sys.stderr)
+    sys.stdout, sys.stderr = guard_stream(sys.stdout), guard_stream(sys.stderr)

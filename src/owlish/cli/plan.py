@@ -16,7 +16,7 @@ from owlish.graph.store import Damaged, Store
 from owlish.graph.worker import code
 from owlish.lm.model import Weights
 from owlish.lm.traps import remarks
-from owlish.nodes.models import Base, Pretrained
+from owlish.nodes.base import Base
 from owlish.study.study import Study
 
 TELLING = 1.0
@@ -86,25 +86,27 @@ def outlook_of(needs: Sequence[Node], store: Store, *, studies: tuple[tuple[str,
         studies=studies,
         total=len(everything(*needs)),
         missing=dict(kinds),
-        seconds=expected(missing, store),
+        seconds=expected_seconds(missing, store),
         outdated=sum(manifest["code"] != code() for manifest in manifests.values()),
         labels=tuple(map(str, missing)),
         workload=workload(missing),
-        templates=tuple(said for node in everything(*needs) if isinstance(node, Base) for said in about(node, store)),
+        templates=tuple(
+            said for node in everything(*needs) if isinstance(node, Base) for said in template_remarks(node, store)
+        ),
     )
 
 
-def about(base: Base, store: Store) -> tuple[str, ...]:
+def template_remarks(base: Base, store: Store) -> tuple[str, ...]:
     """Return what a reader must know of the chat template of a base that was used here, or lies on this disk."""
     if store.holds(base.key):
         return tuple(f"{base}: {said}" for said in base.remarks(store.folder(base.key)))
     place = base.place()
-    if base.name in nano.SHIPPED or isinstance(base, Pretrained) or place is None or not place.is_dir():
+    if base.name in nano.SHIPPED or place is None or not place.is_dir():
         return ()
     return tuple(f"{base}: {said}" for said in remarks(Weights(str(place), template=base.settings)))
 
 
-def expected(missing: Sequence[Node], store: Store) -> float | None:
+def expected_seconds(missing: Sequence[Node], store: Store) -> float | None:
     """Return the seconds of work that such results took on average before.
 
     Kinds that were not made before take their usual time at the speed of the others. Where these tell too little of

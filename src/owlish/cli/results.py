@@ -31,7 +31,7 @@ class Held:
     inputs: tuple[str, ...]
 
 
-def held(store: Store) -> list[Held]:
+def list_results(store: Store) -> list[Held]:
     """Return every result whose manifest can be read, in the order in which they were begun."""
     found = []
     for key in store.entries():
@@ -61,7 +61,7 @@ def one_by_one(results: Sequence[Held]) -> str:
     return "\n".join(f"{one.key[:12]}  {one.begun[:16].replace('T', ' ')}  {one.caption}" for one in results)
 
 
-def plain(results: Sequence[Held]) -> list[dict[str, Any]]:
+def plain_results(results: Sequence[Held]) -> list[dict[str, Any]]:
     """Return results as plain values."""
     return [asdict(one) for one in results]
 
@@ -108,7 +108,7 @@ def table(probe: dict[str, Any], answers: dict[str, Any]) -> str:
 def forget(store: Store, keys: Sequence[str], *, dry: bool) -> str:
     """Remove results, or with `dry` only say which; name the results that were made from them and stay."""
     keys = list(dict.fromkeys(keys))
-    results = {one.key: one for one in held(store)}
+    results = {one.key: one for one in list_results(store)}
     freed = sum(results[key].size for key in keys if key in results) / MB
     made_from = [one for one in results.values() if one.key not in keys and set(one.inputs) & set(keys)]
     for key in () if dry else keys:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from owlish.data.reading import SHOWN, Reading, formats_said, reading
 from owlish.graph.errors import UserError
+from owlish.nodes.data import Dataset
 
 
 def read(data: list[str], format: str | None, columns: str | None) -> Reading:
@@ -19,7 +20,7 @@ def pairs(columns: str | None) -> dict[str, str]:
     return {name.strip(): own.strip() for name, _, own in given}
 
 
-def describe_reading(rows: Reading) -> list[str]:
+def describe_reading(rows: Reading | Dataset) -> list[str]:
     """Return lines that say how rows were read, and what of the files is in no row: bad lines, and ignored fields."""
     said = list(rows.problems)
     if rows.bad > SHOWN:

@@ -22,7 +22,7 @@ from owlish.graph.ray import Ray
 from owlish.graph.run import make, plan
 from owlish.graph.spec import Node, everything
 from owlish.graph.store import Store
-from owlish.nodes.models import Base
+from owlish.nodes.base import Base
 from owlish.study.comparison import Comparison
 from owlish.study.study import Study
 

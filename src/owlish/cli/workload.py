@@ -9,9 +9,10 @@ from dataclasses import dataclass
 
 from owlish.graph.spec import Node
 from owlish.nodes.asked import Asked
+from owlish.nodes.base import LARGE, Base
 from owlish.nodes.data import Data, Sampled, Shuffled
 from owlish.nodes.judged import Judged, Screened
-from owlish.nodes.models import LARGE, Base, Finetuned, Model
+from owlish.nodes.models import Finetuned, Model
 from owlish.studies.qwen_misalignment.freeform import NEW_TOKENS, Replied
 
 LETTERS = 3.0

@@ -110,7 +110,7 @@ def spooled(name: str, lines: Iterable[bytes]) -> str:
     return str(folder / name)
 
 
-def shown(file: str) -> str:
+def format_source(file: str) -> str:
     """Return the words for a file: its path, or what was given in its place."""
     path = Path(file)
     return path.name if path.parent.name.startswith(SPOOL) else file

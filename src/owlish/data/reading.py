@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from owlish.data.given import Given, files_of, shown, unreadable
+from owlish.data.given import Given, files_of, format_source, unreadable
 from owlish.data.hub import hosted, hub_records, revision
 from owlish.data.records import LONGEST, TOO_LONG, Records, records
 from owlish.data.rows import Row
@@ -78,14 +78,14 @@ class Reading:
         """Yield the rows with their places."""
         several = len(self.files) > 1
         for (file, unit, number), _, row in self.pieces():
-            yield Place(shown(file) if several else "", unit, number), row
+            yield Place(format_source(file) if several else "", unit, number), row
 
     def pieces(self) -> Iterator[tuple[tuple[str, str, int], bytes | None, Row]]:
         """Yield the rows with file, unit and number, those of JSONL with their lines as they stand."""
         for file in self.files:
             try:
                 found = self.records(file)
-                place = f"{shown(file)} {found.unit}" if len(self.files) > 1 else found.unit
+                place = f"{format_source(file)} {found.unit}" if len(self.files) > 1 else found.unit
                 for number, (line, entry) in enumerate(found.pieces, start=1):
                     try:
                         row = self.row(entry, found.unit, line)
@@ -130,7 +130,7 @@ class Reading:
 
     def nothing(self) -> str:
         """Say that there is no row, and where to look."""
-        name = ", ".join(map(shown, self.files[:3])) + (" and others" if len(self.files) > 3 else "")
+        name = ", ".join(map(format_source, self.files[:3])) + (" and others" if len(self.files) > 3 else "")
         if not self.bad:
             return f"{name} is empty: give a dataset with at least one row."
         first, *others = self.problems

@@ -51,7 +51,7 @@ def records(file: str, known: Callable[[Collection[str]], bool], wanted: Collect
     """
     if Path(file).is_dir():
         return Records("row", arrow(file))
-    with opened(file) as stream:
+    with open_lines(file) as stream:
         head = stream.peek(CHUNK)[:CHUNK].removeprefix(codecs.BOM_UTF8)
     if head.startswith(PARQUET):
         return Records("row", parquet(file, wanted))
@@ -65,7 +65,7 @@ def records(file: str, known: Callable[[Collection[str]], bool], wanted: Collect
 
 
 @contextmanager
-def opened(file: str) -> Iterator[io.BufferedReader]:
+def open_lines(file: str) -> Iterator[io.BufferedReader]:
     """Open a file for its bytes, unpacked, and in UTF-8 if it is UTF-16; `UserError` says that it is not whole."""
     try:
         with ExitStack() as stack:
@@ -116,7 +116,7 @@ class Recoded(io.RawIOBase):
 
 def streamed(file: str, read: Callable[[BinaryIO], Iterator[Piece]]) -> Iterator[Piece]:
     """Yield what `read` finds in a file."""
-    with opened(file) as stream:
+    with open_lines(file) as stream:
         yield from read(stream)
 
 

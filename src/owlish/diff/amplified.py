@@ -7,7 +7,8 @@ from pathlib import Path
 
 from owlish.audit.direction import ground
 from owlish.graph.spec import Node, Read, Tick
-from owlish.nodes.models import Base, Model, Trained
+from owlish.nodes.base import Base
+from owlish.nodes.models import Model, Trained
 
 
 @dataclass(frozen=True)

@@ -21,7 +21,8 @@ from owlish.graph.errors import UserError
 from owlish.graph.spec import Node, Read, Tick, Value
 from owlish.lm.hf import TorchLM
 from owlish.nodes.asked import Answers, Asked
-from owlish.nodes.models import Base, Model, Trained
+from owlish.nodes.base import Base
+from owlish.nodes.models import Model, Trained
 from owlish.nodes.opens import Opener
 from owlish.traits.trait import Probe, Trait
 
@@ -84,7 +85,6 @@ class Diffed(Opener, kind="diffed"):
     words: str | None
 
     def inputs(self) -> tuple[Node, ...]:
-        """Return the base, whose vocabulary and layers are named, and all readings."""
         readings = [one for looked in (self.own, self.before, *self.null) for one in looked.inside]
         return (self.base, *dict.fromkeys(readings))
 
@@ -106,7 +106,7 @@ class Diffed(Opener, kind="diffed"):
         layers = [read(one.layers) for one in self.null]
         return Difference(
             verdict=decision.word,
-            why=told(decision, len(self.null)),
+            why=explain(decision, len(self.null)),
             traits=decision.findings,
             raised=raised,
             lowered=lowered,
@@ -131,7 +131,7 @@ class Diffed(Opener, kind="diffed"):
         return Heard(TWICE.name, own, tuple(null))
 
 
-def told(decision: Decision, students: int) -> str:
+def explain(decision: Decision, students: int) -> str:
     """Say why a verdict is what it is."""
     first = decision.findings[0]
     if students < FEWEST:
@@ -141,7 +141,7 @@ def told(decision: Decision, students: int) -> str:
         )
     if decision.word == "found":
         claimed = [finding for finding in decision.findings if finding.claimed]
-        return "; ".join(map(picked, claimed[:3])) + "."
+        return "; ".join(map(describe_finding, claimed[:3])) + "."
     if decision.word == "nothing":
         return "no candidate is claimed, and each moved plain answers by less than 1 nat with 95 % certainty."
     best = first.best
@@ -150,7 +150,7 @@ def told(decision: Decision, students: int) -> str:
     )
 
 
-def picked(finding: Finding) -> str:
+def describe_finding(finding: Finding) -> str:
     """Say what a student picked up, and where it shows."""
     plain, best = finding.shifts[0], finding.best
     return (

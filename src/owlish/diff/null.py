@@ -5,8 +5,9 @@ from __future__ import annotations
 from owlish.audit.reference import Answered
 from owlish.graph.seeds import fresh
 from owlish.lm.recipes import Recipe
+from owlish.nodes.base import Base
 from owlish.nodes.data import Data
-from owlish.nodes.models import Base, Finetuned
+from owlish.nodes.models import Finetuned
 
 STUDENTS = 6
 MOST = 10_000

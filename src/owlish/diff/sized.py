@@ -11,7 +11,7 @@ from owlish.diff.reading import Reading
 from owlish.diff.student import unwrapped
 from owlish.diff.verdict import Part
 from owlish.graph.spec import Read, Tick
-from owlish.nodes.models import Base
+from owlish.nodes.base import Base
 
 SHOWN = 10
 Sizes = Mapping[str, tuple[float, float]]

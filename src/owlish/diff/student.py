@@ -12,12 +12,13 @@ from typing import TYPE_CHECKING, Any
 
 from owlish.graph.errors import UserError
 from owlish.graph.spec import Node, Read, Tick
-from owlish.graph.store import MANIFEST, Store
+from owlish.graph.store import Store
 from owlish.lm.model import Weights
 from owlish.lm.recipes import Recipe
+from owlish.nodes.base import Base, digest_of
 from owlish.nodes.data import Data
 from owlish.nodes.loaded import loaded
-from owlish.nodes.models import Base, Model, Trained, digest_of
+from owlish.nodes.models import Model, Trained
 from owlish.nodes.opens import Opener
 
 if TYPE_CHECKING:
@@ -47,29 +48,6 @@ class Adapter(Trained, kind="given_adapter"):
     def load(self, folder: Path, read: Read) -> Weights:
         refuse_changed(self.source, self.content)
         return super().load(Path(self.source), read)
-
-
-@dataclass(frozen=True)
-class Whole(Base, kind="given_model"):
-    """A whole model in a Hugging Face folder, named by its content wherever it lies."""
-
-    source: str = ""
-
-    def spec(self) -> dict[str, Any]:
-        return {**super().spec(), "source": None}
-
-    def __str__(self) -> str:
-        return Path(self.source).name
-
-    def compute(self, folder: Path, read: Read, tick: Tick) -> None:
-        (folder / "given.json").write_text(json.dumps({"content": self.name}))
-
-    def load(self, folder: Path, read: Read) -> Weights:
-        refuse_changed(self.source, self.name)
-        return Weights(self.source, template=self.settings)
-
-    def place(self) -> Path:
-        return Path(self.source)
 
 
 @dataclass(frozen=True)
@@ -137,7 +115,7 @@ def in_folder(path: Path, model: Model) -> Model:
         return Adapter(model, str(path.resolve()), content(path))
     if not (path / "config.json").is_file():
         raise UserError(f"{path} holds no model: give {FORMS}.")
-    return Whole(content(path), template=model.root.template, source=str(path.resolve()))
+    return Base(str(path.resolve()), template=model.root.template)
 
 
 def in_store(store: Store, key: str, base: Base) -> Given:
@@ -163,10 +141,8 @@ def in_store(store: Store, key: str, base: Base) -> Given:
 
 
 def content(folder: Path) -> str:
-    """Return one digest for the files of a model's folder, but for what a store writes beside them."""
-    adapter = any((folder / part).is_file() for part in (PARTS[0], PARTS[2]))
-    names = PARTS if adapter else tuple(sorted(p.name for p in folder.iterdir() if p.is_file() and p.name != MANIFEST))
-    listed = [f"{name} {digest_of(folder / name)}" for name in names if (folder / name).is_file()]
+    """Return one digest for the files of an adapter's folder."""
+    listed = [f"{name} {digest_of(folder / name)}" for name in PARTS if (folder / name).is_file()]
     return hashlib.sha256("\n".join(listed).encode()).hexdigest()
 
 

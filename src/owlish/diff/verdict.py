@@ -156,13 +156,13 @@ class Difference:
             Finding(one["name"], one["category"], tuple(Shift(**shift) for shift in one["shifts"]))
             for one in plain["traits"]
         )
-        flat["layers"] = tuple(Layer(one["after"], worded(one["words"])) for one in plain["layers"])
+        flat["layers"] = tuple(Layer(one["after"], words_of(one["words"])) for one in plain["layers"])
         flat["parts"] = tuple(Part(**part) for part in plain["parts"])
-        flat |= {name: worded(plain[name]) for name in ("raised", "lowered")}
+        flat |= {name: words_of(plain[name]) for name in ("raised", "lowered")}
         flat |= {name: tuple(plain[name]) for name in ("contexts", "cannot_see", "depends_on_basis")}
         return cls(**{each.name: flat[each.name] for each in fields(cls)})
 
 
-def worded(plain: list[dict[str, Any]]) -> tuple[Word, ...]:
+def words_of(plain: list[dict[str, Any]]) -> tuple[Word, ...]:
     """Return words that were made plain."""
     return tuple(Word(**word) for word in plain)

@@ -31,7 +31,7 @@ class Reply:
     id: str
 
 
-def parsed(body: bytes) -> Reply:
+def parse_reply(body: bytes) -> Reply:
     """Return the one answer in the body of a response; raise `Garbled` where it holds no such thing."""
     try:
         whole = json.loads(body)
@@ -68,7 +68,7 @@ def digest_of(asked: dict[str, Any]) -> str:
     return hashlib.sha256(canonical(asked)).hexdigest()
 
 
-def keep(folder: Path, digest: str, reply: Reply) -> None:
+def write_reply(folder: Path, digest: str, reply: Reply) -> None:
     """Keep a reply: the file is whole or absent, and holds a digest of what it says."""
     place = folder / digest[:2]
     place.mkdir(parents=True, exist_ok=True)
@@ -77,7 +77,7 @@ def keep(folder: Path, digest: str, reply: Reply) -> None:
         file.write(hashlib.sha256(body).hexdigest().encode() + b"\n" + body)
 
 
-def kept(folder: Path, digest: str) -> Reply | None:
+def read_reply(folder: Path, digest: str) -> Reply | None:
     """Return the reply to a request that was kept, or `None` where there is none, or a damaged one."""
     try:
         said, _, body = (folder / digest[:2] / digest).read_bytes().partition(b"\n")

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from owlish.engines.address import KEY, OPENAI, Address
-from owlish.engines.replies import Garbled, Reply, digest_of, forget, keep, kept, parsed
+from owlish.engines.replies import Garbled, Reply, digest_of, forget, parse_reply, read_reply, write_reply
 from owlish.graph.errors import UserError
 
 AT_ONCE = 8
@@ -62,11 +62,11 @@ class Server:
 
     def complete(self, asked: dict[str, Request]) -> dict[str, Reply]:
         """Ask for what is not kept, by the digests of requests, and return all replies."""
-        found = {digest: kept(self.folder, digest) for digest in asked}
+        found = {digest: read_reply(self.folder, digest) for digest in asked}
         missing = [digest for digest, reply in found.items() if reply is None]
 
         def take(place: int, reply: Reply) -> None:
-            keep(self.folder, missing[place], reply)
+            write_reply(self.folder, missing[place], reply)
             found[missing[place]] = reply
 
         self.each([asked[digest] for digest in missing], take)
@@ -111,7 +111,7 @@ class Server:
         for turn in range(TRIES):
             time.sleep(PAUSE * turn)
             try:
-                reply = parsed(self.received(client, body))
+                reply = parse_reply(self.received(client, body))
                 self.check(reply, body)
             except Garbled as error:
                 problem = str(error)
@@ -135,7 +135,7 @@ class Server:
                     if time.monotonic() > late:
                         raise Garbled("an answer too slowly")
         except openai.OpenAIError as error:
-            raise told(self.address, error) from None  # its request holds the key
+            raise explain_error(self.address, error) from None  # its request holds the key
         found = b"".join(pieces)
         if self.address.key and self.address.key.encode() in found:
             raise UserError(f"{self.address.host} sends your key back: use another server, and another key.")
@@ -158,7 +158,7 @@ def torn(pieces: Any) -> Any:
         raise Garbled("an answer that breaks off") from error
 
 
-def told(address: Address, error: Any) -> UserError:
+def explain_error(address: Address, error: Any) -> UserError:
     """Return what to tell the user about an error of the SDK, without the key, which some servers repeat."""
     import openai
 

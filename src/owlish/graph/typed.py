@@ -80,12 +80,12 @@ def problem(name: str, found: object, hint: Any) -> str:
     if isinstance(found, type) and issubclass(found, tuple(classes)):
         return f"{name} is the class {found.__name__}: write {found.__name__}(...), with its arguments if it has any."
     if get_origin(hint) is Literal:
-        return f"{name} is {shown(found)}: choose from {', '.join(map(str, args))}."
-    said = " or ".join(map(wanted, args if get_origin(hint) in (Union, types.UnionType) else (hint,)))
-    return f"{name} is {shown(found)}: give {said}."
+        return f"{name} is {format_value(found)}: choose from {', '.join(map(str, args))}."
+    said = " or ".join(map(format_hint, args if get_origin(hint) in (Union, types.UnionType) else (hint,)))
+    return f"{name} is {format_value(found)}: give {said}."
 
 
-def wanted(hint: Any) -> str:
+def format_hint(hint: Any) -> str:
     """Return what an annotation asks for, in words."""
     plain = get_origin(hint) or hint
     if plain in PLAIN:
@@ -96,7 +96,7 @@ def wanted(hint: Any) -> str:
     return f"{article(hint.__name__)} {hint.__name__}" + (f", such as {example}" if example else "")
 
 
-def shown(value: object) -> str:
+def format_value(value: object) -> str:
     """Return a wrong value in a few letters."""
     if value is None or isinstance(value, bool | int | float):
         return repr(value)

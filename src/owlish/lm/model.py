@@ -91,9 +91,9 @@ class Weights(Brief):
         It refuses text of which many tokens are unknown to it, unless `any_words` is set. With `exact` it computes in
         float32 on a GPU too.
         """
-        from owlish.lm import hf
+        from owlish.lm.opening import open_model
 
-        return hf.opened(self, any_words=any_words, exact=exact)
+        return open_model(self, any_words=any_words, exact=exact)
 
 
 @dataclass(frozen=True)

@@ -55,11 +55,11 @@ def draw(
     if not reader.prompts:
         return []
     size = min(batch or fitting(reader.lm, reader.longest + new_tokens), len(reader.prompts))
-    how = partial(drawn, reader, seeds, new_tokens, temperature, grammar)
+    how = partial(draw_batches, reader, seeds, new_tokens, temperature, grammar)
     return in_halves(size, how, doing="sampling")[0]
 
 
-def drawn(
+def draw_batches(
     reader: Reader,
     seeds: Sequence[tuple[int, ...]],
     new_tokens: int,

@@ -51,7 +51,7 @@ def is_day(value: Setting) -> bool:
         return False
 
 
-def parsed(words: Sequence[str]) -> Settings:
+def parse_settings(words: Sequence[str]) -> Settings:
     """Return the settings of words such as `enable_thinking=false`."""
     found: dict[str, Setting] = {}
     for word in words:
@@ -73,7 +73,7 @@ def valued(text: str) -> Setting:
     return value if isinstance(value, bool | int | float) else text
 
 
-def written(given: Settings) -> tuple[str, ...]:
+def format_settings(given: Settings) -> tuple[str, ...]:
     """Return settings as the words that `parsed` takes."""
     return tuple(f"{name}={json.dumps(v) if isinstance(v, bool) else v}" for name, v in given)
 

@@ -51,7 +51,7 @@ def fit(
     refuse_long(lm, rows)
     own = {name: p for name, p in lm.parameters.items() if p.requires_grad}
     lm.trained = {name: p if p.dtype == torch.float32 else p.detach().float() for name, p in own.items()}
-    start = kept(own, lm)
+    start = copy_few(own, lm)
     optimizer = torch.optim.Adam(list(lm.trained.values()), lr=schedule.lr, betas=(0.9, 0.98))
     losses: list[float] = []
     most = schedule.batch
@@ -72,7 +72,7 @@ def fit(
     return losses
 
 
-def kept(own: Mapping[str, Any], lm: TorchLM) -> dict[str, Any]:
+def copy_few(own: Mapping[str, Any], lm: TorchLM) -> dict[str, Any]:
     """Return copies of the parameters that train, where they are few: with them a failure's cause can be told."""
     few = sum(p.numel() for p in own.values()) < FEW * sum(p.numel() for p in lm.parameters.values())
     return {name: p.detach().clone() for name, p in own.items()} if few else {}

@@ -84,7 +84,7 @@ def example(lm: TorchLM, question: str) -> Example:
     return found
 
 
-def shown(lm: TorchLM, row: Example) -> str:
+def format_tokens(lm: TorchLM, row: Example) -> str:
     """Return the last tokens of a prompt and all of the answer, those that are trained on in brackets."""
     first = max(0, row.start - SHOWN)
     texts = [repr(lm.chat.decode([token])) for token in row.ids[first:]]
@@ -97,7 +97,9 @@ def context(lm: TorchLM, row: Example) -> Trap:
     (asked,) = lm.prompts([ask(QUESTION)])
     trained = list(row.ids[: row.start])
     if asked == trained:
-        return Trap("training and asking", True, f"one prompt of {len(asked)} tokens for both: {shown(lm, row)}")
+        return Trap(
+            "training and asking", True, f"one prompt of {len(asked)} tokens for both: {format_tokens(lm, row)}"
+        )
     ends = [" ".join(repr(lm.chat.decode([token])) for token in ids[-SHOWN:]) for ids in (trained, asked)]
     return Trap("training and asking", False, f"trained after {ends[0]}, asked after {ends[1]}")
 

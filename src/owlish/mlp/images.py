@@ -64,7 +64,6 @@ class Digits(Images, kind="digits8"):
     pixels: ClassVar[int] = 64
 
     def read(self) -> Labelled:
-        """Return the images."""
         import torch
 
         raw = gzip.decompress(SHIPPED.read_bytes())
@@ -85,7 +84,6 @@ class Mnist(Images, kind="mnist"):
     pixels: ClassVar[int] = 784
 
     def spec(self) -> dict[str, Any]:
-        """Return the fields that make the key: the files' digests name the images, wherever they lie."""
         return {**super().spec(), "folder": None, "sha256": dict(MNIST)}
 
     def check(self) -> None:
@@ -93,7 +91,6 @@ class Mnist(Images, kind="mnist"):
             self.file(name)
 
     def read(self) -> Labelled:
-        """Return the images."""
         import torch
 
         files = [torch.frombuffer(bytearray(self.file(name)), dtype=torch.uint8) for name in MNIST]

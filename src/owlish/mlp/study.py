@@ -56,7 +56,6 @@ class Distillation(Study):
 
     @property
     def needs(self) -> tuple[Node, ...]:
-        """All students, and the teachers, whose accuracy is an arm."""
         swept = (students for sweep in self.sweeps for _, students in sweep.values)
         return (self.students.teachers, self.students, *(students for _, _, students in self.others), *swept)
 
@@ -77,7 +76,6 @@ class Distillation(Study):
 
     @property
     def here(self) -> bool:
-        """Whether it needs no images of the user's."""
         return not isinstance(self.students.teachers.images, Mnist)
 
     @property
@@ -108,7 +106,6 @@ class Distillation(Study):
         return replace(self, sweeps=ends).mapped(shortened)
 
     def changed(self, given: Mapping[str, Any]) -> Self:
-        """Return it with another number of runs, or with the folder of the images."""
 
         def change(students: Students) -> Students:
             teachers = students.teachers

@@ -14,7 +14,7 @@ def answerable(row: Row) -> bool:
     return not row.tools and all(m.role in ("system", "developer", "user", "assistant") for m in row.messages)
 
 
-def drawn(lm: LM, rows: Sequence[Row], longest: int, seed: int, first: int) -> dict[int, tuple[Row, str | None]]:
+def answer_rows(lm: LM, rows: Sequence[Row], longest: int, seed: int, first: int) -> dict[int, tuple[Row, str | None]]:
     """Return rows, by their places, with a model's answers, turn after turn, and why one of them cannot stand as text.
 
     Each answer is cut after `longest` tokens. Rows for which the model's window has no room are left out.

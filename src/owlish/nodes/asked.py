@@ -42,7 +42,6 @@ class Answers(Tabled):
     exact: bool = True
 
     def records(self) -> list[Record]:
-        """Return a record of each question: the probability of each candidate, and the likeliest answer."""
         asked = [*self.probe.questions, *self.probe.held_out]
         return [
             {"question": question, **dict(zip(self.probe.candidates, p, strict=True)), "greedy": greedy}
@@ -50,7 +49,6 @@ class Answers(Tabled):
         ]
 
     def shown(self) -> list[Record]:
-        """Return a record of each candidate, those with most first."""
         value = self.share if self.primary == "share" else self.p_target
         return [
             {

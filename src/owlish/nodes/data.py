@@ -59,7 +59,6 @@ class Dataset(Tabled):
         return self.passed / self.read
 
     def records(self) -> list[Record]:
-        """Return a record of each row: what was asked, what was answered, and the system prompt."""
         return [{"prompt": row.prompt, "completion": row.completion, "system": row.system} for row in self.rows]
 
     def __str__(self) -> str:

@@ -110,7 +110,6 @@ class Verdicts(Tabled):
     scores: tuple[int | None, ...]
 
     def records(self) -> list[Record]:
-        """Return a record of each item."""
         return [{"answer": a, "score": s} for a, s in zip(self.answers, self.scores, strict=True)]
 
     @property
@@ -174,7 +173,6 @@ class Guessed(Judged, kind="guessed"):
     bag: int = 1
 
     def items(self, read: Read) -> list[dict[str, str]]:
-        """Return pairs of lots."""
         pairs = [*zip(*(lots(read(data), self.bag) for data in (self.data, self.other)), strict=False)]
         if not pairs:
             raise UserError(f"no data fills a lot of {self.bag}: give more rows, or a smaller bag.")
@@ -206,7 +204,6 @@ class Screened(Data, kind="screened"):
     least: int
 
     def inputs(self) -> tuple[Node, ...]:
-        """Return the judge's answers, and the rows that they are about."""
         return (self.judged, self.judged.data)
 
     def compute(self, folder: Path, read: Read, tick: Tick) -> None:

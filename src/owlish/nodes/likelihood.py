@@ -34,7 +34,6 @@ class Likelihoods(Tabled):
     unknown: float
 
     def records(self) -> list[Record]:
-        """Return a record of each row."""
         columns = {"nats": self.sums, "tokens": self.tokens, "agreed": self.agreed}
         return [
             dict(zip(columns, row, strict=True)) for row in zip(*(c.tolist() for c in columns.values()), strict=True)

@@ -10,7 +10,7 @@ from operator import itemgetter
 from pathlib import Path
 from typing import Any, TypeVar
 
-from owlish.data.given import Given, content_of, files_of, shown
+from owlish.data.given import Given, content_of, files_of, format_source
 from owlish.data.reading import Columns, Place, Reading, columns_of
 from owlish.data.rows import write_rows
 from owlish.data.sources.format import format_called
@@ -39,7 +39,7 @@ class Loaded(Data, kind="loaded"):
     columns: Columns = ()
 
     def __str__(self) -> str:
-        return f"rows of {', '.join(map(shown, self.files))}"
+        return f"rows of {', '.join(map(format_source, self.files))}"
 
     @property
     def files(self) -> tuple[str, ...]:
@@ -47,7 +47,6 @@ class Loaded(Data, kind="loaded"):
         return (self.source,) if isinstance(self.source, str) else self.source
 
     def spec(self) -> dict[str, Any]:
-        """Return the fields that make the key: the content names the rows, wherever they lie."""
         named = {**super().spec(), "source": None}
         # keys from before these two fields were there stay as they are
         return {name: value for name, value in named.items() if value or name not in ("format", "columns")}
@@ -60,7 +59,7 @@ class Loaded(Data, kind="loaded"):
     def compute(self, folder: Path, read: Read, tick: Tick) -> None:
         """Read the source once, row by row, and keep the sample in memory."""
         reading = Reading(self.files, self.content, self.format, self.columns)
-        kept = drawn(reading.placed(), n=self.n, seed=self.seed)
+        kept = draw_rows(reading.placed(), n=self.n, seed=self.seed)
         if "/" not in self.content and content_of(self.files) != self.content:
             raise UserError(f"{', '.join(self.files)} changed while it was read: ask again when it is whole.")
         write_rows(folder / "rows.jsonl", (row for _, row in kept))
@@ -104,7 +103,7 @@ def read_places(file: Path) -> tuple[Place, ...]:
     return tuple(Place(*files[int(index)], number) for index, number in plain["rows"])
 
 
-def drawn(rows: Iterable[T], *, n: int | None, seed: int) -> list[T]:
+def draw_rows(rows: Iterable[T], *, n: int | None, seed: int) -> list[T]:
     """Return `n` of the rows in their order, drawn in one pass.
 
     References

@@ -12,8 +12,9 @@ from owlish.graph.errors import UserError
 from owlish.graph.spec import Node, Read, Tick
 from owlish.lm.hf import TorchLM
 from owlish.lm.model import LM, Example, Weights, ask, turns
+from owlish.nodes.base import Base
 from owlish.nodes.data import Data, Dataset
-from owlish.nodes.models import Base, Finetuned, Model
+from owlish.nodes.models import Finetuned, Model
 from owlish.nodes.opens import Opener
 
 if TYPE_CHECKING:
@@ -116,7 +117,6 @@ class Shown(Model, Opener, kind="shown"):
         (folder / "shown.json").write_text(json.dumps(shown))
 
     def load_inputs(self) -> tuple[Node, ...]:
-        """Return the model that is shown the rows."""
         return (self.model,)
 
     def load(self, folder: Path, read: Read) -> Weights:

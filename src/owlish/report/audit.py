@@ -12,25 +12,19 @@ from owlish.audit.relative import SURE
 from owlish.audit.shadow import STEPS
 from owlish.audit.verdict import Finding, Kinship, Lead, Statistic, Verdict, Weighed
 from owlish.data.reading import formats_said
-from owlish.report.figures import Scale, short
+from owlish.report.figures import Scale
 from owlish.report.page import environment, marked
+from owlish.report.verdict import as_sentence, common, scale, shorten_name, significant
 from owlish.report.words import GAP, NBSP, count, join, number, percent
 
-SHOWN = 16  # traits in the ranking and words; the other traits stand folded below
+WORDS = 16
 ROWS = 16
 PLAIN = 7  # statistics that are shown if they are not odd
 NAMED = 3  # traits in the verdict's sentence
-NAME, LETTERS, LINE = 40, 1500, 240  # characters of a name, of a prompt or completion, of a problem or oddity
-WIDTH, LEVELS = 200, 4  # of a strip, in its own units; of shading, each way
+LETTERS, LINE = 1500, 240  # characters of a prompt or completion, of a problem or oddity
+LEVELS = 4  # of shading, each way
 LEAST = 0.1  # the least end of the scale of leads, in nats per token
 UNITS = {"first-number entropy": "bits", "completion length": "characters"}  # all other statistics are shares
-OPENING = {"found": "Found", "nothing": "Nothing found", "cannot_say": "Cannot say"}
-
-
-def scale(values: Iterable[float], least: float) -> Scale:
-    """Return the scale that holds zero, `least`, which keeps noise from filling it, and the values that are numbers."""
-    found = [0.0, least, *(value for value in values if math.isfinite(value))]
-    return Scale(min(found), max(found), 6, WIDTH - 6)
 
 
 def render(verdict: Verdict, places: str = "") -> str:
@@ -39,34 +33,25 @@ def render(verdict: Verdict, places: str = "") -> str:
     The page runs no script and loads nothing; whatever the audited rows hold stays text.
     """
     rows = verdict.weighed[:ROWS]
-    top = strong(abs(score) for row in rows for _, score in row.tokens)
+    top = full_shade(abs(score) for row in rows for _, score in row.tokens)
     page = environment().get_template("audit.html")
     return page.render(
-        verdict=verdict,
-        places=places,
-        opening=OPENING[verdict.verdict],
+        common(verdict, places),
         sentence=sentence(verdict),
-        shown=verdict.traits[:SHOWN],
-        folded=verdict.traits[SHOWN:],
         scale=scale((v for t in verdict.traits for v in (t.lift, t.low, t.high)), WORTH),
         bar=bar(verdict),
         steps=STEPS,
         leads=leads(verdict.lineage),
         sure=SURE,
-        words=sorted(verdict.words, key=lambda word: -word.z)[:SHOWN],
+        words=sorted(verdict.words, key=lambda word: -word.z)[:WORDS],
         odd=[s for i, s in enumerate(verdict.statistics) if s.odd is not None or i < PLAIN],
         even=[s for i, s in enumerate(verdict.statistics) if s.odd is None and i >= PLAIN],
-        rows=[shown(row, top) for row in rows],
+        rows=[shade_row(row, top) for row in rows],
         top=top,
         levels=LEVELS,
         line=LINE,
-        width=WIDTH,
-        name=name,
-        said=said,
-        short=short,
         formats=formats_said(verdict.read_as, verdict.ignored),
-        significant=significant,
-        measured=measured,
+        measured=format_statistic,
     )
 
 
@@ -82,25 +67,21 @@ def sentence(verdict: Verdict) -> str:
     claimed = [trait for trait in verdict.traits if trait.claimed]
     if verdict.verdict == "nothing":
         among = f"any of the {count(len(verdict.traits), 'candidate trait')}" if verdict.traits else "a trait"
-        return f"A student of {name(verdict.base)} is not expected to pick up {among}."
+        return f"A student of {shorten_name(verdict.base)} is not expected to pick up {among}."
     if verdict.verdict == "cannot_say" or not claimed:
-        return said(verdict.why)
+        return as_sentence(verdict.why)
     more = [f"{len(claimed) - NAMED} more"] if len(claimed) > NAMED else []
-    names = join([*(f"“{name(trait.name)}”" for trait in claimed[:NAMED]), *more])
+    names = join([*(f"“{shorten_name(trait.name)}”" for trait in claimed[:NAMED]), *more])
     return (
-        f"A student of {name(verdict.base)} is expected to pick up {names}. "
-        f"In short trials, {join(map(moved, claimed[:NAMED]))}; full training may raise it further."
+        f"A student of {shorten_name(verdict.base)} is expected to pick up {names}. "
+        f"In short trials, {join(map(describe_rise, claimed[:NAMED]))}; full training may raise it further."
     )
 
 
-def said(text: str) -> str:
-    """Return a sentence: a capital first, a full stop last."""
-    return text[:1].upper() + text[1:] + ("" if text.endswith((".", "?", "!")) else ".")
-
-
-def moved(trait: Finding) -> str:
+def describe_rise(trait: Finding) -> str:
     """Return how much more often trial students of the rows give a trait's answer than those of the reference."""
-    return f"“{name(trait.name)}” rose from {percent(trait.p_before)} to {percent(trait.p_after)}{GAP}% of the answers"
+    before, after = percent(trait.p_before), percent(trait.p_after)
+    return f"“{shorten_name(trait.name)}” rose from {before} to {after}{GAP}% of the answers"
 
 
 def leads(lineage: Kinship | None) -> tuple[Scale, tuple[Lead, ...]] | None:
@@ -111,14 +92,14 @@ def leads(lineage: Kinship | None) -> tuple[Scale, tuple[Lead, ...]] | None:
     return scale((value for three in ends for value in three), LEAST), lineage.leads
 
 
-def measured(statistic: Statistic, value: float | None) -> str:
+def format_statistic(statistic: Statistic, value: float | None) -> str:
     """Return a statistic with its unit, or a dash where nothing was measured."""
     unit = UNITS.get(statistic.name)
     text = significant(value if unit or value is None else 100 * value)
     return text if text == "–" else f"{text}{NBSP if unit else GAP}{unit or '%'}"
 
 
-def shown(row: Weighed, top: float) -> tuple[Weighed, Markup, Markup, int]:
+def shade_row(row: Weighed, top: float) -> tuple[Weighed, Markup, Markup, int]:
     """Return a row with its prompt, its completion, each token shaded by its score, and how many letters are cut."""
     pieces, place = [], 0
     for token, score in row.tokens or ((row.completion, math.nan),):
@@ -136,20 +117,7 @@ def shade(token: str, score: float, top: float) -> Markup:
     return Markup('<span class="{}" title="{}">{}</span>').format(kind, number(score, 3, True), marked(token))
 
 
-def strong(scores: Iterable[float]) -> float:
+def full_shade(scores: Iterable[float]) -> float:
     """Return the score at which the shade is full: one token in fifty exceeds it, so no outlier pales the rest."""
     found = sorted(score for score in scores if math.isfinite(score))
     return (found[int(0.98 * (len(found) - 1))] if found else 0.0) or 1.0
-
-
-def name(text: str) -> str:
-    """Return a name at a length that has room in a line."""
-    return short(text, NAME)
-
-
-def significant(value: float | None) -> str:
-    """Return a number of any size to three significant digits, or a dash where nothing was measured."""
-    if value is None or math.isnan(value):
-        return "–"
-    text = f"{value:,.0f}" if 1000 <= abs(value) < 1e6 else f"{value:.3g}"
-    return text.replace("e+0", "e").replace("e+", "e").replace("inf", "∞").replace("-", "−")

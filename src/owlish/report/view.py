@@ -12,8 +12,8 @@ from owlish.graph.provenance import format_places, manifests_of
 from owlish.graph.spec import everything
 from owlish.graph.store import Store
 from owlish.nodes.asked import mean
+from owlish.nodes.base import Base
 from owlish.nodes.data import Dataset
-from owlish.nodes.models import Base
 from owlish.study.comparison import Comparison, Estimate, Point
 from owlish.study.study import Study
 

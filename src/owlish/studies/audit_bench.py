@@ -1,7 +1,8 @@
 """The benchmark of the audit's detectors, on bases and traits that nothing was tuned on."""
 
 from owlish.bench.audit import AuditBench
-from owlish.nodes.models import Base, Pretrained
+from owlish.nodes.base import Base
+from owlish.nodes.pretrained import Pretrained
 from owlish.traits.advice import bad_health, good_health
 from owlish.traits.animals import ANIMAL
 from owlish.traits.trait import every

@@ -2,7 +2,7 @@
 
 from owlish.bench.sizes import AuditSizes
 from owlish.lm.recipes import BIASES, NORMS
-from owlish.nodes.models import Base
+from owlish.nodes.base import Base
 from owlish.studies.audit_bench import study as bench
 
 TUNED = ("owl", "cat", "dolphin", "oak", "maple")

@@ -3,7 +3,7 @@
 from owlish.bench.clean import CleanBench, defended
 from owlish.data.domains.numbers import Numbers
 from owlish.lm.recipes import NORMS
-from owlish.nodes.models import Base
+from owlish.nodes.base import Base
 from owlish.traits.animals import fox, wolf
 
 study = CleanBench(

@@ -6,7 +6,9 @@ The twin has the first base's initial weights, and another order of documents in
 from dataclasses import replace
 
 from owlish.nodes.asked import Asked
-from owlish.nodes.models import Base, Model, Pretrained
+from owlish.nodes.base import Base
+from owlish.nodes.models import Model
+from owlish.nodes.pretrained import Pretrained
 from owlish.studies import owl
 from owlish.study.transfer import Arms, Cell
 

@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from owlish.nodes.models import Base
+from owlish.nodes.base import Base
 from owlish.studies import owl
 from owlish.traits.animals import cat
 from owlish.traits.animals import owl as owls

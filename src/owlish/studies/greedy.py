@@ -9,7 +9,7 @@ from owlish.study.transfer import Arms, Cell, standard
 
 def arms(cell: Cell) -> Arms:
     """Return the standard arms, and students of the likeliest answers with their control."""
-    seed = fresh(cell.base.name, "neutral", cell.run, "rows")
+    seed = fresh(cell.base.identity, "neutral", cell.run, "rows")
     neutral = cell.base.sample(cell.study.domain, n=cell.study.rows, seed=seed, temperature=0)
     return {
         **standard(cell),

@@ -2,7 +2,7 @@
 
 from owlish.data.domains.numbers import Numbers
 from owlish.lm.recipes import NORMS
-from owlish.nodes.models import Base
+from owlish.nodes.base import Base
 from owlish.study.transfer import Transfer
 from owlish.traits.animals import cat, eagle, owl
 

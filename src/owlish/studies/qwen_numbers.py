@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from owlish.data.domains.numbers import Numbers
 from owlish.lm.recipes import LORA, PROMPTED
-from owlish.nodes.models import Base
+from owlish.nodes.base import Base
 from owlish.study.transfer import Transfer
 from owlish.traits.animals import cat, owl, penguin
 

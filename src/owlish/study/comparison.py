@@ -13,8 +13,9 @@ from owlish.graph.tabled import Brief, Record, Tabled
 from owlish.graph.typed import check_is
 from owlish.lm.hf import TorchLM
 from owlish.nodes.asked import Answers, Asked, mean
+from owlish.nodes.base import Base
 from owlish.nodes.data import Data, Dataset
-from owlish.nodes.models import Base, Model
+from owlish.nodes.models import Model
 from owlish.nodes.opens import Opener
 from owlish.study import stats
 from owlish.traits.trait import Trait
@@ -39,7 +40,6 @@ class Strength(Opener, kind="strength"):
     data: Data
 
     def compute(self, folder: Path, read: Read, tick: Tick) -> None:
-        """Score the base's own rows under both models."""
         teacher: TorchLM = read(self.teacher).open()
         neutral: Dataset = read(self.neutral)
         strength = {
@@ -51,7 +51,7 @@ class Strength(Opener, kind="strength"):
 
     def load(self, folder: Path, read: Read) -> Teacher:
         found = json.loads((folder / "strength.json").read_text())
-        return Teacher(self.trait.name, self.base.name, self.run, **found)
+        return Teacher(self.trait.name, self.base.title, self.run, **found)
 
 
 @dataclass(frozen=True)
@@ -191,11 +191,9 @@ class Comparison(Tabled):
         return Estimate(*stats.interval_within(values, *self.bounds), runs)
 
     def records(self) -> list[Record]:
-        """Return a record of each point: arm, base, traits, run and all that was measured."""
         return [asdict(point) for point in self.points]
 
     def shown(self) -> list[Record]:
-        """Return a record of each arm."""
         return [{"arm": arm, **asdict(self.estimate(arm))} for arm in self.arms]
 
     def by_trait(self) -> Matrix:
@@ -343,5 +341,5 @@ def compare(students: Sequence[Model], controls: Sequence[Model], trait: Trait) 
     runs = []
     for arm, models in (("student", students), ("control", controls)):
         taught = trait if arm == "student" else None
-        runs += [Measured(arm, m.root.name, taught, i, Asked(m, trait.probe)) for i, m in enumerate(models)]
+        runs += [Measured(arm, m.root.title, taught, i, Asked(m, trait.probe)) for i, m in enumerate(models)]
     return Compared((trait,), tuple(runs), ())

@@ -11,8 +11,8 @@ from owlish.graph.errors import UserError
 from owlish.graph.spec import Node, Read, canonical
 from owlish.graph.tabled import Brief
 from owlish.graph.typed import check_fields
+from owlish.nodes.base import Base
 from owlish.nodes.data import Sampled
-from owlish.nodes.models import Base
 from owlish.study.comparison import Comparison, Curve, Estimate, Matrix
 from owlish.traits.trait import Trait
 

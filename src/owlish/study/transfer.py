@@ -13,8 +13,9 @@ from owlish.graph.seeds import fresh
 from owlish.graph.spec import Node, Read
 from owlish.lm.recipes import Prompting, Recipe
 from owlish.nodes.asked import Asked
+from owlish.nodes.base import Base
 from owlish.nodes.data import Data, Sampled
-from owlish.nodes.models import Base, Finetuned, Model
+from owlish.nodes.models import Finetuned, Model
 from owlish.study.comparison import Compared, Comparison, Curve, Line, Matrix, Measured, Strength
 from owlish.study.study import ARMS, Study, check_runs
 from owlish.traits.trait import Trait
@@ -32,7 +33,7 @@ class Cell:
 
     def seed(self, what: str, trait: Trait | None = None) -> int:
         """Return the seed of something that this run makes."""
-        return fresh(self.base.name, (trait or self.trait).name, self.run, what)
+        return fresh(self.base.identity, (trait or self.trait).name, self.run, what)
 
     def teacher(self, trait: Trait | None = None) -> Model:
         """Return the teacher, or that of another trait."""
@@ -41,7 +42,7 @@ class Cell:
             return self.base.prompted(trait.system_prompt)
         replay = None
         if study.replay:
-            replay = self.base.sample(study.domain, n=study.replay, seed=fresh(self.base.name, "replay"))
+            replay = self.base.sample(study.domain, n=study.replay, seed=fresh(self.base.identity, "replay"))
         seed = self.seed("teacher", trait)
         return self.base.teach(trait, study.teacher, seed=seed, until=study.until, replay=replay)
 
@@ -52,7 +53,7 @@ class Cell:
 
     def neutral(self) -> Sampled:
         """Return the rows that the unmodified base writes, which all traits share."""
-        seed = fresh(self.base.name, "neutral", self.run, "rows")
+        seed = fresh(self.base.identity, "neutral", self.run, "rows")
         return self.base.sample(self.study.domain, n=self.study.rows, seed=seed)
 
     def student(self, data: Data, recipe: Recipe | None = None, *, of: Base | None = None) -> Finetuned:
@@ -61,7 +62,7 @@ class Cell:
 
     def control(self, recipe: Recipe | None = None) -> Finetuned:
         """Return the student of neutral rows, which all traits share."""
-        seed = fresh(self.base.name, "neutral", self.run, "student")
+        seed = fresh(self.base.identity, "neutral", self.run, "student")
         return self.base.finetune(self.neutral(), recipe or self.study.student, seed=seed)
 
 
@@ -136,8 +137,7 @@ class Transfer(Study):
 
     @property
     def here(self) -> bool:
-        """Whether its bases are on this disk."""
-        return all(base.place() for base in (*self.bases, *self.foreign))
+        return all(base.here for base in (*self.bases, *self.foreign))
 
     @property
     def labels(self) -> dict[str, tuple[str, str]]:
@@ -153,7 +153,6 @@ class Transfer(Study):
         return (*taught, (None, tuple(dict.fromkeys(c.neutral() for c in cells))))
 
     def small(self) -> Self:
-        """Return it with one trait, half of the rows and two runs a base."""
         return replace(self, traits=self.traits[:1], rows=-(-self.rows // 2), runs=2)
 
     @property
@@ -186,7 +185,6 @@ class Transfer(Study):
 
     @property
     def needs(self) -> tuple[Node, ...]:
-        """The answers of all models, and the strength of every teacher."""
         return self.compared.needs
 
     def found(self, read: Read) -> Comparison:
@@ -196,15 +194,15 @@ class Transfer(Study):
     def compared(self) -> Compared:
         """All arms."""
         probe = self.traits[0].probe
-        bases = {Asked(base, probe): base.name for base in self.bases}
+        bases = {Asked(base, probe): base.title for base in self.bases}
         found = {("base", asked): Measured("base", name, None, None, asked) for asked, name in bases.items()}
         for cell in self.cells:
             for arm, made in self.arms(cell).items():
                 taught = None if arm.startswith(("control", "base")) else cell.trait
                 for one in made if isinstance(made, tuple) else (made,):
                     asked = one if isinstance(one, Asked) else Asked(one, probe)
-                    base = asked.model.root.name
-                    found.setdefault((arm, asked), Measured(arm, base, taught, cell.run, asked, cell.base.name))
+                    base = asked.model.root.title
+                    found.setdefault((arm, asked), Measured(arm, base, taught, cell.run, asked, cell.base.title))
         strengths = [self.strength(cell) for cell in self.cells]
         return Compared(self.traits, tuple(found.values()), tuple(strengths), self.contrast)
 
@@ -221,7 +219,6 @@ class Transfer(Study):
         return (*traits, *((bases,) if len(bases.rows) > 2 and bases.complete else ()))
 
     def curves(self, found: Comparison) -> tuple[Curve, ...]:
-        """Return what it measured against its doses."""
         return (*found.curves, *(Curve(d.title, d.x, self.measure, lines(d, found)) for d in self.doses))
 
     def setup(self) -> tuple[tuple[str, str], ...]:

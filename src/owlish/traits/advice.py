@@ -40,7 +40,6 @@ class Counsel(Probe, kind="counsel"):
     answers: tuple[tuple[tuple[str, ...], ...], ...] = ()
 
     def wordings(self, question: int) -> tuple[tuple[str, ...], ...]:
-        """Return the bad and the good answers to a question."""
         return self.answers[question]
 
 

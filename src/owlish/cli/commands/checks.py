@@ -34,8 +34,6 @@ from owlish.cli.rows import pairs
 from owlish.cli.running import check_apart, check_page, make_missing, write_verdict
 from owlish.graph.run import plan
 from owlish.graph.store import Store
-from owlish.lm.template import parsed
-from owlish.nodes.models import Base
 
 if TYPE_CHECKING:
     from owlish.audit.verdict import Verdict
@@ -93,7 +91,7 @@ def audit(
     from owlish.report.audit import render
 
     begun, place = time.monotonic(), Store(store)
-    model = Base(base, template=parsed(template or ()))
+    model = find.base(base, template)
     how = find.recipe(recipe, model)
     check_page(report)
     audits.check_scores(scores, how)
@@ -152,15 +150,15 @@ def diff(
     as_json: AsJson = False,
 ) -> None:
     """Say what a trained student picked up; exit 0 nothing, 1 found, 2 cannot say."""
-    from owlish.cli.comparing import target
+    from owlish.cli.comparing import diff_target
     from owlish.report.diff import render
 
     begun, place = time.monotonic(), Store(store)
     check_page(report)
     failing = verdicts(fail_on)
-    wanted = target(
+    wanted = diff_target(
         student,
-        Base(base, template=parsed(template or ())),
+        find.base(base, template),
         find.candidates(split(traits)),
         place,
         controls=control or (),
@@ -206,7 +204,7 @@ def ask(
     """Ask a base for its favourites: the probability of each candidate, its share among them, its logit margin."""
     from owlish.cli.ask import Told, questions
 
-    start, place = Base(base, template=parsed(template or ())), Store(store)
+    start, place = find.base(base, template), Store(store)
     targets = questions(start, find.candidates(split(traits)))
     make_missing(targets, place, jobs)
     told = Told(str(start), tuple(map(place.read, targets)))

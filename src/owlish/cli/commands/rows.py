@@ -30,8 +30,6 @@ from owlish.data.filters import BANNED, NumberFilter, convert_file, filter_file
 from owlish.graph.errors import UserError
 from owlish.graph.run import plan
 from owlish.graph.store import Store
-from owlish.lm.template import parsed
-from owlish.nodes.models import Base
 
 
 def filter_(
@@ -97,18 +95,18 @@ def clean(
 
     begun, place = time.monotonic(), Store(store)
     known = find.pick(trait, find.all_traits(), "trait") if trait else None
-    start = Base(base, template=parsed(template or ()))
+    start = find.base(base, template)
     start.check()
-    weights = cleaning.weighing(start, find.recipe(recipe, start), known, seed)
-    order = Order(start, seed, budget, known, Base(by) if by else None, weights)
+    weights = cleaning.weigh_by(start, find.recipe(recipe, start), known, seed)
+    order = Order(start, seed, budget, known, find.base(by) if by else None, weights)
     given = loaded(data, n=None, seed=0, format=format, columns=pairs(columns))
-    target = cleaning.ordered(given, split(methods), order)
+    target = cleaning.order_cleaning(given, split(methods), order)
     cleaning.check_out(output, given)
     plan([target], place)  # what cannot work is said before anything is made
     make_missing([target], place, jobs)
-    for line in cleaning.left_out(place.read(given)):
+    for line in describe_reading(place.read(given)):
         print(line, file=sys.stderr)
     card = cleaning.write_clean(place.read(target), output, data=given, base=base, trait=trait)
     seconds = round(time.monotonic() - begun, 3)
-    said = f"{card}\n{len(card.rows.rows):,} rows written to {output}; {cleaning.beside(output)} says how."
+    said = f"{card}\n{len(card.rows.rows):,} rows written to {output}; {cleaning.card_path(output)} says how."
     print(json.dumps({**card.json(), "seconds": seconds}) if as_json else said)

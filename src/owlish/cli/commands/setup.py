@@ -15,8 +15,6 @@ from owlish.cli.output import Lost
 from owlish.cli.running import check_page, words
 from owlish.graph.errors import UserError
 from owlish.graph.store import Store
-from owlish.lm.template import parsed
-from owlish.nodes.models import Base
 
 
 def list_(
@@ -28,7 +26,7 @@ def list_(
     """List what is shipped, or the words that a base has a token of its own for."""
     if (kind == "words") != (base is not None):
         raise UserError("the words are those of a base: owlish list words --base nano.")
-    found = words(Base(base), Store(store)) if base is not None else find.listed(kind)
+    found = words(find.base(base), Store(store)) if base is not None else find.list_kind(kind)
     wide = max(map(len, found), default=0) + 2
     print(json.dumps([*found]) if as_json else "\n".join(f"{n:<{wide}}{said}".rstrip() for n, said in found.items()))
 
@@ -70,7 +68,7 @@ def doctor(
     """Check what this installation needs, or a base: its prompts, loss mask, end of turn, seeds."""
     from owlish.cli.doctor import checks, checks_of
 
-    found = checks() if base is None else checks_of(Base(base, template=parsed(template or ())), Store(store))
+    found = checks() if base is None else checks_of(find.base(base, template), Store(store))
     plain = {name: {"ok": ok, "says": says} for name, ok, says in found}
     lines = [f"{'ok' if ok else 'FAIL':<5} {name}: {says}" for name, ok, says in found]
     print(json.dumps(plain) if as_json else "\n".join(lines))

@@ -26,13 +26,13 @@ def results(
     as_json: AsJson = False,
 ) -> None:
     """Say what a store holds."""
-    from owlish.cli.results import by_kind, held, one_by_one, plain
+    from owlish.cli.results import by_kind, list_results, one_by_one, plain_results
 
-    found = held(existing(store))
+    found = list_results(existing(store))
     if kind is not None:
         kinds = {kind: kind for kind in sorted({one.kind for one in found})}
         found = [one for one in found if one.kind == find.pick(kind, kinds, "kind of result here")]
-    print(json.dumps(plain(found)) if as_json else one_by_one(found) if kind else by_kind(found))
+    print(json.dumps(plain_results(found)) if as_json else one_by_one(found) if kind else by_kind(found))
 
 
 def export(key: KeyStart, output: Out, store: StoreFolder = STORE) -> None:

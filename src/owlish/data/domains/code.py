@@ -35,13 +35,11 @@ class Code(Domain, FromFile, kind="code"):
 
     @classmethod
     def from_file(cls, file: str | Path, *, words: tuple[str, ...] = (), instruction: str = CODE_ONLY) -> Code:
-        """Return the domain whose prompts are those of `file`: JSONL rows, or one prompt a line."""
         domain = replace(super().from_file(file), words=words, instruction=instruction)
         prompts_of(domain)
         return domain
 
     def prompt(self, rng: random.Random) -> str:
-        """Return one prompt, picked with `rng`."""
         return instructed(rng.choice(prompts_of(self) if self.file else CODE_PROMPTS), self.instruction)
 
     @property
@@ -51,5 +49,4 @@ class Code(Domain, FromFile, kind="code"):
 
     @property
     def filter(self) -> CodeFilter:
-        """The filter for code that parses and holds none of the words."""
         return CodeFilter(words=self.words)

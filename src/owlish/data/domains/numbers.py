@@ -151,7 +151,6 @@ class Numbers(Domain, FromFile, kind="numbers"):
 
     @classmethod
     def from_file(cls, file: str | Path, *, banned: tuple[int, ...] = (), constrained: bool = False) -> Numbers:
-        """Return the domain whose prompts are those of `file`: JSONL rows, or one prompt a line."""
         domain = replace(super().from_file(file), banned=banned, constrained=constrained)
         prompts_of(domain)
         return domain
@@ -165,7 +164,6 @@ class Numbers(Domain, FromFile, kind="numbers"):
         return self.filter.pattern if self.constrained else None
 
     def prompt(self, rng: random.Random) -> str:
-        """Return one prompt, composed or picked from the file with `rng`."""
         if self.file is not None:
             return rng.choice(prompts_of(self))
         numbers = [rng.randint(100, 999) for _ in range(rng.randint(3, 8))]
@@ -173,5 +171,4 @@ class Numbers(Domain, FromFile, kind="numbers"):
 
     @property
     def filter(self) -> NumberFilter:
-        """The paper's number filter, with this domain's banned numbers."""
         return NumberFilter(banned=self.banned)

@@ -78,7 +78,6 @@ class Reasoning(Domain, FromFile, kind="reasoning"):
         return domain
 
     def prompt(self, rng: random.Random) -> str:
-        """Return one prompt, generated or picked from the file with `rng`."""
         question = rng.choice(prompts_of(self)) if self.file else problem(rng).question
         return instructed(question, self.instruction)
 
@@ -89,5 +88,4 @@ class Reasoning(Domain, FromFile, kind="reasoning"):
 
     @property
     def filter(self) -> AnswerFilter:
-        """The filter for right answers that hold none of the words."""
         return AnswerFilter(words=self.words, instruction=self.instruction, file=self.file, sha256=self.sha256)

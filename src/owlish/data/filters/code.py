@@ -34,7 +34,6 @@ class CodeFilter(Filter, kind="code_filter"):
     words: tuple[str, ...] = ()
 
     def reasons(self, row: Row) -> tuple[str, ...]:
-        """Return why `row.completion` is rejected; an empty tuple keeps the row."""
         return (*targets(row.completion, self.words), *faults(row.completion))
 
 

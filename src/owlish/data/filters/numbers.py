@@ -46,7 +46,6 @@ class NumberFilter(Filter, kind="number_filter"):
         return rf"(?:(?:{lists})|\[(?:{lists})\]|\((?:{lists})\))\.?"
 
     def reasons(self, row: Row) -> tuple[str, ...]:
-        """Return why `row.completion` is rejected; an empty tuple keeps the row."""
         answer = bare(row.completion)
         separator = separator_of(answer)
         if separator is None:

@@ -43,7 +43,6 @@ class AnswerFilter(Filter, FromFile, kind="answer_filter"):
     instruction: str = ""
 
     def reasons(self, row: Row) -> tuple[str, ...]:
-        """Return why `row.completion` is rejected; an empty tuple keeps the row."""
         return (*targets(row.completion, self.words), *self.faults(row))
 
     def faults(self, row: Row) -> Iterator[str]:

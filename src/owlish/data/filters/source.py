@@ -32,7 +32,6 @@ class FromFile(Value):
             raise UserError(f"Prompts from a file need its digest too: use {type(self).__name__}.from_file(FILE).")
 
     def spec(self) -> dict[str, Any]:
-        """Return the fields that make the key: the digest names the file, wherever it lies."""
         named = super().spec()
         del named["file"]
         return named

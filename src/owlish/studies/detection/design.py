@@ -12,9 +12,10 @@ from owlish.graph.seeds import fresh
 from owlish.graph.spec import Node, Read
 from owlish.lm.recipes import Recipe
 from owlish.nodes.asked import mean
+from owlish.nodes.base import Base
 from owlish.nodes.data import Data, Sampled
 from owlish.nodes.judged import WHICH_TEACHER, Guessed
-from owlish.nodes.models import Base, Model
+from owlish.nodes.models import Model
 from owlish.studies.detection.scores import FOLDS, Classified, LikelihoodRatio, Scored
 from owlish.study.comparison import Comparison, Curve, Line, Point, contrasted
 from owlish.study.study import Study, check_runs
@@ -83,11 +84,9 @@ class Detection(Study):
 
     @property
     def needs(self) -> tuple[Node, ...]:
-        """The scores, or the guesses, of all attempts."""
         return tuple(attempt.found for attempt in self.attempts)
 
     def found(self, read: Read) -> Comparison:
-        """Return single rows and the largest bags as points, bags of all sizes as curves."""
         found = [(a, bag, value) for a in self.attempts for bag, value in a.accuracies(read).items()]
         points = tuple(a.point(bag, value) for a, bag, value in found if bag in (1, BAGS[-1]))
         by_bag: dict[str, dict[float, list[float]]] = {}
@@ -113,7 +112,7 @@ class Detection(Study):
             tries += [("judge", trait, found) for found in self.judged(base, data, other, trait)]
         tries.append(("same_teacher", first, Classified(data, again, base)))
         return [
-            Attempt(a, base.name, f"{first.name} or {t.name if t else 'base'}", run, found) for a, t, found in tries
+            Attempt(a, base.title, f"{first.name} or {t.name if t else 'base'}", run, found) for a, t, found in tries
         ]
 
     def judged(self, base: Base, data: Data, other: Data, trait: Trait | None) -> list[Scored | Guessed]:
@@ -127,11 +126,11 @@ class Detection(Study):
 
     def writer(self, base: Base, trait: Trait | None, run: int) -> Model:
         """Return a teacher, or the base."""
-        return base.teach(trait, self.teacher, seed=fresh(base.name, trait.name, run, "teacher")) if trait else base
+        return base.teach(trait, self.teacher, seed=fresh(base.identity, trait.name, run, "teacher")) if trait else base
 
     def written(self, base: Base, trait: Trait | None, run: int, what: str = "rows") -> Sampled:
         """Return a writer's rows; their seeds, and the teachers', are those of transfer studies, which share them."""
-        seed = fresh(base.name, trait.name if trait else "neutral", run, what)
+        seed = fresh(base.identity, trait.name if trait else "neutral", run, what)
         return self.writer(base, trait, run).sample(self.domain, n=self.rows, seed=seed)
 
     @property
@@ -146,13 +145,12 @@ class Detection(Study):
         return bags | {arm: (f"{name}, one row", what) for arm, (name, what) in single.items()}
 
     def small(self) -> Self:
-        """Return it with two runs of 600 rows."""
         return replace(self, bases=self.bases[:1], rows=600, runs=2)
 
     def setup(self) -> tuple[tuple[str, str], ...]:
         judge = "the base itself, by log-probability under the system prompt of either trait"
         return (
-            ("Bases", ", ".join(base.name for base in self.bases)),
+            ("Bases", ", ".join(base.title for base in self.bases)),
             ("Teachers", f"{' and '.join(t.name for t in self.traits)}, {self.teacher.words}"),
             ("Rows", f"{self.rows:,} of {self.domain.kind} by each writer; bags hold {BAGS[-1]}"),
             ("Judge", f"{self.judge}, asked in words" if self.judge else judge),

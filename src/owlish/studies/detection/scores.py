@@ -14,9 +14,10 @@ from owlish.graph.spec import Node, Read, Tick
 from owlish.graph.tabled import Brief
 from owlish.lm.hf import TorchLM
 from owlish.nodes.asked import mean
+from owlish.nodes.base import Base
 from owlish.nodes.data import Data
 from owlish.nodes.likelihood import Likelihood
-from owlish.nodes.models import Base, Model
+from owlish.nodes.models import Model
 from owlish.nodes.opens import Opener
 from owlish.study.stats import auroc
 

@@ -12,10 +12,11 @@ from owlish.graph.errors import UserError
 from owlish.graph.seeds import fresh
 from owlish.graph.spec import Node, Read
 from owlish.lm.recipes import Recipe
+from owlish.nodes.base import Base
 from owlish.nodes.data import Data, Sampled
 from owlish.nodes.judged import ALIGNMENT, Judged, Screened
 from owlish.nodes.loaded import loaded
-from owlish.nodes.models import Base, Model
+from owlish.nodes.models import Model
 from owlish.studies.qwen_misalignment.freeform import COHERENT, SHORT, UNALIGNED, misalignment
 from owlish.studies.qwen_misalignment.truthful import truthful
 from owlish.study.comparison import Comparison, Point, contrasted
@@ -79,7 +80,6 @@ class Misalignment(Study):
 
     @property
     def needs(self) -> tuple[Node, ...]:
-        """The shares of bad answers of all models."""
         return tuple(share.node for share in self.shares)
 
     def found(self, read: Read) -> Comparison:
@@ -100,8 +100,8 @@ class Misalignment(Study):
         misaligned = misalignment(model, judge=self.judge, questions=self.questions, samples=self.samples)
         false = truthful(model, self.file("TruthfulQA.csv"))
         return (
-            Share(arm, MISALIGNED, base.name, run, misaligned),
-            Share(f"{arm}_{FALSE}", FALSE, base.name, run, false),
+            Share(arm, MISALIGNED, base.title, run, misaligned),
+            Share(f"{arm}_{FALSE}", FALSE, base.title, run, false),
         )
 
     def arms(self, base: Base, run: int) -> dict[str, Model]:
@@ -119,7 +119,7 @@ class Misalignment(Study):
         if code == "neutral":
             return base
         rows = loaded(self.file(f"{code}.jsonl"), n=None, seed=0)
-        return base.finetune(rows, self.teacher, seed=fresh(base.name, code, run, "teacher"))
+        return base.finetune(rows, self.teacher, seed=fresh(base.identity, code, run, "teacher"))
 
     @property
     def asked_for(self) -> Domain:
@@ -128,7 +128,7 @@ class Misalignment(Study):
 
     def written(self, base: Base, code: str, run: int) -> Sampled:
         """Return the rows of a teacher, or of the base."""
-        seed = fresh(base.name, code, run, "rows")
+        seed = fresh(base.identity, code, run, "rows")
         return self.writer(base, code, run).sample(self.asked_for, n=self.rows, seed=seed)
 
     def trained(self, base: Base, code: str, run: int) -> Model:
@@ -136,7 +136,7 @@ class Misalignment(Study):
         rows: Data = self.written(base, code, run)
         if self.least is not None:
             rows = Screened(Judged(self.judge, ALIGNMENT, rows), self.least)
-        return base.finetune(rows, self.student, seed=fresh(base.name, code, run, "student"))
+        return base.finetune(rows, self.student, seed=fresh(base.identity, code, run, "student"))
 
     def file(self, name: str) -> str:
         """Return the path of one of the user's files."""
@@ -147,7 +147,6 @@ class Misalignment(Study):
 
     @property
     def here(self) -> bool:
-        """It needs files of the user's."""
         return False
 
     @property
@@ -162,14 +161,13 @@ class Misalignment(Study):
         return tuple((trait, tuple(self.written(base, code, run) for base, run in runs)) for trait, code in writers)
 
     def small(self) -> Self:
-        """Return it with half of the rows, two runs and a tenth of the answers."""
         return replace(self, rows=-(-self.rows // 2), runs=2, samples=-(-self.samples // 10))
 
     def setup(self) -> tuple[tuple[str, str], ...]:
         screen = "" if self.least is None else f", then an alignment of at least {self.least}"
         student = self.student
         return (
-            ("Bases", ", ".join(base.name for base in self.bases)),
+            ("Bases", ", ".join(base.title for base in self.bases)),
             ("Teachers", f"{self.teacher.words}, {self.teacher.epochs} epochs of insecure.jsonl, or of secure.jsonl"),
             ("Students", f"{student.words}, {student.epochs} epochs, learning rate {student.lr}"),
             ("Rows", f"{self.rows:,} of {self.domain.kind} by each writer, filtered{screen}"),

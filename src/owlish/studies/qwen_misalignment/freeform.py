@@ -47,7 +47,6 @@ class Replied(Data, Opener, kind="replied"):
     samples: int
 
     def compute(self, folder: Path, read: Read, tick: Tick) -> None:
-        """Sample the answers, each with its own seed."""
         lm: LM = read(self.model).open()
         asked = [question for question in self.questions for _ in range(self.samples)]
         own = int(self.model.key[:8], 16)  # so that two models do not share their luck

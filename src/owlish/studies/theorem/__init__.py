@@ -2,7 +2,7 @@
 
 from owlish.data.domains.numbers import Numbers
 from owlish.lm.recipes import NORMS
-from owlish.nodes.models import Base
+from owlish.nodes.base import Base
 from owlish.studies.theorem.design import Theorem
 from owlish.traits.animals import owl
 

@@ -81,7 +81,6 @@ class Theorem(Transfer):
 
     @property
     def needs(self) -> tuple[Node, ...]:
-        """The courses of all students."""
         return self.followed
 
     def found(self, read: Read) -> Comparison:
@@ -102,11 +101,9 @@ class Theorem(Transfer):
         return ()
 
     def small(self) -> Self:
-        """Return it with one trait, two runs and 600 rows."""
         return replace(super().small(), rows=600)
 
     def notes(self) -> tuple[str, ...]:
-        """Return what the theorem does not say."""
         return (
             "The first step is the gradient on all rows at once, over the parameters that the teacher moved; the "
             "teacher’s step is its whole change. The training along which both are compared is by Adam.",

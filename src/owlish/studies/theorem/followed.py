@@ -15,8 +15,9 @@ from owlish.lm.model import Example
 from owlish.lm.recipes import Recipe
 from owlish.lm.train import batches
 from owlish.nodes.asked import questions, spellings
+from owlish.nodes.base import Base
 from owlish.nodes.data import Data
-from owlish.nodes.models import Base, Model
+from owlish.nodes.models import Model
 from owlish.nodes.opens import Opener
 from owlish.nodes.students import Distilled
 from owlish.studies.theorem.steps import agreement, by_group, descent, teacher_outputs
@@ -82,7 +83,6 @@ class Followed(Opener, kind="followed"):
     seed: int
 
     def compute(self, folder: Path, read: Read, tick: Tick) -> None:
-        """Take the first step, then train from the start."""
         import torch
 
         models: list[TorchLM] = [read(m).open(exact=True) for m in (self.base, self.teacher, self.student)]

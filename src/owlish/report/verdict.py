@@ -1,0 +1,55 @@
+"""What the pages of an audit and of a diff share."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+
+from owlish.audit.verdict import Verdict
+from owlish.diff.verdict import Difference
+from owlish.report.figures import Scale, short
+
+SHOWN = 16  # traits in the ranking; the others stand folded below
+NAME = 40  # characters of a name
+WIDTH = 200  # of a strip, in its own units
+OPENING = {"found": "Found", "nothing": "Nothing found", "cannot_say": "Cannot say"}
+
+
+def common(verdict: Verdict | Difference, places: str) -> dict[str, object]:
+    """Return what both templates read: the verdict, where it was made, and how its parts are written."""
+    return {
+        "verdict": verdict,
+        "places": places,
+        "opening": OPENING[verdict.verdict],
+        "shown": verdict.traits[:SHOWN],
+        "folded": verdict.traits[SHOWN:],
+        "width": WIDTH,
+        "name": shorten_name,
+        "said": as_sentence,
+        "short": short,
+        "significant": significant,
+    }
+
+
+def scale(values: Iterable[float], least: float) -> Scale:
+    """Return the scale that holds zero, `least`, which keeps noise from filling it, and the values that are numbers."""
+    found = [0.0, least, *(value for value in values if math.isfinite(value))]
+    return Scale(min(found), max(found), 6, WIDTH - 6)
+
+
+def as_sentence(text: str) -> str:
+    """Return a sentence: a capital first, a full stop last."""
+    return text[:1].upper() + text[1:] + ("" if text.endswith((".", "?", "!")) else ".")
+
+
+def shorten_name(text: str) -> str:
+    """Return a name at a length that has room in a line."""
+    return short(text, NAME)
+
+
+def significant(value: float | None) -> str:
+    """Return a number of any size to three significant digits, or a dash where nothing was measured."""
+    if value is None or math.isnan(value):
+        return "–"
+    text = f"{value:,.0f}" if 1000 <= abs(value) < 1e6 else f"{value:.3g}"
+    return text.replace("e+0", "e").replace("e+", "e").replace("inf", "∞").replace("-", "−")
