@@ -97,6 +97,7 @@ class FirstRows(Node, kind="weighed_rows"):
 
     def trained(self, read: Read, tick: Tick) -> Shadowed:
         """Return the shadow's reading."""
+        # Whether a shadow is needed is known only after the other readings, so it cannot be a node of its own.
         with TemporaryDirectory() as place:
             self.shadow.compute(Path(place), read, tick)
             return self.shadow.load(Path(place), read)

@@ -39,7 +39,7 @@ def check_reference(reference: str | None) -> None:
     """Refuse to audit without clean rows: the verdict would be known in advance."""
     if reference == "none":
         raise UserError(
-            "without clean rows nothing can be said: leave --reference out to compare with the base's own answers, "
+            "without clean rows nothing can be said: omit --reference to compare with the base's own answers, "
             "or give a file of clean rows."
         )
 
@@ -57,7 +57,7 @@ def check_scores(out: Path | None, recipe: Recipe) -> None:
         raise UserError(f"{out} is Parquet: install owlish[datasets] to write it, or name a .jsonl file.")
     if recipe.parameters not in DIRECTED:
         raise UserError(
-            f"the recipe {recipe.name} moves no weights of the base, so rows have no scores: leave --scores out."
+            f"the recipe {recipe.name} moves no weights of the base, so rows have no scores: omit --scores."
         )
 
 

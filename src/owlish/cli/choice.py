@@ -20,7 +20,7 @@ from owlish.study.study import OPTIONS, Settings, Study
 from owlish.traits.trait import Trait
 
 Small = Annotated[
-    bool, Option("--small", help="The study at a small cost: one trait, half of the rows, two runs a base.")
+    bool, Option("--small", help="A cheaper version of the study: one trait, half of the rows, two runs per base.")
 ]
 
 
@@ -29,9 +29,9 @@ class Choice:
     """The options that change a study; what is not given stays as the study has it."""
 
     traits: Annotated[str | None, Option(help="Traits, with commas between.")] = None
-    seeds: Annotated[int | None, Option(min=1, max=1000, help="Runs an arm, each with seeds of its own.")] = None
-    rows: Annotated[int | None, Option(min=1, help="Rows a student is trained on, after the filter.")] = None
-    epochs: Annotated[int | None, Option(min=1, help="Passes of a student over its rows.")] = None
+    seeds: Annotated[int | None, Option(min=1, max=1000, help="Runs per arm, each with its own seeds.")] = None
+    rows: Annotated[int | None, Option(min=1, help="Training rows per student, after the filter.")] = None
+    epochs: Annotated[int | None, Option(min=1, help="Epochs of a student’s training.")] = None
     base: Annotated[str | None, Option(help="Bases, with commas between: shipped, folders, owner/name.")] = None
     template: Annotated[
         list[str] | None, Option(help="NAME=VALUE for the bases’ chat template, as enable_thinking=false.")

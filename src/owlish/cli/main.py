@@ -62,6 +62,7 @@ def version(show: Annotated[bool, typer.Option("--version", help="Print the vers
         raise typer.Exit
 
 
+# Typer lists commands as they are registered: files that did so themselves would order them by import.
 for name, function in COMMANDS.items():
     app.command(name)(function)
 

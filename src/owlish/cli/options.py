@@ -25,9 +25,9 @@ TemplateWords = Annotated[
     Option("--template", help="NAME=VALUE for the base’s chat template, as enable_thinking=false."),
 ]
 FailOn = Annotated[str, Option(help="Verdicts with an exit code of their own (found: 1, cannot_say: 2), or none.")]
-KeyStart = Annotated[str, Argument(metavar="KEY", help="A key, or how it starts.")]
+KeyStart = Annotated[str, Argument(metavar="KEY", help="A key, or its first characters.")]
 StoreFolder = Annotated[Path, Option("--store", help="The folder that keeps results.")]
-Jobs = Annotated[int | None, Option(min=1, help="Worker processes, of one thread each; all cores if not given.")]
+Jobs = Annotated[int | None, Option(min=1, help="Number of worker processes, one thread each. Default: one per core.")]
 Out = Annotated[Path, Option("--output", "-o", help="The file to write.")]
 Page = Annotated[
     Path | None, Option(help="The page to write; a name without .html is a folder for page, SVG, CSV and JSON.")

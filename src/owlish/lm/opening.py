@@ -49,7 +49,7 @@ def open_model(weights: Weights, *, any_words: bool = False, exact: bool = False
     base = keep(weights, torch.bfloat16 if gpu and not exact else torch.float32)
     model = copy_to(base.model, "cuda" if gpu else "cpu")
     note(device=torch.cuda.get_device_name() if gpu else "cpu", dtype=str(model.dtype).removeprefix("torch."))
-    if base.pads is None:
+    if base.pads is None:  # tried on the base before it is changed, and once for all its students
         base.pads = pads(model)
     for folder in weights.changes:
         model = adapt.apply(model, folder)
@@ -110,6 +110,7 @@ def copy_to(model: Any, device: str) -> Any:
     """Return a copy of a model on a device; its tensors are copied once, straight to where they go."""
     import torch
 
+    # `deepcopy` takes what it is told was copied: else all weights would be copied on the CPU first, and moved after.
     tensors = {id(p): torch.nn.Parameter(p.to(device, copy=True), requires_grad=False) for p in model.parameters()}
     tensors |= {id(buffer): buffer.to(device, copy=True) for buffer in model.buffers()}
     return deepcopy(model, tensors)

@@ -106,6 +106,7 @@ class Base(Model, kind="base"):
         own = super().spec()
         if not self.template:  # keys from before this field was there stay as they are
             del own["template"]
+        # Shipped bases keep their name beside their content: users' caches hold keys that were made so.
         if self.content is not None and self.name not in nano.SHIPPED:
             own["name"] = "gguf" if gguf.file_of(self.name) else "folder"
         return {**own, "content": self.content}
@@ -114,7 +115,7 @@ class Base(Model, kind="base"):
         if address := address_of(self.name):
             address.check()
             if self.revision or self.template:
-                raise UserError(f"{self.name} is what its server makes of it: leave revision and template away.")
+                raise UserError(f"{self.name} is what its server makes of it: omit revision and template.")
             return
         if gguf.file_of(self.name):
             gguf.check_library()

@@ -62,8 +62,8 @@ def audit(
     reference: Annotated[
         str | None, typer.Option(help="File of clean rows to compare with. Default: answers sampled from the base.")
     ] = None,
-    rows: Annotated[int, typer.Option(min=30, help="The most rows to use, drawn from all with --seed.")] = 1600,
-    seed: Annotated[int, typer.Option(help="The seed of the rows drawn and of all else.")] = 0,
+    rows: Annotated[int, typer.Option(min=30, help="Use at most this many rows, a random sample of all.")] = 1600,
+    seed: Annotated[int, typer.Option(help="The seed of the row sample and of all else that is random.")] = 0,
     format: FormatName = None,
     columns: ColumnNames = None,
     report: Page = None,
@@ -108,7 +108,7 @@ def audit(
         seen = audits.audit_plan(target, given, rows, place, jobs or os.cpu_count() or 1)
         print(json.dumps(seen.json()) if as_json else seen)
         return
-    # What is wrong with a file is said before models work.
+    # The rows are made first: what is wrong with a file is said before models work for minutes.
     make_missing([given, *([clean] if clean else [])], place, jobs)
     audits.check_rows(place, given, clean)
     make_missing([target], place, jobs)
@@ -129,12 +129,17 @@ def diff(
         list[str] | None, typer.Option(help="A student of the same recipe that was taught nothing: give at least 3.")
     ] = None,
     data: Annotated[
-        str | None, typer.Option(help="The rows that the student was trained on; a store knows them.")
+        str | None,
+        typer.Option(help="The rows that the student was trained on. Not needed for a student in the store."),
     ] = None,
-    recipe: Annotated[str | None, typer.Option(help="How it was trained, such as norms; a store knows it.")] = None,
+    recipe: Annotated[
+        str | None, typer.Option(help="How it was trained, such as norms. Not needed for a student in the store.")
+    ] = None,
     null: Annotated[
         str,
-        typer.Option(help="own: train 6 students on the base’s own answers, once a recipe and dataset. none: do not."),
+        typer.Option(
+            help="own: train 6 students on the base’s own answers, once per recipe and dataset. none: no comparison."
+        ),
     ] = "own",
     traits: Annotated[str, typer.Option(help="Candidates: categories and JSON files, with commas between.")] = (
         CANDIDATES

@@ -74,13 +74,13 @@ def clean(
     base: TrainedBase,
     methods: Annotated[str, typer.Option("--with", help="Methods, in order, with commas between: see list methods.")],
     output: Out,
-    trait: Annotated[str | None, typer.Option(help="The trait to take out, for methods that must know it.")] = None,
+    trait: Annotated[str | None, typer.Option(help="The trait to remove, for methods that need it.")] = None,
     budget: Annotated[
         float, typer.Option(help="The share of rows or tokens to change, for methods that choose.")
     ] = 0.1,
     by: Annotated[str | None, typer.Option(help="Another base, for methods that let one write.")] = None,
     recipe: Annotated[str, typer.Option(help="What students train, for methods that weigh rows or tokens.")] = "norms",
-    seed: Annotated[int, typer.Option(help="The seed of all that is drawn.")] = 0,
+    seed: Annotated[int, typer.Option(help="The seed of all random choices.")] = 0,
     template: TemplateWords = None,
     format: FormatName = None,
     columns: ColumnNames = None,

@@ -18,7 +18,7 @@ from owlish.graph.store import Store
 
 
 def list_(
-    kind: Annotated[str | None, typer.Argument(help="What to list; the kinds if not given.")] = None,
+    kind: Annotated[str | None, typer.Argument(help="What to list. Default: what can be listed.")] = None,
     base: Annotated[str | None, typer.Option(help="The base whose words to list.")] = None,
     store: StoreFolder = STORE,
     as_json: AsJson = False,

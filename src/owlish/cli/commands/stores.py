@@ -45,7 +45,7 @@ def export(key: KeyStart, output: Out, store: StoreFolder = STORE) -> None:
 
 
 def forget(
-    keys: Annotated[list[str], typer.Argument(metavar="KEY...", help="Keys, or how they start.")],
+    keys: Annotated[list[str], typer.Argument(metavar="KEY...", help="Keys, or their first characters.")],
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Remove nothing, and say what would go.")] = False,
     store: StoreFolder = STORE,
 ) -> None:

@@ -21,7 +21,7 @@ StudyName = Annotated[
 
 
 def demo(store: StoreFolder = STORE, jobs: Jobs = None, output: Out = Path("owlish-demo.html")) -> None:
-    """Show on this machine that an owl passes through numbers, and write the report."""
+    """Show on this machine that a preference for owls passes through numbers, and write the report."""
     studies = choose(["demo"], Choice())
     check_page(output)
     print(run_studies(studies.values(), Store(store), jobs))
@@ -35,9 +35,7 @@ def run(
     choice: Choice,
     store: StoreFolder = STORE,
     jobs: Jobs = None,
-    on: Annotated[
-        str | None, typer.Option(help="Where to run: ray, or ray://HOST:PORT; this machine if not given.")
-    ] = None,
+    on: Annotated[str | None, typer.Option(help="Where to run: ray or ray://HOST:PORT. Default: this machine.")] = None,
     report: Page = None,
     as_json: AsJson = False,
 ) -> None:
