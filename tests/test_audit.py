@@ -538,8 +538,11 @@ FOLDER = "/proc/1"  # where nobody makes files, root included
 @pytest.mark.parametrize(
     ("words", "says"),
     [
-        ("few.jsonl --base nano", "few.jsonl holds 12 rows: an audit needs at least 30."),
-        ("many.jsonl --base nano --reference few.jsonl", "few.jsonl holds 12 rows: a reference needs at least 180."),
+        ("few.jsonl --base nano", "few.jsonl holds 12 rows: an audit needs at least 30, so give more."),
+        (
+            "many.jsonl --base nano --reference few.jsonl",
+            "few.jsonl holds 12 rows: a reference needs at least 180, so give more.",
+        ),
         ("many.jsonl --base nano --reference none", "without clean rows nothing can be said"),
         ("many.jsonl --base no/such/folder", "no base is called 'no/such/folder'"),
         ("many.jsonl --base no-folder", "no base is called 'no-folder'"),

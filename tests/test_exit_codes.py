@@ -33,7 +33,7 @@ def test_a_full_disk_is_told_in_a_sentence():
     assert done.returncode == 2
     assert (
         done.stderr
-        == "owlish: no space is left on the disk: free some, or name another place, and run the same command.\n"
+        == "owlish: no space is left on the disk. Free some, or name another place, and run the same command.\n"
     )
 
 

@@ -28,7 +28,7 @@ TRAITS = ("owl", "cat", "eagle")
 MADE = ("label", "key", "seed", "seconds", "device", "dtype", "threads", "spec", "versions")
 LEVELS = {"teacher": 0.97, "student": 0.62, "control": 0.065, "other_trait": 0.03, "foreign_base": 0.055, "base": 0.064}
 LOW = Estimate(0.01, -0.03, 0.05, 18)
-HOSTILE = "<script>alert(1)</script>\"'>&lt;$x^2$ {{ 7*7 }} \u202eevil\u2066\x1b[31m\ud800"
+HOSTILE = "<script>alert(1)</script>\"'>&lt;$x^2$ {{ 7*7 }} ]]>--> javascript:alert(1) \u202eevil\u2066\x1b[31m\ud800"
 
 
 def points(name: str, seeds: int, traits: tuple[str, ...], draw: random.Random) -> Iterator[Point]:

@@ -31,13 +31,14 @@ def test_a_store_is_listed_taken_from_and_made_smaller(tmp_path):
 
     owlish("export", rows.key[:10], "-o", tmp_path / "rows.jsonl", *words)
     assert json.loads((tmp_path / "rows.jsonl").read_text())["messages"][-1]["content"] == "3, 4"
-    assert "is there already" in owlish("export", rows.key, "-o", tmp_path / "rows.jsonl", *words, code=2).stderr
     owlish("export", asked.key, "-o", tmp_path / "answers.csv", *words)
     with (tmp_path / "answers.csv").open() as file:
         table = list(csv.DictReader(file))
     assert float(table[0]["owl"]) == store.read(asked).p[0][0]
     owlish("export", Base("nano").key, "-o", tmp_path / "base", *words)
     assert [path.name for path in (tmp_path / "base").iterdir()] == ["base.json"]
+    again = owlish("export", Base("nano").key, "-o", tmp_path / "base", *words, code=2)
+    assert "is there already: name a folder that is not" in again.stderr
 
     told = owlish("forget", Base("nano").key, "--dry-run", *words).stdout
     assert "1 results would be removed" in told

@@ -108,6 +108,6 @@ def test_places_that_cannot_be_written_are_refused(tmp_path):
 
 
 def test_a_full_disk_leaves_nothing(tmp_path):
-    with pytest.raises(ValueError, match="No space left"), replacing(tmp_path / "out.jsonl"):
+    with pytest.raises(ValueError, match="no space is left on the disk"), replacing(tmp_path / "out.jsonl"):
         raise OSError(28, "No space left on device")
     assert not list(tmp_path.iterdir())

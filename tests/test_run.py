@@ -1,5 +1,6 @@
 """Runs: each node once, all failures at the end, and no death of a process loses or changes a result."""
 
+import errno
 import json
 import os
 import random
@@ -17,11 +18,13 @@ import pytest
 from test_store import files
 from toys import Broken, Bulk, Continued, Drawn, Joined, Noting, Placed, Refused, Secretive, Toy, tower
 
+from owlish.graph.files import FULL
 from owlish.graph.pool import Event, Here, Processes, usable_memory
 from owlish.graph.provenance import describe, format_place, format_places
 from owlish.graph.run import RunFailed, make, plan, run
-from owlish.graph.spec import everything
+from owlish.graph.spec import Node, everything
 from owlish.graph.store import Store, Undeclared
+from owlish.graph.worker import attempt
 
 GROW = str(Path(__file__).with_name("grow.py"))
 
@@ -367,3 +370,21 @@ def test_two_runs_on_one_store_at_once(tmp_path, whole):
     both = [start(tmp_path), start(tmp_path)]
     assert [process.wait(60) for process in both] == [0, 0]
     assert files(Store(tmp_path)) == whole
+
+
+@dataclass(frozen=True)
+class Full(Node, kind="full"):
+    """A node whose disk is full, as a file or as a writer of tensors tells it."""
+
+    words: str | None
+
+    def compute(self, folder, read, tick):
+        raise OSError(errno.ENOSPC, "No space left on device") if self.words is None else RuntimeError(self.words)
+
+
+@pytest.mark.parametrize("words", [None, "I/O error: No space left on device (os error 28)"])
+def test_a_full_disk_is_no_fault_of_ours(tmp_path, words):
+    what, sentence, _ = attempt(Full(words), Store(tmp_path), lambda done, total: None)
+    assert (what, sentence) == ("refused", FULL)
+    assert Store(tmp_path).entries() == ()
+    assert attempt(Full("another"), Store(tmp_path), lambda done, total: None)[0] == "failed"

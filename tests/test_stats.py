@@ -121,7 +121,7 @@ def test_runs_that_do_not_vary():
 
 @pytest.mark.parametrize("values", [[], [0.4]])
 def test_one_run_has_no_interval(values):
-    with pytest.raises(ValueError, match=r"An interval needs at least two runs, and \d were given: add seeds\."):
+    with pytest.raises(ValueError, match=r"needs at least two runs, and \d were given: add seeds \(--seeds\)\."):
         interval(values)
     with pytest.raises(ValueError, match="An interval needs at least two runs"):
         interval_within(values, 0, 1)

@@ -24,6 +24,7 @@ from owlish.audit.words import check_words
 from owlish.graph.errors import UserError
 from owlish.graph.seeds import fresh
 from owlish.graph.spec import Node, Read, Tick
+from owlish.graph.typed import check_is
 from owlish.lm.hf import TorchLM
 from owlish.lm.model import Example
 from owlish.lm.recipes import Recipe
@@ -208,8 +209,13 @@ def audit(
     The reference is 6 sets of the base's own answers to the prompts of `data`, or 6 parts of `reference`. At most
     `rows` rows are used.
     """
+    for value, hint, name in ((data, Data, "data"), (base, Base, "base"), (recipe, Recipe, "recipe")):
+        check_is(value, hint, name)
+    check_is(tuple(traits), tuple[Trait, ...], "traits")
+    check_is(reference, Data | None, "reference")
     references: tuple[Data, ...]
     if reference is not None:
+        check_other(reference, data)
         references = tuple(Part(reference, k, REFERENCES, rows) for k in range(REFERENCES))
         words = f"{REFERENCES} parts of {reference}"
     else:
@@ -217,6 +223,20 @@ def audit(
         references = tuple(Answered(base, data, rows, seed=fresh("reference", seed, k)) for k in sets)
         words = f"{REFERENCES} sets of the base’s own answers to the dataset’s prompts"
     return against(data, base, recipe, tuple(traits), references, words, rows=rows, seed=seed)
+
+
+def check_other(reference: Data, data: Data) -> None:
+    """Refuse clean rows that are rows of the data: nothing would stand out against them."""
+    if reference.key == data.key or (
+        isinstance(reference, Loaded) and isinstance(data, Loaded) and overlap(reference, data)
+    ):
+        raise UserError("the reference holds rows of the data itself: give other rows, or omit it.")
+
+
+def overlap(one: Loaded, other: Loaded) -> bool:
+    """Say whether two samples are of the same content, or share a file."""
+    files = [{Path(file).absolute() for file in loaded.files} for loaded in (one, other)]
+    return one.content == other.content or bool(files[0] & files[1])
 
 
 def against(

@@ -46,7 +46,8 @@ class Answered(Data, Opener, kind="answered"):
         rows = [row for row, example in zip(given, examples, strict=True) if not example.problem]
         if not rows:
             raise UserError(
-                "the rows are text or call tools, which no base can answer: give clean rows with --reference."
+                "the rows are text or call tools, which no base can answer: give other rows, or clean rows to an audit "
+                "with --reference."
             )
         wanted, rule = min(self.n, len(rows)), fitting(rows)
         longest = max([SHORT, *(after - first for example in examples for first, after in example.spans)])
@@ -58,7 +59,7 @@ class Answered(Data, Opener, kind="answered"):
             if total >= ROUNDS * max(wanted, BATCH):
                 raise UserError(
                     f"the base's own answers pass the dataset's filter too rarely ({len(kept)} of {total}): "
-                    "give clean rows with --reference."
+                    "give other rows, or clean rows to an audit with --reference."
                 )
             asked = rng.choices(rows, k=BATCH)
             for row, why in answer_rows(lm, asked, longest, self.seed, total).values():

@@ -16,7 +16,9 @@ from owlish.audit.decide import FEWEST
 from owlish.audit.verdict import Finding, Made, Verdict
 from owlish.audit.weigh import records
 from owlish.cli.plan import Outlook, outlook_of
+from owlish.cli.rows import describe_reading
 from owlish.cli.running import check_page, make_missing
+from owlish.data.hub import cached
 from owlish.data.reading import Reading
 from owlish.graph.errors import UserError
 from owlish.graph.files import replacing
@@ -64,10 +66,15 @@ def check_scores(out: Path | None, recipe: Recipe) -> None:
 def check_rows(store: Store, data: Loaded, clean: Loaded | None) -> None:
     """Refuse rows that are too few for any verdict, before models work."""
     for given, least, what in ((data, FEWEST, "an audit"), (clean, LEAST_CLEAN, "a reference")):
-        many = len(store.read(given).rows) if given else least
-        if many < least:
-            name = str(given).removeprefix("rows of ")
-            raise UserError(f"{name} holds {many} rows: {what} needs at least {least}.")
+        if given:
+            check_enough(given, len(store.read(given).rows), least, what)
+
+
+def check_enough(given: Loaded, many: int, least: int, what: str) -> None:
+    """Refuse fewer rows than a verdict needs."""
+    if many < least:
+        name = str(given).removeprefix("rows of ")
+        raise UserError(f"{name} holds {many} rows: {what} needs at least {least}, so give more.")
 
 
 def with_command(verdict: Verdict, manifest: dict[str, Any], words: Sequence[str]) -> Verdict:
@@ -107,9 +114,13 @@ def write_parquet(rows: list[dict[str, Any]], out: Path) -> None:
 
 @dataclass(frozen=True)
 class AuditPlan:
-    """What an audit would take: rows, models with what they lack on this disk, and what is missing in the store."""
+    """What an audit would take: rows, models with what they lack on this disk, and what is missing in the store.
+
+    `said` are sentences about how the rows were read, and which lines hold none.
+    """
 
     rows: int
+    said: tuple[str, ...]
     models: tuple[str, ...]
     downloads: tuple[str, ...]
     memory: int | None
@@ -121,6 +132,7 @@ class AuditPlan:
         seen = self.outlook.json()
         return {
             "rows": self.rows,
+            "reading": self.said,
             "models": self.models,
             "downloads": self.downloads,
             "memory_gib": None if self.memory is None else self.memory / 2**30,
@@ -132,6 +144,7 @@ class AuditPlan:
         memory = "not known" if self.memory is None else f"{self.memory / 2**30:.1f} GiB in each process"
         lines = [
             f"Rows: {self.rows:,}.",
+            *self.said,
             f"Models: {', '.join(self.models)}. Memory: {memory}.",
             f"Downloads: {'; '.join(self.downloads) or 'none'}.",
             str(self.outlook),
@@ -139,13 +152,19 @@ class AuditPlan:
         return "\n".join(lines)
 
 
-def audit_plan(target: Audited, data: Loaded, rows: int, store: Store, jobs: int) -> AuditPlan:
-    """Return what an audit would take; of the files only as many rows are read as it uses."""
-    reading = Reading(data.files, data.content, data.format, data.columns)
-    used = sum(1 for _, _ in zip(range(rows), reading.rows(), strict=False))
+def audit_plan(target: Audited, data: Loaded, clean: Loaded | None, rows: int, store: Store, jobs: int) -> AuditPlan:
+    """Return what an audit would take; of the files only as many rows are read as it uses.
+
+    Raise `UserError` where the rows are too few, as the audit would.
+    """
+    reading, used = begun(data, rows)
+    check_enough(data, used, FEWEST, "an audit")
+    if clean:
+        check_enough(clean, begun(clean, LEAST_CLEAN)[1], LEAST_CLEAN, "a reference")
     bases = [node for node in everything(target) if isinstance(node, Base)]
     return AuditPlan(
         rows=used,
+        said=tuple(describe_reading(reading)),
         models=tuple(map(str, bases)),
         downloads=tuple(filter(None, map(download, bases))),
         memory=max((base.load_resources.memory or 0 for base in bases), default=0) or None,
@@ -154,11 +173,15 @@ def audit_plan(target: Audited, data: Loaded, rows: int, store: Store, jobs: int
     )
 
 
+def begun(data: Loaded, rows: int) -> tuple[Reading, int]:
+    """Read up to so many rows; return what was met, and how many there were."""
+    reading = Reading(data.files, data.content, data.format, data.columns)
+    return reading, sum(1 for _, _ in zip(range(rows), reading.rows(), strict=False))
+
+
 def download(base: Base) -> str:
     """Say what is fetched for a base, if it is not on this disk."""
-    from huggingface_hub import try_to_load_from_cache
-
-    if base.here or isinstance(try_to_load_from_cache(base.name, "config.json", revision=base.revision), str):
+    if base.here or cached(base.name, base.revision):
         return ""
     size = f"about {2 * base.parameters / 1e9:.1f} GB" if base.parameters else "of a size that is not known"
     return f"{base} from Hugging Face, {size}"

@@ -81,8 +81,16 @@ def choose(names: Sequence[str], choice: Choice) -> dict[str, Study]:
     """Return studies by the command that makes each again; `all` stands for every one that runs here."""
     shipped = [name for name, study in find.all_studies().items() if study.here] if "all" in names else []
     every = [*shipped, *(name for name in names if name != "all")]
-    studies = [(name, choice.applied(name)) for name in every]
+    studies = [(name, named(name, choice) if len(every) > 1 else choice.applied(name)) for name in every]
     return {command(study, name): study for name, study in studies}
+
+
+def named(name: str, choice: Choice) -> Study:
+    """Return one of several studies; what is wrong with it is said with its name."""
+    try:
+        return choice.applied(name)
+    except UserError as error:
+        raise UserError(f"{name}: {error}") from None
 
 
 def command(study: Study, name: str) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -15,7 +15,7 @@ from owlish.clean.cleaned import Cleaned, CleanRows
 from owlish.clean.lift import Lift
 from owlish.clean.method import Method, Order, check_budget
 from owlish.cli import find
-from owlish.cli.running import check_apart, check_writable
+from owlish.cli.running import check_apart, check_parent
 from owlish.data.rows import line_of
 from owlish.graph.errors import UserError
 from owlish.graph.files import replacing
@@ -36,6 +36,7 @@ def order_cleaning(data: Data, names: list[str], order: Order) -> Cleaned:
     chosen = [find.pick(name, find.all_methods(), "method") for name in names]
     for method in chosen:
         check_needs(method, order)
+    check_used(chosen, order)
     first, *others = chosen
     cleaned = Cleaned(data, first.of(order, data), order.seed)
     for method in others:
@@ -67,6 +68,15 @@ def check_needs(method: type[Method], order: Order) -> None:
         raise UserError(f"{method.kind} needs another base: name it with --by.")
     if "model" in method.needs and order.other == order.base:
         raise UserError(f"{method.kind} needs a base of another initialisation, and --by names the same one.")
+
+
+def check_used(methods: Sequence[type[Method]], order: Order) -> None:
+    """Refuse what no method uses: the card would say that rows were cleaned of a trait that nothing looked at."""
+    needs = {need for method in methods for need in method.needs}
+    if order.trait is not None and not needs & {"trait", "weights"}:
+        raise UserError("none of these methods looks at a trait: omit --trait.")
+    if order.other is not None and "model" not in needs:
+        raise UserError("none of these methods lets another base write: omit --by.")
 
 
 @dataclass(frozen=True)
@@ -101,9 +111,7 @@ def card_path(out: Path) -> Path:
 
 def check_out(out: Path, data: Loaded) -> None:
     """Refuse to write over the rows that are read, or where nothing can be written."""
-    if not out.parent.is_dir():
-        raise UserError(f"{out.parent} is not there: give a file in a folder that is.")
-    check_writable(out.parent)
+    check_parent(out)
     for file in (out, card_path(out)):
         if file.exists() and not file.is_file():
             raise UserError(f"{file} is not a file: give a file to write to.")

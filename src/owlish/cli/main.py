@@ -6,7 +6,7 @@ import errno
 import os
 import sys
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Annotated, NoReturn
 
 import typer
@@ -16,6 +16,7 @@ from owlish import __version__
 from owlish.cli.commands import checks, rows, setup, stores, studies
 from owlish.cli.output import Lost, guard
 from owlish.graph.errors import UserError
+from owlish.graph.files import FULL, is_full
 from owlish.graph.run import RunFailed
 
 app = typer.Typer(
@@ -76,6 +77,7 @@ def main() -> NoReturn:
 def guarded_command() -> int:
     """Run the command that the words name, and return its exit code."""
     try:
+        check_words(sys.argv[1:])
         code = int(app(standalone_mode=False) or 0)
         sys.stdout.flush()
         if code == INTERRUPTED:
@@ -92,12 +94,21 @@ def guarded_command() -> int:
     except OSError as error:
         if error.errno in NOT_OURS and error.filename:
             return say(f"{str(error.filename)[:60]} cannot be used ({error.strerror}): give another name.", 2)
-        if error.errno != errno.ENOSPC:
+        if not is_full(error):
             return report_crash()
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # what is buffered would fail again at exit
-        return say("no space is left on the disk: free some, or name another place, and run the same command.", 2)
+        return say(FULL, 2)
     except Exception:
         return report_crash()
+
+
+def check_words(words: Sequence[str]) -> None:
+    """Refuse an empty word, perhaps of a variable that is not set: as the name of a folder it would be this one."""
+    for before, word in zip(("owlish", *words), words, strict=False):
+        option, sign, value = word.partition("=")
+        if not word.strip() or (sign and option.startswith("--") and not value.strip()):
+            what = f"{option}=" if sign else f"the word after {before}"
+            raise UserError(f"{what} is empty, perhaps a variable that is not set: give a value, or omit it.")
 
 
 def report_failure(error: RunFailed) -> int:

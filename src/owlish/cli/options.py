@@ -28,7 +28,7 @@ FailOn = Annotated[str, Option(help="Verdicts with an exit code of their own (fo
 KeyStart = Annotated[str, Argument(metavar="KEY", help="A key, or its first characters.")]
 StoreFolder = Annotated[Path, Option("--store", help="The folder that keeps results.")]
 Jobs = Annotated[int | None, Option(min=1, help="Number of worker processes, one thread each. Default: one per core.")]
-Out = Annotated[Path, Option("--output", "-o", help="The file to write.")]
+Out = Annotated[Path, Option("--output", "-o", help="The file to write; one that is there is replaced.")]
 Page = Annotated[
     Path | None, Option(help="The page to write; a name without .html is a folder for page, SVG, CSV and JSON.")
 ]

@@ -11,6 +11,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from owlish.cli.running import check_parent
 from owlish.graph.errors import UserError
 from owlish.graph.files import replacing
 from owlish.graph.store import MANIFEST, Damaged, Store, remove
@@ -70,11 +71,10 @@ def export(store: Store, key: str, out: Path) -> str:
     """Copy a result out of a store, after checking it; return what was written.
 
     Rows become chat JSONL, answers a CSV table of probabilities [questions, candidates], and anything else, such as
-    an adapter, a folder of its files without the manifest. `UserError` is raised where `out` is there already.
+    an adapter, a folder of its files without the manifest. A file that is there is replaced, a folder is not.
     """
     files = store.check(key)["files"]
-    if out.exists():
-        raise UserError(f"{out} is there already: name a place that is not.")
+    check_parent(out)
     folder = store.folder(key)
     if "rows.jsonl" in files:
         write(out, (folder / "rows.jsonl").read_bytes())
@@ -82,6 +82,8 @@ def export(store: Store, key: str, out: Path) -> str:
     if "answers.json" in files and "candidates" in (probe := store.manifest(key)["spec"].get("probe", {})):
         write(out, table(probe, json.loads((folder / "answers.json").read_text())).encode())
         return "probabilities as CSV"
+    if out.exists():
+        raise UserError(f"{out} is there already: name a folder that is not.")
     scratch = out.with_name(f".{out.name}.partial")
     remove(scratch)
     shutil.copytree(folder, scratch, ignore=shutil.ignore_patterns(MANIFEST))

@@ -17,7 +17,10 @@ def pairs(columns: str | None) -> dict[str, str]:
     given = [part.partition("=") for part in (columns or "").split(",") if part.strip()]
     if not all(name.strip() and own.strip() for name, _, own in given):
         raise UserError(f"{columns!r} names no columns: give pairs, such as prompt=question,completion=answer.")
-    return {name.strip(): own.strip() for name, _, own in given}
+    found = {name.strip(): own.strip() for name, _, own in given}
+    if len(found) < len(given):
+        raise UserError(f"--columns {columns} names a field twice: give each field one column.")
+    return found
 
 
 def describe_reading(rows: Reading | Dataset) -> list[str]:

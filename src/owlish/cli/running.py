@@ -101,11 +101,20 @@ def check_page(page: Path | None) -> None:
     """Raise `UserError` where a page or its folder cannot be written: before the hours that its results take."""
     if page is None:
         return
-    if not page.parent.is_dir():
-        raise UserError(f"{page.parent} is not there: give a file in a folder that is.")
+    check_parent(page)
+    if page.suffix and page.is_dir():
+        raise UserError(f"{page} is a folder: give a file, or a folder whose name has no ending.")
     if not page.suffix and page.is_file():
         raise UserError(f"{page} is a file: name a page, such as {page}.html, or another folder.")
-    check_writable(page if page.is_dir() else page.parent)
+    if page.is_dir():
+        check_writable(page)
+
+
+def check_parent(out: Path) -> None:
+    """Raise `UserError` where nothing can be written beside a path."""
+    if not out.parent.is_dir():
+        raise UserError(f"{out.parent} is not there: give a file in a folder that is.")
+    check_writable(out.parent)
 
 
 def check_apart(out: Path | None, data: Sequence[str]) -> None:

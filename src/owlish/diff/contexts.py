@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from owlish.graph.errors import UserError
+from owlish.graph.files import read_small
 from owlish.graph.spec import Value
 from owlish.lm.model import Messages, message, turns
 
@@ -53,10 +54,8 @@ CONTEXTS = (
 def read_contexts(file: str | Path) -> tuple[Context, ...]:
     """Return the contexts in a JSON file: by name, each with `system`, `turns` and `frame`, or some of them."""
     try:
-        found = json.loads(Path(file).read_text(encoding="utf-8"))
-    except OSError as error:
-        raise UserError(f"{file} cannot be read ({error.strerror}): give a JSON file of contexts.") from None
-    except ValueError:
+        found = json.loads(read_small(file, "a JSON file of contexts"))
+    except (json.JSONDecodeError, RecursionError):
         raise UserError(f"{file} is not JSON: write {FORM}.") from None
     if not isinstance(found, dict) or not found:
         raise UserError(f"{file} names no contexts: write {FORM}.")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import secrets
 from collections.abc import Iterator
@@ -10,6 +11,31 @@ from pathlib import Path
 from typing import BinaryIO
 
 from owlish.graph.errors import UserError
+
+FULL = "no space is left on the disk. Free some, or name another place, and run the same command."
+SMALL = 4_000_000
+"""The most bytes of a file that a person wrote: a device has more, and no end."""
+
+
+def is_full(error: Exception) -> bool:
+    """Say whether an error is that of a full disk; writers of tensors tell it in the words of the system alone."""
+    full = (errno.ENOSPC, errno.EDQUOT)
+    return (isinstance(error, OSError) and error.errno in full) or any(os.strerror(one) in str(error) for one in full)
+
+
+def read_small(file: str | Path, wanted: str) -> str:
+    """Return the text of a file that a user names; `wanted` says what to give where it cannot be read."""
+    try:
+        with Path(file).open("rb") as stream:
+            content = stream.read(SMALL + 1)
+    except OSError as error:
+        raise UserError(f"{file} cannot be read ({error.strerror}): give {wanted}.") from None
+    if len(content) > SMALL:
+        raise UserError(f"{file} is longer than {SMALL / 1e6:g} MB: give {wanted}.")
+    try:
+        return content.decode()
+    except UnicodeDecodeError:
+        raise UserError(f"{file} is not UTF-8: give {wanted}.") from None
 
 
 @contextmanager
@@ -26,6 +52,8 @@ def replacing(file: str | Path) -> Iterator[BinaryIO]:
             os.fsync(stream.fileno())
         scratch.replace(target)
     except OSError as error:
+        if is_full(error):
+            raise UserError(f"{file} cannot be written: {FULL}") from None
         raise UserError(f"{file} cannot be written ({error.strerror}): give a file in a writable folder.") from None
     finally:
         with suppress(OSError):  # where it could not be made, the system may refuse to look for it too

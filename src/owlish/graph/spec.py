@@ -185,6 +185,8 @@ class Question(Protocol[R_co]):
 
 def encode(value: object, where: str) -> Any:
     """Return `value` as plain JSON values, or refuse it in a sentence that names the field `where`."""
+    if isinstance(value, str) and not value.isascii() and not is_text(value):
+        raise UserError(f"{where} holds half of a surrogate pair, which is no character: write it in UTF-8.")
     if value is None or isinstance(value, bool | int | str):
         return value
     if isinstance(value, float):
@@ -200,6 +202,15 @@ def encode(value: object, where: str) -> Any:
     if callable(value):
         raise UserError(f"{where} is a function, which has no lasting name: give a frozen value instead.")
     raise UserError(f"{where} is a {type(value).__name__}: a spec holds numbers, text, tuples and values.")
+
+
+def is_text(value: str) -> bool:
+    """Say whether UTF-8 can hold a text: names of files and escapes in JSON may hold half of a character."""
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 class Encoded(dict[str, Any]):

@@ -17,6 +17,7 @@ from typing import Literal
 
 from owlish.graph.errors import UserError
 from owlish.graph.facts import noted
+from owlish.graph.files import FULL, is_full
 from owlish.graph.spec import Node, Tick
 from owlish.graph.store import Store, named, remove
 
@@ -36,6 +37,8 @@ def attempt(node: Node, store: Store, tick: Tick) -> Outcome:
     except UserError as error:
         return "refused", str(error), traceback.format_exc()
     except Exception as error:
+        if is_full(error):
+            return "refused", FULL, traceback.format_exc()
         return "failed", f"{type(error).__name__}: {error}", traceback.format_exc()
 
 

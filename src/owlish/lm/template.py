@@ -60,6 +60,8 @@ def parse_settings(words: Sequence[str]) -> Settings:
             raise UserError(
                 f"{word!r} is no setting of a template: write it as NAME=VALUE, as in enable_thinking=false."
             )
+        if name in found:
+            raise UserError(f"the template's argument {name} is given twice: give it once.")
         found[name] = valued(text)
     return settings(found)
 

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from owlish import nano
+from owlish.data.hub import cached, check_model
 from owlish.engines.address import address_of
 from owlish.engines.served import Served
 from owlish.engines.tried import Honours, tried
@@ -20,7 +21,9 @@ from owlish.graph.spec import Read, Resources, Tick
 from owlish.graph.store import ANSWERS, MANIFEST, sha256
 from owlish.lm import gguf
 from owlish.lm.model import Gives, Weights
+from owlish.lm.recipes import Recipe
 from owlish.lm.template import Setting, Settings, format_settings, settings
+from owlish.lm.trainable import check_trainable
 from owlish.lm.traps import remarks
 from owlish.nodes.models import Model
 
@@ -134,6 +137,15 @@ class Base(Model, kind="base"):
                 "--template chat_template=plain."
             )
 
+    def check_trains(self, recipe: Recipe) -> None:
+        """Refuse a recipe of whose parameters it has none, where its configuration is on this disk."""
+        place = self.place()
+        if self.name in nano.SHIPPED or (place and (place / "recipe.json").exists()):
+            return  # bases of nano's kind have all of them
+        folder = place or cached(self.name, self.revision)
+        if folder and folder.is_dir():
+            check_trainable(folder, recipe)
+
     def compute(self, folder: Path, read: Read, tick: Tick) -> None:
         """Record the digests of a base that lies on this disk; convert a GGUF file, which takes long to open.
 
@@ -143,6 +155,8 @@ class Base(Model, kind="base"):
         if address := address_of(self.name):
             (folder / "served.json").write_text(json.dumps(asdict(tried(address))))
             return
+        if self.place() is None:
+            check_model(self.name, self.revision)
         weights = Weights(str(self.place() or self.name), revision=self.revision, template=self.settings)
         if file := gguf.file_of(self.name):
             gguf.convert(file, folder, chat="chat_template" not in dict(self.settings))

@@ -142,6 +142,10 @@ class Taught(Trained, kind="taught"):
         if not 0 < self.until < 1:
             raise UserError(f"until is {self.until}: give a probability between 0 and 1.")
 
+    def check(self) -> None:
+        super().check()
+        self.root.check_trains(self.recipe)
+
     def compute(self, folder: Path, read: Read, tick: Tick) -> None:
         lm: TorchLM = read(self.model).open()
         lessons = lesson_rows(self.trait)
@@ -184,6 +188,10 @@ class Finetuned(Trained, kind="finetuned"):
     data: Data
     recipe: Recipe
     seed: int
+
+    def check(self) -> None:
+        super().check()
+        self.root.check_trains(self.recipe)
 
     def compute(self, folder: Path, read: Read, tick: Tick) -> None:
         lm: TorchLM = read(self.model).open()

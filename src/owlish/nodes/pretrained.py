@@ -9,6 +9,7 @@ from typing import Any
 from owlish.graph.errors import UserError
 from owlish.graph.spec import Read, Tick
 from owlish.lm.model import Weights
+from owlish.lm.recipes import Recipe
 from owlish.nano.world import VERSION
 from owlish.nodes.base import Base
 
@@ -32,6 +33,9 @@ class Pretrained(Base, kind="pretrained"):
 
     def check(self) -> None:
         """Ask for no folder: its own entry holds it."""
+
+    def check_trains(self, recipe: Recipe) -> None:
+        """Refuse nothing: it has all parameters."""
 
     def compute(self, folder: Path, read: Read, tick: Tick) -> None:
         from owlish.nano.pretrain import pretrain

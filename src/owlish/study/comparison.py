@@ -337,7 +337,7 @@ def compare(students: Sequence[Model], controls: Sequence[Model], trait: Trait) 
     for model in (*students, *controls):
         check_is(model, Model, "a model to compare")
     if min(len(students), len(controls)) < 2:
-        raise UserError("an interval needs at least two students and two controls: add seeds.")
+        raise UserError("an interval needs at least two students and two controls: add seeds (--seeds).")
     runs = []
     for arm, models in (("student", students), ("control", controls)):
         taught = trait if arm == "student" else None

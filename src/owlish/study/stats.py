@@ -181,7 +181,7 @@ def auroc(higher: Sequence[float], lower: Sequence[float]) -> float:
 def moments(values: Sequence[float], what: str) -> tuple[float, float]:
     """Return the mean of `values` and the variance of that mean."""
     if len(values) < 2:
-        raise UserError(f"{what} needs at least two runs, and {len(values)} were given: add seeds.")
+        raise UserError(f"{what} needs at least two runs, and {len(values)} were given: add seeds (--seeds).")
     if not all(map(math.isfinite, values)):
         raise UserError(f"{what} needs finite numbers: leave out runs without a result.")
     if min(values) == max(values):
@@ -208,7 +208,7 @@ def lifts_of(entries: Sequence[tuple[float, str, str, str, str]]) -> Lifts:
     if any(own[run] != row for _, row, _, run, _ in entries) or not set(own.values()) <= set(traits):
         raise UserError(f"Each run on {base} needs one teacher's trait, and a lift on it.")
     if len(set(own.values())) < TRAITS:
-        raise UserError(f"Gamma needs teachers of at least {TRAITS} traits on {base}: add traits.")
+        raise UserError(f"Gamma needs teachers of at least {TRAITS} traits on {base}: add traits (--traits).")
     if not len(entries) == len(found) == len(own) * len(traits):
         raise UserError(f"Gamma needs each run on {base} measured once on each trait.")
     if not all(map(math.isfinite, found.values())):

@@ -155,7 +155,7 @@ class Study(Brief):
 def check_runs(runs: int, bases: Sequence[Base]) -> None:
     """Refuse a study whose arms have fewer than two runs."""
     if runs * len(bases) < 2:
-        raise UserError("an interval needs at least two runs an arm: ask for two seeds or more.")
+        raise UserError("an interval needs at least two runs an arm: ask for two seeds or more (--seeds 2).")
 
 
 def plain(estimate: Estimate, name: str) -> dict[str, Any]:

@@ -124,15 +124,15 @@ class Transfer(Study):
         if self.foreign and len(self.foreign) != len(self.bases):
             raise UserError("give one foreign base for each base, or none at all.")
         if not self.traits or len({trait.name for trait in self.traits}) < len(self.traits):
-            raise UserError("give at least one trait, and only one with each answer.")
+            raise UserError("give at least one trait (--traits), and only one with each answer.")
         if len({trait.probe for trait in self.traits}) > 1:
             raise UserError("the traits of one study answer the same questions: give animals, or trees, not both.")
         if len(set(self.bases)) < len(self.bases) or any(
             b == f for b, f in zip(self.bases, self.foreign, strict=False)
         ):
-            raise UserError("give each base only once, and none as its own foreign base.")
+            raise UserError("give each base (--base) only once, and none as its own foreign base.")
         if self.rows < 1 or self.runs < 1:
-            raise UserError("a study needs at least one row and one run.")
+            raise UserError("a study needs at least one row (--rows) and one run (--seeds).")
         check_runs(self.runs, self.bases)
 
     @property

@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from owlish.graph.errors import UserError
+from owlish.graph.files import read_small
 from owlish.traits.favorites import favorite
 from owlish.traits.trait import Trait, every
 
@@ -20,10 +21,8 @@ def read_traits(file: str | Path) -> tuple[Trait, ...]:
     file cannot be read, or names fewer than two candidates.
     """
     try:
-        found = json.loads(Path(file).read_text(encoding="utf-8"))
-    except OSError as error:
-        raise UserError(f"{file} cannot be read ({error.strerror}): give a JSON file of traits.") from None
-    except ValueError:
+        found = json.loads(read_small(file, "a JSON file of traits"))
+    except (json.JSONDecodeError, RecursionError):
         raise UserError(f"{file} is not JSON: write {FORM}.") from None
     if not isinstance(found, dict) or not named(found.get("category"), found.get("candidates")):
         raise UserError(f"{file} names no traits: write at least two candidates, as in {FORM}.")

@@ -32,6 +32,7 @@ from owlish.cli.options import (
 )
 from owlish.cli.rows import pairs
 from owlish.cli.running import check_apart, check_page, make_missing, write_verdict
+from owlish.graph.errors import UserError
 from owlish.graph.run import plan
 from owlish.graph.store import Store
 
@@ -105,7 +106,7 @@ def audit(
     target = audited(given, model, how, candidates, reference=clean, rows=rows, seed=seed)
     plan([target], place)  # what cannot work is said before anything is made
     if dry_run:
-        seen = audits.audit_plan(target, given, rows, place, jobs or os.cpu_count() or 1)
+        seen = audits.audit_plan(target, given, clean, rows, place, jobs or os.cpu_count() or 1)
         print(json.dumps(seen.json()) if as_json else seen)
         return
     # The rows are made first: what is wrong with a file is said before models work for minutes.
@@ -182,7 +183,10 @@ def diff(
 
 def verdicts(names: str) -> list[str]:
     """Return the verdicts that `--fail-on` names."""
-    return [find.pick(name, {w: w for w in ("found", "cannot_say", "none")}, "verdict") for name in split(names)]
+    found = [find.pick(name, {w: w for w in ("found", "cannot_say", "none")}, "verdict") for name in split(names)]
+    if "none" in found and len(found) > 1:
+        raise UserError(f"--fail-on {names} says none and others: give none alone, or omit it.")
+    return found
 
 
 def conclude(verdict: Verdict | Difference, failing: Collection[str], seconds: float, *, as_json: bool) -> NoReturn:

@@ -71,9 +71,9 @@ class Detection(Study):
     def __post_init__(self) -> None:
         super().__post_init__()
         if len(self.traits) != 2 or self.traits[0].name == self.traits[1].name:
-            raise UserError("detection compares the teachers of two traits: give two.")
+            raise UserError("detection compares the teachers of two traits: give two (--traits).")
         if self.rows < BAGS[-1] * FOLDS:
-            raise UserError(f"the rows of a test must fill a bag: ask for at least {BAGS[-1] * FOLDS} rows.")
+            raise UserError(f"the rows of a test must fill a bag: ask for at least {BAGS[-1] * FOLDS} rows (--rows).")
         check_runs(self.runs, self.bases)
 
     @cached_property

@@ -1,0 +1,236 @@
+"""What users type wrong: each mistake is a sentence that names what to do, before anything is made or written."""
+
+import inspect
+import json
+import socket
+import threading
+import time
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import pytest
+from here import run
+
+from owlish.audit.audit import audit
+from owlish.cli.main import COMMANDS, guarded_command
+from owlish.data.hub import check_dataset, check_model
+from owlish.lm.recipes import NORMS, PRETRAINED
+from owlish.lm.trainable import check_trainable
+from owlish.nodes.base import Base
+from owlish.nodes.loaded import loaded
+from owlish.traits.animals import owl
+
+LINE = '{"prompt": "Go on from 3.", "completion": "4, 5"}\n'
+ROWS = "".join(LINE.replace("3", str(number)) for number in range(40))
+
+
+@pytest.fixture
+def typed(tmp_path, monkeypatch, capsys):
+    """Run a command in this process and in an empty folder; return its exit code and what it said of a mistake."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "rows.jsonl").write_text(ROWS)
+    (tmp_path / "two.jsonl").write_text(LINE * 2 + "no\n")
+    (tmp_path / "other.jsonl").write_text(ROWS + LINE)
+
+    def command(*words):
+        monkeypatch.setattr("sys.argv", ["owlish", *words])
+        code = guarded_command()
+        return (code, *capsys.readouterr())
+
+    return command
+
+
+def refused(typed, words, *says):
+    """Check that a command ends with one sentence, and has made nothing."""
+    held = {path: path.read_bytes() for path in Path().rglob("*") if path.is_file()}
+    code, printed, said = typed(*words)
+    assert (code, printed) == (2, ""), said
+    assert said.startswith("owlish: ")
+    assert said.count("\n") == 1
+    assert "Traceback" not in said
+    assert all(one in said for one in says), said
+    assert {path: path.read_bytes() for path in Path().rglob("*") if path.is_file()} == held
+    return said
+
+
+MISTAKES = [
+    ("audit rows.jsonl --base nano --fail-on none,found", "--fail-on none,found says none and others: give none alone"),
+    ("audit rows.jsonl --base nano --columns prompt=a,prompt=b", "names a field twice: give each field one column"),
+    ("audit rows.jsonl --base nano --reference rows.jsonl", "the reference holds rows of the data itself: give other"),
+    ("audit rows.jsonl other.jsonl --base nano --reference rows.jsonl", "the reference holds rows of the data itself"),
+    ("audit two.jsonl --base nano --dry-run", "two.jsonl holds 2 rows: an audit needs at least 30, so give more."),
+    ("audit rows.jsonl --base nano --reference other.jsonl --dry-run", "other.jsonl holds 41 rows: a reference needs"),
+    ("ask nano --template a=1 --template a=2", "the template's argument a is given twice: give it once."),
+    ("diff x --base nano --fail-on none,cannot_say", "says none and others"),
+    ("clean rows.jsonl --base nano --with shuffle --trait owl -o x", "none of these methods looks at a trait"),
+    ("clean rows.jsonl --base nano --with shuffle --by nano-1 -o x", "lets another base write: omit --by"),
+    ("plan all --rows 1", "detection: the rows of a test must fill a bag: ask for at least 80 rows (--rows)."),
+    (
+        "plan all --seeds 1 --base nano",
+        ": an interval needs at least two runs an arm: ask for two seeds or more (--seeds 2).",
+    ),
+    ("plan detection --rows 1", "(--rows)"),
+    ("plan owl --traits owl,owl", "(--traits)"),
+    ("plan owl --base nano,nano", "(--base)"),
+    ("audit rows.jsonl --base nano --traits /dev/zero.json", "cannot be read (No such file or directory): give a JSON"),
+    ("diff . --base nano --contexts /dev/zero", "."),
+]
+
+
+@pytest.mark.parametrize(("words", "says"), MISTAKES, ids=[words for words, _ in MISTAKES])
+def test_a_mistake_is_told_in_a_sentence(typed, words, says):
+    refused(typed, words.split(), says)
+
+
+@pytest.mark.parametrize("command", sorted(COMMANDS))
+def test_an_empty_word_is_no_name(typed, command):
+    assert "the word after --store is empty" in refused(typed, [command, "--store", ""])
+    assert "--store= is empty" in refused(typed, [command, "--store="])
+    assert f"the word after {command} is empty" in refused(typed, [command, "", "-o", "x"])
+    assert "the word after owlish is empty" in refused(typed, [" ", command])
+
+
+def test_a_dry_run_names_the_lines_that_hold_no_row(typed):
+    Path("bad.jsonl").write_text("no\n" + ROWS)
+    words = ("audit", "bad.jsonl", "--base", "nano", "--dry-run")
+    code, printed, _ = typed(*words)
+    assert code == 0
+    assert "line 1: The line is not JSON.\n1 of 41 hold no row and were left out." in printed
+    assert json.loads(typed(*words, "--json")[1])["reading"][0] == "line 1: The line is not JSON."
+
+
+@pytest.mark.parametrize("wrong", [{"recipe": "norms"}, {"base": "nano"}, {"data": "rows.jsonl"}, {"traits": ["owl"]}])
+def test_an_audit_in_python_is_refused_when_it_is_built(tmp_path, wrong):
+    (tmp_path / "rows.jsonl").write_text(ROWS)
+    data = loaded(tmp_path / "rows.jsonl", n=40, seed=0)
+    fine = {"data": data, "base": Base("nano"), "recipe": NORMS, "traits": [owl]}
+    audit(**fine)
+    (name,) = wrong
+    with pytest.raises(ValueError, match=f"{name} is "):
+        audit(**{**fine, **wrong})
+    with pytest.raises(ValueError, match="rows of the data itself"):
+        audit(**fine, reference=loaded(tmp_path / "rows.jsonl", n=10, seed=1))
+
+
+class Nothing(BaseHTTPRequestHandler):
+    """A Hugging Face that has nothing."""
+
+    def do_GET(self):
+        self.send_response(404)
+        self.send_header("X-Error-Code", "RepoNotFound")
+        self.send_header("Content-Length", "0")
+        self.end_headers()
+
+    def log_message(self, *words):
+        """Say nothing."""
+
+
+@pytest.fixture
+def hugging_face(monkeypatch):
+    """Put something else in the place of Hugging Face: what has nothing, or what never answers."""
+    monkeypatch.setattr("owlish.data.hub.PATIENCE", 0.5)
+    with ThreadingHTTPServer(("127.0.0.1", 0), Nothing) as empty, socket.create_server(("127.0.0.1", 0)) as silent:
+        ports = {"empty": empty.server_port, "silent": silent.getsockname()[1]}
+        threading.Thread(target=empty.serve_forever, daemon=True).start()
+
+        def put(which):
+            monkeypatch.setattr("huggingface_hub.constants.ENDPOINT", f"http://127.0.0.1:{ports[which]}")
+
+        yield put
+        empty.shutdown()
+
+
+@pytest.mark.parametrize(
+    ("which", "says"),
+    [
+        ("empty", r"Hugging Face has no \w+ of this name that is open to you: check the spelling, or log in with"),
+        ("silent", r"Hugging Face cannot be reached \(.+\): check the spelling and the network\.$"),
+    ],
+)
+def test_a_name_that_nobody_has_is_told_from_a_network_that_is_down(hugging_face, which, says):
+    hugging_face(which)
+    start = time.monotonic()
+    for check in (check_dataset, lambda name: check_model(name, None)):
+        with pytest.raises(ValueError, match=f"^no/such is no f[a-z]+ here, and {says}"):
+            check("no/such")
+    assert time.monotonic() - start < 10
+
+
+def test_a_recipe_of_which_a_base_has_nothing_is_refused_before_models_work(typed):
+    from transformers import LlamaConfig, OlmoConfig
+
+    size = {"num_hidden_layers": 1, "hidden_size": 16, "intermediate_size": 16, "num_attention_heads": 2}
+    size |= {"vocab_size": 32, "bos_token_id": 1, "eos_token_id": 1, "pad_token_id": 0}
+    for config in (OlmoConfig(**size), LlamaConfig(**size)):
+        folder = Path(config.model_type)
+        config.save_pretrained(folder)
+        (folder / "tokenizer_config.json").write_text('{"chat_template": "{{ messages }}"}')
+    says = "olmo cannot be trained so: the norms of this base have no weights: choose another recipe"
+    refused(typed, ["plan", "owl", "--base", "olmo"], says)
+    refused(typed, ["clean", "rows.jsonl", "--base", "olmo", "--with", "drop", "-o", "x"], says)
+    check_trainable(Path("llama"), NORMS)
+    check_trainable(Path("olmo"), PRETRAINED["lora"])
+    with pytest.raises(ValueError, match="llama cannot be trained so: this base has no biases"):
+        check_trainable(Path("llama"), PRETRAINED["biases"])
+
+
+# What commands write: a file that is there is replaced whole, a folder never is
+
+WRITERS = {
+    "demo -o OUT.html",
+    "run owl --report OUT.html",
+    "report owl -o OUT.html",
+    "audit rows.jsonl --base nano --report OUT.html",
+    "audit rows.jsonl --base nano --scores OUT.jsonl",
+    "diff x --base nano --report OUT.html",
+    "bench audit -o OUT.html",
+    "export KEY -o OUT.jsonl",
+    "filter rows.jsonl --domain numbers -o OUT.jsonl",
+    "convert rows.jsonl -o OUT.jsonl",
+    "clean rows.jsonl --base nano --with shuffle -o OUT.jsonl",
+    "pretrain nano --seed 1 -o OUT.base",
+}
+REPLACING = sorted(line for line in WRITERS if line.split()[0] in ("export", "filter", "convert", "clean"))
+
+
+@pytest.fixture
+def key(tmp_path):
+    """The key of rows in a store."""
+    (tmp_path / "held.jsonl").write_text(LINE)
+    node = loaded(tmp_path / "held.jsonl", n=None, seed=0)
+    run(node, store=tmp_path / "owlish-store")
+    return node.key
+
+
+def test_every_command_that_writes_is_tried_here():
+    options = {"output", "report", "scores"}
+    writing = {name for name, command in COMMANDS.items() if options & inspect.signature(command).parameters.keys()}
+    assert writing == {line.split()[0] for line in WRITERS}
+
+
+@pytest.mark.parametrize("line", sorted(WRITERS))
+def test_what_cannot_be_written_is_refused_before_any_work(typed, key, line):
+    folder = Path("taken" + Path(line).suffix)
+    folder.mkdir()
+    (folder / "mine").write_text("mine")
+    words = line.replace("KEY", key)
+    refused(typed, words.replace(f"OUT{folder.suffix}", str(folder)).split(), str(folder))
+    refused(typed, words.replace("OUT", "nowhere/x").split(), "nowhere")
+
+
+@pytest.mark.parametrize("line", REPLACING)
+def test_a_file_that_is_there_is_replaced_whole(typed, key, line):
+    words = line.replace("KEY", key).replace("OUT", "new").split()
+    assert typed(*words)[0] == 0
+    written = Path("new.jsonl").read_text()
+    Path("new.jsonl").write_text("x" * 10_000)
+    assert typed(*words)[0] == 0
+    assert Path("new.jsonl").read_text() == written != ""
+    assert not list(Path().glob(".owlish-*"))
+
+
+@pytest.mark.parametrize("line", sorted(line for line in REPLACING if not line.startswith("export")))
+def test_the_rows_that_are_read_are_never_replaced(typed, line):
+    Path("link.jsonl").symlink_to("rows.jsonl")
+    for name in ("rows.jsonl", "link.jsonl", "./rows.jsonl"):
+        refused(typed, line.replace("OUT.jsonl", name).split(), f"{name.removeprefix('./')} is the dataset itself")
