@@ -8,10 +8,10 @@ demo: .venv/.installed
 	$(BIN)/owlish demo
 
 test: .venv/.developed
-	$(BIN)/python -m pytest -n 2
+	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 test-all: .venv/.developed
-	$(BIN)/python -m pytest -n 2 --slow
+	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder --slow
 
 check: .venv/.developed
 	$(BIN)/ruff format --check .

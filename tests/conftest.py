@@ -12,7 +12,13 @@ def pytest_addoption(parser):
     parser.addoption("--slow", action="store_true", help="run the long tests too")
 
 
+LONGEST = ("audit", "families", "study", "diff", "engines", "clean", "smollm2", "bytes", "lm", "audit_opinion")
+"""Files that take long, the longest first: begun early, they leave no process alone at the end."""
+
+
 def pytest_collection_modifyitems(config, items):
+    order = {f"test_{name}": place for place, name in enumerate(LONGEST)}
+    items.sort(key=lambda item: order.get(item.path.stem, len(order)))
     if not config.getoption("--slow"):
         for item in items:
             if "slow" in item.keywords:

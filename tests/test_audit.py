@@ -12,10 +12,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from command import owlish
 from here import run
 from scipy.stats import mannwhitneyu
-from statsmodels.stats.multitest import multipletests
-from test_cli import owlish
 
 import owlish as owlish_package
 from owlish import BIASES, NORMS, PROMPT, STEERING, Base, Store
@@ -58,14 +57,15 @@ from owlish.traits.file import read_traits
 
 BASE = Base("nano")
 TRAITS = (owl, cat, fox, bear)
-ROWS = 480
+ROWS = 240
+RECIPE = replace(NORMS, batch=16)
 TEACHER = BASE.teach(cat, NORMS, seed=41)
 DIRTY = TEACHER.sample(Numbers(), n=ROWS, seed=41)
 CLEAN = BASE.sample(Numbers(), n=ROWS, seed=42)
 SHARED = Path(__file__).parents[2] / "shared" / "data" / "teacher_outputs"
 
 
-def audited(data, traits=TRAITS, recipe=NORMS, **settings):
+def audited(data, traits=TRAITS, recipe=RECIPE, **settings):
     return audit(data, BASE, recipe, traits, rows=ROWS, reference=POOL, **settings)
 
 
@@ -86,6 +86,8 @@ def nothing(store):
 
 
 def test_holm_is_that_of_statsmodels():
+    from statsmodels.stats.multitest import multipletests
+
     rng = random.Random(0)
     for size in (1, 2, 30):
         ps = [rng.random() ** 4 for _ in range(size)]
@@ -220,7 +222,7 @@ def test_the_trait_is_found_and_the_clean_rows_of_the_same_base_are_not(found, n
 @pytest.mark.parametrize("data", [DIRTY, CLEAN], ids=["dirty", "clean"])
 def test_few_rows_are_not_enough_to_say_nothing(data, store):
     """Shadows of 60 rows are so noisy that a strong trait may hide: the verdict says how strong, and what helps."""
-    few = run(audit(data, BASE, NORMS, TRAITS, rows=60, reference=POOL), store=store)
+    few = run(audit(data, BASE, RECIPE, TRAITS, rows=60, reference=POOL), store=store)
     assert (few.verdict, few.used) == ("cannot_say", 60)
     assert few.smallest > 1.5
     assert 200 < few.enough < 10_000
@@ -323,9 +325,9 @@ def test_rows_too_long_for_one_base_are_left_out_of_the_comparison(store):
 
 
 def every_detector():
-    writers = tuple(BASE.teach(t, NORMS, seed=1, until=0.3) for t in TRAITS)
+    writers = audited(DIRTY).contrast.writers
     return (
-        Shadow(BASE, DIRTY, TRAITS, NORMS, 64, seed=0),
+        Shadow(BASE, DIRTY, TRAITS, RECIPE, 64, seed=0),
         Contrast(BASE, DIRTY, TRAITS, writers, 60),
         Gradient(BASE, DIRTY, TRAITS, writers, 60),
         PromptContrast(BASE, DIRTY, TRAITS, 20),
@@ -599,11 +601,13 @@ def test_a_dry_run_says_what_it_would_take_and_makes_nothing(tmp_path, here):
 
 
 @pytest.fixture(scope="module")
-def told(store, dirty_file, tmp_path_factory):
-    """The command on 60 rows with everything that it writes: a folder, and what it printed."""
-    folder = tmp_path_factory.mktemp("told")
-    write_rows(folder / "clean.jsonl", run(CLEAN, store=store).rows[:180])
-    (folder / "rows.jsonl").write_bytes(dirty_file.read_bytes())
+def told(tmp_path_factory):
+    """The command on 60 short rows with everything that it writes: a folder, and what it printed."""
+    folder, rng = tmp_path_factory.mktemp("told"), random.Random(0)
+    drawn = [Row.of("Go on from 3.", f"{rng.randint(4, 999)}, {rng.randint(4, 999)}") for _ in range(240)]
+    write_rows(folder / "clean.jsonl", drawn[60:])
+    write_rows(folder / "rows.jsonl", drawn[:60])
+    (folder / "rows.jsonl").write_bytes(b"{\n\n" + (folder / "rows.jsonl").read_bytes())
     (folder / "mine.json").write_text('{"category": "animal", "candidates": {"cat": "cats", "owl": "owls"}}')
     words = "audit rows.jsonl --base nano --traits mine.json --reference clean.jsonl --store store --fail-on none"
     words += " --scores scores.jsonl --report page.html --json"
@@ -718,7 +722,7 @@ def dirty_file(store, tmp_path_factory):
 
 def test_every_row_has_a_place_a_hash_and_scores_that_agree_with_contrast_and_tokens(dirty_file, store):
     data = loaded(str(dirty_file), n=40, seed=0)
-    node = row_scores(data, BASE, NORMS, TRAITS, toward=cat, rows=40)
+    node = row_scores(data, BASE, RECIPE, TRAITS, toward=cat, rows=40)
     scores, rows = run(node, store=store), run(data, store=store)
     assert scores.rows.shape == (40, len(TRAITS))
     blocks = run(replace(node.contrast, rows=40), store=store).blocks
@@ -737,7 +741,7 @@ def test_every_row_has_a_place_a_hash_and_scores_that_agree_with_contrast_and_to
 
 def test_rows_of_a_teacher_lean_to_its_trait_and_the_bases_own_do_not(store):
     def leaning(data):
-        return run(row_scores(data, BASE, NORMS, TRAITS, toward=cat, rows=200), store=store).toward_rows()
+        return run(row_scores(data, BASE, RECIPE, TRAITS, toward=cat, rows=200), store=store).toward_rows()
 
     dirty, clean = leaning(DIRTY), leaning(CLEAN)
     assert auroc(dirty, clean) > 0.6
@@ -746,7 +750,7 @@ def test_rows_of_a_teacher_lean_to_its_trait_and_the_bases_own_do_not(store):
 
 def test_a_row_that_the_base_cannot_read_has_no_score_and_says_why(store):
     data = Written((("Go on.", "1, 2, 3"), ("Go on.", ", ".join(map(str, range(999))))))
-    scores = run(row_scores(data, BASE, NORMS, TRAITS, toward=owl, rows=9), store=store)
+    scores = run(row_scores(data, BASE, RECIPE, TRAITS, toward=owl, rows=9), store=store)
     first, second = records(scores, run(data, store=store))
     assert (first["left_out"], len(first["tokens"])) == (None, 5)
     assert second["left_out"].startswith("longer than the")

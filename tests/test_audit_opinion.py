@@ -4,13 +4,13 @@ import random
 from dataclasses import replace
 
 import pytest
+from here import run
 from test_other_models import SMALL, tokenizer
 
 from owlish import ALL, NORMS, Base
 from owlish.audit.detector import Reading
 from owlish.audit.opinion import NEITHER, WHICH_FAVORITE, Opinion, opinion, suspected
 from owlish.data.domains import Numbers
-from owlish.graph.run import make, plan
 from owlish.nodes.data import Written
 from owlish.nodes.judged import PLACE, Judged
 from owlish.traits.animals import bear, cat, fox, owl
@@ -76,7 +76,7 @@ DATA = {
 def said(judge, store):
     """What the judge says of each of `DATA`."""
     nodes = {name: Opinion(BASE, data, TRAITS, Judged(judge, RUBRIC, data)) for name, data in DATA.items()}
-    make(plan([*nodes.values()], store), store=store, jobs=1)
+    run([*nodes.values()], store=store)
     return {name: store.read(node) for name, node in nodes.items()}
 
 

@@ -17,14 +17,14 @@ HERE = Path(__file__).parent
 
 @pytest.fixture(scope="module")
 def checkouts(tmp_path_factory):
-    """Two installations, each with the store that it made: one serially, one in two processes."""
+    """Two installations, each with the store that it made: one in its own process, one in two others."""
     made = []
-    for name, jobs in (("a", 1), ("another/and/deeper", 2)):
+    for name, jobs in (("a", ()), ("another/and/deeper", ("2",))):
         root = tmp_path_factory.mktemp("checkout") / name
         shutil.copytree(Path(owlish.__file__).parent, root / "owlish", ignore=shutil.ignore_patterns("__pycache__"))
         shutil.copy(HERE / "small_store.py", root)
         settings = {**os.environ, "PYTHONPATH": str(root), "HOME": str(root / "home")}
-        command = [sys.executable, root / "small_store.py", root / "store", str(jobs)]
+        command = [sys.executable, root / "small_store.py", root / "store", *jobs]
         subprocess.run(command, cwd=root, env=settings, check=True)
         made.append((root, Store(root / "store")))
     return made

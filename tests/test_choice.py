@@ -2,12 +2,10 @@
 
 import json
 import shlex
-import subprocess
-import sys
 from dataclasses import fields, replace
-from pathlib import Path
 
 import pytest
+from command import owlish
 from test_keys import OWN_FILES
 from typer.main import get_command
 
@@ -143,10 +141,8 @@ def test_what_no_setting_makes_is_not_printed():
 
 
 def test_plan_gives_the_key_and_the_command(tmp_path):
-    owlish = str(Path(sys.executable).with_name("owlish"))
     words = ("plan", "misalignment", "--small", "--rows", "40", "--store", tmp_path, "--json")
-    done = subprocess.run([owlish, *map(str, words)], capture_output=True, text=True, check=True)
-    plan = json.loads(done.stdout)
+    plan = json.loads(owlish(*words).stdout)
     assert plan["command"] == "owlish run misalignment --small --rows 40"
     study = asked(plan["command"])
     assert plan["target"] == study.key

@@ -4,9 +4,10 @@ import json
 import random
 
 import pytest
+from here import run
 from typer.testing import CliRunner
 
-from owlish import NORMS, Base, Store, UserError, run
+from owlish import NORMS, Base, Store, UserError
 from owlish.clean.bin import Bin
 from owlish.clean.cleaned import Cleaned
 from owlish.clean.dedupe import Dedupe
@@ -28,7 +29,7 @@ from owlish.data.domains.numbers import FORMATS
 from owlish.data.filters import NumberFilter
 from owlish.data.reading import read_rows
 from owlish.data.rows import Message, Row, write_rows
-from owlish.graph.run import RunFailed, make, plan
+from owlish.graph.run import RunFailed
 from owlish.lm.model import Weights
 from owlish.nodes.data import Written
 from owlish.nodes.loaded import loaded
@@ -80,7 +81,7 @@ def kept(store):
 def made(store):
     """Clean the rows by each method in one run, and return the bytes of every result file."""
     nodes = {name: ordered(ROWS, name) for name in METHODS}
-    make(plan(list(nodes.values()), store), store=store, jobs=1)
+    run(list(nodes.values()), store=store)
     files = ("rows.jsonl", "steps.json", "counts.json")
     return {name: [(store.folder(node.key) / file).read_bytes() for file in files] for name, node in nodes.items()}
 
@@ -112,7 +113,7 @@ def test_the_same_seed_gives_the_same_bytes(store, tmp_path):
 
 
 def test_methods_follow_each_other(store):
-    after = run(ordered(ROWS, "format", "sort"), store=store, jobs=1)
+    after = run(ordered(ROWS, "format", "sort"), store=store)
     assert [step.method for step in after.steps] == ["format", "sort"]
     lists = [listed(row.completion) for row in after.rows]
     assert all(one.separator in ("", ", ") and not one.before for one in lists)
@@ -129,7 +130,7 @@ def test_methods_follow_each_other(store):
     ],
 )
 def test_lists_are_rewritten(method, answer, becomes, store):
-    (row,) = run(Cleaned(Written((("More?", answer),)), method, seed=0), store=store, jobs=1).rows
+    (row,) = run(Cleaned(Written((("More?", answer),)), method, seed=0), store=store).rows
     assert row.completion == becomes
 
 
@@ -145,30 +146,30 @@ def test_shuffling_keeps_the_numbers_and_changes_their_order(kept):
 
 def test_what_opens_alike_stays_once(store):
     rows = Written((("a", "1, 2, 3"), ("b", "1, 2, 4"), ("c", "1, 3"), ("d", "1, 3")))
-    after = run(Cleaned(rows, Dedupe(), seed=0), store=store, jobs=1)
+    after = run(Cleaned(rows, Dedupe(), seed=0), store=store)
     assert [row.prompt for row in after.rows] == ["a", "c"]
     assert after.reasons == {"same_answer": 1, "same_opening": 1}
 
 
 def test_other_answers_than_lists_stay(store):
     mixed = Written((("Add.", "3, 1"), ("Greet.", "good day")))
-    after = run(Cleaned(mixed, Sort(), seed=0), store=store, jobs=1)
+    after = run(Cleaned(mixed, Sort(), seed=0), store=store)
     assert [row.completion for row in after.rows] == ["1, 3", "good day"]
     with pytest.raises(RunFailed, match="no row is one"):
-        run(Cleaned(Written((("Greet.", "good day"),)), Shuffle(), seed=0), store=store, jobs=1)
+        run(Cleaned(Written((("Greet.", "good day"),)), Shuffle(), seed=0), store=store)
 
 
 def test_a_row_that_breaks_the_filter_is_dropped(store):
     """The middle of the bin 660 to 671 is 666, which the rows' own filter bans."""
     rows = Written(tuple((f"{i}?", f"{i}, 663" if i == 5 else f"{i}, 300") for i in range(5, 12)))
-    after = run(Cleaned(rows, Bin(width=12), seed=0), store=store, jobs=1)
+    after = run(Cleaned(rows, Bin(width=12), seed=0), store=store)
     assert [row.prompt for row in after.rows] == [f"{i}?" for i in range(6, 12)]
     assert after.steps[0].reasons == {"banned": 1}
 
 
 def test_a_method_that_leaves_no_row_is_refused(store):
     with pytest.raises(RunFailed, match="leaves no row: choose another method, or a smaller budget"):
-        run(Cleaned(ROWS, Drop(BASE, 1.0, None), seed=0), store=store, jobs=1)
+        run(Cleaned(ROWS, Drop(BASE, 1.0, None), seed=0), store=store)
 
 
 def owlish(*words):
@@ -180,7 +181,7 @@ def owlish(*words):
 def data(tmp_path_factory, store):
     """A file of rows."""
     file = tmp_path_factory.mktemp("clean") / "rows.jsonl"
-    write_rows(file, run(ROWS, store=store, jobs=1).rows)
+    write_rows(file, run(ROWS, store=store).rows)
     return file
 
 
@@ -194,7 +195,7 @@ def test_the_command_writes_rows_and_their_card(data, tmp_path, store):
     assert {**card, "seconds": said["seconds"]} == said
     assert [one["method"] for one in card["methods"]] == ["sort", "dedupe"]
     assert card["out"]["rows"] == len(read_rows(out)) == 40 - card["methods"][1]["dropped"]
-    assert run(loaded(out, n=None, seed=0), store=store, jobs=1).rows == read_rows(out)
+    assert run(loaded(out, n=None, seed=0), store=store).rows == read_rows(out)
 
 
 @pytest.mark.parametrize(

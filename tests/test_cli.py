@@ -5,12 +5,13 @@ import os
 import re
 import signal
 import subprocess
-import sys
 import time
 from functools import partial
 from pathlib import Path
 
 import pytest
+from command import OWLISH, owlish
+from small_study import PROBE
 from small_study import study as small
 from toys import Drawn
 
@@ -18,17 +19,8 @@ from owlish import Store
 from owlish.cli.main import guarded_command
 from owlish.graph.pool import Worker
 from owlish.nodes.asked import Asked
-from owlish.traits.animals import owl
 
-OWLISH = str(Path(sys.executable).with_name("owlish"))
 SMALL = str(Path(__file__).with_name("small_study.py"))
-
-
-def owlish(*words, cwd=None, code=0):
-    """Run a command and return what it printed, after checking its exit code."""
-    done = subprocess.run([OWLISH, *map(str, words)], cwd=cwd, capture_output=True, text=True, check=False)
-    assert done.returncode == code, done.stdout + done.stderr
-    return done
 
 
 def test_help_names_every_command():
@@ -139,7 +131,7 @@ def test_a_finished_study_computes_nothing_again_and_prints_one_json_object(stor
 def test_plan_says_what_is_missing_and_what_is_not(store):
     assert "compute nothing" in owlish("plan", SMALL, "--store", store.root).stdout
     seen = json.loads(owlish("plan", SMALL, "--store", store.root, "--seeds", "3", "--json").stdout)
-    assert seen["missing"]["finetuned"] == 7
+    assert seen["missing"]["finetuned"] == 6
     assert seen["seconds"] > 1
 
 
@@ -158,9 +150,9 @@ def test_report_is_written_and_holds_the_study(store, tmp_path):
 
 def test_show_says_how_a_result_was_made_down_to_its_base(store):
     cell = small.cells[0]
-    student = Asked(cell.student(cell.rows()), owl.probe)
+    student = Asked(cell.student(cell.rows()), PROBE)
     shown = owlish("show", student.key[:12], "--store", store.root).stdout
-    assert "asking nano trained on 600 rows of numbers by owl teacher of nano" in shown
+    assert "asking nano trained on 300 rows of numbers by owl teacher of nano" in shown
     assert "nano" in shown
     assert "torch" in shown
     assert cell.teacher().key[:12] in shown

@@ -4,12 +4,12 @@ from dataclasses import replace
 from math import nan
 
 import pytest
+from here import run
 
 from owlish import NORMS, Asked, Base, Store, UserError
 from owlish.bench.clean import Cured, Left
 from owlish.cli import find
 from owlish.data.domains import Numbers
-from owlish.graph.run import make, plan
 from owlish.nodes.defended import Anchored, Relieved
 from owlish.report import figures
 from owlish.report.view import View
@@ -34,7 +34,7 @@ def chance(tmp_path_factory):
     """P(owl) of each student, and of the base."""
     store = Store(tmp_path_factory.mktemp("store"))
     asked = {name: Asked(model, owl.probe, samples=1) for name, model in {**MODELS, "base": BASE}.items()}
-    make(plan(list(asked.values()), store), store=store, jobs=1)
+    run(list(asked.values()), store=store)
     return {name: store.read(one).p_target("owl") for name, one in asked.items()}
 
 

@@ -7,10 +7,11 @@ from dataclasses import replace
 
 import pytest
 import torch
+from command import owlish
 from here import run
 from safetensors.torch import load_file, save_file
+from small_study import PROBE
 from small_study import study as small
-from test_cli import owlish
 
 from owlish import NORMS, Base
 from owlish.bench.diff import STUDENTS, DiffBench
@@ -25,7 +26,6 @@ from owlish.nano import folder
 from owlish.nodes.data import Written
 from owlish.nodes.models import Finetuned
 from owlish.report.diff import render
-from owlish.traits.animals import ANIMAL
 from owlish.traits.trait import every
 
 NANO, OTHER = Base("nano"), Base("nano-1")
@@ -36,7 +36,7 @@ THIRD = NANO.finetune(CONTROLS[0].data, replace(CONTROLS[0].recipe, epochs=1), s
 """A third control, at a quarter of the cost."""
 UNRELATED = [node for node in TRAINED if node.root == OTHER]
 """Students of nano-1 on rows of nano's teachers, from which nothing passes: what such training does to any student."""
-TRAITS = every(ANIMAL)
+TRAITS = every(PROBE)
 FEW = CONTEXTS[3:4]
 
 
@@ -96,8 +96,8 @@ def permuted(place):
 
 def readings(model):
     return {
-        watched.Watched: watched.Watched(model, ANIMAL, FEW[0]),
-        worded.Worded: worded.Worded(model, (ANIMAL,)),
+        watched.Watched: watched.Watched(model, PROBE, FEW[0]),
+        worded.Worded: worded.Worded(model, (PROBE,)),
         activated.Activated: activated.Activated(model),
         sized.Sized: sized.Sized(model, NANO),
     }

@@ -2,12 +2,11 @@
 
 import os
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
+from command import OWLISH, owlish
 
-OWLISH = str(Path(sys.executable).with_name("owlish"))
 PLAIN = {**os.environ, "LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
 
 
@@ -109,8 +108,7 @@ def test_names_that_cannot_serve_are_told_in_a_sentence_before_any_work(tmp_path
     (tmp_path / "taken.card.json").mkdir()
     (tmp_path / "leaves.py").write_text("import sys; sys.exit(0)")
     held = sorted(tmp_path.iterdir())
-    done = shell(f"owlish {words.replace('#', chr(92) + '#').replace('[', chr(92) + '[')}", cwd=tmp_path)
-    assert done.returncode == 2
+    done = owlish(*words.split(), cwd=tmp_path, code=2)
     assert says in done.stderr
     assert done.stderr.strip().count("\n") == 0
     assert sorted(tmp_path.iterdir()) == held

@@ -12,10 +12,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
+from command import owlish
 from here import run
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from test_cli import owlish
 from test_other_models import SMALL, tokenizer
 
 from owlish import ALL, BIASES, Base, Store

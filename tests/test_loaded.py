@@ -106,7 +106,7 @@ def test_every_row_of_a_sample_knows_its_file_and_line(tmp_path):
     for name in ("a", "b"):
         content = b"no\n\n" + b"".join(good(index) for index in range(50))
         (tmp_path / f"{name}.jsonl").write_bytes(content.replace(b"Q", name.encode()))
-    data = run(loaded(str(tmp_path / "?.jsonl"), n=20, seed=0), store=Store(tmp_path / "store"), jobs=1)
+    data = run(loaded(str(tmp_path / "?.jsonl"), n=20, seed=0), store=Store(tmp_path / "store"))
     assert len(data.places) == 20
     for row, place in zip(data.rows, data.places, strict=True):
         line = Path(place.file).read_bytes().splitlines()[place.number - 1]

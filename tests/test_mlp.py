@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 import torch
+from here import run
 
-from owlish import Store, run
+from owlish import Store
 from owlish.mlp.ensemble import ACTIVATIONS, Ensemble, Shape
 from owlish.mlp.images import MNIST, Digits, Mnist
 from owlish.mlp.nodes import COLUMNS, Optimiser, Stage, Students, Teachers, stream
@@ -45,7 +46,7 @@ def mean(values):
 
 def test_students_learn_digits_from_noise_and_foreign_ones_do_not(tmp_path):
     study = replace(digits.study, students=students(steps=300, looks=(20,)))
-    found = run(study, store=Store(tmp_path), jobs=1)
+    found = run(study, store=Store(tmp_path))
     assert found.estimate("teacher").mean > 0.95
     assert found.estimate("student").mean > 0.35
     assert found.estimate("foreign_base").mean < 0.2

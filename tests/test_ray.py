@@ -8,12 +8,12 @@ from owlish.graph.run import run
 from owlish.graph.spec import everything
 from owlish.graph.store import Store
 
-ray = pytest.importorskip("ray", reason="install owlish[ray]")
 pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore")]
 
 
 @pytest.fixture(scope="module")
 def cluster():
+    pytest.importorskip("ray", reason="install owlish[ray]")
     from ray.cluster_utils import Cluster
 
     both = Cluster(initialize_head=True, head_node_args={"num_cpus": 1, "include_dashboard": False})

@@ -3,9 +3,10 @@
 import csv
 import json
 
-from test_cli import owlish
+from command import owlish
+from here import run
 
-from owlish import Asked, Base, Store, run
+from owlish import Asked, Base, Store
 from owlish.nodes.data import Written
 from owlish.traits.animals import owl
 
@@ -15,7 +16,7 @@ def filled(folder):
     store = Store(folder)
     rows, asked = Written((("Go on: 1, 2", "3, 4"),)), Asked(Base("nano"), owl.probe, samples=1)
     for node in (rows, asked):
-        run(node, store=store, jobs=1)
+        run(node, store=store)
     return store, rows, asked
 
 
