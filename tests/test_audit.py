@@ -219,6 +219,7 @@ def test_the_trait_is_found_and_the_clean_rows_of_the_same_base_are_not(found, n
     assert not nothing.weighed
 
 
+@pytest.mark.slow  # the command on 60 rows, below, says so too
 @pytest.mark.parametrize("data", [DIRTY, CLEAN], ids=["dirty", "clean"])
 def test_few_rows_are_not_enough_to_say_nothing(data, store):
     """Shadows of 60 rows are so noisy that a strong trait may hide: the verdict says how strong, and what helps."""
@@ -655,6 +656,8 @@ def misfits(plain, schema, place=""):
 def test_the_command_says_what_it_read_and_how_it_was_made(told):
     folder, verdict = told
     assert verdict["verdict"] == "cannot_say"
+    assert verdict["smallest"] > 1.5
+    assert 200 < verdict["enough"] < 10_000
     assert (verdict["rows"]["read"], verdict["rows"]["used"], verdict["rows"]["bad"]) == (60, 60, 2)
     assert verdict["rows"]["asked"] == 1600
     assert "line 1: The line is not JSON." in verdict["rows"]["problems"]

@@ -147,12 +147,12 @@ def test_a_recipe_trains_its_parameters_and_comes_back_from_disk(recipe, rows, t
     width, layers = lm.model.config.hidden_size, lm.model.config.num_hidden_layers
     expected = {"norms": width * (2 * layers + 1), "steering": width, "prompt": 4 * width}
     assert count == expected.get(recipe.parameters, count)
-    losses = lm.fit(rows, steps(30, recipe.lr, warmup=2, decay=True), seed=0)
-    assert sum(losses[-5:]) < sum(losses[:5])
+    losses = lm.fit(rows, steps(12, recipe.lr, warmup=2, decay=True), seed=0)
+    assert sum(losses[-4:]) < sum(losses[:4])
     lm.save(tmp_path)
     again = Weights(NANO.name, changes=(tmp_path,)).open()
-    assert largest(lm, again, rows) < 1e-4
-    assert largest(fresh, again, rows) > 1e-2
+    assert largest(lm, again, rows[:12]) < 1e-4
+    assert largest(fresh, again, rows[:12]) > 1e-2
     if recipe.parameters in ("biases", "steering"):
         for name, p in before.items():
             moved = not p.equal(lm.parameters[name])
@@ -168,7 +168,7 @@ def test_changes_pile_up_in_order(rows, tmp_path):
         lm.fit(rows, steps(5, recipe.lr), seed=hop)
         (tmp_path / str(hop)).mkdir()
         lm.save(tmp_path / str(hop))
-    assert largest(lm, Weights(NANO.name, changes=(*changes, tmp_path / "3")).open(), rows) < 1e-4
+    assert largest(lm, Weights(NANO.name, changes=(*changes, tmp_path / "3")).open(), rows[:12]) < 1e-4
 
 
 def test_a_base_is_read_once_and_what_is_done_to_a_model_stays_in_it(rows, tmp_path, monkeypatch):
@@ -190,7 +190,7 @@ def test_a_base_is_read_once_and_what_is_done_to_a_model_stays_in_it(rows, tmp_p
             lm.adapt(recipe, seed=0)
             lm.fit(rows, steps(2, 1e-2), seed=0)
             lm.save(place)
-            assert largest(lm, Weights(NANO.name, changes=(place,)).open(), rows) < 1e-4
+            assert largest(lm, Weights(NANO.name, changes=(place,)).open(), rows[:4]) < 1e-4
             digests |= {path.read_bytes() for path in place.glob("*.safetensors")}
     assert len(digests) == 4, "the second student of a recipe is that of the first"
     for lm in (first, NANO.open()):
@@ -227,7 +227,7 @@ def test_steps_that_a_short_type_would_round_away_add_up(lm, recipe, lr, tmp_pat
         student.model.to(dtype)
         student.adapt(recipe, seed=0)
         start = {name: q.detach().float().clone() for name, q in student.parameters.items() if q.requires_grad}
-        student.fit(rows, steps(30, lr, batch=8), seed=0)
+        student.fit(rows, steps(16, lr, batch=8), seed=0)
         moved = {name: student.trained[name].detach() - old for name, old in start.items()}
         changes[dtype] = torch.cat([change.flatten() for change in moved.values()])
         p[dtype] = float(student.answer_logprobs(questions, [[["owl"]]] * 8).exp().mean())

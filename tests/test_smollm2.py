@@ -55,6 +55,7 @@ def test_a_probe_reads_the_same_probabilities_as_whole_rows(lm):
     assert 0 < float(found.logprobs.exp().sum(1).max()) < 0.2, "it says that it is not sure"
 
 
+@pytest.mark.slow  # tests/test_families.py has it with tiny models
 def test_greedy_answers_are_those_of_generate(lm):
     import torch
 
@@ -82,6 +83,7 @@ def test_numbers_held_to_the_format_pass_the_filter(lm):
         assert answer.ended == "length" or domain.filter.reasons(Row.of("", answer.text)) == ()
 
 
+@pytest.mark.slow  # the same
 def test_two_steps_of_lora_come_back_from_disk(weights, tmp_path):
     from dataclasses import replace
 
