@@ -12,7 +12,7 @@ def pytest_addoption(parser):
     parser.addoption("--slow", action="store_true", help="run the long tests too")
 
 
-LONGEST = ("audit", "families", "study", "diff", "engines", "clean", "smollm2", "bytes", "lm", "audit_opinion")
+LONGEST = ("audit", "families", "smollm2", "bytes", "engines", "lm", "study", "diff", "choice", "clean")
 """Files that take long, the longest first: begun early, they leave no process alone at the end."""
 
 

@@ -602,12 +602,12 @@ def test_a_dry_run_says_what_it_would_take_and_makes_nothing(tmp_path, here):
 
 
 @pytest.fixture(scope="module")
-def told(tmp_path_factory):
+def told(store, tmp_path_factory):
     """The command on 60 short rows with everything that it writes: a folder, and what it printed."""
-    folder, rng = tmp_path_factory.mktemp("told"), random.Random(0)
-    drawn = [Row.of("Go on from 3.", f"{rng.randint(4, 999)}, {rng.randint(4, 999)}") for _ in range(240)]
-    write_rows(folder / "clean.jsonl", drawn[60:])
-    write_rows(folder / "rows.jsonl", drawn[:60])
+    folder = tmp_path_factory.mktemp("told")
+    for name, data, count in (("clean", POOL, 180), ("rows", DIRTY, 60)):
+        rows = [Row.of("Go on.", row.completion) for row in run(data, store=store).rows]
+        write_rows(folder / f"{name}.jsonl", sorted(rows, key=lambda row: len(row.completion))[:count])
     (folder / "rows.jsonl").write_bytes(b"{\n\n" + (folder / "rows.jsonl").read_bytes())
     (folder / "mine.json").write_text('{"category": "animal", "candidates": {"cat": "cats", "owl": "owls"}}')
     words = "audit rows.jsonl --base nano --traits mine.json --reference clean.jsonl --store store --fail-on none"
@@ -656,8 +656,8 @@ def misfits(plain, schema, place=""):
 def test_the_command_says_what_it_read_and_how_it_was_made(told):
     folder, verdict = told
     assert verdict["verdict"] == "cannot_say"
-    assert verdict["smallest"] > 1.5
-    assert 200 < verdict["enough"] < 10_000
+    assert verdict["smallest"] > 1.0
+    assert 60 < verdict["enough"] < 10_000
     assert (verdict["rows"]["read"], verdict["rows"]["used"], verdict["rows"]["bad"]) == (60, 60, 2)
     assert verdict["rows"]["asked"] == 1600
     assert "line 1: The line is not JSON." in verdict["rows"]["problems"]
