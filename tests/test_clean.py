@@ -54,7 +54,7 @@ NUMBERS = Numbers().prompt(random.Random(0))
 
 def ordered(data, *names, **given):
     """Return data cleaned by methods, which are given all that any of them needs."""
-    return cleaning.ordered(data, list(names), Order(BASE, **{**GIVEN, **given}))
+    return cleaning.order_cleaning(data, list(names), Order(BASE, **{**GIVEN, **given}))
 
 
 def lifted(data):
