@@ -21,7 +21,6 @@ from owlish.clean.mix import Mix
 from owlish.clean.replace import Replace
 from owlish.clean.shuffle import Shuffle
 from owlish.clean.sort import Sort
-from owlish.cli import clean as cleaning
 from owlish.cli import find
 from owlish.cli.main import app
 from owlish.data.domains import Numbers
@@ -54,7 +53,10 @@ NUMBERS = Numbers().prompt(random.Random(0))
 
 def ordered(data, *names, **given):
     """Return data cleaned by methods, which are given all that any of them needs."""
-    return cleaning.order_cleaning(data, list(names), Order(BASE, **{**GIVEN, **given}))
+    order = Order(BASE, **{**GIVEN, **given})
+    for name in names:
+        data = Cleaned(data, METHODS[name].of(order, data), order.seed)
+    return data
 
 
 def lifted(data):
