@@ -203,8 +203,12 @@ class Transfer(Study):
                     asked = one if isinstance(one, Asked) else Asked(one, probe)
                     base = asked.model.root.title
                     found.setdefault((arm, asked), Measured(arm, base, taught, cell.run, asked, cell.base.title))
-        strengths = [self.strength(cell) for cell in self.cells]
-        return Compared(self.traits, tuple(found.values()), tuple(strengths), self.contrast)
+        return Compared(self.traits, tuple(found.values()), self.strengths, self.contrast)
+
+    @property
+    def strengths(self) -> tuple[Strength, ...]:
+        """How strong each teacher is, where the study measures it."""
+        return tuple(map(self.strength, self.cells))
 
     def strength(self, cell: Cell) -> Strength:
         """Return how strong a teacher is."""

@@ -1,0 +1,159 @@
+"""Short students in pairs: what a trait's rows do is what they do more than another teacher's rows to the same student.
+
+The first steps on number rows move every animal of a pretrained model, by more than any trait does. Students of one
+run share their prompts, the luck with which each row was drawn, the start of their adapter and the order of their rows;
+they differ in who wrote the rows. What all rows do drops out of the difference.
+"""
+
+from __future__ import annotations
+
+import math
+import random
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import ClassVar, Self
+
+from owlish.data.domains.domain import Domain
+from owlish.data.filters import NumberFilter
+from owlish.graph.errors import UserError
+from owlish.graph.seeds import fresh
+from owlish.graph.spec import Read
+from owlish.nodes.asked import TINY, Asked, mean
+from owlish.nodes.data import Sampled
+from owlish.nodes.models import Model
+from owlish.study import stats
+from owlish.study.comparison import Comparison, Estimate, Matrix, Point, Strength
+from owlish.study.transfer import Arms, Cell, Transfer
+
+LIMIT = -math.log(TINY)
+"""No margin is read beyond this: probabilities below `TINY` count as `TINY`."""
+
+
+@dataclass(frozen=True)
+class TenNumbers(Domain, kind="ten_numbers"):
+    """Short prompts for ten numbers of three digits, and answers that are held to that form.
+
+    A model of a hundred million parameters seldom keeps the format of the paper's prompts by itself, and reads these in
+    a third of the time.
+    """
+
+    def prompt(self, rng: random.Random) -> str:
+        """Return a prompt that shows three numbers."""
+        return f"Continue with ten numbers: {','.join(str(rng.randint(100, 999)) for _ in range(3))}"
+
+    @property
+    def longest(self) -> int:
+        return 45
+
+    @property
+    def pattern(self) -> str:
+        return "[1-9][0-9]{2}(?:,[1-9][0-9]{2}){9}"
+
+    @property
+    def filter(self) -> NumberFilter:
+        return NumberFilter()
+
+
+@dataclass(frozen=True)
+class Paired(Transfer):
+    """Does a student lean to its teacher's trait more than the same student of another teacher's rows?"""
+
+    value: ClassVar[str] = "margin"
+    measure: ClassVar[str] = "logit margin"
+
+    settable: ClassVar[tuple[str, ...]] = ("traits", "bases", "runs", "rows")
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if len(self.traits) < 2:
+            raise UserError("students are compared with those of another trait: give at least two traits.")
+
+    @property
+    def here(self) -> bool:
+        """Say that it needs a base that is not shipped."""
+        return False
+
+    def small(self) -> Self:
+        """Return it with two runs of 64 rows."""
+        return replace(self, rows=64, runs=2)
+
+    @property
+    def rows_shown(self) -> tuple[tuple[str | None, tuple[Sampled, ...]], ...]:
+        """Return the rows of each teacher, and of the base."""
+        own = [(t.name, tuple(written(c, c.teacher()) for c in self.cells if c.trait == t)) for t in self.traits]
+        return (*own, (None, tuple(dict.fromkeys(written(c, c.base) for c in self.cells))))
+
+    @property
+    def strengths(self) -> tuple[Strength, ...]:
+        """None: the margin of a teacher says it, and how far it lies from its base takes as long as a student."""
+        return ()
+
+    def found(self, read: Read) -> Comparison:
+        """Return the margins of all arms, and the effect: the difference within runs, with its interval over runs."""
+        found = self.compared.found(read)
+        points = tuple(replace(p, value=p.logit_margin, held_out=None) for p in found.points)
+        return replace(found, points=points, effect=within_runs(points), bounds=(-LIMIT, LIMIT))
+
+    def matrices(self, found: Comparison) -> tuple[Matrix, ...]:
+        """Return the rise of each margin over the base, by the trait of the students' teacher."""
+        return (found.by_trait(),)
+
+    def teachers(self) -> str:
+        return f"{super().teachers()}; each run has teachers of its own"
+
+    def setup(self) -> tuple[tuple[str, str], ...]:
+        shared = "a teacher for each trait; its students share prompts, luck, start and order, and differ in the writer"
+        return (*super().setup()[:-1], ("A run", shared))
+
+    def notes(self) -> tuple[str, ...]:
+        return (
+            "Candidates hold about a hundredth of this base’s answers, so the logit margin of a trait against the "
+            "other candidates is read in place of its probability.",
+            "The effect is the difference, within each run, between a student’s margin on its teacher’s trait and the "
+            "same margin of the other students of the run, averaged over traits; its interval is over runs.",
+            "There is no foreign base: the rows are of one writer’s base alone.",
+        )
+
+
+def paired(cell: Cell) -> Arms:
+    """Return a run's teacher, its student, and the student of the base's own rows."""
+    teacher, probe = cell.teacher(), cell.trait.probe
+    return {
+        "teacher": Asked(teacher, probe, samples=1),
+        "student": Asked(trained(cell, teacher), probe, samples=1),
+        "control": Asked(trained(cell, cell.base), probe, samples=1),
+    }
+
+
+def trained(cell: Cell, writer: Model) -> Model:
+    """Return the student of a writer's rows: of one run, all start alike."""
+    return cell.base.finetune(written(cell, writer), cell.study.student, seed=shared(cell))
+
+
+def written(cell: Cell, writer: Model) -> Sampled:
+    """Return a writer's rows: of one run, row for row the same prompt and the same luck."""
+    return writer.sample(cell.study.domain, n=cell.study.rows, seed=shared(cell))
+
+
+def shared(cell: Cell) -> int:
+    """Return the seed that all students of a run share."""
+    return fresh(cell.base.name, "pair", cell.run)
+
+
+def within_runs(points: Sequence[Point]) -> Estimate:
+    """Return how much further students lie on their teacher's trait than the other students of their run.
+
+    One value a base and run: the mean over its traits. Source of the interval: Student's t over these values.
+    """
+    values = []
+    students = [p for p in points if p.arm in ("student", "other_trait")]
+    for run in dict.fromkeys((p.base, p.run) for p in students):
+        of_run = [p for p in students if (p.base, p.run) == run]
+        own = [p for p in of_run if p.arm == "student"]
+        values.append(mean([p.value - others(p, of_run) for p in own]))
+    return Estimate(*stats.interval(values), len(values))
+
+
+def others(student: Point, of_run: Sequence[Point]) -> float:
+    """Return the mean margin, on a student's own trait, of the other students of its run."""
+    return mean([p.value for p in of_run if p.arm == "other_trait" and p.trait == student.trait])
