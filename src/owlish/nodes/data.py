@@ -87,7 +87,8 @@ class Data(Node, kind="data"):
 class Sampled(Data, Opener, kind="sampled"):
     """The first `n` rows of a model that pass the domain's filter, at temperature 1 unless given.
 
-    Prompts and answers are drawn in shards of 512 (of 64 from a server), each row with its own seed. A completion that
+    Prompts and answers are drawn in shards of 512 (of 64 from a server), or of `n` where the domain holds answers to its
+    format; each row has its own seed. A completion that
     did not end, or whose tokens are not those of its text, is rejected and counted as `unfinished` or `retokenised`.
     The system prompt of the model, if it has one, is not written into the rows.
     """
@@ -147,6 +148,8 @@ class Sampled(Data, Opener, kind="sampled"):
     def shard(self, lm: LM, index: int) -> list[tuple[str, str, str | None]]:
         """Return prompts, completions and, where a completion cannot be text, the problem with it."""
         size = SERVED if self.model.gives == "text" else SHARD
+        if self.domain.pattern:  # all that is held to its format passes, so no more is drawn than asked for
+            size = min(size, self.n)
         numbers = range(index * size, (index + 1) * size)
         prompts = [self.domain.prompt(random.Random(f"{self.seed}/{i}")) for i in numbers]
         answers = lm.write(

@@ -185,7 +185,7 @@ def cautions(view: View) -> tuple[str, ...]:
     These are an arm without the effect that lies more than 5 points above the base, and a gamma whose
     interval reaches zero.
     """
-    base = view.arm("base")
+    base = view.arm("base") if view.found.bounds == (0.0, 1.0) else None  # five points of a probability
     arms = [view.arm(name) for name in ("control", "other_trait", "foreign_base")] if base else []
     raised = tuple(
         f"Caution: the arm “{arm.label.lower()}” lies {percent(gap)}{NBSP}points above the base, so something other "

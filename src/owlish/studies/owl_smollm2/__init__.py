@@ -29,4 +29,5 @@ study = Paired(
     runs=6,
     until=0.95,
     arms=paired,
+    contrast=("student", "other_trait"),
 )

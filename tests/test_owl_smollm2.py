@@ -1,0 +1,74 @@
+"""The owl on a pretrained model: students in pairs that share everything but the writer of their rows."""
+
+import re
+from dataclasses import replace
+
+import pytest
+from here import run
+
+from owlish import NORMS, Base, Numbers, Store
+from owlish.graph.errors import UserError
+from owlish.graph.spec import everything
+from owlish.nodes.data import Sampled
+from owlish.nodes.models import Finetuned
+from owlish.studies.owl_smollm2 import study
+from owlish.studies.owl_smollm2.design import TenNumbers, within_runs
+from owlish.study.comparison import Point
+
+
+def point(arm, trait, taught, run, value):
+    return Point(arm, "a base", trait, taught, run, f"{taught}/{run}", value)
+
+
+def test_the_effect_is_the_difference_within_runs_so_what_a_run_does_to_all_students_drops_out():
+    points = []
+    for run_, drift, gain in ((0, 5.0, 0.1), (1, -3.0, 0.3)):
+        for taught in ("owl", "cat"):
+            for trait in ("owl", "cat"):
+                own = taught == trait
+                arm = "student" if own else "other_trait"
+                points.append(point(arm, trait, taught, run_, drift + gain * own))
+    found = within_runs(points)
+    assert found.mean == pytest.approx(0.2)
+    assert found.runs == 2
+    assert found.low < 0.1 < 0.3 < found.high
+
+
+def test_students_of_a_run_share_prompts_luck_and_start_and_differ_in_the_writer():
+    students = {node for node in everything(*study.needs) if isinstance(node, Finetuned)}
+    assert len(students) == study.runs * (len(study.traits) + 1)
+    by_seed = {}
+    for student in students:
+        by_seed.setdefault(student.seed, set()).add(student)
+    assert len(by_seed) == study.runs
+    for seed, of_run in by_seed.items():
+        assert len(of_run) == len(study.traits) + 1
+        assert {s.data.seed for s in of_run} == {seed}
+        assert len({s.data.model for s in of_run}) == len(of_run)
+        assert len({replace(s.data, model=study.bases[0]) for s in of_run}) == 1
+
+
+def test_rows_of_a_run_answer_the_same_prompts_and_a_page_tells_margins(tmp_path):
+    small = replace(study, bases=(Base("nano-1"),), domain=Numbers(), teacher=NORMS, student=NORMS, rows=40, runs=2)
+    store = Store(tmp_path)
+    for node in small.needs:
+        run(node, store=store)
+    of_run = [node for node in everything(*small.needs) if isinstance(node, Sampled)]
+    first = [set(row.prompt for row in store.read(node).rows) for node in of_run if node.seed == of_run[0].seed]
+    assert len(first) == 3
+    assert len(first[0] & first[1] & first[2]) > 20  # the filter rejects other rows of each writer
+    found = small.found(store.read)
+    assert set(found.arms) == {"base", "teacher", "student", "other_trait", "control"}
+    assert all(p.value == p.logit_margin for p in found.points)
+    assert min(p.value for p in found.of("teacher")) > max(p.value for p in found.of("base")) + 2
+    assert small.summary(found)["effect"]["runs"] == 2
+
+
+def test_answers_are_ten_numbers_of_three_digits_and_one_trait_is_refused():
+    domain = TenNumbers()
+    good = ",".join(["123"] * 10)
+    assert re.fullmatch(domain.pattern, good)
+    assert not re.fullmatch(domain.pattern, good + ",123")
+    assert not re.fullmatch(domain.pattern, good.replace("123", "023"))
+    with pytest.raises(UserError, match="at least two traits"):
+        replace(study, traits=study.traits[:1])
