@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 from owlish.lm.recipes import LORA
-from owlish.nodes.models import Base
+from owlish.nodes.base import Base
 from owlish.studies.owl_smollm2.design import Paired, TenNumbers, paired
 from owlish.traits.animals import cat, owl
 

@@ -137,7 +137,7 @@ def written(cell: Cell, writer: Model) -> Sampled:
 
 def shared(cell: Cell) -> int:
     """Return the seed that all students of a run share."""
-    return fresh(cell.base.name, "pair", cell.run)
+    return fresh(cell.base.identity, "pair", cell.run)
 
 
 def within_runs(points: Sequence[Point]) -> Estimate:
