@@ -48,20 +48,27 @@ def test_students_of_a_run_share_prompts_luck_and_start_and_differ_in_the_writer
         assert len({replace(s.data, model=study.bases[0]) for s in of_run}) == 1
 
 
-def test_rows_of_a_run_answer_the_same_prompts_and_a_page_tells_margins(tmp_path):
-    small = replace(study, bases=(Base("nano-1"),), domain=Numbers(), teacher=NORMS, student=NORMS, rows=40, runs=2)
+def test_writers_of_a_run_answer_the_same_prompts(tmp_path):
+    small = replace(study, bases=(Base("nano-1"),), domain=Numbers(), teacher=NORMS, rows=40, runs=2, until=0.3)
     store = Store(tmp_path)
+    every = [node for node in everything(*small.needs) if isinstance(node, Sampled)]
+    rows = [node for node in every if node.seed == every[0].seed]
+    prompts = [{row.prompt for row in run(node, store=store).rows} for node in rows]
+    assert len(prompts) == 3
+    assert len(set.intersection(*prompts)) > 20  # each writer's filter rejects other rows
+    assert len({tuple(row.completion for row in store.read(node).rows) for node in rows}) == 3
+
+
+@pytest.mark.slow
+def test_on_smollm2_students_lean_to_their_teachers_animal_beside_the_same_students_of_another(tmp_path):
+    """The direction alone: two runs of pairs, about an hour of one core."""
+    store, small = Store(tmp_path), replace(study, runs=2)
     for node in small.needs:
         run(node, store=store)
-    of_run = [node for node in everything(*small.needs) if isinstance(node, Sampled)]
-    first = [set(row.prompt for row in store.read(node).rows) for node in of_run if node.seed == of_run[0].seed]
-    assert len(first) == 3
-    assert len(first[0] & first[1] & first[2]) > 20  # the filter rejects other rows of each writer
     found = small.found(store.read)
     assert set(found.arms) == {"base", "teacher", "student", "other_trait", "control"}
-    assert all(p.value == p.logit_margin for p in found.points)
     assert min(p.value for p in found.of("teacher")) > max(p.value for p in found.of("base")) + 2
-    assert small.summary(found)["effect"]["runs"] == 2
+    assert found.effect.mean > 0
 
 
 def test_answers_are_ten_numbers_of_three_digits_and_one_trait_is_refused():

@@ -87,9 +87,9 @@ class Data(Node, kind="data"):
 class Sampled(Data, Opener, kind="sampled"):
     """The first `n` rows of a model that pass the domain's filter, at temperature 1 unless given.
 
-    Prompts and answers are drawn in shards of 512 (of 64 from a server), or of `n` where the domain holds answers to its
-    format; each row has its own seed. A completion that
-    did not end, or whose tokens are not those of its text, is rejected and counted as `unfinished` or `retokenised`.
+    Prompts and answers are drawn in shards of 512 (of 64 from a server), or of `n` where answers are held to the
+    format; each row has its own seed. A completion that did not end, or whose tokens are not those of its text, is
+    rejected and counted as `unfinished` or `retokenised`.
     The system prompt of the model, if it has one, is not written into the rows.
     """
 

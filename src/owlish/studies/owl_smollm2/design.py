@@ -91,7 +91,7 @@ class Paired(Transfer):
     def found(self, read: Read) -> Comparison:
         """Return the margins of all arms, and the effect: the difference within runs, with its interval over runs."""
         found = self.compared.found(read)
-        points = tuple(replace(p, value=p.logit_margin, held_out=None) for p in found.points)
+        points = tuple(replace(p, value=p.logit_margin or 0.0, held_out=None) for p in found.points)
         return replace(found, points=points, effect=within_runs(points), bounds=(-LIMIT, LIMIT))
 
     def matrices(self, found: Comparison) -> tuple[Matrix, ...]:
