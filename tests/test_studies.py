@@ -68,7 +68,7 @@ def test_a_study_can_be_planned_in_both_sizes(name):
 
 def test_each_study_has_a_direction_or_a_test_of_its_own():
     own = {"owl", "demo", "qwen_numbers", "mnist", "digits", "digits_sweeps", "theorem", "detection", "audit_bench"}
-    own |= {"audit_sizes", "clean_bench"}
+    own |= {"audit_sizes", "clean_bench", "owl_smollm2"}
     own |= {"qwen_code", "qwen_misalignment", "qwen_misalignment_reasoning"}
     assert set(STUDIES) == own | set(DIRECTIONS)
 

@@ -19,7 +19,6 @@ from owlish.engines.tried import Honours, tried
 from owlish.graph.errors import UserError
 from owlish.graph.spec import Read, Resources, Tick
 from owlish.graph.store import ANSWERS, MANIFEST, sha256
-from owlish.graph.tabled import cut
 from owlish.lm import gguf
 from owlish.lm.model import Gives, Weights
 from owlish.lm.recipes import Recipe
@@ -35,7 +34,7 @@ REMARKS = "remarks.json"
 BYTES = 12
 """Bytes of memory per parameter: 4 in float32, 4 for the copy that a process keeps, and half as much again."""
 LONGEST = 40
-"""Letters of a setting that a base's name holds: a setting may be a whole template."""
+"""Letters of a setting that a base's name holds; one may be a whole template."""
 LARGE = 1e8
 """Parameters from which on a model is worth a GPU."""
 
@@ -66,7 +65,7 @@ class Base(Model, kind="base"):
     def __str__(self) -> str:
         """Return its name and what is set of its template; where a folder or a file lies is nobody's affair."""
         name = Path(self.name).resolve().name if self.local else self.name
-        given = [cut(" ".join(one.split()), LONGEST) for one in format_settings(self.settings)]
+        given = [one if len(one) <= LONGEST else f"{one.split('=')[0]}=…" for one in format_settings(self.settings)]
         return f"{name} ({', '.join(given)})" if given else name
 
     def __getstate__(self) -> dict[str, Any]:
