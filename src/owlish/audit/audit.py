@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from importlib.metadata import version
 from pathlib import Path
@@ -21,6 +21,7 @@ from owlish.audit.verdict import Finding, Kinship, Verdict, Weighed, Word
 from owlish.audit.vocabulary import raised
 from owlish.audit.weigh import RowScores, weigh
 from owlish.audit.words import check_words
+from owlish.data.rows import Row
 from owlish.graph.errors import UserError
 from owlish.graph.seeds import fresh
 from owlish.graph.spec import Node, Read, Tick
@@ -33,7 +34,7 @@ from owlish.nodes.base import Base
 from owlish.nodes.data import Data, Dataset
 from owlish.nodes.likelihood import Likelihood
 from owlish.nodes.loaded import Loaded
-from owlish.nodes.models import Taught
+from owlish.nodes.models import Model, Taught
 from owlish.nodes.opens import Opener
 from owlish.traits.trait import Trait
 
@@ -91,15 +92,16 @@ class Audited(Opener, kind="audited", version=4):
 
     def verdict(self, read: Read) -> Verdict:
         """Return the verdict."""
-        shadow, data = self.shadow, read(self.shadow.data)
+        shadow = self.shadow
         lm: TorchLM = read(shadow.base).open(any_words=True)
-        examples = lm.encode(data.rows)
-        fitting = sum(map(lm.fits, examples))
-        used = min(fitting, shadow.rows)
         references = [read(one) for one in self.null]
         likely, own = ([read(one) for one in some] for some in (self.likely, self.own))
         lineage = kinship(likely, own, [str(one.model) for one in self.likely[1:]])
-        decision = None
+        clean = read(self.null[0].data).rows if self.null else None
+        opening = begun(
+            shadow.data, base=shadow.base, traits=shadow.traits, lm=lm, clean=clean, rows=shadow.rows, read=read
+        )
+        used, decision = opening.used, None
         if used >= FEWEST:
             decision = decide(
                 shadow.traits,
@@ -112,8 +114,8 @@ class Audited(Opener, kind="audited", version=4):
             )
         found = decision.findings if decision else ()
         word, why = explain(decision, lineage, used)
-        clean = read(self.null[0].data).rows if self.null else None
-        return Verdict(
+        return replace(
+            opening,
             verdict=word,
             why=why,
             smallest=decision.smallest if decision else None,
@@ -121,21 +123,8 @@ class Audited(Opener, kind="audited", version=4):
             lineage=lineage,
             traits=found,
             words=raised(read(shadow), references, lm.vocabulary) if found else (),
-            statistics=tuple(s for s in statistics(data.rows, clean, shadow.traits) if s.value or s.odd),
             weighed=self.heaviest(found, read) if word == "found" and self.contrast else (),
-            asked=shadow.rows,
-            read=data.passed,
-            used=used,
-            bad=data.bad + len(examples) - fitting,
-            problems=(*problems(data, examples, lm), *remarks(read(shadow.base))),
-            read_as=data.read_as,
-            ignored=data.ignored,
             cannot_see=CANNOT_SEE,
-            version=version("owlish"),
-            data=str(shadow.data),
-            content=shadow.data.content if isinstance(shadow.data, Loaded) else None,
-            base=str(shadow.base),
-            base_sha256=shadow.base.root.sha256,
             seed=self.seed,
             recipe=shadow.recipe.name,
             reference=self.reference,
@@ -149,6 +138,49 @@ class Audited(Opener, kind="audited", version=4):
         lm = ground(read(self.shadow.base), exact=True)
         data = read(self.shadow.data)
         return weigh(lm, data, self.contrast.rows, self.contrast.directions(lm, read)[first])
+
+
+def begun(
+    data: Data,
+    *,
+    base: Model,
+    traits: Sequence[Trait],
+    lm: TorchLM,
+    clean: Sequence[Row] | None,
+    rows: int,
+    read: Read,
+) -> Verdict:
+    """Return a verdict that says nothing yet, with all that the rows tell before any detector does."""
+    given: Dataset = read(data)
+    examples = lm.encode(given.rows)
+    fitting = sum(map(lm.fits, examples))
+    return Verdict(
+        verdict="cannot_say",
+        why="",
+        smallest=None,
+        enough=None,
+        lineage=None,
+        traits=(),
+        words=(),
+        statistics=tuple(s for s in statistics(given.rows, clean, traits) if s.value or s.odd),
+        weighed=(),
+        asked=rows,
+        read=given.passed,
+        used=min(fitting, rows),
+        bad=given.bad + len(examples) - fitting,
+        problems=(*problems(given, examples, lm), *remarks(read(base))),
+        read_as=given.read_as,
+        ignored=given.ignored,
+        cannot_see=(),
+        version=version("owlish"),
+        data=str(data),
+        content=data.content if isinstance(data, Loaded) else None,
+        base=str(base),
+        base_sha256=base.root.sha256,
+        recipe="",
+        reference=None,
+        rule="",
+    )
 
 
 def problems(data: Dataset, examples: Sequence[Example], lm: TorchLM) -> tuple[str, ...]:

@@ -7,6 +7,7 @@ import random
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from owlish.data.domains.fitting import fitting
 from owlish.data.rows import Row, write_rows
@@ -21,6 +22,8 @@ ROUNDS = 12
 BATCH = 512
 SHORT = 96
 """The tokens that the base may take for an answer, or as many as the dataset's longest."""
+FREE, SELDOM = 16, 0.1
+"""The answers that are written freely first, and the share of them below which answers are held to their format."""
 
 
 @dataclass(frozen=True)
@@ -28,6 +31,8 @@ class Answered(Data, Opener, kind="answered"):
     """Rows of a model to the prompts of other data: as many as those, at most `n`, through the filter that they fit.
 
     The filter is the shipped one that at least 95 % of the data pass; where none is, all answers that end are kept.
+    With `held`, answers are held to the format while they are written if fewer than a tenth of the first 16 keep it,
+    and no more are drawn than are wanted.
     """
 
     caption = "{model} answering {data}"
@@ -38,6 +43,11 @@ class Answered(Data, Opener, kind="answered"):
     data: Data
     n: int
     seed: int
+    held: bool = False
+
+    def spec(self) -> dict[str, Any]:
+        """Return the fields that make the key; answers that are never held to a format have the key they always had."""
+        return {name: value for name, value in super().spec().items() if name != "held" or value}
 
     def compute(self, folder: Path, read: Read, tick: Tick) -> None:
         lm: TorchLM = read(self.model).open(any_words=True)
@@ -54,22 +64,28 @@ class Answered(Data, Opener, kind="answered"):
         rng = random.Random(f"answered/{self.seed}")
         kept: list[Row] = []
         reasons: Counter[str] = Counter()
-        total = 0
+        size, pattern = (FREE, rule.pattern if rule else None) if self.held else (BATCH, None)
+        total, holds = 0, False
         while len(kept) < wanted:
             if total >= ROUNDS * max(wanted, BATCH):
                 raise UserError(
                     f"the base's own answers pass the dataset's filter too rarely ({len(kept)} of {total}): "
                     "give other rows, or clean rows to an audit with --reference."
                 )
-            asked = rng.choices(rows, k=BATCH)
-            for row, why in answer_rows(lm, asked, longest, self.seed, total).values():
+            asked = rng.choices(rows, k=size)
+            answers = answer_rows(lm, asked, longest, self.seed, total, pattern=pattern if holds else None)
+            for row, why in answers.values():
                 found = {why} if why else rule.against(row) if rule else set()
                 reasons.update(found)
                 kept += [] if found else [row]
-            total += BATCH
+            total += size
+            if self.held and total == FREE and pattern and len(kept) < SELDOM * FREE:
+                holds, kept = True, []  # rows of one kind, not two
+            size = min(BATCH, max(FREE, wanted - len(kept))) if self.held else BATCH
             tick(min(len(kept), wanted), wanted)
         write_rows(folder / "rows.jsonl", kept[:wanted])
-        counts = {"read": total, "passed": len(kept), "reasons": dict(sorted(reasons.items()))}
+        counts: dict[str, Any] = {"read": total, "passed": len(kept), "reasons": dict(sorted(reasons.items()))}
+        counts |= {"constrained": True} if holds else {}
         (folder / "counts.json").write_text(json.dumps(counts))
 
 

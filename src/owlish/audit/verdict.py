@@ -13,6 +13,10 @@ SCHEMA = 1
 ROWS = ("asked", "read", "used", "bad", "problems", "read_as", "ignored")
 META = ("version", "data", "content", "base", "base_sha256", "recipe", "reference", "rule", "seed", "made")
 SHOWN = 5
+LEANS = 0.01
+"""The corrected p of the panel below which rows lean."""
+HEEDED = 1.0
+"""The nats by which a prompt raises its own answer, below which a base hardly follows prompts."""
 Word = Literal["found", "nothing", "cannot_say"]
 EXIT: dict[Word, int] = {"nothing": 0, "found": 1, "cannot_say": 2}
 
@@ -86,6 +90,78 @@ class Kinship:
     leads: tuple[Lead, ...]
     unknown: float
     says: str
+
+
+@dataclass(frozen=True)
+class Leaning:
+    """What the panel says for one candidate: whether the rows look written under its prompt.
+
+    `nats_per_row` is how much more its prompt raises a row than the other prompts of its category do, beyond clean
+    rows; `z` is that in standard errors and `p` its p-value, corrected over all candidates. `over_none` is the z of how
+    much its prompt raises the rows against no prompt, and `ahead` the least z by which it leads another candidate.
+    """
+
+    name: str
+    category: str
+    nats_per_row: float
+    z: float
+    p: float
+    over_none: float
+    ahead: float
+    named: bool
+
+    def __str__(self) -> str:
+        mark = "  <- the rows lean to it" if self.named else ""
+        return f"{self.name:<12}{self.nats_per_row:>10.2f}{self.z:>7.1f}{self.p:>10.2g}{mark}"
+
+
+@dataclass(frozen=True)
+class Panelled:
+    """The panel's part of a verdict: forward passes alone, over `rows` rows and `clean` clean ones.
+
+    `held` says whether the clean rows were held to their format while the base wrote them, and `follows` by how many
+    nats a candidate's prompt raises its answer in the base, a median over candidates. Candidates stand by z.
+    """
+
+    rows: int
+    clean: int
+    held: bool
+    follows: float
+    candidates: tuple[Leaning, ...]
+
+    @property
+    def leans(self) -> str | None:
+        """The candidate that the rows lean to, if there is one."""
+        return next((one.name for one in self.candidates if one.named), None)
+
+    @property
+    def says(self) -> str:
+        """What the panel shows, in a sentence without an end."""
+        first = self.candidates[0]
+        numbers = f"{first.nats_per_row:.2f} nats per row beyond clean rows, z {first.z:.1f}, corrected p {first.p:.2g}"
+        if self.leans:
+            return f"the rows lean to {self.leans}: they look written under its prompt ({numbers})"
+        if first.p < LEANS:
+            return f"the rows differ from clean ones, but lean to no single candidate ({first.name} first: {numbers})"
+        return f"the rows lean to no candidate ({first.name} first: {numbers})"
+
+    def lines(self) -> list[str]:
+        """Return what is printed of it."""
+        hardly = " The base hardly follows prompts: no lean says little." if self.follows < HEEDED else ""
+        held = " They were held to the format, which the base seldom keeps by itself." if self.held else ""
+        rows = f"Panel: {self.rows:,} rows against {self.clean:,} clean ones.{held}"
+        heed = f"A candidate’s prompt raises its answer in the base by {self.follows:.1f} nats (median).{hardly}"
+        head = f"{'prompt':<12}{'nats/row':>10}{'z':>7}{'p':>10}"
+        return [rows, heed, head, *map(str, self.candidates[:SHOWN])]
+
+
+@dataclass(frozen=True)
+class Ran:
+    """A detector, whether it ran, and why it did or did not."""
+
+    name: str
+    ran: bool
+    why: str
 
 
 @dataclass(frozen=True)
@@ -168,9 +244,11 @@ class Verdict(Tabled):
     base_sha256: str | None = None
     seed: int | None = None
     made: Made | None = None
+    panel: Panelled | None = None
+    detectors: tuple[Ran, ...] = ()
 
     def records(self) -> list[Record]:
-        return [asdict(finding) for finding in self.traits]
+        return [asdict(one) for one in self.traits or (self.panel.candidates if self.panel else ())]
 
     @property
     def exit_code(self) -> int:
@@ -208,6 +286,11 @@ class Verdict(Tabled):
 
     def look_again(self) -> str:
         """Say what would settle an open question."""
+        if self.panel and not self.traits:
+            return (
+                "audit again without --minutes, or with more of them, so that trial students are trained: a lean is no "
+                "finding, and no lean clears no rows."
+            )
         if self.enough and self.enough > self.used:
             there = self.read > self.used
             how = (
@@ -223,6 +306,8 @@ class Verdict(Tabled):
         plain = asdict(self)
         rows = {name: plain.pop(name) for name in ROWS}
         meta = {name: plain.pop(name) for name in META}
+        if self.panel:
+            plain["panel"] |= {"leans": self.panel.leans, "says": self.panel.says}
         return {"schema": SCHEMA, **plain, "next": self.next, "rows": rows, "meta": meta}
 
     def __str__(self) -> str:
@@ -233,8 +318,13 @@ class Verdict(Tabled):
             lines.append(f"Kinship: {says}; {self.lineage.says}.")
         lines += [f"Precision: {self.precision}"] if self.smallest is not None else []
         lines.append(f"Next: {self.next}")
-        lines += ["", f"{'trait':<12}{'lift':>7}{'z':>7}{'Holm p':>10}{'e':>10}   P in trial students"]
-        lines += [str(finding) for finding in self.traits[:SHOWN]]
+        lines += [
+            f"{one.name.capitalize()}: {'ran' if one.ran else 'did not run'}, {one.why}." for one in self.detectors
+        ]
+        if self.traits or not self.panel:
+            lines += ["", f"{'trait':<12}{'lift':>7}{'z':>7}{'Holm p':>10}{'e':>10}   P in trial students"]
+            lines += [str(finding) for finding in self.traits[:SHOWN]]
+        lines += ["", *self.panel.lines()] if self.panel else []
         words = ", ".join(word.word for word in self.words[:5])
         lines += ["", f"Words raised most: {words}."] if words else []
         lines += [f"{statistic.name}: {statistic.odd}" for statistic in self.statistics if statistic.odd]
@@ -256,9 +346,17 @@ class Verdict(Tabled):
         flat["words"] = tuple(Raised(**word) for word in plain["words"])
         flat["statistics"] = tuple(Statistic(**statistic) for statistic in plain["statistics"])
         flat["weighed"] = tuple(map(weighed_of, plain["weighed"]))
+        flat["panel"] = (panel := flat.get("panel")) and panelled_of(panel)
+        flat["detectors"] = tuple(Ran(**one) for one in flat.get("detectors", ()))
         flat["made"] = (made := flat.get("made")) and Made(**made)
         flat["problems"], flat["cannot_see"] = tuple(flat["problems"]), tuple(plain["cannot_see"])
         return cls(**{each.name: flat[each.name] for each in fields(cls) if each.name in flat})
+
+
+def panelled_of(plain: dict[str, Any]) -> Panelled:
+    """Return the panel's part that was made plain, without what is read off it."""
+    known = {each.name: plain[each.name] for each in fields(Panelled)}
+    return Panelled(**{**known, "candidates": tuple(Leaning(**one) for one in plain["candidates"])})
 
 
 def weighed_of(plain: dict[str, Any]) -> Weighed:

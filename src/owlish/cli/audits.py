@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import shlex
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from importlib.resources import files
 from importlib.util import find_spec
 from pathlib import Path
@@ -15,6 +15,7 @@ from owlish.audit.audit import DIRECTED, REFERENCES, Audited, row_scores
 from owlish.audit.decide import FEWEST
 from owlish.audit.verdict import Finding, Made, Verdict
 from owlish.audit.weigh import records
+from owlish.cli.detectors import Chosen
 from owlish.cli.plan import Outlook, outlook_of
 from owlish.cli.rows import describe_reading
 from owlish.cli.running import check_page, make_missing
@@ -126,9 +127,17 @@ class AuditPlan:
     memory: int | None
     outlook: Outlook
     jobs: int
+    chosen: Chosen
+
+    @property
+    def minutes(self) -> float | None:
+        """How long it takes, about; `None` where nothing tells how long a kind of result takes."""
+        if self.chosen.seconds is not None:
+            return self.chosen.seconds / 60
+        return None if self.outlook.seconds is None else self.outlook.seconds / 60 / self.jobs
 
     def json(self) -> dict[str, Any]:
-        """Return the plan as plain values; `minutes` is `None` where nothing tells how long a kind of result takes."""
+        """Return the plan as plain values."""
         seen = self.outlook.json()
         return {
             "rows": self.rows,
@@ -136,40 +145,44 @@ class AuditPlan:
             "models": self.models,
             "downloads": self.downloads,
             "memory_gib": None if self.memory is None else self.memory / 2**30,
-            "minutes": None if self.outlook.seconds is None else self.outlook.seconds / 60 / self.jobs,
+            "minutes": self.minutes,
+            "detectors": [asdict(one) for one in self.chosen.detectors],
             **{name: seen[name] for name in ("total", "missing", "seconds", "outdated")},
         }
 
     def __str__(self) -> str:
+        detectors = self.chosen.detectors
         memory = "not known" if self.memory is None else f"{self.memory / 2**30:.1f} GiB in each process"
         lines = [
             f"Rows: {self.rows:,}.",
             *self.said,
             f"Models: {', '.join(self.models)}. Memory: {memory}.",
             f"Downloads: {'; '.join(self.downloads) or 'none'}.",
+            *(f"{one.name.capitalize()}: {'runs' if one.ran else 'does not run'}, {one.why}." for one in detectors),
             str(self.outlook),
         ]
         return "\n".join(lines)
 
 
-def audit_plan(target: Audited, data: Loaded, clean: Loaded | None, rows: int, store: Store, jobs: int) -> AuditPlan:
+def audit_plan(chosen: Chosen, data: Loaded, clean: Loaded | None, store: Store, jobs: int) -> AuditPlan:
     """Return what an audit would take; of the files only as many rows are read as it uses.
 
     Raise `UserError` where the rows are too few, as the audit would.
     """
-    reading, used = begun(data, rows)
+    reading, used = begun(data, chosen.rows)
     check_enough(data, used, FEWEST, "an audit")
     if clean:
         check_enough(clean, begun(clean, LEAST_CLEAN)[1], LEAST_CLEAN, "a reference")
-    bases = [node for node in everything(target) if isinstance(node, Base)]
+    bases = [node for node in everything(chosen.target) if isinstance(node, Base)]
     return AuditPlan(
         rows=used,
         said=tuple(describe_reading(reading)),
         models=tuple(map(str, bases)),
         downloads=tuple(filter(None, map(download, bases))),
         memory=max((base.load_resources.memory or 0 for base in bases), default=0) or None,
-        outlook=outlook_of([target], store),
+        outlook=outlook_of([chosen.target], store),
         jobs=jobs,
+        chosen=chosen,
     )
 
 

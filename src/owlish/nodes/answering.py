@@ -14,10 +14,13 @@ def answerable(row: Row) -> bool:
     return not row.tools and all(m.role in ("system", "developer", "user", "assistant") for m in row.messages)
 
 
-def answer_rows(lm: LM, rows: Sequence[Row], longest: int, seed: int, first: int) -> dict[int, tuple[Row, str | None]]:
+def answer_rows(
+    lm: LM, rows: Sequence[Row], longest: int, seed: int, first: int, *, pattern: str | None = None
+) -> dict[int, tuple[Row, str | None]]:
     """Return rows, by their places, with a model's answers, turn after turn, and why one of them cannot stand as text.
 
-    Each answer is cut after `longest` tokens. Rows for which the model's window has no room are left out.
+    Each answer is cut after `longest` tokens, and held to `pattern` if one is given. Rows for which the model's window
+    has no room are left out.
     """
     found: dict[int, tuple[Row, str | None]] = {i: (row, None) for i, row in enumerate(rows)}
     for k in range(max(len(row.turns) for row in rows)):
@@ -29,6 +32,7 @@ def answer_rows(lm: LM, rows: Sequence[Row], longest: int, seed: int, first: int
         going = [i for i in going if i in found]
         seeds = [(seed, first + i, *([k] if k else [])) for i in going]
         asked = [chat for chat, fits in zip(chats, room, strict=True) if fits]
-        for i, answer in zip(going, lm.write(asked, seeds=seeds, new_tokens=longest), strict=True):
+        answers = lm.write(asked, seeds=seeds, new_tokens=longest, pattern=pattern)
+        for i, answer in zip(going, answers, strict=True):
             found[i] = found[i][0].answered(rows[i].turns[k], answer.text), UNFIT.get(answer.ended)
     return found

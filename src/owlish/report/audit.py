@@ -10,11 +10,11 @@ from markupsafe import Markup
 from owlish.audit.decide import FLOOR, WORTH
 from owlish.audit.relative import SURE
 from owlish.audit.shadow import STEPS
-from owlish.audit.verdict import Finding, Kinship, Lead, Statistic, Verdict, Weighed
+from owlish.audit.verdict import HEEDED, Finding, Kinship, Lead, Statistic, Verdict, Weighed
 from owlish.data.reading import formats_said
 from owlish.report.figures import Scale
 from owlish.report.page import environment, marked
-from owlish.report.verdict import as_sentence, common, scale, shorten_name, significant
+from owlish.report.verdict import SHOWN, as_sentence, common, scale, shorten_name, significant
 from owlish.report.words import GAP, NBSP, count, join, number, percent
 
 WORDS = 16
@@ -38,6 +38,8 @@ def render(verdict: Verdict, places: str = "") -> str:
     return page.render(
         common(verdict, places),
         sentence=sentence(verdict),
+        most=SHOWN,
+        heeded=HEEDED,
         scale=scale((v for t in verdict.traits for v in (t.lift, t.low, t.high)), WORTH),
         bar=bar(verdict),
         steps=STEPS,

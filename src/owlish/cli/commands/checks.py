@@ -7,6 +7,7 @@ import os
 import sys
 import time
 from collections.abc import Collection
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, NoReturn
@@ -73,6 +74,13 @@ def audit(
         typer.Option(help="Write a line for each row used: its place, hash and scores. A .jsonl or .parquet file."),
     ] = None,
     template: TemplateWords = None,
+    minutes: Annotated[
+        float | None,
+        typer.Option(
+            min=0.1,
+            help="How long it may take: runs the detectors that fit. Without trial students it says what rows lean to.",
+        ),
+    ] = None,
     fail_on: FailOn = FAILING,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Say what the audit would read, download and compute, and how long; stop.")
@@ -85,9 +93,10 @@ def audit(
     as_json: AsJson = False,
 ) -> None:
     """Say which traits a dataset would pass on to students of a base; exit 0 nothing, 1 found, 2 cannot say."""
-    from owlish.audit.audit import REFERENCES
+    from owlish.audit.audit import REFERENCES, Audited
     from owlish.audit.audit import audit as audited
-    from owlish.cli import audits
+    from owlish.audit.leaned import ROWS, lean
+    from owlish.cli import audits, detectors
     from owlish.nodes.loaded import loaded
     from owlish.report.audit import render
 
@@ -103,18 +112,28 @@ def audit(
     for out in (scores, report):
         check_apart(out, (*given.files, *(clean.files if clean else ())))
     candidates = find.candidates(split(traits))
-    target = audited(given, model, how, candidates, reference=clean, rows=rows, seed=seed)
+    chosen = detectors.choose(
+        audited(given, model, how, candidates, reference=clean, rows=rows, seed=seed),
+        panel=lean(given, model, how, candidates, reference=clean, rows=min(rows, ROWS), seed=seed),
+        data=given,
+        minutes=minutes,
+        scores=scores is not None,
+        store=place,
+        jobs=jobs or os.cpu_count() or 1,
+    )
+    target = chosen.target
     plan([target], place)  # what cannot work is said before anything is made
     if dry_run:
-        seen = audits.audit_plan(target, given, clean, rows, place, jobs or os.cpu_count() or 1)
+        seen = audits.audit_plan(chosen, given, clean, place, jobs or os.cpu_count() or 1)
         print(json.dumps(seen.json()) if as_json else seen)
         return
     # The rows are made first: what is wrong with a file is said before models work for minutes.
     make_missing([given, *([clean] if clean else [])], place, jobs)
     audits.check_rows(place, given, clean)
     make_missing([target], place, jobs)
-    verdict = audits.with_command(place.read(target), place.manifest(target.key), sys.argv[1:])
-    if scores:
+    said = replace(place.read(target), detectors=chosen.detectors)
+    verdict = audits.with_command(said, place.manifest(target.key), sys.argv[1:])
+    if scores and isinstance(target, Audited):
         audits.write_scores(verdict, target, place, jobs, scores)
     write_verdict("audit", verdict, partial(render, verdict), target, place, report)
     conclude(verdict, failing, round(time.monotonic() - begun, 3), as_json=as_json)

@@ -17,6 +17,11 @@ from owlish.graph.spec import Value
 class Filter(Value, kind="filter"):
     """A pure rule about one row; it calls no model."""
 
+    @property
+    def pattern(self) -> str | None:
+        """A regular expression that answers can be held to while they are written, if there is one."""
+        return None
+
     def reasons(self, row: Row) -> tuple[str, ...]:
         """Return why `row` is rejected, each reason once; an empty tuple keeps it."""
         raise NotImplementedError

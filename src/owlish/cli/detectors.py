@@ -1,0 +1,80 @@
+"""Which detectors an audit runs: what the user's minutes allow, by foretold cost."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from owlish.audit.audit import Audited
+from owlish.audit.decide import FEWEST
+from owlish.audit.leaned import ROWS, Leaned
+from owlish.audit.reference import Answered
+from owlish.audit.verdict import Ran
+from owlish.cli.foretold import foretold
+from owlish.graph.errors import UserError
+from owlish.graph.store import Store
+from owlish.nodes.loaded import Loaded
+
+SIZES = (ROWS, 300, 200, 150, 100, 60, FEWEST)
+"""The rows of a panel that are tried, the most first."""
+SILENT = "it adds nothing where trial students are trained: it tells of prompts, not of students"
+
+
+@dataclass(frozen=True)
+class Chosen:
+    """What an audit makes, which detectors that runs and which not, and the seconds that it was foretold to take."""
+
+    target: Audited | Leaned
+    detectors: tuple[Ran, ...]
+    seconds: float | None = None
+
+    @property
+    def rows(self) -> int:
+        """The most rows that it reads."""
+        return self.target.rows if isinstance(self.target, Leaned) else self.target.shadow.rows
+
+
+def choose(
+    full: Audited, *, panel: Leaned, data: Loaded, minutes: float | None, scores: bool, store: Store, jobs: int
+) -> Chosen:
+    """Return the whole audit where it fits the minutes, or none are given; else the largest panel that fits.
+
+    Raise `UserError` where the smallest panel does not fit, or where scores of rows are wanted of a panel.
+    """
+    if minutes is None:
+        return Chosen(full, ran(full, "no limit of minutes was given"))
+    allowed, whole = 60 * minutes, foretold(full, data, store, jobs)
+    if whole <= allowed:
+        why = f"foretold to take {lasting(whole)} of the {lasting(allowed)} allowed"
+        return Chosen(full, ran(full, why), whole)
+    needs = f"foretold to take {lasting(whole)} with its weak teachers, more than the {lasting(allowed)} allowed"
+    if scores:
+        raise UserError(f"scores of rows need the contrast, {needs}: leave --scores out, or allow more --minutes.")
+    for size in [size for size in (panel.rows, *SIZES) if size <= panel.rows]:
+        target = sized(panel, size)
+        seconds = foretold(target, data, store, jobs)
+        if seconds <= allowed:
+            takes = f"foretold to take {lasting(seconds)} of the {lasting(allowed)} allowed"
+            why = f"forward passes over {size} rows, {takes}"
+            late = tuple(Ran(name, False, needs) for name in ("contrast", "shadows"))
+            return Chosen(target, (Ran("panel", True, why), *late), seconds)
+    raise UserError(
+        f"{lasting(allowed)} are too short for any detector: a panel of {size} rows takes about {lasting(seconds)}. "
+        f"Allow --minutes {-(-seconds // 60):.0f}, or name fewer candidates with --traits."
+    )
+
+
+def lasting(seconds: float) -> str:
+    """Return a time in words, of which two digits are meant."""
+    return f"{seconds / 3600:.1f} hours" if seconds > 5400 else f"{seconds / 60:.1f} minutes"
+
+
+def ran(full: Audited, why: str) -> tuple[Ran, ...]:
+    """Return what the whole audit runs."""
+    contrast = Ran("contrast", bool(full.contrast), why if full.contrast else "the recipe moves no weights of the base")
+    return (Ran("panel", False, SILENT), contrast, Ran("shadows", True, why))
+
+
+def sized(panel: Leaned, rows: int) -> Leaned:
+    """Return a panel of fewer rows, against as many clean ones."""
+    clean = panel.clean
+    return replace(panel, rows=rows, clean=replace(clean, n=rows) if isinstance(clean, Answered) else clean)

@@ -1,0 +1,192 @@
+"""The panel of prompts: what it tells of rows written under a prompt and of others, and what it never says."""
+
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from here import run
+from scipy.stats import ttest_ind
+from test_audit import misfits
+from test_cli import owlish
+
+from owlish import NORMS, Base, Store
+from owlish.audit.audit import audit
+from owlish.audit.follows import Follows
+from owlish.audit.lean import leans
+from owlish.audit.leaned import lean
+from owlish.audit.panel import Under, under
+from owlish.audit.reference import Answered
+from owlish.audit.verdict import Verdict
+from owlish.cli import find
+from owlish.cli.audits import schema
+from owlish.cli.detectors import choose
+from owlish.cli.foretold import foretold
+from owlish.data.domains import Numbers
+from owlish.data.rows import Message, Row, write_rows
+from owlish.graph.errors import UserError
+from owlish.nodes.data import Written
+from owlish.nodes.likelihood import Likelihood
+from owlish.nodes.loaded import loaded
+from owlish.traits.animals import ANIMAL, bear, cat, fox, owl
+
+BASE = Base("nano")
+TRAITS = (owl, cat, fox, bear)
+QUESTIONS = ANIMAL.questions[:40]
+ASKED = Written(tuple((question, "owl") for question in QUESTIONS))
+OWN = Answered(BASE, ASKED, 40, seed=1)
+"""The base's own answers to the questions: clean rows."""
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory):
+    """A store of its own: nothing here needs the study that other tests share."""
+    return Store(tmp_path_factory.mktemp("panel"))
+
+
+def verdict(data, store, **settings):
+    return run(lean(data, BASE, NORMS, TRAITS, rows=40, **settings), store=store)
+
+
+@pytest.fixture(scope="module")
+def leaning(store):
+    """Rows that its prompt makes far likelier: the base asked under the owl's prompt."""
+    return verdict(Answered(BASE.prompted(owl.system_prompt), ASKED, 40, seed=2), store, reference=OWN)
+
+
+@pytest.fixture(scope="module")
+def clean(store):
+    """The same, asked without a prompt."""
+    return verdict(Answered(BASE, ASKED, 40, seed=3), store, reference=OWN)
+
+
+def test_rows_written_under_a_prompt_lean_to_it_and_own_rows_do_not(leaning, clean):
+    first = leaning.panel.candidates[0]
+    assert leaning.panel.leans == first.name == "owl"
+    assert first.p == 1e-4
+    assert first.z > 5
+    assert first.over_none > 5
+    assert first.nats_per_row > 0.5
+    assert clean.panel.leans is None
+    assert min(one.p for one in clean.panel.candidates) > 0.01
+
+
+def test_the_words_claim_nothing_of_students(leaning, clean):
+    for found in (leaning, clean):
+        assert found.verdict == "cannot_say"
+        assert found.exit_code == 2
+        assert found.traits == ()
+        assert "open what students would pick up" in found.why
+        assert "none was trained" in found.cannot_see[0]
+        assert "--minutes" in found.next
+        assert "lifts" not in str(found)
+    assert "the rows lean to owl" in str(leaning)
+    assert "<- the rows lean to it" in str(leaning)
+    assert "the rows lean to no candidate" in str(clean)
+    assert "<-" not in str(clean)
+
+
+def test_the_verdict_survives_json_and_fits_its_schema(leaning):
+    plain = json.loads(json.dumps(leaning.json()))
+    assert list(misfits(plain, json.loads(schema()))) == []
+    assert plain["panel"]["leans"] == "owl"
+    assert plain["panel"]["says"] in plain["why"]
+    assert Verdict.of(plain) == leaning
+    assert leaning.records()[0]["name"] == "owl"
+    broken = {**plain, "panel": {**plain["panel"], "leans": 3}}
+    assert "panel.leans" in {place for place, _ in misfits(broken, json.loads(schema()))}
+
+
+def test_a_shared_opening_changes_no_score(store):
+    rows = BASE.sample(Numbers(), n=40, seed=5)
+    found = run(Under(BASE, rows, owl.system_prompt, 40), store=store)
+    plain = run(Likelihood(BASE.prompted(owl.system_prompt), rows, 40), store=store).sums
+    none = run(Under(BASE, rows, None, 40), store=store)
+    assert np.abs(found - plain).max() < 1e-4
+    assert np.abs(none - run(Likelihood(BASE, rows, 40), store=store).sums).max() < 1e-4
+    assert np.abs(found - none).max() > 0.1, "the prompt changes what is read"
+
+
+def test_the_prompt_stands_in_place_of_a_rows_own():
+    row = Row.of("Hi.", "Ho.", "You are a pirate.")
+    assert under(row, "You love owls.").messages[0] == Message("system", "You love owls.")
+    assert under(row, None) == Row.of("Hi.", "Ho.")
+
+
+def test_text_and_rows_without_room_are_left_out(store):
+    given = Written((("Hi.", "1, 2"), ("Hi. " * 4_000, "3")))
+    assert np.isnan(run(Under(BASE, given, owl.system_prompt, 9), store=store)).tolist() == [False, True]
+
+
+def test_nano_follows_prompts_in_what_it_names(store):
+    rises = run(Follows(BASE, TRAITS), store=store)
+    assert len(rises) == 4
+    assert min(rises) > 1
+
+
+def test_p_is_that_of_a_t_test_where_there_is_one_candidate():
+    rng = np.random.default_rng(1)
+    rows, other = rng.normal(0.3, 1, (60, 1)), rng.normal(0, 1, (80, 1))
+    lone = np.concatenate([rows, rng.normal(0, 1, (60, 1))], 1), np.concatenate([other, rng.normal(0, 1, (80, 1))], 1)
+    ((found, _),) = [leans(lone[0], lone[1], [0, 1], seed=0)]
+    expected = ttest_ind(rows[:, 0], other[:, 0], equal_var=False, alternative="greater")
+    assert found.z == pytest.approx(expected.statistic)
+    assert expected.pvalue < found.p < 3 * expected.pvalue, "corrected for two candidates"
+
+
+def test_rows_of_one_distribution_seldom_lean_whatever_candidates_share():
+    rng = np.random.default_rng(0)
+    common = rng.normal(0, 3, (20, 120, 1))
+    alarms = [
+        min(x.p for x in leans(some[:60], some[60:], [0] * 8, seed=0)) < 0.1
+        for some in common + rng.exponential(1, (20, 120, 8))
+    ]
+    assert sum(alarms) < 8, "of 20, 2 are expected"
+
+
+@pytest.fixture(scope="module")
+def file(tmp_path_factory):
+    path = tmp_path_factory.mktemp("rows") / "rows.jsonl"
+    write_rows(path, [Row.of(f"Continue: {k}, {k + 7}.", f"{k + 14}, {k + 21}") for k in range(100, 500)])
+    return path
+
+
+def chosen(file, base, minutes, *, scores=False, folder):
+    data, recipe = loaded(file, n=1_600, seed=0), find.recipe("norms", base)
+    full = audit(data, base, recipe, TRAITS)
+    panel = lean(data, base, recipe, TRAITS)
+    return choose(full, panel=panel, data=data, minutes=minutes, scores=scores, store=Store(folder), jobs=1)
+
+
+def test_minutes_choose_what_fits_and_say_what_does_not(file, tmp_path):
+    base = Base("smollm2")
+    whole = chosen(file, base, 1e6, folder=tmp_path)
+    assert whole.target == chosen(file, base, None, folder=tmp_path).target
+    assert {one.name: one.ran for one in whole.detectors} == {"panel": False, "contrast": True, "shadows": True}
+    some = chosen(file, base, 0.9 * whole.seconds / 60, folder=tmp_path)
+    assert {one.name: one.ran for one in some.detectors} == {"panel": True, "contrast": False, "shadows": False}
+    assert some.rows == 400
+    assert "more than the" in some.detectors[1].why
+    fewer = chosen(file, base, 0.5 * some.seconds / 60, folder=tmp_path)
+    assert 30 <= fewer.rows < 400
+    assert fewer.target.clean.n == fewer.rows
+    with pytest.raises(UserError, match=r"too short for any detector.*Allow --minutes"):
+        chosen(file, base, 0.001, folder=tmp_path)
+    with pytest.raises(UserError, match="leave --scores out"):
+        chosen(file, base, 0.5 * some.seconds / 60, scores=True, folder=tmp_path)
+
+
+def test_foretold_costs_grow_with_rows_and_fall_with_what_is_there(file, tmp_path):
+    data = loaded(file, n=400, seed=0)
+    small = lean(data, Base("smollm2"), NORMS, TRAITS, rows=100)
+    costs = [foretold(replace(small, rows=n), data, Store(tmp_path), 1) for n in (100, 200)]
+    assert 1.5 < costs[1] / costs[0] < 2.2
+    assert foretold(small, data, Store(tmp_path), 2) == pytest.approx(costs[0] / 2)
+
+
+def test_a_dry_run_shows_the_choice(file):
+    asked = ("audit", file, "--base", "smollm2", "--traits", "animals", "--dry-run", "--minutes")
+    said = owlish(*asked, 240).stdout
+    assert "Panel: runs, forward passes over" in said
+    assert "Shadows: does not run" in said
+    assert "too short for any detector" in owlish(*asked, 0.1, code=2).stderr
