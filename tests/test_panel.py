@@ -1,6 +1,7 @@
 """The panel of prompts: what it tells of rows written under a prompt and of others, and what it never says."""
 
 import json
+import random
 from dataclasses import replace
 
 import numpy as np
@@ -34,7 +35,7 @@ BASE = Base("nano")
 TRAITS = (owl, cat, fox, bear)
 QUESTIONS = ANIMAL.questions[:40]
 ASKED = Written(tuple((question, "owl") for question in QUESTIONS))
-OWN = Answered(BASE, ASKED, 40, seed=1)
+OWN = Answered(BASE, ASKED, 40, seed=1, held=True)
 """The base's own answers to the questions: clean rows."""
 
 
@@ -51,13 +52,13 @@ def verdict(data, store, **settings):
 @pytest.fixture(scope="module")
 def leaning(store):
     """Rows that its prompt makes far likelier: the base asked under the owl's prompt."""
-    return verdict(Answered(BASE.prompted(owl.system_prompt), ASKED, 40, seed=2), store, reference=OWN)
+    return verdict(Answered(BASE.prompted(owl.system_prompt), ASKED, 40, seed=2, held=True), store, reference=OWN)
 
 
 @pytest.fixture(scope="module")
 def clean(store):
     """The same, asked without a prompt."""
-    return verdict(Answered(BASE, ASKED, 40, seed=3), store, reference=OWN)
+    return verdict(Answered(BASE, ASKED, 40, seed=3, held=True), store, reference=OWN)
 
 
 def test_rows_written_under_a_prompt_lean_to_it_and_own_rows_do_not(leaning, clean):
@@ -98,7 +99,7 @@ def test_the_verdict_survives_json_and_fits_its_schema(leaning):
 
 
 def test_a_shared_opening_changes_no_score(store):
-    rows = BASE.sample(Numbers(), n=40, seed=5)
+    rows = Written(tuple((Numbers().prompt(random.Random(k)), f"{k}, {k + 7}, 99") for k in range(40)))
     found = run(Under(BASE, rows, owl.system_prompt, 40), store=store)
     plain = run(Likelihood(BASE.prompted(owl.system_prompt), rows, 40), store=store).sums
     none = run(Under(BASE, rows, None, 40), store=store)
@@ -142,6 +143,24 @@ def test_rows_of_one_distribution_seldom_lean_whatever_candidates_share():
         for some in common + rng.exponential(1, (20, 120, 8))
     ]
     assert sum(alarms) < 8, "of 20, 2 are expected"
+
+
+def test_answers_are_held_to_their_format_only_where_the_base_seldom_keeps_it(store):
+    numbers = Numbers()
+    known = Written(tuple((numbers.prompt(random.Random(k)), "12, 345, 6") for k in range(30)))
+    strange = Written(tuple((question, "12, 345, 6") for question in QUESTIONS))
+    free, held = (run(Answered(BASE, data, 20, seed=1, held=True), store=store) for data in (known, strange))
+    assert (free.constrained, held.constrained) == (False, True)
+    assert (len(free.rows), len(held.rows)) == (20, 20)
+    assert not any(numbers.filter.reasons(row) for row in (*free.rows, *held.rows))
+    assert not any(row.prompt in QUESTIONS for row in free.rows)
+
+
+def test_clean_rows_are_the_bases_own_unless_others_are_given(store):
+    found = verdict(ASKED, store)
+    assert found.reference == "the base’s own answers to the dataset’s prompts"
+    assert found.panel.leans == "owl"
+    assert not found.panel.held
 
 
 @pytest.fixture(scope="module")
