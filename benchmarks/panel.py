@@ -1,8 +1,8 @@
 """How well a panel of prompts tells who wrote the rows: prompted writers beside the base's own answers.
 
-On SmolLM2-135M all sets answer the same short prompts and are held to the format of numbers; on nano they are what it
-writes freely. What is made is kept in the store, so the program can be stopped, and it prints its table from whatever
-is there with `--print`.
+All sets answer the same prompts for numbers: on SmolLM2-135M short ones, with answers held to the format, on nano those
+that it knows, which it answers freely. What is made is kept in the store, so the program can be stopped, and it prints
+its table from whatever is there with `--print`.
 
     python benchmarks/panel.py smollm2 --store panel-store            # about an hour of a core
     python benchmarks/panel.py nano --store panel-store               # about 3 minutes of a core
@@ -43,21 +43,24 @@ ORDER = ("reference", "owl", "own 0", "cat", "own 1", "eagle", "reference 1", "d
 SAMPLES = 2_000
 
 
-def prompts() -> Data:
+def prompts(base: Base) -> Data:
     """Return the prompts, each with an answer that says which format is meant."""
-    rng = random.Random("panel")
+    rng, numbers = random.Random("panel"), Numbers()
     drawn = [[rng.randint(100, 999) for _ in range(6)] for _ in range(400)]
-    return Written(tuple((f"Continue: {a}, {b}, {c}", f"{d}, {e}, {f}") for a, b, c, d, e, f in drawn))
+    short = base.name == "smollm2"
+    return Written(
+        tuple(
+            (f"Continue: {a}, {b}, {c}" if short else numbers.prompt(rng), f"{d}, {e}, {f}")
+            for a, b, c, d, e, f in drawn
+        )
+    )
 
 
 def rows_of(name: str, base: Base) -> Data:
     """Return the set of a name: a trait's is written under its prompt, the others by the base as it is."""
     trait = next((t for t in TRAITS if t.name == name), None)
     writer = base.prompted(trait.system_prompt) if trait else base
-    many, seed = ROWS[base.name], fresh("panel", name)
-    if base.name == "nano":
-        return writer.sample(Numbers(), n=many, seed=seed)
-    return Answered(writer, prompts(), many, seed=seed, held=True)
+    return Answered(writer, prompts(base), ROWS[base.name], seed=fresh("panel", name), held=True)
 
 
 def readings(name: str, base: Base) -> tuple[Under, ...]:

@@ -29,6 +29,7 @@ from owlish.graph.errors import UserError
 from owlish.nodes.data import Written
 from owlish.nodes.likelihood import Likelihood
 from owlish.nodes.loaded import loaded
+from owlish.report.audit import render
 from owlish.traits.animals import ANIMAL, bear, cat, fox, owl
 
 BASE = Base("nano")
@@ -85,6 +86,16 @@ def test_the_words_claim_nothing_of_students(leaning, clean):
     assert "<- the rows lean to it" in str(leaning)
     assert "the rows lean to no candidate" in str(clean)
     assert "<-" not in str(clean)
+
+
+def test_the_page_says_the_same(leaning, clean):
+    page, other = render(leaning), render(clean)
+    assert page.count("rows lean to it") == 1
+    assert "rows lean to it" not in other
+    for text in (page, other):
+        assert "Cannot say." in text
+        assert "no trait is claimed or ruled out" in text
+        assert "Found" not in text.replace("Nothing found", "")
 
 
 def test_the_verdict_survives_json_and_fits_its_schema(leaning):
