@@ -98,7 +98,7 @@ class Audited(Opener, kind="audited", version=4):
         likely, own = ([read(one) for one in some] for some in (self.likely, self.own))
         lineage = kinship(likely, own, [str(one.model) for one in self.likely[1:]])
         clean = read(self.null[0].data).rows if self.null else None
-        opening = begun(
+        opening = start_verdict(
             shadow.data, base=shadow.base, traits=shadow.traits, lm=lm, clean=clean, rows=shadow.rows, read=read
         )
         used, decision = opening.used, None
@@ -140,7 +140,7 @@ class Audited(Opener, kind="audited", version=4):
         return weigh(lm, data, self.contrast.rows, self.contrast.directions(lm, read)[first])
 
 
-def begun(
+def start_verdict(
     data: Data,
     *,
     base: Model,

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import median
 
-from owlish.audit.audit import begun
+from owlish.audit.audit import start_verdict
 from owlish.audit.decide import FEWEST
 from owlish.audit.follows import Follows
 from owlish.audit.lean import AHEAD, leans
@@ -99,7 +99,7 @@ class Leaned(Opener, kind="leaned"):
         clean: Dataset = read(self.clean)
         likely, own = ([read(one) for one in some] for some in self.likely)
         lineage = kinship(likely, own, [str(one.model) for one in self.likely[0][1:]])
-        opening = begun(
+        opening = start_verdict(
             self.data, base=self.base, traits=self.traits, lm=lm, clean=clean.rows, rows=self.rows, read=read
         )
         found = self.panel(read, related=lineage.relative is not False)
