@@ -206,6 +206,11 @@ def test_minutes_choose_what_fits_and_say_what_does_not(file, tmp_path):
         chosen(file, base, 0.5 * some.seconds / 60, scores=True, folder=tmp_path)
 
 
+def test_no_time_is_foretold_of_a_base_of_unknown_size(file, tmp_path):
+    with pytest.raises(UserError, match="give its folder, or leave --minutes out"):
+        chosen(file, Base("owner/chat"), 60, folder=tmp_path)
+
+
 def test_foretold_costs_grow_with_rows_and_fall_with_what_is_there(file, tmp_path):
     data = loaded(file, n=400, seed=0)
     small = lean(data, Base("smollm2"), NORMS, TRAITS, rows=100)

@@ -14,6 +14,7 @@ from owlish.audit.shadow import STEPS, Shadow
 from owlish.cli.plan import expected_seconds
 from owlish.cli.workload import LETTERS
 from owlish.data.reading import Reading
+from owlish.graph.errors import UserError
 from owlish.graph.run import plan
 from owlish.graph.spec import Node, everything
 from owlish.graph.store import Store
@@ -41,15 +42,25 @@ def foretold(target: Node, data: Loaded, store: Store, jobs: int) -> float:
     """Return the seconds that making a target takes, about, in so many processes.
 
     On a large base that is what its models read, write and train, at the speed of a matrix product on this machine as
-    busy as it is now; on a small one, what such results took before.
+    busy as it is now; on a small one, what such results took before. Raise `UserError` where the size is not known.
     """
     missing = plan([target], store)
-    bases = [node for node in everything(target) if isinstance(node, Base)]
-    size = max((base.parameters or 0.0 for base in bases), default=0.0)
+    sizes = [known_size(node) for node in everything(target) if isinstance(node, Base)]
+    size = max(sizes, default=0.0)
     if size < LARGE:
         return (expected_seconds(missing, store) or sum(node.usual for node in missing)) / jobs
     row = length(data)
     return sum(effort(node, row) for node in missing) * 2 * size / (REACHED * speed()) / jobs
+
+
+def known_size(base: Base) -> float:
+    """Return how many parameters a base has; raise `UserError` where that cannot be told."""
+    if base.parameters is None:
+        raise UserError(
+            f"neither files on this disk nor its name say how large {base} is, so no time can be foretold: give its "
+            "folder, or leave --minutes out."
+        )
+    return base.parameters
 
 
 def effort(node: Node, row: int) -> float:
