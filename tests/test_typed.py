@@ -2,7 +2,6 @@
 
 import importlib
 import pkgutil
-import time
 from dataclasses import dataclass, fields, is_dataclass, replace
 from typing import get_type_hints
 
@@ -97,13 +96,6 @@ def test_every_field_of_a_value_that_is_shipped_is_checked():
     assert len(found) > 60
     for one in found:
         assert len(fields_of(one)) == len(fields(one)), one
-
-
-def test_ten_thousand_values_are_built_in_a_second():
-    begun = time.process_time()
-    for seed in range(10_000):
-        base.sample(Numbers(), n=10, seed=seed)
-    assert time.process_time() - begun < 1.0
 
 
 def test_a_class_that_no_worker_can_import_is_refused_before_anything_is_made(tmp_path):
