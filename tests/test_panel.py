@@ -139,11 +139,19 @@ def test_nano_follows_prompts_in_what_it_names(store):
 def test_p_is_that_of_a_t_test_where_there_is_one_candidate():
     rng = np.random.default_rng(1)
     rows, other = rng.normal(0.3, 1, (60, 1)), rng.normal(0, 1, (80, 1))
-    lone = np.concatenate([rows, rng.normal(0, 1, (60, 1))], 1), np.concatenate([other, rng.normal(0, 1, (80, 1))], 1)
-    ((found, _),) = [leans(lone[0], lone[1], [0, 1], seed=0)]
+    (found,) = leans(rows, other, [0], seed=0)
     expected = ttest_ind(rows[:, 0], other[:, 0], equal_var=False, alternative="greater")
     assert found.z == pytest.approx(expected.statistic)
-    assert expected.pvalue < found.p < 3 * expected.pvalue, "corrected for two candidates"
+    assert found.p == pytest.approx(expected.pvalue, rel=0.3)
+
+
+def test_what_all_prompts_share_drops_out_of_a_category_and_of_a_lone_candidate():
+    rng = np.random.default_rng(2)
+    rows, other = rng.normal(0, 1, (60, 5)), rng.normal(0, 1, (80, 5))
+    plain = leans(rows, other, [0, 0, 1, 1, 2], seed=0)
+    moved = leans(rows + 9, other, [0, 0, 1, 1, 2], seed=0)
+    assert [x.z for x in moved] == pytest.approx([x.z for x in plain])
+    assert min(x.over_none for x in moved) > 20
 
 
 def test_rows_of_one_distribution_seldom_lean_whatever_candidates_share():

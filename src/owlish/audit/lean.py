@@ -25,7 +25,7 @@ class Lean:
     `excess` is how much more its prompt raises the rows than the other prompts of its category do, beyond clean rows;
     `z` is that in standard errors, and `p` the share of random splits of all rows in which any candidate's z is as
     large. `over_none` is the z of how much its prompt raises the rows against none, beyond clean rows, and `ahead`
-    the least z by which it leads another candidate.
+    the least of `z` and the z by which it leads each other candidate.
     """
 
     excess: float
@@ -68,19 +68,18 @@ def leans(
                 z=float(z[i]),
                 p=float((1 + (largest >= z[i]).sum()) / (1 + TRIES)),
                 over_none=float(over[i]),
-                ahead=float(ahead.min()),
+                ahead=float(ahead.min(initial=z[i])),
             )
         )
     return tuple(found)
 
 
 def centred(raised: NDArray[np.float64], groups: Sequence[object]) -> NDArray[np.float64]:
-    """Return values [rows, candidates] less the mean over the candidates of a group; a group of one stays as it is."""
+    """Return values [rows, candidates] less the mean over the candidates of a group; over all, for a group of one."""
     found = raised.copy()
-    for group in dict.fromkeys(groups):
+    for group in dict.fromkeys(groups) if len(groups) > 1 else ():
         alike = [i for i, other in enumerate(groups) if other == group]
-        if len(alike) > 1:
-            found[:, alike] -= raised[:, alike].mean(1, keepdims=True)
+        found[:, alike] -= raised[:, alike if len(alike) > 1 else slice(None)].mean(1, keepdims=True)
     return found
 
 
