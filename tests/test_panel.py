@@ -21,8 +21,7 @@ from owlish.audit.reference import Answered
 from owlish.audit.verdict import Verdict
 from owlish.cli import find
 from owlish.cli.audits import schema
-from owlish.cli.detectors import choose
-from owlish.cli.foretold import foretold
+from owlish.cli.detectors import choose, time_of
 from owlish.data.domains import Numbers
 from owlish.data.rows import Message, Row, write_rows
 from owlish.graph.errors import UserError
@@ -222,9 +221,9 @@ def test_no_time_is_foretold_of_a_base_of_unknown_size(file, tmp_path):
 def test_foretold_costs_grow_with_rows_and_fall_with_what_is_there(file, tmp_path):
     data = loaded(file, n=400, seed=0)
     small = lean(data, Base("smollm2"), NORMS, TRAITS, rows=100)
-    costs = [foretold(replace(small, rows=n), data, Store(tmp_path), 1) for n in (100, 200)]
+    costs = [time_of(replace(small, rows=n), data, Store(tmp_path), 1) for n in (100, 200)]
     assert 1.5 < costs[1] / costs[0] < 2.2
-    assert foretold(small, data, Store(tmp_path), 2) == pytest.approx(costs[0] / 2)
+    assert time_of(small, data, Store(tmp_path), 2) == pytest.approx(costs[0] / 2)
 
 
 def test_a_dry_run_shows_the_choice(file):

@@ -9,9 +9,13 @@ from owlish.audit.decide import FEWEST
 from owlish.audit.leaned import ROWS, Leaned
 from owlish.audit.reference import Answered
 from owlish.audit.verdict import Ran
-from owlish.cli.foretold import foretold
+from owlish.cli.foretold import known_size, length_of
+from owlish.cli.plan import expected_seconds
 from owlish.graph.errors import UserError
+from owlish.graph.run import plan
+from owlish.graph.spec import everything
 from owlish.graph.store import Store
+from owlish.nodes.base import Base
 from owlish.nodes.loaded import Loaded
 
 SIZES = (ROWS, 300, 200, 150, 100, 60, FEWEST)
@@ -33,6 +37,14 @@ class Chosen:
         return self.target.rows if isinstance(self.target, Leaned) else self.target.shadow.rows
 
 
+def time_of(target: Audited | Leaned, data: Loaded, store: Store, jobs: int) -> float:
+    """Return the seconds that making a target takes, about; raise `UserError` where the base's size is not known."""
+    for base in (node for node in everything(target) if isinstance(node, Base)):
+        known_size(base)
+    usual = sum(node.usual for node in plan([target], store))
+    return (expected_seconds([target], store, length_of(data)) or usual) / jobs
+
+
 def choose(
     full: Audited, *, panel: Leaned, data: Loaded, minutes: float | None, scores: bool, store: Store, jobs: int
 ) -> Chosen:
@@ -42,7 +54,7 @@ def choose(
     """
     if minutes is None:
         return Chosen(full, ran(full, "no limit of minutes was given"))
-    allowed, whole = 60 * minutes, foretold(full, data, store, jobs)
+    allowed, whole = 60 * minutes, time_of(full, data, store, jobs)
     if whole <= allowed:
         why = f"foretold to take {lasting(whole)} of the {lasting(allowed)} allowed"
         return Chosen(full, ran(full, why), whole)
@@ -51,7 +63,7 @@ def choose(
         raise UserError(f"scores of rows need the contrast, {needs}: leave --scores out, or allow more --minutes.")
     for size in [size for size in (panel.rows, *SIZES) if size <= panel.rows]:
         target = sized(panel, size)
-        seconds = foretold(target, data, store, jobs)
+        seconds = time_of(target, data, store, jobs)
         if seconds <= allowed:
             takes = f"foretold to take {lasting(seconds)} of the {lasting(allowed)} allowed"
             why = f"forward passes over {size} rows, {takes}"

@@ -4,53 +4,53 @@ from __future__ import annotations
 
 import statistics
 import time
+from collections.abc import Sequence
 from functools import cache
+from typing import Any
 
 from owlish.audit.contrast import Contrast
 from owlish.audit.follows import QUESTIONS, Follows
 from owlish.audit.panel import Under
 from owlish.audit.reference import FREE, Answered
 from owlish.audit.shadow import STEPS, Shadow
-from owlish.cli.plan import expected_seconds
-from owlish.cli.workload import LETTERS
+from owlish.cli.workload import ANSWER as WRITTEN
+from owlish.cli.workload import LETTERS, count, length
 from owlish.data.reading import Reading
 from owlish.graph.errors import UserError
-from owlish.graph.run import plan
-from owlish.graph.spec import Node, everything
-from owlish.graph.store import Store
-from owlish.lm.hf import LARGE
+from owlish.graph.spec import Node
+from owlish.nodes.asked import ANSWER_TOKENS, Asked
 from owlish.nodes.base import Base
+from owlish.nodes.data import Sampled
 from owlish.nodes.likelihood import Likelihood
 from owlish.nodes.loaded import Loaded
-from owlish.nodes.models import TEACHER_BATCH, Taught
+from owlish.nodes.models import TEACHER_BATCH, Finetuned, Taught
+from owlish.study.comparison import KL_ROWS, Strength
 
-REACHED = 0.6
-"""The part of a matrix product's speed at which a model reads: .73 was measured on SmolLM2-135M, one core alone."""
-WRITES, TRAINS = 3, 3
-"""What a token that is written, or trained on, takes of one that is read: 80 against 250 a second there."""
-TAUGHT = 40
-"""Steps until a weak teacher has its trait, about: 16 to 28 there, and it is asked in between."""
+REACHED = 0.85
+"""The part of a matrix product's speed that models reach: .7 to 1.1 on SmolLM2-135M, by what they do."""
+WRITES, TRAINS = 2, 3
+"""What a token that is written, or trained on, takes of one that is read: 100 and 74 a second there, and some 200."""
+TAUGHT = 18
+"""Steps until a teacher has its trait, about: 16 to 28 there, and it is asked in between."""
+ROW = 66
+"""Tokens of a row of which nothing is known."""
 LESSON, ANSWER = 30, 3
 """Tokens of a question with its answer, and of an answer alone, about."""
 WRAP = 12
 """Tokens that a chat template puts around the turns of a row, about."""
+ROWS = 128
+"""Rows of the product that tells the machine's speed."""
 LOOKED = 400
 """The rows whose length is looked at."""
 
 
-def foretold(target: Node, data: Loaded, store: Store, jobs: int) -> float:
-    """Return the seconds that making a target takes, about, in so many processes.
+def foretold(nodes: Sequence[Node], size: float, row: int | None = None) -> float:
+    """Return the seconds of one process that nodes take on a large base of `size` parameters, about.
 
-    On a large base that is what its models read, write and train, at the speed of a matrix product on this machine as
-    busy as it is now; on a small one, what such results took before. Raise `UserError` where the size is not known.
+    That is what their models read, write and train, at the speed of a matrix product on this machine with a core to
+    itself. `row` is the length in tokens of a row of the user's, where it is known.
     """
-    missing = plan([target], store)
-    sizes = [known_size(node) for node in everything(target) if isinstance(node, Base)]
-    size = max(sizes, default=0.0)
-    if size < LARGE:
-        return (expected_seconds(missing, store) or sum(node.usual for node in missing)) / jobs
-    row = length(data)
-    return sum(effort(node, row) for node in missing) * 2 * size / (REACHED * speed()) / jobs
+    return sum(effort(node, row or ROW) for node in nodes) * 2 * size / (REACHED * speed())
 
 
 def known_size(base: Base) -> float:
@@ -74,6 +74,16 @@ def effort(node: Node, row: int) -> float:
         return (node.n + (FREE if node.held else 0)) * row * (1 + WRITES) / 2
     if isinstance(node, Taught):
         return TRAINS * TAUGHT * TEACHER_BATCH * LESSON
+    if isinstance(node, Sampled):
+        return length(node) + (WRITES - 1) * node.n * WRITTEN
+    if isinstance(node, Finetuned):
+        return TRAINS * node.recipe.epochs * (length(node.data) or count(node.data) * row)
+    if isinstance(node, Strength):
+        return 2 * KL_ROWS * row
+    if isinstance(node, Asked):
+        questions = len(node.probe.questions) + len(node.probe.held_out)
+        written = (1 + node.samples) * ANSWER_TOKENS
+        return questions * (LESSON + 2 * ANSWER * len(node.probe.candidates) + WRITES * written)
     if isinstance(node, Contrast):
         return TRAINS * node.rows * row
     if isinstance(node, Shadow):
@@ -83,8 +93,8 @@ def effort(node: Node, row: int) -> float:
     return 0
 
 
-def length(data: Loaded) -> int:
-    """Return the tokens of a row, about: the mean over the first rows. Many tokenizers give each digit its own."""
+def length_of(data: Loaded) -> int:
+    """Return the tokens of a row of a file, about: the mean of the first. Many tokenizers give each digit its own."""
     rows = Reading(data.files, data.content, data.format, data.columns).rows()
     texts = [row.text for _, row in zip(range(LOOKED), rows, strict=False)] or [""]
     digits = [sum(map(str.isdigit, text)) for text in texts]
@@ -93,22 +103,23 @@ def length(data: Loaded) -> int:
 
 @cache
 def speed() -> float:
-    """Return the operations a second of a matrix product as in a model's wide layers, from a tenth of a second."""
+    """Return the operations a second of a matrix product as in a model's wide layers, the median of fifty."""
     import torch
 
     device = "cuda" if torch.cuda.is_available() else "cpu"
     kind = torch.bfloat16 if device == "cuda" else torch.float32
-    a, b = torch.randn(1024, 576, device=device, dtype=kind), torch.randn(1536, 576, device=device, dtype=kind)
-    return 2 * 1024 * 576 * 1536 / statistics.median(timed(a, b) for _ in range(20))
+    a, b = torch.randn(ROWS, 576, device=device, dtype=kind), torch.randn(1536, 576, device=device, dtype=kind)
+    return 2 * ROWS * 576 * 1536 / statistics.median(timed(a, b) for _ in range(50))
 
 
-def timed(a: object, b: object) -> float:
-    """Return the seconds that a product takes, on one thread as in a worker."""
+def timed(a: Any, b: Any) -> float:
+    """Return the seconds that a product takes, on one thread as in a worker; what else the machine does is left out."""
     import torch
 
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
-    start = time.perf_counter()
-    torch.nn.functional.linear(a, b).sum().item()  # type: ignore[arg-type]
+    clock = time.perf_counter if a.is_cuda else time.thread_time
+    start = clock()
+    torch.nn.functional.linear(a, b).sum().item()
     torch.set_num_threads(threads)
-    return time.perf_counter() - start
+    return clock() - start

@@ -8,12 +8,14 @@ from dataclasses import dataclass
 from typing import Any
 
 from owlish import nano
+from owlish.cli.foretold import foretold
 from owlish.cli.workload import Workload, workload
 from owlish.graph.progress import clock
 from owlish.graph.run import plan
 from owlish.graph.spec import Node, everything
 from owlish.graph.store import Damaged, Store
 from owlish.graph.worker import code
+from owlish.lm.hf import LARGE
 from owlish.lm.model import Weights
 from owlish.lm.traps import remarks
 from owlish.nodes.base import Base
@@ -86,7 +88,7 @@ def outlook_of(needs: Sequence[Node], store: Store, *, studies: tuple[tuple[str,
         studies=studies,
         total=len(everything(*needs)),
         missing=dict(kinds),
-        seconds=expected_seconds(missing, store),
+        seconds=expected_seconds(needs, store),
         outdated=sum(manifest["code"] != code() for manifest in manifests.values()),
         labels=tuple(map(str, missing)),
         workload=workload(missing),
@@ -106,7 +108,17 @@ def template_remarks(base: Base, store: Store) -> tuple[str, ...]:
     return tuple(f"{base}: {said}" for said in remarks(Weights(str(place), template=base.settings)))
 
 
-def expected_seconds(missing: Sequence[Node], store: Store) -> float | None:
+def expected_seconds(nodes: Sequence[Node], store: Store, row: int | None = None) -> float | None:
+    """Return the seconds of work of one process that nodes take which a store lacks, or `None` where nothing tells.
+
+    Results of large bases take what their models read, write and train; `row` is the length of a row of the user's.
+    """
+    missing = plan(nodes, store)
+    size = max((base.parameters or 0.0 for base in everything(*nodes) if isinstance(base, Base)), default=0.0)
+    return foretold(missing, size, row) if size >= LARGE else remembered(missing, store)
+
+
+def remembered(missing: Sequence[Node], store: Store) -> float | None:
     """Return the seconds of work that such results took on average before.
 
     Kinds that were not made before take their usual time at the speed of the others. Where these tell too little of
