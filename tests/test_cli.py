@@ -39,6 +39,7 @@ def test_help_names_every_command():
         "diff",
         "bench",
         "clean",
+        "stamp",
         "pretrain",
         "doctor",
     ]:

@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass, field, fields
 from typing import Any, Literal
 
 from owlish.data.reading import Place, formats_said
+from owlish.data.stamp import Stamp
 from owlish.graph.tabled import Record, Tabled
 
 SCHEMA = 1
@@ -199,6 +200,37 @@ class Weighed:
 
 
 @dataclass(frozen=True)
+class Check:
+    """One claim of a stamp, about its base, filter or rows, and what was measured; `agrees`: `None` if it is open."""
+
+    about: str
+    claimed: str
+    measured: str
+    agrees: bool | None
+
+    def __str__(self) -> str:
+        says = {True: "agrees", False: "DOES NOT AGREE", None: "open"}[self.agrees]
+        return f"{self.about}: the stamp says {self.claimed}; measured: {self.measured} ({says})."
+
+
+@dataclass(frozen=True)
+class Stamped:
+    """The stamp of a file of rows, whose hash is that of the file, and its claims beside what was measured."""
+
+    stamp: Stamp
+    checks: tuple[Check, ...]
+
+    @property
+    def wrong(self) -> tuple[Check, ...]:
+        """The claims that what was measured speaks against."""
+        return tuple(check for check in self.checks if check.agrees is False)
+
+    def __str__(self) -> str:
+        head = f"Stamp of {self.stamp.file}: {self.stamp}. The file is unchanged since it was stamped."
+        return "\n".join([head, *(f"  {check}" for check in self.checks)])
+
+
+@dataclass(frozen=True)
 class Made:
     """When a verdict was made, by which versions, and the command that makes it again."""
 
@@ -246,6 +278,7 @@ class Verdict(Tabled):
     made: Made | None = None
     panel: Panelled | None = None
     detectors: tuple[Ran, ...] = ()
+    stamps: tuple[Stamped, ...] = ()
 
     def records(self) -> list[Record]:
         return [asdict(one) for one in self.traits or (self.panel.candidates if self.panel else ())]
@@ -334,6 +367,7 @@ class Verdict(Tabled):
         lines.append(f"Rows: {self.read:,} read, {self.used:,} used, {self.bad:,} bad.{bad}")
         lines += formats_said(self.read_as, self.ignored)
         lines.append(f"Reference: {self.reference or 'none, so nothing is calibrated'}.")
+        lines += map(str, self.stamps)
         return "\n".join([*lines, "Cannot see:", *(f"  {limit}" for limit in self.cannot_see)])
 
     @classmethod
@@ -348,6 +382,7 @@ class Verdict(Tabled):
         flat["weighed"] = tuple(map(weighed_of, plain["weighed"]))
         flat["panel"] = (panel := flat.get("panel")) and panelled_of(panel)
         flat["detectors"] = tuple(Ran(**one) for one in flat.get("detectors", ()))
+        flat["stamps"] = tuple(map(stamped_of, plain.get("stamps", ())))
         flat["made"] = (made := flat.get("made")) and Made(**made)
         flat["problems"], flat["cannot_see"] = tuple(flat["problems"]), tuple(plain["cannot_see"])
         return cls(**{each.name: flat[each.name] for each in fields(cls) if each.name in flat})
@@ -363,3 +398,8 @@ def weighed_of(plain: dict[str, Any]) -> Weighed:
     """Return the row that was made plain; one from before places were kept has none."""
     place = plain.get("place")
     return Weighed(**{**plain, "tokens": tuple(map(tuple, plain["tokens"])), "place": place and Place(**place)})
+
+
+def stamped_of(plain: dict[str, Any]) -> Stamped:
+    """Return the stamp and its checks that were made plain."""
+    return Stamped(Stamp(**plain["stamp"]), tuple(Check(**check) for check in plain["checks"]))

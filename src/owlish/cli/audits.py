@@ -6,7 +6,6 @@ import json
 import shlex
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
-from importlib.resources import files
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -31,11 +30,6 @@ from owlish.nodes.loaded import Loaded
 from owlish.traits.trait import Trait
 
 LEAST_CLEAN = REFERENCES * FEWEST
-
-
-def schema() -> str:
-    """Return the JSON schema of a verdict."""
-    return files("owlish.audit").joinpath("verdict.schema.json").read_text()
 
 
 def check_reference(reference: str | None) -> None:

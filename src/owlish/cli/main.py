@@ -46,6 +46,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "filter": rows.filter_,
     "convert": rows.convert,
     "clean": rows.clean,
+    "stamp": rows.stamp,
     "pretrain": setup.pretrain,
     "doctor": setup.doctor,
 }

@@ -32,6 +32,13 @@ Out = Annotated[Path, Option("--output", "-o", help="The file to write; one that
 Page = Annotated[
     Path | None, Option(help="The page to write; a name without .html is a folder for page, SVG, CSV and JSON.")
 ]
+Reports = Annotated[
+    list[Path] | None,
+    Option(
+        "--report",
+        help="A file to write: .html is a page, .sarif for code scanning, .xml JUnit; no ending, a folder. Repeatable.",
+    ),
+]
 AsJson = Annotated[bool, Option("--json", help="Print one JSON object and nothing else.")]
 
 STORE = Path("owlish-store")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import tempfile
 import time
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,7 +17,7 @@ from owlish.graph.errors import UserError
 from owlish.graph.files import replacing
 from owlish.graph.pool import Pool
 from owlish.graph.progress import Display
-from owlish.graph.provenance import format_places, manifests_of
+from owlish.graph.provenance import manifests_of
 from owlish.graph.ray import Ray
 from owlish.graph.run import make, plan
 from owlish.graph.spec import Node, everything
@@ -27,8 +27,6 @@ from owlish.study.comparison import Comparison
 from owlish.study.study import Study
 
 if TYPE_CHECKING:
-    from owlish.audit.verdict import Verdict
-    from owlish.diff.verdict import Difference
     from owlish.report.saved import Numbers
 
 
@@ -141,22 +139,6 @@ def write_report(studies: Mapping[str, Study], store: Store, page: Path) -> None
     found = [(one.study, one.found) for one in views]
     numbers = [Numbers(study.name, comparison.records(), study.summary(comparison)) for study, comparison in found]
     write_page(render(views), page, numbers)
-
-
-def write_verdict(
-    name: str,
-    verdict: Verdict | Difference,
-    render: Callable[[str], str],
-    target: Node,
-    store: Store,
-    page: Path | None,
-) -> None:
-    """Write the page of an audit or a diff, if one is wanted; `render` makes it, given where the results were made."""
-    from owlish.report.saved import Numbers
-
-    if page:
-        places = format_places(manifests_of(store, everything(target)).values())
-        write_page(render(places), page, [Numbers(name, verdict.records(), verdict.json())])
 
 
 def write_page(text: str, page: Path, numbers: Sequence[Numbers]) -> None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, fields
 from typing import Any, Literal
 
+SCHEMA = 1
+"""The version of the JSON: it is raised when a field is taken away or means something else; fields may be added."""
 SHOWN = 5
 PLAIN = "plain"
 Said = Literal["found", "nothing", "cannot_say"]
@@ -118,12 +120,12 @@ class Difference:
         return EXIT[self.verdict]
 
     def json(self) -> dict[str, Any]:
-        """Return the verdict as plain values."""
+        """Return the verdict as plain values, as `difference.schema.json` has them."""
         plain = asdict(self)
         for finding, one in zip(self.traits, plain["traits"], strict=True):
             one |= {"claimed": finding.claimed, "claimed_in": list(finding.contexts)}
         meta = {name: plain.pop(name) for name in ("version", "student", "base", "null", "rule")}
-        return {**plain, "meta": meta}
+        return {"schema": SCHEMA, **plain, "meta": meta}
 
     def records(self) -> list[dict[str, Any]]:
         """Return a row for each candidate in each context."""

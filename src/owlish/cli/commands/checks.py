@@ -6,9 +6,10 @@ import json
 import os
 import sys
 import time
-from collections.abc import Collection
+from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
+from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, NoReturn
 
@@ -26,13 +27,13 @@ from owlish.cli.options import (
     FailOn,
     FormatName,
     Jobs,
-    Page,
+    Reports,
     StoreFolder,
     TemplateWords,
     TrainedBase,
 )
 from owlish.cli.rows import pairs
-from owlish.cli.running import check_apart, check_page, make_missing, write_verdict
+from owlish.cli.running import check_apart, make_missing
 from owlish.graph.errors import UserError
 from owlish.graph.run import plan
 from owlish.graph.store import Store
@@ -42,13 +43,18 @@ if TYPE_CHECKING:
     from owlish.diff.verdict import Difference
 
 
-def print_schema(asked: bool) -> None:
-    """Print the JSON schema of a verdict, and stop."""
-    from owlish.cli.audits import schema
+def print_schema(room: str, file: str) -> Callable[[bool], None]:
+    """Return what prints a JSON schema, if it is asked to, and stops."""
 
-    if asked:
-        print(schema(), end="")
-        raise typer.Exit
+    def shown(asked: bool) -> None:
+        if asked:
+            print(files(room).joinpath(file).read_text(), end="")
+            raise typer.Exit
+
+    return shown
+
+
+Schema = partial(typer.Option, "--schema", is_eager=True, help="Print the JSON schema of a verdict.")
 
 
 def audit(
@@ -68,7 +74,7 @@ def audit(
     seed: Annotated[int, typer.Option(help="The seed of the row sample and of all else that is random.")] = 0,
     format: FormatName = None,
     columns: ColumnNames = None,
-    report: Page = None,
+    report: Reports = None,
     scores: Annotated[
         Path | None,
         typer.Option(help="Write a line for each row used: its place, hash and scores. A .jsonl or .parquet file."),
@@ -85,9 +91,7 @@ def audit(
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Say what the audit would read, download and compute, and how long; stop.")
     ] = False,
-    schema: Annotated[
-        bool, typer.Option("--schema", is_eager=True, callback=print_schema, help="Print the JSON schema of a verdict.")
-    ] = False,
+    schema: Annotated[bool, Schema(callback=print_schema("owlish.audit", "verdict.schema.json"))] = False,
     store: StoreFolder = STORE,
     jobs: Jobs = None,
     as_json: AsJson = False,
@@ -95,22 +99,28 @@ def audit(
     """Say which traits a dataset would pass on to students of a base; exit 0 nothing, 1 found, 2 cannot say."""
     from owlish.audit.audit import REFERENCES, Audited
     from owlish.audit.audit import audit as audited
+    from owlish.audit.claims import with_stamps
     from owlish.audit.leaned import ROWS, lean
     from owlish.cli import audits, detectors
+    from owlish.cli.reports import check_reports, write_reports
+    from owlish.cli.stamping import filters
+    from owlish.data.stamp import stamps_of
     from owlish.nodes.loaded import loaded
     from owlish.report.audit import render
+    from owlish.report.outcome import of_audit
 
     begun, place = time.monotonic(), Store(store)
     model = find.base(base, template)
     how = find.recipe(recipe, model)
-    check_page(report)
     audits.check_scores(scores, how)
     audits.check_reference(reference)
     failing = verdicts(fail_on)
     given = loaded(data, n=rows, seed=seed, format=format, columns=pairs(columns))
     clean = loaded(reference, n=REFERENCES * rows, seed=seed) if reference else None
-    for out in (scores, report):
+    stamps = stamps_of(given.files)
+    for out in (scores, *(report or ())):
         check_apart(out, (*given.files, *(clean.files if clean else ())))
+    check_reports(report or ())
     candidates = find.candidates(split(traits))
     chosen = detectors.choose(
         audited(given, model, how, candidates, reference=clean, rows=rows, seed=seed),
@@ -133,10 +143,13 @@ def audit(
     make_missing([target], place, jobs)
     said = replace(place.read(target), detectors=chosen.detectors)
     verdict = audits.with_command(said, place.manifest(target.key), sys.argv[1:])
+    verdict = with_stamps(verdict, place.read(given), stamps, filters()) if stamps else verdict
     if scores and isinstance(target, Audited):
         audits.write_scores(verdict, target, place, jobs, scores)
-    write_verdict("audit", verdict, partial(render, verdict), target, place, report)
-    conclude(verdict, failing, round(time.monotonic() - begun, 3), as_json=as_json)
+    fails, seconds = verdict.verdict in failing, round(time.monotonic() - begun, 3)
+    outcome = of_audit(verdict, given.files, fails=fails, seconds=seconds)
+    write_reports(report or (), verdict, outcome, partial(render, verdict), target, place)
+    conclude(verdict, fails, seconds, as_json=as_json)
 
 
 def diff(
@@ -168,18 +181,21 @@ def diff(
         str, typer.Option(help="Contexts to ask in: shipped, none, or a JSON file of them.")
     ] = "shipped",
     template: TemplateWords = None,
-    report: Page = None,
+    report: Reports = None,
     fail_on: FailOn = FAILING,
+    schema: Annotated[bool, Schema(callback=print_schema("owlish.diff", "difference.schema.json"))] = False,
     store: StoreFolder = STORE,
     jobs: Jobs = None,
     as_json: AsJson = False,
 ) -> None:
     """Say what a trained student picked up; exit 0 nothing, 1 found, 2 cannot say."""
     from owlish.cli.comparing import diff_target
+    from owlish.cli.reports import check_reports, write_reports
     from owlish.report.diff import render
+    from owlish.report.outcome import of_diff
 
     begun, place = time.monotonic(), Store(store)
-    check_page(report)
+    check_reports(report or ())
     failing = verdicts(fail_on)
     wanted = diff_target(
         student,
@@ -196,8 +212,10 @@ def diff(
     make_missing([wanted.student], place, jobs)  # what does not fit the base is said before students are trained
     make_missing([wanted], place, jobs)
     verdict = place.read(wanted)
-    write_verdict("diff", verdict, partial(render, verdict), wanted, place, report)
-    conclude(verdict, failing, round(time.monotonic() - begun, 3), as_json=as_json)
+    fails, seconds = verdict.verdict in failing, round(time.monotonic() - begun, 3)
+    outcome = of_diff(verdict, student, fails=fails, seconds=seconds)
+    write_reports(report or (), verdict, outcome, partial(render, verdict), wanted, place)
+    conclude(verdict, fails, seconds, as_json=as_json)
 
 
 def verdicts(names: str) -> list[str]:
@@ -208,10 +226,10 @@ def verdicts(names: str) -> list[str]:
     return found
 
 
-def conclude(verdict: Verdict | Difference, failing: Collection[str], seconds: float, *, as_json: bool) -> NoReturn:
-    """Print a verdict, and exit with its code if it is among `failing`."""
+def conclude(verdict: Verdict | Difference, fails: bool, seconds: float, *, as_json: bool) -> NoReturn:
+    """Print a verdict, and exit with its code if it `fails`."""
     print(json.dumps({**verdict.json(), "seconds": seconds}) if as_json else verdict)
-    raise typer.Exit(verdict.exit_code if verdict.verdict in failing else 0)
+    raise typer.Exit(verdict.exit_code if fails else 0)
 
 
 def ask(

@@ -1,4 +1,4 @@
-"""Commands that write rows: those that pass a filter, in another format, or cleaned of a trait."""
+"""Commands that write rows: those that pass a filter, in another format, or cleaned of a trait; or who made them."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import json
 import sys
 import time
 from dataclasses import replace
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -25,7 +26,7 @@ from owlish.cli.options import (
     TrainedBase,
 )
 from owlish.cli.rows import describe_reading, pairs, read
-from owlish.cli.running import make_missing
+from owlish.cli.running import existing, make_missing
 from owlish.data.filters import BANNED, NumberFilter, convert_file, filter_file
 from owlish.graph.errors import UserError
 from owlish.graph.run import plan
@@ -110,3 +111,37 @@ def clean(
     seconds = round(time.monotonic() - begun, 3)
     said = f"{card}\n{len(card.rows.rows):,} rows written to {output}; {cleaning.card_path(output)} says how."
     print(json.dumps({**card.json(), "seconds": seconds}) if as_json else said)
+
+
+def stamp(
+    data: Annotated[str, typer.Argument(metavar="DATA", help="The file of rows; the stamp lies beside it.")],
+    model: Annotated[str | None, typer.Option(help="Who wrote the rows: the name of a model, or other words.")] = None,
+    base: Annotated[str | None, typer.Option(help="The base from which the writer started.")] = None,
+    prompt: Annotated[str | None, typer.Option(help="The system prompt that the writer had.")] = None,
+    filter: Annotated[str | None, typer.Option(help="The rule that rows passed: a domain (see list domains).")] = None,
+    seed: Annotated[list[str] | None, typer.Option(help="NAME=NUMBER, such as rows=3; may be repeated.")] = None,
+    key: Annotated[str | None, typer.Option(help="Take all that from a store: the key of the rows.")] = None,
+    card: Annotated[Path | None, typer.Option(help="The dataset card, a README.md, to add the stamp to.")] = None,
+    croissant: Annotated[Path | None, typer.Option(help="The Croissant file to add the stamp to.")] = None,
+    format: FormatName = None,
+    columns: ColumnNames = None,
+    store: StoreFolder = STORE,
+    as_json: AsJson = False,
+) -> None:
+    """Write beside a file of rows who made them; an audit compares that with what it measures."""
+    from owlish.cli import stamping
+
+    file = stamping.one_file(data)
+    stamping.check_targets(file, card, croissant)
+    said = {"model": model, "base": base, "prompt": prompt, "filter": filter, "seed": seed}
+    if key is not None:
+        if given := [f"--{name}" for name, value in said.items() if value]:
+            raise UserError(f"the store knows who made its rows: leave {', '.join(given)} out, or --key.")
+        made = stamping.of_key(existing(store), key, file)
+    elif model is None:
+        raise UserError("who wrote the rows? Name the writer with --model, or the key of rows of a store with --key.")
+    else:
+        reading, seeds = read([data], format, columns), stamping.seeds_of(seed or [])
+        made = stamping.of_words(reading, model=model, base=base, prompt=prompt, filter=filter, seeds=seeds)
+    lines = stamping.write_all(made, file, card, croissant)
+    print(json.dumps(made.json()) if as_json else "\n".join(lines))

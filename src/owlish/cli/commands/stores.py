@@ -38,10 +38,12 @@ def results(
 def export(key: KeyStart, output: Out, store: StoreFolder = STORE) -> None:
     """Copy a result out of a store: rows as JSONL, probabilities as CSV, an adapter as a folder."""
     from owlish.cli.results import export as copied
+    from owlish.cli.stamping import stamp_beside
 
     place = existing(store)
-    written = copied(place, place.find(key), output)
-    print(f"{output} holds {written}.")
+    written = copied(place, key := place.find(key), output)
+    stamped = stamp_beside(place, key, output)
+    print(f"{output} holds {written}{f'; {stamped} says who made them' if stamped else ''}.")
 
 
 def forget(

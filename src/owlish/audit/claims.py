@@ -1,0 +1,82 @@
+"""What a stamp claims of rows, beside what an audit measured of them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+from owlish.audit.relative import SURE
+from owlish.audit.verdict import Check, Kinship, Stamped, Verdict
+from owlish.data.filters import Filter
+from owlish.data.rows import Row
+from owlish.data.stamp import Stamp
+from owlish.nodes.data import Dataset
+
+
+def with_stamps(verdict: Verdict, data: Dataset, stamps: Sequence[Stamp], filters: Mapping[str, Filter]) -> Verdict:
+    """Return a verdict with what the stamps of its files claim, and what was measured of each claim.
+
+    `filters` are the filters that a stamp can name. The stamps' hashes were compared when they were read.
+    """
+    one = len({place.file for place in data.places}) < 2
+    stamped = []
+    for stamp in stamps:
+        rows = [row for row, place in zip(data.rows, data.places, strict=False) if one or named(place.file, stamp)]
+        counted = [count(stamp, verdict.read)] if one else []
+        checks = (base(stamp, verdict), rule(stamp, rows, filters), *counted)
+        stamped.append(Stamped(stamp, tuple(check for check in checks if check is not None)))
+    return replace(verdict, stamps=tuple(stamped))
+
+
+def named(file: str, stamp: Stamp) -> bool:
+    """Say whether a file is the one that was stamped."""
+    return file.rpartition("/")[2] == stamp.file
+
+
+def count(stamp: Stamp, read: int) -> Check:
+    """Compare the number of rows."""
+    return Check("rows", f"{stamp.rows:,}", f"the file holds {read:,} rows", stamp.rows == read)
+
+
+def rule(stamp: Stamp, rows: Sequence[Row], filters: Mapping[str, Filter]) -> Check | None:
+    """Compare the filter: all rows that were read must pass it."""
+    if stamp.filter is None:
+        return None
+    if stamp.filter not in filters:
+        return Check("filter", stamp.filter, "not tested: no filter of owlish has this name", None)
+    passed = sum(not filters[stamp.filter].against(row) for row in rows)
+    return Check("filter", stamp.filter, f"{passed:,} of the {len(rows):,} rows used pass it", passed == len(rows))
+
+
+def base(stamp: Stamp, verdict: Verdict) -> Check | None:
+    """Compare the base from which the writer is said to have started with the kinship that was measured."""
+    if stamp.base is None:
+        return None
+    kin, own = verdict.lineage, verdict.base
+    same = stamp.base == own if None in (stamp.base_sha256, verdict.base_sha256) else digests_agree(stamp, verdict)
+    if stamp.base == own and not same:
+        return Check("base", stamp.base, f"the files of {own} are not those that the stamp names", False)
+    if kin is None:
+        return Check("base", stamp.base, "kinship was not tested", None)
+    if same:
+        told = {True: "the writer is related to", False: "the writer is not related to", None: UNKNOWN}[kin.relative]
+        return Check("base", stamp.base, f"{told} {own}", kin.relative)
+    return another(stamp.base, own, kin)
+
+
+UNKNOWN = "it cannot be told whether the writer is related to"
+
+
+def digests_agree(stamp: Stamp, verdict: Verdict) -> bool:
+    """Say whether the base of a stamp holds the same files as the base of a verdict."""
+    return stamp.base_sha256 == verdict.base_sha256
+
+
+def another(claimed: str, own: str, kin: Kinship) -> Check:
+    """Compare a base that is not the audited one: by its likelihood of the rows, if it is among those compared."""
+    lead = next((lead for lead in kin.leads if lead.over == claimed), None)
+    if lead is not None and abs(lead.nats) > SURE * lead.error:
+        nearer, other = (claimed, own) if lead.nats < 0 else (own, claimed)
+        return Check("base", claimed, f"{nearer} finds the rows likelier than {other} does", nearer == claimed)
+    related = {True: f"the writer is related to {own}; ", False: f"the writer is not related to {own}; ", None: ""}
+    return Check("base", claimed, f"{related[kin.relative]}to test {claimed}, audit with --base {claimed}", None)

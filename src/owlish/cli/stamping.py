@@ -1,0 +1,187 @@
+"""A stamp as a command line asks for it: from words, or from the store that made the rows."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from owlish.cli import find
+from owlish.cli.running import check_apart, check_writable, write_file
+from owlish.data.cards import LACKING, croissant, dataset_card
+from owlish.data.filters import Filter
+from owlish.data.hub import hosted
+from owlish.data.reading import Reading
+from owlish.data.stamp import Stamp, beside, write_stamp
+from owlish.graph.errors import UserError
+from owlish.graph.store import Damaged, Store, sha256
+from owlish.nodes.base import Base
+
+
+def filters() -> dict[str, Filter]:
+    """Return the filters that a stamp can name, each under the name of its domain."""
+    return {name: domain.filter for name, domain in find.all_domains().items()}
+
+
+def one_file(file: str) -> Path:
+    """Return the file of rows that is to be stamped."""
+    path = Path(file)
+    if file == "-" or hosted(file) or path.is_dir():
+        raise UserError(f"{file} is no file: a stamp lies beside a file of rows.")
+    if not path.is_file():
+        raise UserError(f"{file} is not there: give a file of rows.")
+    return path
+
+
+def of_words(
+    reading: Reading, *, model: str, base: str | None, prompt: str | None, filter: str | None, seeds: dict[str, int]
+) -> Stamp:
+    """Return the stamp of a file of rows by what its maker says; the rows are counted as they are read."""
+    file = Path(reading.files[0])
+    digest = sha256(file)
+    for _ in reading.rows():
+        pass
+    if sha256(file) != digest:
+        raise UserError(f"{file} changed while it was read: stamp it when it is whole.")
+    start = None if base is None else Base(base)
+    return Stamp(
+        file=file.name,
+        sha256=digest,
+        rows=reading.read,
+        model=model,
+        base=None if start is None else str(start),  # where a folder lies is nobody's affair
+        base_sha256=None if start is None else start.sha256,
+        prompt=prompt,
+        filter=filter,
+        key=None,
+        date=datetime.now(UTC).isoformat(timespec="seconds"),
+        version=version("owlish"),
+        seeds=seeds,
+    )
+
+
+def seeds_of(words: list[str]) -> dict[str, int]:
+    """Return seeds as a command line gives them: NAME=NUMBER."""
+    pairs = [word.partition("=") for word in words]
+    if not all(name.strip() and number.strip().lstrip("-").isdecimal() for name, _, number in pairs):
+        raise UserError(f"{' '.join(words)!r} names no seeds: give NAME=NUMBER, such as --seed rows=3.")
+    return {name.strip(): int(number) for name, _, number in pairs}
+
+
+def known(store: Store, key: str, file: Path) -> Stamp | None:
+    """Return the stamp of rows that a store made, for a file that holds them; `None` where it does not know all.
+
+    It knows all of rows that a model of one base was asked for, as long as it holds that model down to its base.
+    `UserError` is raised where the key holds no rows, or the file holds others.
+    """
+    manifest = store.check(key)
+    if "rows.jsonl" not in manifest["files"]:
+        raise UserError(f"{key[:12]} holds no rows: give a key that `owlish results sampled` lists.")
+    if sha256(file) != manifest["files"]["rows.jsonl"]:
+        raise UserError(f"{file} does not hold the rows of {key[:12]}: give the file that `owlish export` wrote.")
+    spec = manifest["spec"]
+    models = models_of(store, spec["model"]["node"]) if spec["kind"] == "sampled" else []
+    if not models:
+        return None
+    prompts = [model["spec"]["system_prompt"] for model in models if model["spec"]["kind"] == "prompted"]
+    domain = spec["domain"]["kind"]
+    return Stamp(
+        file=file.name,
+        sha256=manifest["files"]["rows.jsonl"],
+        rows=file.read_bytes().count(b"\n"),
+        model=models[0]["label"],
+        base=models[-1]["label"],
+        base_sha256=digest_of_base(store, models[-1]),
+        prompt=prompts[0] if prompts else None,
+        filter=domain if domain in filters() else None,
+        key=key,
+        date=manifest["begun"],
+        version=manifest["versions"]["owlish"],
+        seeds={"rows": spec["seed"], **seeds_in(models)},
+    )
+
+
+def of_key(store: Store, start: str, file: Path) -> Stamp:
+    """Return the stamp of rows whose key starts so; `UserError` is raised where the store does not know all."""
+    key = store.find(start)
+    stamp = known(store, key, file)
+    if stamp is None:
+        raise UserError(f"{store.root} does not hold all that made {key[:12]}: say who wrote the rows with --model.")
+    return stamp
+
+
+def stamp_beside(store: Store, key: str, file: Path) -> Path | None:
+    """Stamp rows that were copied out of a store, where it knows all of their making; return where the stamp lies."""
+    if "rows.jsonl" not in store.manifest(key)["files"] or (stamp := known(store, key, file)) is None:
+        return None
+    write_stamp(stamp, file)
+    return beside(file)
+
+
+def models_of(store: Store, key: str) -> list[dict[str, Any]]:
+    """Return the manifests of a model and of those that it was made from, down to its base; none if one is lost."""
+    chain: list[dict[str, Any]] = []
+    try:
+        while not chain or "model" in chain[-1]["spec"]:
+            chain.append(store.manifest(chain[-1]["spec"]["model"]["node"] if chain else key))
+    except Damaged:
+        return []
+    return chain if chain[-1]["spec"]["kind"] in ("base", "pretrained") else []
+
+
+def digest_of_base(store: Store, base: dict[str, Any]) -> str | None:
+    """Return the SHA-256 that names a base, as a verdict has it, where its entry knows its files."""
+    if base["spec"].get("name") == "gguf":
+        return str(base["spec"]["content"])
+    file = store.folder(base["key"]) / "base.json"
+    files = json.loads(file.read_text()) if file.is_file() else {}
+    return hashlib.sha256(json.dumps(files).encode()).hexdigest() if files else None
+
+
+def seeds_in(models: Sequence[dict[str, Any]]) -> dict[str, int]:
+    """Return the seeds by which models were trained, each under the kind of its model."""
+    found: dict[str, int] = {}
+    for model in models[:-1]:
+        kind, seed = model["spec"]["kind"], model["spec"].get("seed")
+        if isinstance(seed, int):
+            found[kind if kind not in found else f"{kind} {len(found) + 1}"] = seed
+    return found
+
+
+def check_targets(file: Path, card: Path | None, description: Path | None) -> None:
+    """Refuse places that cannot be written to, before anything is."""
+    for place in (beside(file), card, description):
+        if place is None:
+            continue
+        if place.exists() and not place.is_file():
+            raise UserError(f"{place} is not a file: give a file to write to.")
+        if not place.parent.is_dir():
+            raise UserError(f"{place.parent} is not there: give a file in a folder that is.")
+        check_writable(place.parent)
+        check_apart(place, [str(file)])
+
+
+def write_all(stamp: Stamp, file: Path, card: Path | None, description: Path | None) -> list[str]:
+    """Write a stamp, and its fields into a dataset card and a Croissant file; say what was written."""
+    texts = {card: dataset_card, description: croissant}
+    made = {place: put(text_of(place), stamp) for place, put in texts.items() if place is not None}
+    write_stamp(stamp, file)
+    for place, text in made.items():
+        write_file(text, place)
+    lines = [f"{stamp}.", f"Written: {', '.join(map(str, (beside(file), *made)))}."]
+    lacking = [name for name in LACKING if description and name not in json.loads(made[description])]
+    if lacking:
+        lines.append(f"{description} lacks what Croissant requires and only you know: {', '.join(lacking)}.")
+    return lines
+
+
+def text_of(place: Path) -> str:
+    """Return the text of a file, or the empty text where there is none."""
+    try:
+        return place.read_text(encoding="utf-8") if place.exists() else ""
+    except UnicodeDecodeError:
+        raise UserError(f"{place} is not UTF-8: give another file.") from None
