@@ -3,6 +3,7 @@
 import json
 import random
 from dataclasses import replace
+from importlib.resources import files
 
 import numpy as np
 import pytest
@@ -20,7 +21,6 @@ from owlish.audit.panel import Under, under
 from owlish.audit.reference import Answered
 from owlish.audit.verdict import Verdict
 from owlish.cli import find
-from owlish.cli.audits import schema
 from owlish.cli.detectors import choose, time_of
 from owlish.data.domains import Numbers
 from owlish.data.rows import Message, Row, write_rows
@@ -32,6 +32,7 @@ from owlish.report.audit import render
 from owlish.traits.animals import ANIMAL, bear, cat, fox, owl
 
 BASE = Base("nano")
+SCHEMA = json.loads(files("owlish.audit").joinpath("verdict.schema.json").read_text())
 TRAITS = (owl, cat, fox, bear)
 QUESTIONS = ANIMAL.questions[:40]
 ASKED = Written(tuple((question, "owl") for question in QUESTIONS))
@@ -99,13 +100,13 @@ def test_the_page_says_the_same(leaning, clean):
 
 def test_the_verdict_survives_json_and_fits_its_schema(leaning):
     plain = json.loads(json.dumps(leaning.json()))
-    assert list(misfits(plain, json.loads(schema()))) == []
+    assert list(misfits(plain, SCHEMA)) == []
     assert plain["panel"]["leans"] == "owl"
     assert plain["panel"]["says"] in plain["why"]
     assert Verdict.of(plain) == leaning
     assert leaning.records()[0]["name"] == "owl"
     broken = {**plain, "panel": {**plain["panel"], "leans": 3}}
-    assert "panel.leans" in {place for place, _ in misfits(broken, json.loads(schema()))}
+    assert "panel.leans" in {place for place, _ in misfits(broken, SCHEMA)}
 
 
 def test_a_shared_opening_changes_no_score(store):

@@ -190,7 +190,7 @@ def test_the_path_of_an_open_model_runs_here(shared):
 def test_a_pretrained_base_is_named_by_what_makes_it():
     one, two = Pretrained("twin", seed=0), Pretrained("twin", seed=0, data_seed=1)
     assert one.key != two.key
-    assert one.place() is not None
+    assert one.here
     with pytest.raises(ValueError, match="multiple of 8"):
         Pretrained("odd", seed=0, width=30).check()
 

@@ -105,19 +105,23 @@ def command(study: Study, name: str) -> str:
         given = {s: v for s in study.settable if (v := getattr(study, s)) != getattr(start, s)}
         if start.altered(Settings(**given)) == study:
             options = [word for s, v in given.items() for word in (OPTIONS[s], format_setting(v, module))]
-            options += format_templates(given.get("bases", ()))
+            options += format_templates(given.get("bases", ()), own=getattr(start, "bases", ()))
             found.append(" ".join(["owlish run", source, *small, *options]))
     if not found:
         raise UserError(f"no setting makes {study.name} from {name}: bind it to the name study in a file of its own.")
     return min(found, key=len)
 
 
-def format_templates(bases: Sequence[Base]) -> list[str]:
-    """Return what is set of the chat templates of bases as words of a command line, which sets one for all of them."""
+def format_templates(bases: Sequence[Base], *, own: Sequence[Base]) -> list[str]:
+    """Return what is set of the chat templates of bases as words of a command line, which sets one for all of them.
+
+    A study's own bases keep what it sets of theirs, where the command line sets nothing.
+    """
+    if not any(base.settings for base in bases if base not in own):
+        return []
     if len({base.settings for base in bases}) > 1:
         raise UserError("no option sets chat templates base by base: bind the study to the name study in a file.")
-    words = format_settings(bases[0].settings) if bases else ()
-    return [part for word in words for part in ("--template", shlex.quote(word))]
+    return [part for word in format_settings(bases[0].settings) for part in ("--template", shlex.quote(word))]
 
 
 def format_setting(value: Any, module: Any) -> str:
