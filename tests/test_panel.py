@@ -229,7 +229,7 @@ def test_foretold_costs_grow_with_rows_and_fall_with_what_is_there(file, tmp_pat
 
 def test_a_dry_run_shows_the_choice(file):
     asked = ("audit", file, "--base", "smollm2", "--traits", "animals", "--dry-run", "--minutes")
-    said = owlish(*asked, 240).stdout
+    said = owlish(*asked, 30).stdout
     assert "Panel: runs, forward passes over" in said
     assert "Shadows: does not run" in said
     assert "too short for any detector" in owlish(*asked, 0.1, code=2).stderr

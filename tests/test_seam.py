@@ -8,6 +8,7 @@ from test_keys import OWN_FILES, with_files
 
 from owlish import NORMS, Base, Store
 from owlish.audit.audit import audit
+from owlish.audit.leaned import lean
 from owlish.bench.gradient import Gradient
 from owlish.bench.prompted import PromptContrast
 from owlish.cli import find
@@ -36,7 +37,7 @@ def below(kind):
 
 @pytest.fixture(scope="module")
 def openers(tmp_path_factory):
-    """A node of each class that opens models, from the shipped studies, an audit with its benchmark, and a diff."""
+    """A node of each class that opens models, from the shipped studies, an audit and a panel with the benchmark, and a diff."""
     folder = tmp_path_factory.mktemp("files")
     for name, text in OWN_FILES.items():
         (folder / name).write_text(text)
@@ -45,9 +46,9 @@ def openers(tmp_path_factory):
     rows = BASE.sample(Numbers(), n=60, seed=0)
     audited = audit(rows, BASE, NORMS, (owl, cat))
     seen = diff(Student(BASE, BASE.finetune(rows, NORMS, seed=0)), (owl, cat), null=null(BASE, NORMS, rows))
-    c = audited.contrast
+    c, leaned = audited.contrast, lean(rows, BASE, NORMS, (owl, cat))
     more = (Gradient(BASE, c.data, c.traits, c.writers, c.rows), PromptContrast(BASE, c.data, c.traits, 8))
-    targets = [*(node for study in own for node in study.small().needs), audited, seen, *more]
+    targets = [*(node for study in own for node in study.small().needs), audited, leaned, seen, *more]
     found = {type(node): node for node in everything(*targets) if isinstance(node, Opener)}
     return list(found.values())
 
