@@ -37,7 +37,7 @@ def below(kind):
 
 @pytest.fixture(scope="module")
 def openers(tmp_path_factory):
-    """A node of each class that opens models, from the shipped studies, an audit and a panel with the benchmark, and a diff."""
+    """A node of each class that opens models: of the shipped studies, an audit, a panel, the benchmark and a diff."""
     folder = tmp_path_factory.mktemp("files")
     for name, text in OWN_FILES.items():
         (folder / name).write_text(text)
