@@ -18,7 +18,7 @@ FLOORS = [
     {"audit", "clean", "study"},
     {"diff"},
     {"report", "mlp", "bench", "__init__"},
-    {"studies"},
+    {"studies", "trainer"},
     {"cli"},
 ]
 FLOOR = {room: level for level, rooms in enumerate(FLOORS) for room in rooms}

@@ -1,0 +1,155 @@
+"""A callback for Hugging Face's `Trainer`: audits the rows, compares the student with its base, can stop the run."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from owlish.audit.audit import ROWS, Audited, audit
+from owlish.audit.verdict import Verdict, Word
+from owlish.data.given import Given
+from owlish.diff.contexts import CONTEXTS, Context
+from owlish.diff.diff import Diffed, diff
+from owlish.diff.null import null as students
+from owlish.diff.student import given
+from owlish.diff.verdict import Difference
+from owlish.graph.errors import UserError
+from owlish.graph.run import run
+from owlish.graph.store import Store
+from owlish.lm.recipes import Recipe
+from owlish.nodes.base import Base
+from owlish.nodes.data import Data
+from owlish.nodes.loaded import loaded
+from owlish.report.audit import render as audit_page
+from owlish.report.diff import render as diff_page
+from owlish.traits.trait import Trait
+
+if TYPE_CHECKING:
+    from transformers import TrainerCallback
+
+FOLDER = "owlish"
+"""The folder below a trainer's `output_dir` that holds the verdicts, their pages and the student."""
+
+
+class Stopped(UserError):
+    """A run was stopped because of a verdict."""
+
+
+@dataclass(frozen=True)
+class Watch:
+    """What is watched: rows for students of a base by a recipe, and by which verdicts a run is stopped."""
+
+    data: Data
+    base: Base
+    recipe: Recipe
+    traits: tuple[Trait, ...]
+    reference: Data | None
+    rows: int
+    seed: int
+    null: bool
+    contexts: tuple[Context, ...]
+    stop_on: tuple[Word, ...]
+    store: Store
+
+    @property
+    def audited(self) -> Audited:
+        """The audit of the rows."""
+        return audit(
+            self.data,
+            self.base,
+            self.recipe,
+            self.traits,
+            reference=self.reference,
+            rows=self.rows,
+            seed=self.seed,
+        )
+
+    def diffed(self, folder: Path) -> Diffed:
+        """Return the diff of the student in a folder; without null students it measures, and claims nothing."""
+        student = given(str(folder), self.base, self.store).student
+        if not self.null:
+            return diff(student, self.traits, contexts=self.contexts)
+        own = students(self.base, self.recipe, self.data)
+        words = f"{len(own)} students of {self.base} ({self.recipe.words}) trained on its own answers"
+        return diff(student, self.traits, null=own, words=words, contexts=self.contexts)
+
+    def before(self, out: Path) -> None:
+        """Audit the rows, before the first step."""
+        verdict = run(self.audited, store=self.store)
+        self.conclude("audit", verdict, audit_page(verdict), out, "nothing was trained")
+
+    def after(self, model: Any, tokenizer: Any, out: Path) -> None:
+        """Save the student, and compare it with the base, after the last step."""
+        folder = out / FOLDER / "student"
+        model.save_pretrained(folder)
+        if tokenizer is not None:
+            tokenizer.save_pretrained(folder)
+        verdict = run(self.diffed(folder), store=self.store)
+        self.conclude("diff", verdict, diff_page(verdict), out, "the student is trained")
+
+    def conclude(self, name: str, verdict: Verdict | Difference, page: str, out: Path, state: str) -> None:
+        """Write a verdict and its page; raise `Stopped` where it is one that stops a run."""
+        folder = out / FOLDER
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / f"{name}.json").write_text(json.dumps(verdict.json()))
+        (folder / f"{name}.html").write_text(page, encoding="utf-8")
+        if verdict.verdict in self.stop_on:
+            raise Stopped(f"the run was stopped, {state}: {verdict.why} See {folder / name}.html.")
+
+
+def watch(
+    data: Given | Data,
+    *,
+    base: str | Base,
+    recipe: Recipe,
+    traits: Sequence[Trait],
+    reference: Given | Data | None = None,
+    rows: int = ROWS,
+    seed: int = 0,
+    null: bool = False,
+    contexts: Sequence[Context] = CONTEXTS,
+    stop_on: tuple[Word, ...] = ("found",),
+    store: Store | None = None,
+) -> TrainerCallback:
+    """Return a callback for `Trainer(callbacks=[...])` of transformers, and for TRL's trainers.
+
+    Before the first step it audits `data`, the rows that the trainer is given, for students of `base` by `recipe`, the
+    one nearest to the trainer's own. After the last step it compares the trained model with the base, and with `null`
+    also with six students that were taught nothing. Both verdicts lie as JSON and as pages in `owlish` below the
+    trainer's `output_dir`. `Stopped`, a `UserError`, is raised by a verdict in `stop_on`: before training nothing is
+    trained. Only the first process of several works.
+    """
+    from transformers import TrainerCallback
+
+    watched = Watch(
+        data=node(data, seed=seed),
+        base=Base(base) if isinstance(base, str) else base,
+        recipe=recipe,
+        traits=tuple(traits),
+        reference=None if reference is None else node(reference, seed=seed),
+        rows=rows,
+        seed=seed,
+        null=null,
+        contexts=tuple(contexts),
+        stop_on=stop_on,
+        store=store or Store("owlish-store"),
+    )
+
+    class Watching(TrainerCallback):  # type: ignore[misc]
+        def on_train_begin(self, args: Any, state: Any, control: Any, **more: Any) -> None:
+            if state.is_world_process_zero:
+                watched.before(Path(args.output_dir))
+
+        def on_train_end(self, args: Any, state: Any, control: Any, **more: Any) -> None:
+            if state.is_world_process_zero:
+                watched.after(more["model"], more.get("processing_class"), Path(args.output_dir))
+
+    return Watching()
+
+
+def node(data: Given | Data, *, seed: int) -> Data:
+    """Return rows as a node."""
+    return data if isinstance(data, Data) else loaded(data, n=None, seed=seed)
