@@ -11,6 +11,7 @@ from owlish.graph.errors import UserError
 from owlish.graph.spec import everything
 from owlish.nodes.data import Sampled
 from owlish.nodes.models import Finetuned
+from owlish.report.figures import scale_of
 from owlish.studies.owl_smollm2 import study
 from owlish.studies.owl_smollm2.design import TenNumbers, within_runs
 from owlish.study.comparison import Point
@@ -79,3 +80,10 @@ def test_answers_are_ten_numbers_of_three_digits_and_one_trait_is_refused():
     assert not re.fullmatch(domain.pattern, good.replace("123", "023"))
     with pytest.raises(UserError, match="at least two traits"):
         replace(study, traits=study.traits[:1])
+
+
+def test_a_figure_holds_margins_and_keeps_the_scale_of_shares():
+    assert (scale_of([0.2, 0.9], 0, 100).low, scale_of([0.2, 0.9], 0, 100).high) == (0, 1)
+    assert (scale_of([-0.2, 0.9], 0, 100).low, scale_of([-0.2, 0.9], 0, 100).high) == (-1, 1)
+    margins = scale_of([-4.7, 6.9, float("nan")], 0, 100)
+    assert margins.low < -4.7 < 6.9 < margins.high

@@ -128,10 +128,16 @@ def panel(title: str, arms: Sequence[Arm], shapes: dict[str, str]) -> Panel:
     """Return what was measured of one trait, or of all."""
     names = [wrapped(arm.label) for arm in arms]
     left = 12 + LETTER * max(len(line) for name in names for line in name)
-    low = -1 if any(run.value < 0 for arm in arms for run in arm.runs) else 0
-    scale = Scale(low, 1, round(left, 1), WIDTH - RIGHT)
+    scale = scale_of([run.value for arm in arms for run in arm.runs], round(left, 1), WIDTH - RIGHT)
     strips = (Strip(arm, name, dots(arm, scale, shapes)) for arm, name in zip(arms, names, strict=True))
     return Panel(title, scale, tuple(strips))
+
+
+def scale_of(values: Sequence[float], start: float, end: float) -> Scale:
+    """Return the scale of a share or a cosine, from 0 or -1 to 1, or one that holds values that lie beyond."""
+    known = list(filter(math.isfinite, values))
+    low = -1 if any(value < 0 for value in known) else 0
+    return Scale(low, 1, start, end) if all(low <= value <= 1 for value in known) else around(known, start, end)
 
 
 def wrapped(text: str) -> tuple[str, ...]:

@@ -22,7 +22,7 @@ from owlish.nodes.asked import TINY, Asked, mean
 from owlish.nodes.data import Sampled
 from owlish.nodes.models import Model
 from owlish.study import stats
-from owlish.study.comparison import Comparison, Estimate, Matrix, Point, Strength
+from owlish.study.comparison import Comparison, Curve, Estimate, Line, Matrix, Point, Strength
 from owlish.study.transfer import Arms, Cell, Transfer
 
 LIMIT = -math.log(TINY)
@@ -102,8 +102,20 @@ class Paired(Transfer):
         return f"{super().teachers()}; each run has teachers of its own"
 
     def setup(self) -> tuple[tuple[str, str], ...]:
+        probe = self.traits[0].probe
+        questions = len(probe.questions) + len(probe.held_out)
         shared = "a teacher for each trait; its students share prompts, luck, start and order, and differ in the writer"
-        return (*super().setup()[:-1], ("A run", shared))
+        asked = f"{questions} questions; logit margin against the other candidates, from exact probabilities"
+        return (*super().setup()[:-2], ("Probe", asked), ("A run", shared))
+
+    def curves(self, found: Comparison) -> tuple[Curve, ...]:
+        """Return the difference of each run, trait by trait."""
+        lines = []
+        for trait in found.traits:
+            led = leads([p for p in found.points if p.trait == trait])
+            lines.append(Line(trait, tuple(map(float, range(1, len(led) + 1))), tuple(led), joined=False))
+        title = "Run by run: a student’s margin on its teacher’s trait, less the run’s other students’"
+        return (Curve(title, "run", "logits", tuple(lines)),)
 
     def notes(self) -> tuple[str, ...]:
         return (
@@ -145,13 +157,20 @@ def within_runs(points: Sequence[Point]) -> Estimate:
 
     One value a base and run: the mean over its traits. Source of the interval: Student's t over these values.
     """
-    values = []
-    students = [p for p in points if p.arm in ("student", "other_trait")]
-    for run in dict.fromkeys((p.base, p.run) for p in students):
-        of_run = [p for p in students if (p.base, p.run) == run]
-        own = [p for p in of_run if p.arm == "student"]
-        values.append(mean([p.value - others(p, of_run) for p in own]))
+    values = leads(points)
     return Estimate(*stats.interval(values), len(values))
+
+
+def leads(points: Sequence[Point]) -> list[float]:
+    """Return by how much a run's students lie above its other students on their own traits, run by run."""
+    students = [p for p in points if p.arm in ("student", "other_trait")]
+    runs = dict.fromkeys((p.base, p.run) for p in students)
+    return [lead([p for p in students if (p.base, p.run) == run]) for run in runs]
+
+
+def lead(of_run: Sequence[Point]) -> float:
+    """Return by how much the students of one run lie above the others on their own traits, on average."""
+    return mean([p.value - others(p, of_run) for p in of_run if p.arm == "student"])
 
 
 def others(student: Point, of_run: Sequence[Point]) -> float:
