@@ -75,7 +75,7 @@ def card_fields(front: str) -> dict[str, Any]:
     except (yaml.YAMLError, RecursionError):
         known = None
     if not isinstance(known, dict):
-        raise UserError("the front matter of the card is not YAML: mend the lines between its two ---.")
+        raise UserError("the front matter of the card is not YAML: fix the lines between its two ---.")
     return known
 
 

@@ -19,7 +19,7 @@ from owlish.graph.errors import UserError
 SHOWN = 10
 """The most problems that are told in full; the others are counted."""
 
-MEND = "Fix the file, or say how to read it: --format names a format, --columns its fields."
+FIX = "Fix the file, or say how to read it: --format names a format, --columns its fields."
 
 Columns = tuple[tuple[str, str], ...]
 """Fields of a format, each with the name that it has in the files."""
@@ -137,7 +137,7 @@ class Reading:
         where = ", ".join(problem.partition(":")[0] for problem in others)
         more = f" and {self.bad - SHOWN:,} more" if self.bad > SHOWN else ""
         also = f" (Also bad: {where}{more}.)" if others else ""
-        return f"{name} holds no row. {first}{also} {MEND}"
+        return f"{name} holds no row. {first}{also} {FIX}"
 
 
 def reading(given: Given, *, format: str | None = None, columns: Mapping[str, str] | None = None) -> Reading:
