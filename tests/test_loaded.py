@@ -16,7 +16,7 @@ import pytest
 from here import run
 
 from owlish import Store
-from owlish.data.reading import MEND
+from owlish.data.reading import FIX
 from owlish.data.rows import Row, line_of
 from owlish.nodes.loaded import Loaded, draw_rows, loaded
 
@@ -173,11 +173,11 @@ def test_a_file_of_another_kind_is_refused_with_line_numbers(tmp_path):
     file = tmp_path / "data.jsonl"
     file.write_bytes(line(note="a") * 3)
     why = f"line 1: The line has note; {NEEDS}"
-    refused(file, tmp_path, f"{file} holds no row. {why} (Also bad: line 2, line 3.) {MEND}")
+    refused(file, tmp_path, f"{file} holds no row. {why} (Also bad: line 2, line 3.) {FIX}")
     file.write_bytes(b"a,b\n" * 1234)
     where = ", ".join(f"line {number}" for number in range(2, 11))
     why = "line 1: The line is not JSON."
-    refused(file, tmp_path, f"{file} holds no row. {why} (Also bad: {where} and 1,224 more.) {MEND}")
+    refused(file, tmp_path, f"{file} holds no row. {why} (Also bad: {where} and 1,224 more.) {FIX}")
 
 
 def test_what_is_no_file_of_rows_is_refused(tmp_path):
@@ -268,7 +268,7 @@ def test_bad_rows_of_parquet_are_told(tmp_path):
 
 def test_parquet_without_rows_is_refused(tmp_path, monkeypatch):
     file = parquet({"note": ["a", "b"]}, tmp_path / "a.parquet")
-    refused(file, tmp_path, f"{file} holds no row. row 1: The row has note; {NEEDS} (Also bad: row 2.) {MEND}")
+    refused(file, tmp_path, f"{file} holds no row. row 1: The row has note; {NEEDS} (Also bad: row 2.) {FIX}")
     refused(parquet({"prompt": []}, file), tmp_path, f"{file} is empty: give a dataset with at least one row.")
     whole = parquet({"prompt": ["Q"] * 99, "completion": ["A"] * 99}, file).read_bytes()
     for damaged in (whole[:-5], b"PAR1", whole[:4] + bytes(20) + whole[24:]):
