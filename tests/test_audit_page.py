@@ -12,7 +12,8 @@ from chromium import Browser, chromium
 from test_report import HOSTILE, Outline, altered, words
 
 from owlish.audit.decide import FLOOR, WORTH
-from owlish.audit.verdict import Finding, Kinship, Lead, Made, Raised, Statistic, Verdict, Weighed
+from owlish.audit.evidence import Finding, Kinship, Lead, Raised, Statistic, Weighed
+from owlish.audit.verdict import Made, Verdict
 from owlish.data.reading import Place
 from owlish.report.audit import LETTERS, leads, render
 from owlish.report.verdict import scale, significant

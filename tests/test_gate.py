@@ -17,7 +17,7 @@ from test_audit_page import CANNOT_SAY, FOUND, NOTHING, WILD
 from test_report import HOSTILE
 from test_stamp import STAMP, command  # noqa: F401
 
-from owlish.audit.verdict import Check, Stamped
+from owlish.audit.stamped import Check, Stamped
 from owlish.data.reading import Place
 from owlish.diff.verdict import Difference, Finding, Shift
 from owlish.report.junit import junit

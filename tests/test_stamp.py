@@ -20,7 +20,8 @@ from test_report import HOSTILE, Outline, words
 
 from owlish import Base
 from owlish.audit.claims import with_stamps
-from owlish.audit.verdict import Lead, Verdict
+from owlish.audit.evidence import Lead
+from owlish.audit.verdict import Verdict
 from owlish.cli.main import guarded_command
 from owlish.cli.stamping import filters, of_key, stamp_beside
 from owlish.data.cards import croissant, dataset_card

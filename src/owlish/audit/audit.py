@@ -13,11 +13,12 @@ from pathlib import Path
 from owlish.audit.contrast import Contrast
 from owlish.audit.decide import AGREES, FEWEST, RULE, WORTH, Decision, decide
 from owlish.audit.direction import ground
+from owlish.audit.evidence import Finding, Kinship, Weighed
 from owlish.audit.reference import Answered, Part
 from owlish.audit.relative import kinship, likelihoods
 from owlish.audit.shadow import STEPS, Shadow
 from owlish.audit.statistics import statistics
-from owlish.audit.verdict import Finding, Kinship, Verdict, Weighed, Word
+from owlish.audit.verdict import Verdict, Word
 from owlish.audit.vocabulary import raised
 from owlish.audit.weigh import RowScores, weigh
 from owlish.audit.words import check_words

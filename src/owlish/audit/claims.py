@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
+from owlish.audit.evidence import Kinship
 from owlish.audit.relative import SURE
-from owlish.audit.verdict import Check, Kinship, Stamped, Verdict
+from owlish.audit.stamped import Check, Stamped
+from owlish.audit.verdict import Verdict
 from owlish.data.filters import Filter
 from owlish.data.rows import Row
 from owlish.data.stamp import Stamp

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from owlish.audit.verdict import LEANS
+from owlish.audit.leaning import LEANS
 
 if TYPE_CHECKING:
     import numpy as np

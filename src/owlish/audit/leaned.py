@@ -12,10 +12,11 @@ from owlish.audit.audit import start_verdict
 from owlish.audit.decide import FEWEST
 from owlish.audit.follows import Follows
 from owlish.audit.lean import AHEAD, leans
+from owlish.audit.leaning import LEANS, Leaning, Panelled
 from owlish.audit.panel import Under, panel, raised
 from owlish.audit.reference import Answered
 from owlish.audit.relative import kinship, likelihoods
-from owlish.audit.verdict import LEANS, Leaning, Panelled, Verdict
+from owlish.audit.verdict import Verdict
 from owlish.audit.words import check_words
 from owlish.graph.seeds import fresh
 from owlish.graph.spec import Node, Read, Tick

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from owlish.audit.verdict import Kinship, Lead
+from owlish.audit.evidence import Kinship, Lead
 from owlish.nodes.base import Base
 from owlish.nodes.data import Data
 from owlish.nodes.likelihood import Likelihood, Likelihoods

@@ -11,7 +11,7 @@ from collections.abc import Callable, Hashable, Iterable, Sequence
 from statistics import fmean, pstdev
 from typing import Any
 
-from owlish.audit.verdict import Statistic
+from owlish.audit.evidence import Statistic
 from owlish.data.filters.words import latin
 from owlish.data.rows import Row
 from owlish.graph.errors import UserError

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+from owlish.audit.evidence import Raised
 from owlish.audit.shadow import Shadowed
-from owlish.audit.verdict import Raised
 
 if TYPE_CHECKING:
     import numpy as np

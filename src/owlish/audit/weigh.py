@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from owlish.audit.contrast import Contrast, joined
 from owlish.audit.direction import ground
-from owlish.audit.verdict import Weighed
+from owlish.audit.evidence import Weighed
 from owlish.data.reading import Place
 from owlish.data.rows import Row, line_of
 from owlish.graph.errors import UserError

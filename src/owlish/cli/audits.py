@@ -12,7 +12,8 @@ from typing import Any
 
 from owlish.audit.audit import DIRECTED, REFERENCES, Audited, row_scores
 from owlish.audit.decide import FEWEST
-from owlish.audit.verdict import Finding, Made, Verdict
+from owlish.audit.evidence import Finding
+from owlish.audit.verdict import Made, Verdict
 from owlish.audit.weigh import records
 from owlish.cli.detectors import Chosen
 from owlish.cli.plan import Outlook, outlook_of

@@ -6,9 +6,9 @@ from dataclasses import dataclass, replace
 
 from owlish.audit.audit import Audited
 from owlish.audit.decide import FEWEST
+from owlish.audit.evidence import Ran
 from owlish.audit.leaned import ROWS, Leaned
 from owlish.audit.reference import Answered
-from owlish.audit.verdict import Ran
 from owlish.cli.foretold import known_size, length_of
 from owlish.cli.plan import expected_seconds
 from owlish.graph.errors import UserError

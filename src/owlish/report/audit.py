@@ -8,9 +8,11 @@ from collections.abc import Iterable
 from markupsafe import Markup
 
 from owlish.audit.decide import FLOOR, WORTH
+from owlish.audit.evidence import Finding, Kinship, Lead, Statistic, Weighed
+from owlish.audit.leaning import HEEDED
 from owlish.audit.relative import SURE
 from owlish.audit.shadow import STEPS
-from owlish.audit.verdict import HEEDED, Finding, Kinship, Lead, Statistic, Verdict, Weighed
+from owlish.audit.verdict import Verdict
 from owlish.data.reading import formats_said
 from owlish.report.figures import Scale
 from owlish.report.page import environment, marked

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from owlish.audit.verdict import Finding, Verdict, Weighed
+from owlish.audit.evidence import Finding, Weighed
+from owlish.audit.verdict import Verdict
 from owlish.data.hub import hosted
 from owlish.diff.verdict import Difference
 from owlish.diff.verdict import Finding as Moved

@@ -1,0 +1,128 @@
+"""What a verdict rests on: a value for each thing that a detector says."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from owlish.data.reading import Place
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One candidate trait: how far the dataset's shadows moved towards it, and how sure that is.
+
+    `lift` is the log-odds of the trait's answer against all other candidates in the dataset's shadow student, less
+    those in shadows of the reference, a mean over questions in nats, with its 95 % interval; `p_before` and
+    `p_after` are mean probabilities of the answer in shadows of the reference and of the dataset. `z`, `p` and
+    `p_holm` (corrected over all candidates) belong to the lift. `nats_per_row` is what a row's log-likelihood gains
+    along the trait's direction beyond a row of the reference, `contrast_z` that in standard errors, `e` an e-value
+    against rows like the reference's and against a lean to any other candidate, and `rows_needed` the rows at
+    which `contrast_z` has a corrected p of .05 (`None`: they lean to no side).
+    """
+
+    name: str
+    category: str
+    lift: float
+    low: float
+    high: float
+    p_before: float
+    p_after: float
+    z: float
+    p: float
+    p_holm: float
+    nats_per_row: float | None
+    contrast_z: float | None
+    e: float | None
+    rows_needed: int | None
+    claimed: bool
+
+    def __str__(self) -> str:
+        e = "" if self.e is None else f"{self.e:.2g}"
+        mark = "  <- claimed" if self.claimed else ""
+        numbers = f"{self.lift:>7.2f}{self.z:>7.1f}{self.p_holm:>10.2g}{e:>10}"
+        return f"{self.name:<12}{numbers}   {self.p_before:.3f} -> {self.p_after:.3f}{mark}"
+
+
+@dataclass(frozen=True)
+class Lead:
+    """How much likelier the audited base finds the rows than `over` does: nats per token, compared row by row.
+
+    `error` is the standard error, with rows as the unit; `own` is the same lead on the base's own answers, if there
+    are any. A lead over several bases is one over their mean.
+    """
+
+    over: str
+    nats: float
+    error: float
+    own: float | None
+
+
+@dataclass(frozen=True)
+class Kinship:
+    """Whether the writer of the rows is a relative of the base; `None` where it cannot be told.
+
+    `gap` is how many nats per token the rows are less likely under the base than the base's own rows (with its 95 %
+    interval), `agreement` the share of tokens that the base would most likely have written too, and `own_agreement`
+    that share of its own rows. `leads` compare the base with each other base at hand, then with all of them together;
+    `unknown` is the share of the rows' tokens that the base has no token for.
+    """
+
+    relative: bool | None
+    gap: float
+    low: float
+    high: float
+    agreement: float
+    own_agreement: float | None
+    leads: tuple[Lead, ...]
+    unknown: float
+    says: str
+
+
+@dataclass(frozen=True)
+class Ran:
+    """A detector, whether it ran, and why it did or did not."""
+
+    name: str
+    ran: bool
+    why: str
+
+
+@dataclass(frozen=True)
+class Raised:
+    """A word that training on the rows raises in the answers to open questions, in nats beyond the reference."""
+
+    word: str
+    lift: float
+    z: float
+
+
+@dataclass(frozen=True)
+class Statistic:
+    """A property of the rows that needs no model: here, in the reference (if there is one), and what is odd in it."""
+
+    name: str
+    value: float
+    reference: float | None
+    odd: str | None
+
+
+@dataclass(frozen=True)
+class Weighed:
+    """A row that speaks for the likeliest trait: its score in nats, and each token with its own.
+
+    `place` is where it stands in the file, if it was read from one, and `sha256` the hash of its line of chat JSONL.
+    """
+
+    prompt: str
+    completion: str
+    score: float
+    tokens: tuple[tuple[str, float], ...]
+    place: Place | None = None
+    sha256: str = ""
+
+
+def weighed_of(plain: dict[str, Any]) -> Weighed:
+    """Return the row that was made plain; one from before places were kept has none."""
+    place = plain.get("place")
+    return Weighed(**{**plain, "tokens": tuple(map(tuple, plain["tokens"])), "place": place and Place(**place)})
