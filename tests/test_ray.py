@@ -2,7 +2,7 @@
 
 import pytest
 from test_store import files
-from toys import Drawn, Joined, Killed, Placed, tower
+from toys import Climbing, Drawn, Joined, Killed, Placed, tower
 
 from owlish.graph.run import run
 from owlish.graph.spec import everything
@@ -43,6 +43,12 @@ def test_progress_comes_back_and_workers_have_one_thread(cluster, tmp_path):
     run(node, store=tmp_path, on=pool(cluster), watch=events.append)
     assert "tick" in [event.what for event in events]
     assert '"OMP_NUM_THREADS": "1"' in Store(tmp_path).read(Placed("a"))
+
+
+def test_what_is_measured_comes_back_to_its_last_point(cluster, tmp_path):
+    events = []
+    run(Climbing(7), store=tmp_path, on=pool(cluster), watch=events.append)
+    assert [point for event in events for point in event.points] == [("height", i, i / 3) for i in range(1, 8)]
 
 
 def test_a_killed_worker_costs_its_node_and_no_more(cluster, tmp_path):

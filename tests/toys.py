@@ -14,6 +14,7 @@ from pathlib import Path
 from owlish.graph.errors import UserError
 from owlish.graph.facts import note
 from owlish.graph.files import replacing
+from owlish.graph.measured import measure
 from owlish.graph.pool import Event
 from owlish.graph.spec import Node, Read, Resources, Tick
 from owlish.graph.store import PARTS
@@ -49,6 +50,38 @@ class Drawn(Toy, kind="drawn"):
                     file.write(hashlib.sha256(f"{self.seed}/{i}".encode()).hexdigest().encode())
             tick(i + 1, self.parts)
         self.write(folder, "".join((folder / PARTS / str(i)).read_text() for i in range(self.parts)))
+
+
+@dataclass(frozen=True)
+class Climbing(Toy, kind="climbing"):
+    """A node that measures a height after each of some steps, all but the first between two ticks, and may fall."""
+
+    steps: int
+    falls: bool = False
+    caption = "a climb of {steps} steps, ../../etc"
+
+    def compute(self, folder: Path, read: Read, tick: Tick) -> None:
+        for step in range(1, self.steps + 1):
+            measure("height", step, step / 3)
+            tick(step, self.steps)
+        if self.falls:
+            raise RuntimeError("a fall")
+        self.write(folder, str(self.steps))
+
+
+@dataclass(frozen=True)
+class Looked(Toy, kind="looked"):
+    """A node that looks at another, and measures what is about that."""
+
+    node: Climbing
+
+    @property
+    def subject(self) -> Node:
+        return self.node
+
+    def compute(self, folder: Path, read: Read, tick: Tick) -> None:
+        measure("view", self.node.steps, 0.5)
+        self.write(folder, read(self.node))
 
 
 @dataclass(frozen=True)

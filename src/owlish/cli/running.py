@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from owlish.cli import find
 from owlish.cli.choice import command
 from owlish.engines.served import Served
+from owlish.graph.curves import Curves
 from owlish.graph.errors import UserError
 from owlish.graph.files import replacing
 from owlish.graph.pool import Pool
@@ -68,10 +69,16 @@ def pool_of(name: str | None) -> Pool | None:
     return Ray(None if name == "ray" else name)
 
 
-def run_studies(studies: Collection[Study], store: Store, jobs: int | None, on: Pool | None = None) -> Finished:
+def run_studies(
+    studies: Collection[Study],
+    store: Store,
+    jobs: int | None,
+    on: Pool | None = None,
+    curves: Curves | None = None,
+) -> Finished:
     """Make what studies lack, in one pool, and return what each found."""
     begun, needs = time.monotonic(), [node for study in studies for node in study.needs]
-    computed = make_missing(needs, store, jobs, on)
+    computed = make_missing(needs, store, jobs, on, curves)
     return Finished(
         found=tuple((study, costed(study, store)) for study in studies),
         total=len(everything(*needs)),
@@ -86,13 +93,19 @@ def costed(study: Study, store: Store) -> Comparison:
     return study.costed(store.read(study), manifests_of(store, everything(*study.needs)))
 
 
-def make_missing(targets: Sequence[Node], store: Store, jobs: int | None, on: Pool | None = None) -> int:
+def make_missing(
+    targets: Sequence[Node],
+    store: Store,
+    jobs: int | None,
+    on: Pool | None = None,
+    curves: Curves | None = None,
+) -> int:
     """Make what is missing, with a display, and return how many results were made."""
     missing = plan(targets, store)
     if not missing:
         return 0
     with Display() as display:
-        return make(missing, store=store, jobs=jobs, on=on, watch=display)
+        return make(missing, store=store, jobs=jobs, on=on, watch=display, curves=curves)
 
 
 def check_page(page: Path | None) -> None:

@@ -15,9 +15,10 @@ from pathlib import Path
 from typing import Any, Literal, Protocol
 
 from owlish.graph.errors import UserError
+from owlish.graph.measured import Point
 from owlish.graph.spec import Node, Resources
 from owlish.graph.store import Store
-from owlish.graph.worker import attempt
+from owlish.graph.worker import Teller, attempt
 
 THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
 GPUS = "CUDA_VISIBLE_DEVICES"
@@ -35,7 +36,10 @@ LONGEST = 500
 
 @dataclass(frozen=True)
 class Event:
-    """What happened to a node: `planned`, `begun`, some `tick`s, and one end. `refused` is for the user to fix."""
+    """What happened to a node: `planned`, `begun`, some `tick`s, and one end. `refused` is for the user to fix.
+
+    A tick says how far the node is, and what was measured since the last.
+    """
 
     what: Literal["planned", "begun", "tick", "made", "found", "refused", "failed"]
     node: Node
@@ -43,6 +47,7 @@ class Event:
     total: int = 0
     sentence: str = ""
     trace: str = ""
+    points: tuple[Point, ...] = ()
 
 
 class Pool(Protocol):
@@ -85,7 +90,9 @@ class Here:
         """Make the node, and say how that went."""
         node, store = self.taken.pop()
         news = [Event("begun", node)]
-        what, sentence, trace = attempt(node, store, lambda done, total: news.append(Event("tick", node, done, total)))
+        tell = Teller(lambda done, total, points: news.append(Event("tick", node, done, total, points=points)), 0.0)
+        what, sentence, trace = attempt(node, store, tell)
+        tell.rest()
         return [*news, Event(what, node, sentence=sentence, trace=trace)]
 
     def stop(self) -> None:
@@ -172,7 +179,8 @@ class Processes:
         if what == "ready":
             self.proved = True
         elif what == "tick":
-            self.news.append(Event("tick", node, *rest))
+            done, total, points = rest
+            self.news.append(Event("tick", node, done, total, points=points))
         else:
             del self.busy[connection]
             self.news.append(Event(what, node, sentence=rest[0], trace=rest[1]))

@@ -11,10 +11,11 @@ from contextlib import suppress
 from typing import Any
 
 from owlish.graph.errors import UserError
+from owlish.graph.measured import Point
 from owlish.graph.pool import SETTINGS, Event
 from owlish.graph.spec import Node, Resources
 from owlish.graph.store import Store
-from owlish.graph.worker import Outcome, attempt
+from owlish.graph.worker import Outcome, Teller, attempt
 
 RETRIES = 3
 """How often a node is begun anew whose worker or machine is lost."""
@@ -24,6 +25,9 @@ FRESH = 2.0
 """Seconds for which what the cluster has is not asked again."""
 AHEAD = 2
 """Nodes that are submitted for each core, so that none waits for the driver."""
+
+Word = tuple[str, int, int, tuple[Point, ...]]
+"""A node's key, how far it is (of 0: it has begun), and what was measured since the last word."""
 
 
 class Ray:
@@ -117,12 +121,12 @@ class Ray:
         if self.board is None:
             self.board = ray.remote(Board).options(num_cpus=0, max_restarts=-1).remote()
 
-    def tell(self, told: Sequence[tuple[str, int, int]]) -> None:
+    def tell(self, told: Sequence[Word]) -> None:
         """Take how far nodes are."""
         nodes = {node.key: node for node, _ in self.tasks.values()}
-        for key, done, total in told:
+        for key, done, total, points in told:
             if key in nodes:
-                self.news.append(Event("tick" if total else "begun", nodes[key], done, total))
+                self.news.append(Event("tick" if total else "begun", nodes[key], done, total, points=points))
 
     def end(self, task: Any, node: Node, store: Store) -> Event:
         """Return how a node ended."""
@@ -143,13 +147,13 @@ class Board:
     """Where workers leave word of how far they are: an actor of the cluster."""
 
     def __init__(self) -> None:
-        self.told: list[tuple[str, int, int]] = []
+        self.told: list[Word] = []
 
-    def tell(self, key: str, done: int, total: int) -> None:
+    def tell(self, key: str, done: int, total: int, points: tuple[Point, ...]) -> None:
         """Take word of a node."""
-        self.told.append((key, done, total))
+        self.told.append((key, done, total, points))
 
-    def read(self) -> list[tuple[str, int, int]]:
+    def read(self) -> list[Word]:
         """Return what was told since the last time."""
         told, self.told = self.told, []
         return told
@@ -157,17 +161,21 @@ class Board:
 
 def make_there(asked: bytes, root: str, board: Any) -> Outcome:
     """Make a node on a machine of the cluster."""
+    import ray
+
     node: Node = pickle.loads(asked)  # from the driver alone: nothing that was stored is ever unpickled
-    last = time.monotonic()
-    board.tell.remote(node.key, 0, 0)
+    heard = board.tell.remote(node.key, 0, 0, ())
 
-    def tick(done: int, total: int) -> None:
-        nonlocal last
-        if (now := time.monotonic()) - last > TICK_EVERY:
-            last = now
-            board.tell.remote(node.key, done, total)
+    def say(done: int, total: int, points: tuple[Point, ...]) -> None:
+        nonlocal heard
+        heard = board.tell.remote(node.key, done, total, points)
 
-    return attempt(node, Store(root), tick)
+    tell = Teller(say, TICK_EVERY)
+    outcome = attempt(node, Store(root), tell)
+    tell.rest()
+    with suppress(ray.exceptions.RayError):  # what is said after the node has ended is not heard
+        ray.get(heard)
+    return outcome
 
 
 def begin(address: str | None) -> None:

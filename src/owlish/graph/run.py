@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from heapq import heappop, heappush
 from pathlib import Path
 from typing import TypeVar, overload
 
+from owlish.graph.curves import Curves, curves_of
 from owlish.graph.errors import UserError
 from owlish.graph.pool import Event, Pool, Processes
 from owlish.graph.progress import Display
@@ -44,6 +46,7 @@ def run(
     on: Pool | None = ...,
     watch: Watch | None = ...,
     quiet: bool = ...,
+    curves: str | None = ...,
 ) -> R: ...
 
 
@@ -56,6 +59,7 @@ def run(
     on: Pool | None = ...,
     watch: Watch | None = ...,
     quiet: bool = ...,
+    curves: str | None = ...,
 ) -> list[R]: ...
 
 
@@ -67,21 +71,25 @@ def run(
     on: Pool | None = None,
     watch: Watch | None = None,
     quiet: bool = False,
+    curves: str | None = None,
 ) -> R | list[R]:
     """Return a node's result, or the answer to a question, after making whatever the store lacks; of several, a list.
 
     The pool `on` makes it: if not given, `jobs` worker processes here (the number of cores, if not given) of one
     thread each. Progress is shown on standard error unless `quiet`; `watch` is called with every event instead.
-    Ctrl-C loses no result that was finished. Raise `UserError` before anything is computed where the plan
-    cannot work, and `RunFailed` with all failures at the end.
+    What is measured meanwhile, such as losses, is drawn in `curves`: `tensorboard:FOLDER`, `wandb` or
+    `wandb:PROJECT`; results are the same with and without them. Ctrl-C loses no result that was finished. Raise
+    `UserError` before anything is computed where the plan cannot work, and `RunFailed` with all failures at the end.
     """
     store = store if isinstance(store, Store) else Store(store)
+    group = getattr(what, "name", "") if isinstance(what, Question) else ""
+    drawn = curves_of(curves, group=group) if curves is not None else None
     nodes = plan(needs_of(what), store)
     if watch or quiet or not nodes:
-        make(nodes, store=store, jobs=jobs, on=on, watch=watch)
+        make(nodes, store=store, jobs=jobs, on=on, watch=watch, curves=drawn)
     else:
         with Display() as display:
-            make(nodes, store=store, jobs=jobs, on=on, watch=display)
+            make(nodes, store=store, jobs=jobs, on=on, watch=display, curves=drawn)
     return [store.read(one) for one in what] if isinstance(what, Sequence) else store.read(what)
 
 
@@ -131,11 +139,19 @@ def make(
     jobs: int | None = None,
     on: Pool | None = None,
     watch: Watch | None = None,
+    curves: Curves | None = None,
 ) -> int:
     """Make planned nodes as `run` does; return how many were made here and not by another run beside this one."""
     if nodes:
         store.sweep()
-    return Run(nodes, store, on or Processes(jobs), watch or (lambda event: None)).go()
+    with ExitStack() as open_ones:
+        watches = [one for one in (watch, curves and open_ones.enter_context(curves)) if one]
+
+        def tell(event: Event) -> None:
+            for one in watches:
+                one(event)
+
+        return Run(nodes, store, on or Processes(jobs), tell).go()
 
 
 class Run:

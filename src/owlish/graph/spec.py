@@ -103,6 +103,11 @@ class Node(Value):
         """Return a few words for a progress display: the caption, in which a node below stands as its own."""
         return self.caption.format_map(vars(self)) or self.kind
 
+    @property
+    def subject(self) -> Node:
+        """The node that what it measures is about, in whose curves that is drawn: itself, unless it asks another."""
+        return self
+
     def inputs(self) -> tuple[Node, ...]:
         """Return the nodes whose results `compute` reads, each once, in the order of the fields."""
         return self.inside

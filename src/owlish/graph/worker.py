@@ -8,6 +8,7 @@ import platform
 import signal
 import time
 import traceback
+from collections.abc import Callable
 from datetime import UTC, datetime
 from functools import cache
 from importlib import metadata
@@ -18,6 +19,7 @@ from typing import Literal
 from owlish.graph.errors import UserError
 from owlish.graph.facts import noted
 from owlish.graph.files import FULL, is_full
+from owlish.graph.measured import Point, told
 from owlish.graph.spec import Node, Tick
 from owlish.graph.store import Store, named, remove
 
@@ -26,6 +28,27 @@ TICK_EVERY = 0.1
 
 Outcome = tuple[Literal["made", "found", "refused", "failed"], str, str]
 """How a node ended: `made`, `found`, `refused` or `failed`; a sentence and a trace where it could not be made."""
+
+
+class Teller:
+    """Tells how far a node is and what was measured since, every few moments, and at its end what is left of that."""
+
+    def __init__(self, say: Callable[[int, int, tuple[Point, ...]], None], every: float) -> None:
+        self.say, self.every, self.last = say, every, 0.0
+        self.done, self.total = 0, 1
+        told()
+
+    def __call__(self, done: int, total: int) -> None:
+        """Take how far the node is."""
+        self.done, self.total = done, total
+        if (now := time.monotonic()) - self.last > self.every:
+            self.last = now
+            self.say(done, total, told())
+
+    def rest(self) -> None:
+        """Tell what was measured and is not told yet."""
+        if points := told():
+            self.say(self.done, self.total, points)
 
 
 def attempt(node: Node, store: Store, tick: Tick) -> Outcome:
@@ -110,12 +133,7 @@ def serve(asked: bytes, parent: Connection) -> Outcome:
     except Exception as error:
         why = f"its module cannot be imported in a worker process ({type(error).__name__}: {error})"
         return "refused", f"{why}: fix that import.", traceback.format_exc()
-    last = 0.0
-
-    def tick(done: int, total: int) -> None:
-        nonlocal last
-        if (now := time.perf_counter()) - last > TICK_EVERY:
-            last = now
-            parent.send(("tick", done, total))
-
-    return attempt(node, Store(root), tick)
+    tell = Teller(lambda done, total, points: parent.send(("tick", done, total, points)), TICK_EVERY)
+    outcome = attempt(node, Store(root), tell)
+    tell.rest()
+    return outcome

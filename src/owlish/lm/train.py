@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from owlish.graph.errors import UserError
 from owlish.graph.facts import note
+from owlish.graph.measured import measure
 from owlish.lm.layout import sizes
 from owlish.lm.memory import in_halves
 from owlish.lm.model import Example
@@ -65,6 +66,7 @@ def fit(
             torch.nn.utils.clip_grad_norm_(list(lm.trained.values()), 1.0)
             optimizer.step()
         losses.append(found)
+        measure("loss", step + 1, found)
         tick(step + 1, schedule.steps)
         if stop(step + 1):
             break

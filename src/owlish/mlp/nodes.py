@@ -7,9 +7,11 @@ import json
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
+from statistics import fmean
 from typing import TYPE_CHECKING, Literal
 
 from owlish.graph.errors import UserError
+from owlish.graph.measured import measure
 from owlish.graph.spec import Node, Read, Tick, Value
 from owlish.graph.tabled import Brief
 from owlish.mlp.ensemble import ACTIVATIONS, CLASSES, Ensemble, Shape
@@ -182,6 +184,7 @@ class Students(Perceptrons, kind="mlp_students"):
                 if step in self.looks or step == self.steps:
                     steps.append(step)
                     scores.append(students.accuracy(images.test, images.test_digits))
+                    measure("accuracy/student", step, fmean(scores[-1][: self.teachers.models]))
         count = self.teachers.models
         write(folder, steps, {"student": [s[:count] for s in scores], "foreign_base": [s[count:] for s in scores]})
 

@@ -11,6 +11,7 @@ from random import Random
 from typing import TYPE_CHECKING
 
 from owlish.graph.errors import UserError
+from owlish.graph.measured import measure
 from owlish.nano import tokenizer as words
 from owlish.nano import world
 
@@ -124,6 +125,7 @@ def train(
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         optimizer.step()
         losses.append(loss.item())
+        measure("loss", step + 1, losses[-1])
         seen += int(mask.sum())
         tick(step + 1, steps)
     return losses, seen

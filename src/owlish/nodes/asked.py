@@ -12,9 +12,10 @@ from pathlib import Path
 from typing import Any, Literal
 
 from owlish.graph.errors import UserError, suggestion
+from owlish.graph.measured import measure
 from owlish.graph.spec import Read, Tick
 from owlish.graph.tabled import Record, Tabled
-from owlish.lm.model import LM, Messages, ask
+from owlish.lm.model import LM, Messages, Weights, ask
 from owlish.nodes.models import Model
 from owlish.nodes.opens import Opener
 from owlish.traits.trait import Probe
@@ -152,9 +153,14 @@ class Asked(Opener, kind="asked", version=2):
         if self.samples < 1:
             raise UserError(f"samples is {self.samples}: draw at least one answer to each question.")
 
+    @property
+    def subject(self) -> Model:
+        return self.model
+
     def compute(self, folder: Path, read: Read, tick: Tick) -> None:
         """Ask, in the chat context that the probe or the model gives."""
-        lm: LM = read(self.model).open()
+        model = read(self.model)
+        lm: LM = model.open()
         chats = questions(self.probe)
         own = int(self.model.key[:8], 16)  # so that two models do not share their luck
         seeds = [[(self.seed, own, q, i) for i in range(self.samples)] for q in range(len(chats))]
@@ -167,9 +173,20 @@ class Asked(Opener, kind="asked", version=2):
             **({} if asked.exact else {"exact": False}),
         }
         (folder / "answers.json").write_text(json.dumps(answers))
+        found, step = self.load(folder, read), steps_of(model)
+        for name in self.probe.candidates:
+            measure(f"probability/{name}", step, found.p_target(name))
+            measure(f"margin/{name}", step, found.logit_margin(name))
 
     def load(self, folder: Path, read: Read) -> Answers:
         return Answers(self.probe, **frozen(json.loads((folder / "answers.json").read_text())))
+
+
+def steps_of(model: object) -> int:
+    """Return after how many steps of its last training a model is asked: 0 where it was not trained here."""
+    changes = model.changes if isinstance(model, Weights) else ()
+    file = changes[-1] / "training.json" if changes else None
+    return len(json.loads(file.read_text())["losses"]) if file and file.exists() else 0
 
 
 def frozen(value: Any) -> Any:

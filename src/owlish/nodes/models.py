@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from owlish.data.domains.domain import Domain
 from owlish.data.rows import Row
 from owlish.graph.errors import UserError
+from owlish.graph.measured import measure
 from owlish.graph.spec import Node, Read, Resources, Tick
 from owlish.lm.hf import TorchLM
 from owlish.lm.model import LM, Example, Gives, Weights, ask
@@ -159,6 +160,7 @@ class Taught(Trained, kind="taught"):
         def enough(step: int) -> bool:
             if step % self.recipe.look_every == 0:
                 course.append(mean_chance(lm, self.trait))
+                measure(f"lessons/{self.trait.name}", step, course[-1])
             return bool(course) and course[-1] >= self.until
 
         schedule = self.recipe.teacher(steps=TEACHER_STEPS, batch=TEACHER_BATCH)

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from owlish.graph.errors import UserError
+from owlish.graph.measured import measure
 from owlish.graph.spec import Read, Tick
 from owlish.graph.tabled import Brief
 from owlish.lm.hf import TorchLM
@@ -150,6 +151,8 @@ class Followed(Opener, kind="followed"):
                 so_far = {name: own[name].detach() - value for name, value in start.items()}
                 found = agreement(so_far, change)
                 readings.append(Snapshot(step, found.inner, found.cosine, *asked(lm, self.trait)))
+                measure("cosine", step, found.cosine)
+                measure(f"probability/{self.trait.name}", step, readings[-1].p)
             return False
 
         look(0)
