@@ -20,6 +20,7 @@ FLOORS = [
     {"report", "mlp", "bench", "__init__"},
     {"studies", "trainer"},
     {"cli"},
+    {"inspect"},
 ]
 FLOOR = {room: level for level, rooms in enumerate(FLOORS) for room in rooms}
 KEEPS_TO_ITSELF = {"graph": {"graph"}, "lm": {"lm", "graph"}, "traits": {"traits", "graph"}}

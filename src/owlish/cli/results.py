@@ -71,10 +71,16 @@ def export(store: Store, key: str, out: Path) -> str:
     """Copy a result out of a store, after checking it; return what was written.
 
     Rows become chat JSONL, answers a CSV table of probabilities [questions, candidates], and anything else, such as
-    an adapter, a folder of its files without the manifest. A file that is there is replaced, a folder is not.
+    an adapter, a folder of its files without the manifest. A measured probe becomes a log of Inspect, if the name ends
+    in .eval. A file that is there is replaced, a folder is not.
     """
     files = store.check(key)["files"]
     check_parent(out)
+    if out.suffix == ".eval":
+        from owlish.cli.evallog import write_log
+
+        write_log(store, key, out)
+        return "a log that `inspect view` opens"
     folder = store.folder(key)
     if "rows.jsonl" in files:
         write(out, (folder / "rows.jsonl").read_bytes())

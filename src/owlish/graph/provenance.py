@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
+from dataclasses import dataclass
 from typing import Any
 
 from owlish.graph.spec import Node
@@ -26,7 +27,7 @@ def describe(store: Store, key: str) -> str:
     }
     facts |= {"batches": manifest["batches"]} if "batches" in manifest else {}
     head = [manifest["label"], *(f"  {name:<7}{' ' * (len(name) > 6)}{text}" for name, text in facts.items())]
-    return "\n".join([*head, "", *tree(store, key, "", set())])
+    return "\n".join([*head, "", *tree(store, key)])
 
 
 def format_place(manifest: dict[str, Any]) -> str:
@@ -53,19 +54,55 @@ def manifests_of(store: Store, nodes: Iterable[Node]) -> dict[str, dict[str, Any
     return found
 
 
-def tree(store: Store, key: str, indent: str, seen: set[str]) -> list[str]:
-    """Return a line for a result and, the first time it comes, lines for what it was made from."""
+@dataclass(frozen=True)
+class Step:
+    """One result among those that another was made from: how deep below it, and how it was made, if that is held.
+
+    `again` says that the result stands further up already.
+    """
+
+    depth: int
+    key: str
+    manifest: dict[str, Any] | None
+    again: bool = False
+
+
+def walk(store: Store, key: str, depth: int = 0, seen: set[str] | None = None) -> Iterator[Step]:
+    """Yield a result and all that it was made from, what reads before what is read."""
+    seen = set() if seen is None else seen
     try:
         manifest = store.manifest(key)
     except Damaged:
-        return [f"{indent}{key[:12]}  (no longer in this store)"]
-    if key in seen:
-        return [f"{indent}{key[:12]}  {manifest['label']} (above)"]
-    seen.add(key)
-    lines = [f"{indent}{key[:12]}  {manifest['label']}", f"{indent}{'':12}  {brief(manifest['spec'])}"]
-    for child in manifest["inputs"]:
-        lines += tree(store, child, indent + "  ", seen)
+        yield Step(depth, key, None)
+        return
+    yield Step(depth, key, manifest, again=key in seen)
+    if key not in seen:
+        seen.add(key)
+        for child in manifest["inputs"]:
+            yield from walk(store, child, depth + 1, seen)
+
+
+def tree(store: Store, key: str) -> list[str]:
+    """Return a line for a result and, the first time it comes, lines for what it was made from."""
+    lines = []
+    for step in walk(store, key):
+        indent = "  " * step.depth
+        if step.manifest is None:
+            lines.append(f"{indent}{step.key[:12]}  (no longer in this store)")
+            continue
+        lines.append(f"{indent}{step.key[:12]}  {step.manifest['label']}{' (above)' if step.again else ''}")
+        lines += [] if step.again else [f"{indent}{'':12}  {brief(step.manifest['spec'])}"]
     return lines
+
+
+def spec_lines(store: Store, key: str) -> list[str]:
+    """Return the specs of a result and of all that it was made from; labels may name places on a disk, specs do not."""
+    return [
+        f"{'  ' * step.depth}{step.key[:12]}  {'(above)' if step.again else brief(step.manifest['spec'])}"
+        if step.manifest
+        else f"{'  ' * step.depth}{step.key[:12]}  (no longer in the store)"
+        for step in walk(store, key)
+    ]
 
 
 def brief(spec: dict[str, Any]) -> str:

@@ -1,0 +1,76 @@
+"""Requests to one model that come at the same time: whoever has the model answers for all who wait."""
+
+from __future__ import annotations
+
+from concurrent.futures import Future
+from dataclasses import dataclass, field
+from threading import Lock
+
+from owlish.graph.errors import UserError
+from owlish.lm.model import LM, Answer, Messages, Seed
+
+
+@dataclass(eq=False)
+class Request:
+    """A conversation, a seed for each answer that is wanted, the most tokens of one, and how they are drawn.
+
+    `read` is the number of tokens before the answer, and `room` what the window leaves of `limit`.
+    """
+
+    messages: Messages
+    seeds: tuple[Seed, ...]
+    limit: int
+    temperature: float
+    read: int = 0
+    room: int = 0
+    done: Future[list[Answer]] = field(default_factory=Future)
+
+
+class Desk:
+    """One model, asked by many threads; tokenizers and models take one call at a time."""
+
+    def __init__(self, lm: LM) -> None:
+        self.lm, self.lock = lm, Lock()
+        self.waiting: list[Request] = []
+
+    def ask(self, request: Request) -> list[Answer]:
+        """Return the answers to a request, which may be written in one batch with those to others."""
+        self.waiting.append(request)
+        with self.lock:
+            if not request.done.done():
+                self.serve(request)
+        return request.done.result()
+
+    def serve(self, request: Request) -> None:
+        """Answer a request, and all that wait and are drawn in the same way."""
+        for one in (one for one in list(self.waiting) if not one.room):
+            self.measure(one)
+        batch = [one for one in self.waiting if (one.room, one.temperature) == (request.room, request.temperature)]
+        if request.done.done():  # its own mistake, which is nobody else's
+            return
+        try:
+            answers = iter(
+                self.lm.write(
+                    [one.messages for one in batch for _ in one.seeds],
+                    seeds=[seed for one in batch for seed in one.seeds],
+                    new_tokens=request.room,
+                    temperature=request.temperature,
+                )
+            )
+        except Exception:
+            self.waiting.remove(request)  # the others try for themselves
+            raise
+        for one in batch:
+            self.waiting.remove(one)
+            one.done.set_result([next(answers) for _ in one.seeds])
+
+    def measure(self, request: Request) -> None:
+        """Find how much a request leaves of the window; one that the model cannot read is answered with the reason."""
+        try:
+            (request.read,) = self.lm.lengths([request.messages])
+            request.room = min(request.limit, self.lm.window - request.read)
+            if request.room < 1:
+                raise UserError(f"a conversation takes {request.read} tokens and the model reads {self.lm.window}.")
+        except UserError as error:
+            self.waiting.remove(request)
+            request.done.set_exception(error)
