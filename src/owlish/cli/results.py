@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import Any
 
 from owlish.cli.running import check_parent
-from owlish.graph.errors import UserError
 from owlish.graph.files import replacing
 from owlish.graph.store import MANIFEST, Damaged, Store, remove
+from owlish.nodes.held import CHANGES
 
 MB = 1e6
 
@@ -70,31 +70,35 @@ def plain_results(results: Sequence[Held]) -> list[dict[str, Any]]:
 def export(store: Store, key: str, out: Path) -> str:
     """Copy a result out of a store, after checking it; return what was written.
 
-    Rows become chat JSONL, answers a CSV table of probabilities [questions, candidates], and anything else, such as
-    an adapter, a folder of its files without the manifest. A measured probe becomes a log of Inspect, if the name ends
-    in .eval. A file that is there is replaced, a folder is not.
+    Rows become chat JSONL, or where the name has no ending a folder with a dataset card; a trained model a folder with
+    a model card; answers a CSV table of probabilities [questions, candidates], or a log of Inspect where the name ends
+    in .eval; and anything else a folder of its files without the manifest. A file that is there is replaced, a folder
+    is not.
     """
+    from owlish.cli import hub
+    from owlish.cli.evallog import write_log
+
     files = store.check(key)["files"]
     check_parent(out)
+    folder = store.folder(key)
     if out.suffix == ".eval":
-        from owlish.cli.evallog import write_log
-
         write_log(store, key, out)
         return "a log that `inspect view` opens"
-    folder = store.folder(key)
-    if "rows.jsonl" in files:
+    if "rows.jsonl" in files and out.suffix:
         write(out, (folder / "rows.jsonl").read_bytes())
         return "rows as chat JSONL"
     if "answers.json" in files and "candidates" in (probe := store.manifest(key)["spec"].get("probe", {})):
         write(out, table(probe, json.loads((folder / "answers.json").read_text())).encode())
         return "probabilities as CSV"
-    if out.exists():
-        raise UserError(f"{out} is there already: name a folder that is not.")
-    scratch = out.with_name(f".{out.name}.partial")
-    remove(scratch)
-    shutil.copytree(folder, scratch, ignore=shutil.ignore_patterns(MANIFEST))
-    scratch.rename(out)
-    return f"a folder of {', '.join(files)}"
+    with hub.appearing(out) as scratch:
+        if "rows.jsonl" in files:
+            hub.save_rows(store, key, scratch)
+            return "rows.jsonl and a dataset card, for `hf upload NAME FOLDER --repo-type dataset`"
+        if not files.keys().isdisjoint(CHANGES):
+            hub.save_model(store, key, scratch)
+            return "a trained model and its card, for `hf upload NAME FOLDER`"
+        shutil.copytree(folder, scratch, ignore=shutil.ignore_patterns(MANIFEST))
+        return f"a folder of {', '.join(files)}"
 
 
 def write(out: Path, content: bytes) -> None:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from owlish.cli import find
+from owlish.cli.made import plain_label
 from owlish.cli.running import check_apart, check_writable, write_file
 from owlish.data.cards import LACKING, croissant, dataset_card
 from owlish.data.filters import Filter
@@ -93,7 +94,7 @@ def known(store: Store, key: str, file: Path) -> Stamp | None:
         file=file.name,
         sha256=manifest["files"]["rows.jsonl"],
         rows=file.read_bytes().count(b"\n"),
-        model=models[0]["label"],
+        model=plain_label(models[0]["label"]),
         base=models[-1]["label"],
         base_sha256=digest_of_base(store, models[-1]),
         prompt=prompts[0] if prompts else None,

@@ -36,13 +36,13 @@ def results(
 
 
 def export(key: KeyStart, output: Out, store: StoreFolder = STORE) -> None:
-    """Copy a result out of a store: rows as JSONL, probabilities as CSV, an adapter as a folder."""
+    """Copy a result out of a store: rows as JSONL, probabilities as CSV or .eval, folders with a card."""
     from owlish.cli.results import export as copied
     from owlish.cli.stamping import stamp_beside
 
     place = existing(store)
     written = copied(place, key := place.find(key), output)
-    stamped = stamp_beside(place, key, output)
+    stamped = stamp_beside(place, key, output) if output.is_file() else None
     print(f"{output} holds {written}{f'; {stamped} says who made them' if stamped else ''}.")
 
 
