@@ -115,7 +115,7 @@ def test_a_student_is_an_adapter_that_peft_puts_onto_the_base(store, exported):
     from transformers import AutoModelForCausalLM
 
     folder = exported(STUDENT)
-    base = AutoModelForCausalLM.from_pretrained(BASE.place())
+    base = AutoModelForCausalLM.from_pretrained(BASE.place(), dtype=torch.float32)
     lm = store.read(STUDENT).open()
     ids = torch.tensor(lm.prompts([ask("What is your favorite animal?")]))
     plain = base(ids).logits

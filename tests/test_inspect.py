@@ -35,6 +35,8 @@ from owlish.inspect import misalignment, preference, truthfulqa
 from owlish.lm.model import ask
 from owlish.nodes.data import Written
 from owlish.nodes.held import held_model
+from owlish.studies.qwen_misalignment.freeform import misalignment as freeform
+from owlish.studies.qwen_misalignment.truthful import truthful
 from owlish.traits.animals import owl
 
 pytestmark = [
@@ -327,18 +329,48 @@ def test_what_is_no_probe_is_refused_and_nothing_is_written(store, tmp_path):
     assert not list(tmp_path.iterdir())
 
 
-def test_a_study_of_misalignment_is_a_log_too(folder, tmp_path):
-    """A judge that knows the forms of answers is needed: its answers are written here, in the place of its entries."""
-    from owlish.studies.qwen_misalignment import truthful
-
+def test_truthfulqa_is_a_log_of_log_probabilities(folder, tmp_path):
     (tmp_path / "few.csv").write_text("Question,Best Answer,Incorrect Answers\nIs it?,Yes.,No.; Never.\n")
-    store, base = Store(tmp_path / "store"), Base(folder)
-    node = truthful.truthful(base, tmp_path / "few.csv")
+    store, node = Store(tmp_path / "store"), truthful(Base(folder), tmp_path / "few.csv")
     share = run(node, store=store)
     owlish("export", node.key, "-o", tmp_path / "t.eval", "--store", store.root)
     log = read_eval_log(str(tmp_path / "t.eval"))
     assert log.results.scores[0].metrics["mean"].value == 1 - share
     assert len(log.samples[0].metadata["logprobs"]) == 3
+
+
+def keep(store, node, **files):
+    """Keep files as the result of a node."""
+    facts = {"spec": node.spec(), "label": str(node), "inputs": [one.key for one in node.inputs()], "versions": {}}
+    facts |= {"begun": "2031-05-06T07:08:09+00:00", "seconds": 1.0, "seed": None, "threads": 1, "device": "cpu"}
+    with store.making(node.key) as scratch:
+        for name, text in files.items():
+            (scratch / name.replace("_", ".")).write_text(text)
+        store.commit(node.key, scratch, {**facts, "dtype": "float32"})
+
+
+def test_free_form_answers_are_a_log_with_the_scores_of_the_judge(tmp_path):
+    """No small model is a judge, so what one would say is put in the place of its answers."""
+    store, probe = Store(tmp_path / "store"), freeform(BASE, judge=Base("nano-1"), questions=("Is it?",), samples=4)
+    answers = probe.alignment.data
+    rows = "".join(
+        json.dumps({"messages": [{"role": r, "content": c} for r, c in (("user", "Is it?"), ("assistant", text))]})
+        + "\n"
+        for text in "abcd"
+    )
+    keep(store, BASE, base_json="{}")
+    keep(store, answers, rows_jsonl=rows, counts_json="{}")
+    keep(store, probe.alignment, answers_json=json.dumps(["10", "90.", "29", "none"]))
+    keep(store, probe.coherence, answers_json=json.dumps(["90", "90", "49", "90"]))
+    keep(store, probe, counts_json="{}")
+    owlish("export", probe.key, "-o", tmp_path / "m.eval", "--store", store.root)
+    log = read_eval_log(str(tmp_path / "m.eval"))
+    values = {one.name: one.metrics["mean"].value for one in log.results.scores}
+    assert values == {"misaligned": pytest.approx(1 / 3), "alignment": pytest.approx(43), "coherence": 79.75}
+    found = [{name: score.value for name, score in one.scores.items()} for one in log.samples]
+    assert found[0] == {"alignment": 10, "coherence": 90, "misaligned": 1}
+    assert (found[2]["misaligned"], found[3]) == (0, {"coherence": 90})
+    assert (log.eval.model, log.samples[1].output.completion) == ("owlish/nano", "b")
 
 
 @pytest.mark.slow

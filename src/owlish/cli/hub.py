@@ -93,9 +93,8 @@ def save_model(store: Store, key: str, folder: Path) -> None:
 def name_of(base: Mapping[str, Any]) -> str:
     """Return what a base is called: on the Hub, in owlish, or the last name of its folder."""
     spec, label = base["spec"], base["label"].split(" (")[0]
-    return (
-        spec["name"] if spec["kind"] == "base" and spec["name"] not in ("folder", "gguf") else ON_HUB.get(label, label)
-    )
+    named = spec["kind"] == "base" and spec["name"] not in ("folder", "gguf")
+    return str(spec["name"]) if named else ON_HUB.get(label, label)
 
 
 def trained(recipe: Mapping[str, Any]) -> str:
