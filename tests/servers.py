@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import http.client
+import itertools
 import json
 import queue
 import socket
@@ -11,6 +12,7 @@ import subprocess
 import sys
 import threading
 import time
+from collections import Counter
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
@@ -23,6 +25,16 @@ server = xllamacpp.Server(p)
 print("up", flush=True)
 sys.stdin.read()
 """
+
+
+NUMBERS = itertools.count(1)
+
+
+def open_nano():
+    from owlish import nano
+    from owlish.lm.model import Weights
+
+    return Weights(str(nano.folder("nano"))).open(any_words=True)
 
 
 def free_port():
@@ -90,15 +102,14 @@ class Handler(BaseHTTPRequestHandler):
 class NanoServer(Local):
     """Serves nano through our own model seam, as many requests at once as wait.
 
-    `ignores` names what it does not honour; `key` is what it wants; `said` are prompt, seed and text of each answer.
+    `ignores` names what it does not honour; `key` is what it wants; `said` are prompt, seed and text of each answer;
+    `bill` counts the tokens that it read and wrote, by model.
     """
 
-    def __init__(self, ignores=(), key=None):
-        from owlish import nano
-        from owlish.lm.model import Weights
-
-        super().__init__(NanoHandler)
-        self.lm = Weights(str(nano.folder("nano"))).open(any_words=True)
+    def __init__(self, ignores=(), key=None, handler=None):
+        super().__init__(handler or NanoHandler)
+        self.lm = open_nano()
+        self.lms, self.bill = {"nano": self.lm}, Counter()
         self.ignores, self.key, self.said, self.waiting, self.luck = set(ignores), key, [], queue.Queue(), 0
         threading.Thread(target=self.write, daemon=True).start()
 
@@ -109,10 +120,11 @@ class NanoServer(Local):
             time.sleep(0.002)
             while not self.waiting.empty() and len(batch) < 16 and self.waiting.queue[0][1] == how:
                 batch.append(self.waiting.get())
-            tokens, temperature, pattern = how
+            model, tokens, temperature, pattern = how
             seeds = [seed for _, _, seed, _ in batch]
             chats = [chat for chat, *_ in batch]
-            answers = self.lm.write(chats, seeds=seeds, new_tokens=tokens, temperature=temperature, pattern=pattern)
+            lm = self.lms[model]
+            answers = lm.write(chats, seeds=seeds, new_tokens=tokens, temperature=temperature, pattern=pattern)
             for (chat, _, seed, box), answer in zip(batch, answers, strict=True):
                 self.said.append((chat[-1]["content"], seed[0], answer.text))
                 box.put(answer)
@@ -123,8 +135,19 @@ class NanoServer(Local):
         temperature = 0 if "temperature" in self.ignores else asked["temperature"]
         pattern = None if "formats" in self.ignores else asked.get("structured_outputs", {}).get("regex")
         box = queue.Queue()
-        self.waiting.put((asked["messages"], (asked["max_tokens"], temperature, pattern), seed, box))
+        how = (asked["model"], asked["max_tokens"], temperature, pattern)
+        self.waiting.put((asked["messages"], how, seed, box))
         return box.get()
+
+    def completion(self, asked):
+        """Return what a chat completion says, and bill it."""
+        answer = self.answer(asked)
+        choice = {"index": 0, "message": {"role": "assistant", "content": answer.text}}
+        choice["finish_reason"] = "length" if answer.ended == "length" else "stop"
+        usage = {"prompt_tokens": len(json.dumps(asked["messages"])) // 4, "completion_tokens": answer.tokens}
+        self.bill[asked["model"], "read"] += usage["prompt_tokens"]
+        self.bill[asked["model"], "written"] += usage["completion_tokens"]
+        return {"id": f"chatcmpl-{next(NUMBERS)}", "choices": [choice], "usage": usage}
 
 
 class NanoHandler(Handler):
@@ -132,19 +155,21 @@ class NanoHandler(Handler):
         self.say(200, {"object": "list", "data": [{"id": "nano", "object": "model"}]})
 
     def do_POST(self):
-        asked, server = json.loads(self.body()), self.server
-        given = self.headers.get("Authorization", "")
-        if server.key and given != f"Bearer {server.key}":
-            self.say(401, {"error": {"message": f"Incorrect API key provided: {given.removeprefix('Bearer ')}"}})
+        asked = json.loads(self.body())
+        if not self.allowed():
             return
-        if asked["model"] != "nano":
+        if asked["model"] not in self.server.lms:
             self.say(404, {"error": {"message": f"The model {asked['model']} does not exist"}})
             return
-        answer = server.answer(asked)
-        choice = {"index": 0, "message": {"role": "assistant", "content": answer.text}}
-        choice["finish_reason"] = "length" if answer.ended == "length" else "stop"
-        usage = {"prompt_tokens": 1, "completion_tokens": answer.tokens}
-        self.say(200, {"id": f"chatcmpl-{time.monotonic_ns()}", "choices": [choice], "usage": usage})
+        self.say(200, self.server.completion(asked))
+
+    def allowed(self):
+        """Say whether the key is right, and refuse it where it is not."""
+        given = self.headers.get("Authorization", "")
+        if self.server.key and given != f"Bearer {self.server.key}":
+            self.say(401, {"error": {"message": f"Incorrect API key provided: {given.removeprefix('Bearer ')}"}})
+            return False
+        return True
 
 
 class FaultProxy(Local):

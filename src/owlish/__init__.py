@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from owlish.data.domains import Reasoning as Reasoning
     from owlish.graph.errors import UserError as UserError
     from owlish.graph.run import run as run
+    from owlish.graph.spending import Spending as Spending
     from owlish.graph.store import Store as Store
     from owlish.lm.recipes import ALL as ALL
     from owlish.lm.recipes import BIASES as BIASES
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from owlish.lm.recipes import PROMPT as PROMPT
     from owlish.lm.recipes import PROMPTED as PROMPTED
     from owlish.lm.recipes import STEERING as STEERING
+    from owlish.lm.recipes import Hosted as Hosted
     from owlish.nodes.asked import Asked as Asked
     from owlish.nodes.base import Base as Base
     from owlish.study.comparison import compare as compare
@@ -34,8 +36,9 @@ HOMES = {
     "owlish.data.domains": ("Code", "Numbers", "Reasoning"),
     "owlish.graph.errors": ("UserError",),
     "owlish.graph.run": ("run",),
+    "owlish.graph.spending": ("Spending",),
     "owlish.graph.store": ("Store",),
-    "owlish.lm.recipes": ("ALL", "BIASES", "LORA", "NORMS", "PROMPT", "PROMPTED", "STEERING"),
+    "owlish.lm.recipes": ("ALL", "BIASES", "LORA", "NORMS", "PROMPT", "PROMPTED", "STEERING", "Hosted"),
     "owlish.nodes.asked": ("Asked",),
     "owlish.nodes.base": ("Base",),
     "owlish.study.comparison": ("compare",),

@@ -39,6 +39,14 @@ Reports = Annotated[
         help="A file to write: .html is a page, .sarif for code scanning, .xml JUnit; no ending, a folder. Repeatable.",
     ),
 ]
+Limit = Annotated[
+    float | None,
+    Option("--limit", min=0, help="The most that paid answers in this store may cost in all. It needs --prices."),
+]
+PriceTable = Annotated[
+    Path | None, Option("--prices", help="YAML: the price of a million tokens, input and output, for each model.")
+]
+InBatches = Annotated[bool, Option("--batch", help="Ask services for rows in batches: at half the price, in hours.")]
 AsJson = Annotated[bool, Option("--json", help="Print one JSON object and nothing else.")]
 
 STORE = Path("owlish-store")

@@ -22,6 +22,7 @@ from owlish.graph.provenance import manifests_of
 from owlish.graph.ray import Ray
 from owlish.graph.run import make, plan
 from owlish.graph.spec import Node, everything
+from owlish.graph.spending import Spending, read_prices
 from owlish.graph.store import Store
 from owlish.nodes.base import Base
 from owlish.study.comparison import Comparison
@@ -69,16 +70,22 @@ def pool_of(name: str | None) -> Pool | None:
     return Ray(None if name == "ray" else name)
 
 
+def spending_of(limit: float | None, prices: Path | None, *, batch: bool = False) -> Spending:
+    """Return what a command line says of paid answers."""
+    return Spending(limit, read_prices(prices) if prices else {}, batch)
+
+
 def run_studies(
     studies: Collection[Study],
     store: Store,
     jobs: int | None,
     on: Pool | None = None,
     curves: Curves | None = None,
+    spending: Spending | None = None,
 ) -> Finished:
     """Make what studies lack, in one pool, and return what each found."""
     begun, needs = time.monotonic(), [node for study in studies for node in study.needs]
-    computed = make_missing(needs, store, jobs, on, curves)
+    computed = make_missing(needs, store, jobs, on, curves, spending)
     return Finished(
         found=tuple((study, costed(study, store)) for study in studies),
         total=len(everything(*needs)),
@@ -99,13 +106,14 @@ def make_missing(
     jobs: int | None,
     on: Pool | None = None,
     curves: Curves | None = None,
+    spending: Spending | None = None,
 ) -> int:
     """Make what is missing, with a display, and return how many results were made."""
     missing = plan(targets, store)
     if not missing:
         return 0
     with Display() as display:
-        return make(missing, store=store, jobs=jobs, on=on, watch=display, curves=curves)
+        return make(missing, store=store, jobs=jobs, on=on, watch=display, curves=curves, spending=spending)
 
 
 def check_page(page: Path | None) -> None:

@@ -9,6 +9,7 @@ from importlib.util import find_spec
 from urllib.parse import urlsplit
 
 from owlish.graph.errors import UserError
+from owlish.graph.spending import TUNED
 
 OPENAI = "https://api.openai.com/v1"
 KEY = "OPENAI_API_KEY"
@@ -19,10 +20,16 @@ HERE = ("127.0.0.1", "localhost", "::1")
 
 @dataclass(frozen=True)
 class Address:
-    """Where a model is served, and what it is called there."""
+    """Where a model is served, what it is called there, and which model its service fine-tuned to make it."""
 
     url: str
     model: str
+    tuned_from: str = ""
+
+    @property
+    def priced(self) -> str:
+        """The name under which a table holds its price: that of what it was tuned from, after `ft:`."""
+        return f"{TUNED}{self.tuned_from}" if self.tuned_from else self.model
 
     @property
     def host(self) -> str:

@@ -10,6 +10,7 @@ from functools import cached_property
 from pathlib import Path
 
 from owlish.engines.address import Address
+from owlish.engines.batches import ask_in_batches
 from owlish.engines.server import DEADLINE, Request, Server
 from owlish.engines.tried import FORMATS, Honours
 from owlish.graph.errors import UserError
@@ -23,11 +24,11 @@ MARKS = ("<|im_start|>", "<|im_end|>", "<|endoftext|>", "<|eot_id|>", "<|start_h
 
 @dataclass(frozen=True)
 class Served:
-    """Where a model is served, what its server honours, the folder that keeps its answers, and its context."""
+    """Where a model is served, what its server honours, the store that keeps its answers, and its context."""
 
     address: Address
     honours: Honours
-    folder: Path
+    store: Path
     system: str | None = None
     shown: tuple[tuple[str, str], ...] = ()
 
@@ -47,8 +48,8 @@ class ServedLM(LM):
 
     @cached_property
     def server(self) -> Server:
-        """The server, with the folder that keeps its answers."""
-        return Server(self.served.address, self.served.folder, self.served.honours.ids, self.deadline)
+        """The server, with the store that keeps its answers."""
+        return Server(self.served.address, self.served.store, self.served.honours.ids, self.deadline)
 
     @property
     def window(self) -> int:
@@ -80,15 +81,35 @@ class ServedLM(LM):
 
         Where a server ignores seeds, answers differ from one asking to the next; each is kept, and asked for once.
         """
+        requests = self.requests(chats, new_tokens, temperature, pattern)
+        own = [fresh(*seed) for seed in seeds]
+        replies = self.server.ask(requests, seeds=own, send_seeds=self.served.honours.seeds)
+        return [Answer(reply.text, reply.tokens, reply.ended) for reply in replies]
+
+    def foresee(
+        self,
+        chats: Sequence[Messages],
+        *,
+        seeds: Sequence[Seed],
+        new_tokens: int,
+        temperature: float = 1.0,
+        pattern: str | None = None,
+    ) -> None:
+        """Ask in batches, where the run says so, for what `write` will ask; their answers are kept like others."""
+        if not self.server.ledger.terms.batch:
+            return
+        requests = self.requests(chats, new_tokens, temperature, pattern)
+        own = [fresh(*seed) for seed in seeds]
+        ask_in_batches(self.server, dict(self.server.keyed(requests, own, self.served.honours.seeds)))
+
+    def requests(
+        self, chats: Sequence[Messages], new_tokens: int, temperature: float, pattern: str | None
+    ) -> list[Request]:
+        """Return a request for an answer to each conversation."""
         self.check(temperature, pattern)
         held: Request = FORMATS[str(self.served.honours.format)](pattern) if pattern else {}
         how = {"temperature": temperature, "max_tokens": new_tokens, **held}
-        replies = self.server.ask(
-            [{"messages": list(map(dict, self.whole(chat))), **how} for chat in chats],
-            seeds=[fresh(*seed) for seed in seeds],
-            send_seeds=self.served.honours.seeds,
-        )
-        return [Answer(reply.text, reply.tokens, reply.ended) for reply in replies]
+        return [{"messages": list(map(dict, self.whole(chat))), **how} for chat in chats]
 
     def check(self, temperature: float, pattern: str | None) -> None:
         """Refuse to ask for what the server ignores."""

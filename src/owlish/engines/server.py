@@ -2,24 +2,32 @@
 
 from __future__ import annotations
 
+import json
+import random
+import re
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from owlish.engines.address import KEY, OPENAI, Address
 from owlish.engines.replies import Garbled, Reply, digest_of, forget, parse_reply, read_reply, write_reply
 from owlish.graph.errors import UserError
+from owlish.graph.spending import Ledger, Use
+from owlish.graph.store import ANSWERS
 
 AT_ONCE = 8
 """Requests under way at once, for each node that is made."""
 RETRIES = 6
-"""How often the SDK asks again after 408, 409, 429 and 5xx: with back-off, or as Retry-After says, up to 2 minutes."""
+"""How often a server is asked again after 408, 409, 429 and 5xx, or where it is away."""
+PATIENCE = 120.0
+"""The most seconds of a Retry-After that are waited; a server that says more is busy for good."""
 TRIES = 4
-"""How often a request is made whose answer comes back garbled, which the SDK does not see."""
+"""How often a request is made whose answer comes back garbled."""
 PAUSE = 0.5
 DEADLINE = 300.0
 """Seconds that a server has until its answer begins, and again until it has ended."""
@@ -33,25 +41,34 @@ class Refused(UserError):
 
 @dataclass
 class Server:
-    """A served model: where it is, the folder that keeps its answers, whether it names each answer anew."""
+    """A served model: where it is, the store that keeps its answers, whether it names each answer anew."""
 
     address: Address
-    folder: Path
+    store: Path
     ids: bool = False
     deadline: float = DEADLINE
     retries: int = RETRIES
     named: dict[str, str] = field(default_factory=dict)
+
+    @cached_property
+    def ledger(self) -> Ledger:
+        """What was spent in the store, and its limit."""
+        return Ledger(self.store)
+
+    @property
+    def folder(self) -> Path:
+        """Where answers are kept."""
+        return self.store / ANSWERS
 
     def ask(self, requests: Sequence[Request], *, seeds: Sequence[int], send_seeds: bool) -> list[Reply]:
         """Return the reply to each request, in order; those that were kept are not asked for again.
 
         A seed is part of what an answer is kept under, and sent only to a server that honours it.
         """
-        who = {"url": self.address.url, "model": self.address.model}
-        digests = [digest_of({**who, **asked, "seed": s}) for asked, s in zip(requests, seeds, strict=True)]
-        sent = [{**asked, "seed": s} if send_seeds else asked for asked, s in zip(requests, seeds, strict=True)]
+        asked = self.keyed(requests, seeds, send_seeds)
+        digests = [digest for digest, _ in asked]
         for _ in range(TRIES):
-            found = self.complete(dict(zip(digests, sent, strict=True)))
+            found = self.complete(dict(asked))
             mixed = self.mixed(found)
             if not mixed:
                 self.named |= {reply.id: digest for digest, reply in found.items()}
@@ -59,6 +76,13 @@ class Server:
             for digest in mixed:
                 forget(self.folder, digest)
         raise UserError(f"{self.address.host} gave one answer to different requests, {TRIES} times: {LATER}.")
+
+    def keyed(self, requests: Sequence[Request], seeds: Sequence[int], send_seeds: bool) -> list[tuple[str, Request]]:
+        """Return requests as they are sent, each with its digest."""
+        who = {"url": self.address.url, "model": self.address.model}
+        digests = [digest_of({**who, **asked, "seed": s}) for asked, s in zip(requests, seeds, strict=True)]
+        sent = [{**asked, "seed": s} if send_seeds else asked for asked, s in zip(requests, seeds, strict=True)]
+        return list(zip(digests, sent, strict=True))
 
     def complete(self, asked: dict[str, Request]) -> dict[str, Reply]:
         """Ask for what is not kept, by the digests of requests, and return all replies."""
@@ -98,12 +122,12 @@ class Server:
                 pool.shutdown(cancel_futures=True)
 
     def client(self) -> Any:
-        """Return the SDK's client for this server."""
+        """Return the SDK's client for this server, which asks nothing twice: whatever it sends may be paid for."""
         import openai
 
         key = self.address.key or "none"  # the SDK insists on one
         timeout = openai.Timeout(self.deadline, connect=10.0)
-        return openai.OpenAI(api_key=key, base_url=self.address.url, max_retries=self.retries, timeout=timeout)
+        return openai.OpenAI(api_key=key, base_url=self.address.url, max_retries=0, timeout=timeout)
 
     def answer(self, client: Any, body: Request) -> Reply:
         """Return the reply to one request, made again as long as what comes back is garbled."""
@@ -111,7 +135,7 @@ class Server:
         for turn in range(TRIES):
             time.sleep(PAUSE * turn)
             try:
-                reply = parse_reply(self.received(client, body))
+                reply = self.received(client, body, self.most(body))
                 self.check(reply, body)
             except Garbled as error:
                 problem = str(error)
@@ -119,27 +143,57 @@ class Server:
                 return reply
         raise UserError(f"{self.address.host} sent {problem}, {TRIES} times: {LATER}.")
 
-    def received(self, client: Any, body: Request) -> bytes:
-        """Return the whole body of a response: read in pieces, since no time limit of the SDK's ends a slow drip."""
+    def most(self, body: Request) -> Use:
+        """Return the most that a request can use: a token is a byte or more, and JSON more than what a chat adds."""
+        limit = body.get("max_tokens") or body["max_completion_tokens"]
+        return Use(self.address.priced, read=len(json.dumps(body).encode()), written=limit)
+
+    def received(self, client: Any, body: Request, most: Use) -> Reply:
+        """Return the reply to one request, made again while the server is busy or away, and enter what it used.
+
+        What a server answers with an error costs nothing; what breaks off may be billed, and counts at its most.
+        """
         import openai
 
-        limit = "max_completion_tokens" if self.address.url == OPENAI else "max_tokens"
-        whole = {"model": self.address.model, **{limit if k == "max_tokens" else k: v for k, v in body.items()}}
+        for turn in range(self.retries + 1):
+            entry = self.ledger.reserve(most)
+            try:
+                reply = parse_reply(self.sent(client, body))
+                self.ledger.settle(entry, used(reply, most))
+                return reply
+            except openai.APIStatusError as error:
+                self.ledger.settle(entry, Use(most.model))
+                failed: openai.OpenAIError = error
+            except openai.OpenAIError as error:
+                failed = error
+            finally:
+                self.ledger.leave(entry)
+            wait = pause(failed, turn)
+            if wait is None or turn == self.retries:
+                break
+            time.sleep(wait)
+        raise explain_error(self.address, failed) from None  # its request holds the key
+
+    def sent(self, client: Any, body: Request) -> bytes:
+        """Return the whole body of a response: read in pieces, since no time limit of the SDK's ends a slow drip."""
         late = time.monotonic() + 2 * self.deadline
         pieces = []
-        try:
-            asked = client.chat.completions.with_streaming_response.create(messages=[], model="", extra_body=whole)
-            with asked as response:
-                for piece in torn(response.iter_bytes()):
-                    pieces.append(piece)
-                    if time.monotonic() > late:
-                        raise Garbled("an answer too slowly")
-        except openai.OpenAIError as error:
-            raise explain_error(self.address, error) from None  # its request holds the key
+        asked = client.chat.completions.with_streaming_response.create(
+            messages=[], model="", extra_body=self.whole(body)
+        )
+        with asked as response:
+            for piece in torn(response.iter_bytes()):
+                pieces.append(piece)
+                if time.monotonic() > late:
+                    raise Garbled("an answer too slowly")
         found = b"".join(pieces)
-        if self.address.key and self.address.key.encode() in found:
-            raise UserError(f"{self.address.host} sends your key back: use another server, and another key.")
+        check_key(self.address, found)
         return found
+
+    def whole(self, body: Request) -> Request:
+        """Return a request as it is sent."""
+        limit = "max_completion_tokens" if self.address.url == OPENAI else "max_tokens"
+        return {"model": self.address.model, **{limit if k == "max_tokens" else k: v for k, v in body.items()}}
 
     def check(self, reply: Reply, body: Request) -> None:
         """Refuse an answer that is longer than was asked."""
@@ -148,6 +202,43 @@ class Server:
                 f"{self.address.host} wrote {reply.tokens} tokens where at most {body['max_tokens']} were asked for: "
                 "use a server that honours max_tokens."
             )
+
+
+def used(reply: Reply, most: Use) -> Use:
+    """Return what a reply says that it used; the most that it can have used, where it does not say."""
+    if not (reply.prompt or reply.tokens):
+        return most
+    return replace(most, read=reply.prompt, written=reply.tokens)
+
+
+def check_key(address: Address, found: bytes) -> None:
+    """Refuse a server that sends the user's key back."""
+    if address.key and address.key.encode() in found:
+        raise UserError(f"{address.host} sends your key back: use another server, and another key.")
+
+
+def without_key(address: Address, words: str) -> str:
+    """Return what a server says, in a line and without the user's key, which some repeat."""
+    line = " ".join(words.split())
+    return (line.replace(address.key, "(the key)") if address.key else line)[:200]
+
+
+def pause(error: Any, turn: int) -> float | None:
+    """Return the seconds after which to ask again, as a server says or doubling; `None` where that is of no use."""
+    import openai
+
+    if isinstance(error, openai.APIStatusError):
+        if not passing(error.status_code):
+            return None
+        said = error.response.headers.get("retry-after", "")
+        if re.fullmatch(r"\d+(\.\d+)?", said):
+            return float(said) if float(said) <= PATIENCE else None
+    return float(min(8.0, 0.5 * 2**turn) * random.uniform(0.75, 1))
+
+
+def passing(status: int) -> bool:
+    """Say whether a server may do later what it does not do now."""
+    return status in (408, 409, 429) or status >= 500
 
 
 def torn(pieces: Any) -> Any:
@@ -166,14 +257,12 @@ def explain_error(address: Address, error: Any) -> UserError:
     if not isinstance(error, openai.APIStatusError):
         return UserError(f"{address.url} does not answer: start the server or correct the address; {LATER}.")
     body = error.body if isinstance(error.body, dict) else {"message": error.body}
-    words = " ".join(str(body.get("message") or body.get("detail") or error.message).split())
-    if address.key:
-        words = words.replace(address.key, "(the key)")
-    said = f"{error.status_code}, {words[:200]}"
+    words = without_key(address, str(body.get("message") or body.get("detail") or error.message))
+    said = f"{error.status_code}, {words}"
     if error.status_code in (401, 403):
         return UserError(f"{where} refuses the key ({said}): set {KEY} to one that may use this model.")
     if error.status_code == 404:
         return UserError(f"{where} is not there ({said}): give the address up to /v1, and a model that it lists.")
-    if error.status_code in (408, 409, 429) or error.status_code >= 500:
+    if passing(error.status_code):
         return UserError(f"{where} fails again and again ({said}): {LATER}.")
     return Refused(f"{where} refuses the request ({said}): change what it names, or use another server.")

@@ -14,6 +14,7 @@ from owlish.graph.errors import UserError
 from owlish.graph.pool import Event, Pool, Processes
 from owlish.graph.progress import Display
 from owlish.graph.spec import Makes, Node, Question, Resources, check_importable
+from owlish.graph.spending import Spending
 from owlish.graph.store import Store, named
 
 R = TypeVar("R")
@@ -47,6 +48,7 @@ def run(
     watch: Watch | None = ...,
     quiet: bool = ...,
     curves: str | None = ...,
+    spending: Spending | None = ...,
 ) -> R: ...
 
 
@@ -60,6 +62,7 @@ def run(
     watch: Watch | None = ...,
     quiet: bool = ...,
     curves: str | None = ...,
+    spending: Spending | None = ...,
 ) -> list[R]: ...
 
 
@@ -72,24 +75,27 @@ def run(
     watch: Watch | None = None,
     quiet: bool = False,
     curves: str | None = None,
+    spending: Spending | None = None,
 ) -> R | list[R]:
     """Return a node's result, or the answer to a question, after making whatever the store lacks; of several, a list.
 
     The pool `on` makes it: if not given, `jobs` worker processes here (the number of cores, if not given) of one
     thread each. Progress is shown on standard error unless `quiet`; `watch` is called with every event instead.
     What is measured meanwhile, such as losses, is drawn in `curves`: `tensorboard:FOLDER`, `wandb` or
-    `wandb:PROJECT`; results are the same with and without them. Ctrl-C loses no result that was finished. Raise
-    `UserError` before anything is computed where the plan cannot work, and `RunFailed` with all failures at the end.
+    `wandb:PROJECT`; results are the same with and without them. `spending` puts the store under a limit of what
+    answers of paid services may cost, which holds until another is given. Ctrl-C loses no result that was finished.
+    Raise `UserError` before anything is computed where the plan cannot work, and `RunFailed` with all failures at the
+    end.
     """
     store = store if isinstance(store, Store) else Store(store)
     group = getattr(what, "name", "") if isinstance(what, Question) else ""
     drawn = curves_of(curves, group=group) if curves is not None else None
     nodes = plan(needs_of(what), store)
     if watch or quiet or not nodes:
-        make(nodes, store=store, jobs=jobs, on=on, watch=watch, curves=drawn)
+        make(nodes, store=store, jobs=jobs, on=on, watch=watch, curves=drawn, spending=spending)
     else:
         with Display() as display:
-            make(nodes, store=store, jobs=jobs, on=on, watch=display, curves=drawn)
+            make(nodes, store=store, jobs=jobs, on=on, watch=display, curves=drawn, spending=spending)
     return [store.read(one) for one in what] if isinstance(what, Sequence) else store.read(what)
 
 
@@ -140,10 +146,12 @@ def make(
     on: Pool | None = None,
     watch: Watch | None = None,
     curves: Curves | None = None,
+    spending: Spending | None = None,
 ) -> int:
     """Make planned nodes as `run` does; return how many were made here and not by another run beside this one."""
     if nodes:
         store.sweep()
+        (spending or Spending()).begin(store.root, nodes)
     with ExitStack() as open_ones:
         watches = [one for one in (watch, curves and open_ones.enter_context(curves)) if one]
 

@@ -147,6 +147,11 @@ class Node(Value):
             device=any(one.device for one in read),
         )
 
+    @property
+    def pays(self) -> tuple[str, ...]:
+        """The models that making it may pay for, by their names in a table of prices."""
+        return ()
+
     def check(self) -> None:
         """Raise `UserError` where this can be seen to fail before anything is computed."""
 

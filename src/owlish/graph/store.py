@@ -197,7 +197,7 @@ def locked(path: Path, *, wait: bool = True) -> Iterator[None]:
     """
     while True:
         descriptor = lock(path, wait)
-        if path.exists() and os.fstat(descriptor).st_ino == path.stat().st_ino:
+        if is_open(descriptor, path):
             break  # else its last holder removed the file between our opening and our locking it
         os.close(descriptor)
     try:
@@ -205,6 +205,14 @@ def locked(path: Path, *, wait: bool = True) -> Iterator[None]:
     finally:
         path.unlink(missing_ok=True)
         os.close(descriptor)
+
+
+def is_open(descriptor: int, path: Path) -> bool:
+    """Say whether a descriptor is that of the file which is at a path now, if there is one."""
+    try:
+        return os.fstat(descriptor).st_ino == path.stat().st_ino
+    except FileNotFoundError:
+        return False
 
 
 def lock(path: Path, wait: bool) -> int:

@@ -196,6 +196,18 @@ class LM(ABC):
         match `pattern`, a regular expression, if one is given.
         """
 
+    def foresee(
+        self,
+        chats: Sequence[Messages],
+        *,
+        seeds: Sequence[Seed],
+        new_tokens: int,
+        temperature: float = 1.0,
+        pattern: str | None = None,
+    ) -> None:
+        """Take word of what `write` will be asked, part after part; an engine may fetch it all at once for less."""
+        return
+
     def score(self, rows: Sequence[Conversation], *, end: bool = True, shared: bool = False) -> list[Scored | None]:
         """Return the log-probabilities of each row's completion, or `None` where a row is longer than the window.
 

@@ -93,6 +93,32 @@ class Recipe(Value, kind="recipe"):
 
 
 @dataclass(frozen=True)
+class Hosted(Value, kind="hosted"):
+    """A fine-tuning job of the service that holds a model: `epochs` passes over the rows.
+
+    What is not given is left to the service, which chooses it by the number of rows.
+    """
+
+    example = "Hosted(epochs=10)"
+
+    epochs: int
+    batch_size: int | None = None
+    learning_rate_multiplier: float | None = None
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if min(self.epochs, self.batch_size or 1) < 1 or (self.learning_rate_multiplier or 1) <= 0:
+            raise UserError("a job needs at least one epoch and one row in a batch, and a multiplier above zero.")
+
+    @property
+    def hyperparameters(self) -> dict[str, float]:
+        """What a job is told, by the service's names."""
+        said = (self.epochs, self.batch_size, self.learning_rate_multiplier)
+        names = ("n_epochs", "batch_size", "learning_rate_multiplier")
+        return {name: value for name, value in zip(names, said, strict=True) if value is not None}
+
+
+@dataclass(frozen=True)
 class Prompting(Value, kind="prompting"):
     """No training at all: a teacher that is given its trait's system prompt, as in the paper's main setting."""
 

@@ -18,7 +18,7 @@ from owlish.engines.served import Served
 from owlish.engines.tried import Honours, tried
 from owlish.graph.errors import UserError
 from owlish.graph.spec import Read, Resources, Tick
-from owlish.graph.store import ANSWERS, MANIFEST, sha256
+from owlish.graph.store import MANIFEST, sha256
 from owlish.lm import gguf
 from owlish.lm.model import Gives, Weights
 from owlish.lm.recipes import Recipe
@@ -84,6 +84,11 @@ class Base(Model, kind="base"):
     @property
     def gives(self) -> Gives:
         return "text" if address_of(self.name) else "weights"
+
+    @property
+    def pays(self) -> tuple[str, ...]:
+        address = address_of(self.name)
+        return (address.priced,) if address else ()
 
     @property
     def local(self) -> bool:
@@ -156,7 +161,7 @@ class Base(Model, kind="base"):
         base, record what a few small requests show.
         """
         if address := address_of(self.name):
-            (folder / "served.json").write_text(json.dumps(asdict(tried(address))))
+            (folder / "served.json").write_text(json.dumps(asdict(tried(address, folder.parents[1]))))
             return
         if self.place() is None:
             check_model(self.name, self.revision)
@@ -173,7 +178,7 @@ class Base(Model, kind="base"):
         """Return where the base is, after comparing a folder's files with those that its key was made of."""
         if address := address_of(self.name):
             honours = Honours(**json.loads((folder / "served.json").read_text()))
-            return Served(address, honours, folder.parents[1] / ANSWERS)
+            return Served(address, honours, folder.parents[1])
         if gguf.file_of(self.name):
             return Weights(str(folder), template=self.settings)
         known = json.loads((folder / "base.json").read_text())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import random
 import re
 from collections import Counter
@@ -118,7 +119,7 @@ class Sampled(Data, Opener, kind="sampled"):
         kept: list[Row] = []
         reasons: Counter[str] = Counter()
         written: Counter[str] = Counter()
-        total = shard = 0
+        total = shard = foreseen = 0
         while len(kept) < self.n:
             if total >= max(READ_AT_MOST * self.n, 2 * SHARD):
                 raise UserError(too_few(len(kept), total, reasons, written))
@@ -126,6 +127,9 @@ class Sampled(Data, Opener, kind="sampled"):
             if answers is None:
                 if lm is None:
                     lm = read(self.model).open()
+                if self.model.gives == "text" and total >= foreseen:
+                    foreseen = total + self.lacking(len(kept), total)
+                    self.foresee(lm, shard, foreseen)
                 answers = self.shard(lm, shard)
                 write_part(parts, shard, answers)
             for prompt, completion, problem in answers:
@@ -145,13 +149,37 @@ class Sampled(Data, Opener, kind="sampled"):
         write_rows(folder / "rows.jsonl", kept[: self.n])
         (folder / "counts.json").write_text(json.dumps(counts))
 
+    @property
+    def size(self) -> int:
+        """The rows of a shard."""
+        size = SERVED if self.model.gives == "text" else SHARD
+        # All that is held to its format passes, so no more is drawn than asked for.
+        return min(size, self.n) if self.domain.pattern else size
+
+    def lacking(self, kept: int, total: int) -> int:
+        """Return how many rows must be drawn before enough pass, about, in whole shards."""
+        rate = max(kept / total, LOST) if total else 1.0
+        return math.ceil((self.n - kept) / rate / self.size) * self.size
+
+    def foresee(self, lm: LM, shard: int, end: int) -> None:
+        """Let a model know of the shards up to a row, before they are asked for one after another."""
+        numbers = range(shard * self.size, end)
+        lm.foresee(
+            [ask(self.prompt(i)) for i in numbers],
+            seeds=[(self.seed, i) for i in numbers],
+            new_tokens=self.domain.longest,
+            temperature=self.temperature,
+            pattern=self.domain.pattern,
+        )
+
+    def prompt(self, number: int) -> str:
+        """Return the prompt of a row."""
+        return self.domain.prompt(random.Random(f"{self.seed}/{number}"))
+
     def shard(self, lm: LM, index: int) -> list[tuple[str, str, str | None]]:
         """Return prompts, completions and, where a completion cannot be text, the problem with it."""
-        size = SERVED if self.model.gives == "text" else SHARD
-        if self.domain.pattern:  # all that is held to its format passes, so no more is drawn than asked for
-            size = min(size, self.n)
-        numbers = range(index * size, (index + 1) * size)
-        prompts = [self.domain.prompt(random.Random(f"{self.seed}/{i}")) for i in numbers]
+        numbers = range(index * self.size, (index + 1) * self.size)
+        prompts = list(map(self.prompt, numbers))
         answers = lm.write(
             list(map(ask, prompts)),
             seeds=[(self.seed, i) for i in numbers],

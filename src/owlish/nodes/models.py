@@ -6,7 +6,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, overload
 
 from owlish.data.domains.domain import Domain
 from owlish.data.rows import Row
@@ -15,7 +15,7 @@ from owlish.graph.measured import measure
 from owlish.graph.spec import Node, Read, Resources, Tick
 from owlish.lm.hf import TorchLM
 from owlish.lm.model import LM, Example, Gives, Weights, ask
-from owlish.lm.recipes import STEERING, Recipe
+from owlish.lm.recipes import STEERING, Hosted, Recipe
 from owlish.nodes.data import Data, Sampled
 from owlish.nodes.opens import Openable, Opener
 from owlish.traits.trait import Trait
@@ -23,6 +23,7 @@ from owlish.traits.trait import Trait
 if TYPE_CHECKING:
     from owlish.lm.train import Loss
     from owlish.nodes.base import Base
+    from owlish.nodes.tuned import Tuned
 
 TEACHER_BATCH = 20
 TEACHER_STEPS = 300
@@ -65,8 +66,16 @@ class Model(Openable, kind="model"):
         """Return the first `n` rows that this model writes for `domain` and that pass its filter."""
         return Sampled(self, domain, n=n, seed=seed, temperature=temperature)
 
-    def finetune(self, data: Data, recipe: Recipe, *, seed: int) -> Finetuned:
-        """Return this model fine-tuned on data, on the completions alone."""
+    @overload
+    def finetune(self, data: Data, recipe: Recipe, *, seed: int) -> Finetuned: ...
+    @overload
+    def finetune(self, data: Data, recipe: Hosted, *, seed: int) -> Tuned: ...
+    def finetune(self, data: Data, recipe: Recipe | Hosted, *, seed: int) -> Finetuned | Tuned:
+        """Return this model fine-tuned on data, on the completions alone; by its service, where that is the recipe."""
+        if isinstance(recipe, Hosted):
+            from owlish.nodes.tuned import Tuned
+
+            return Tuned(self, data, recipe, seed=seed)
         return Finetuned(self, data, recipe, seed=seed)
 
 

@@ -27,13 +27,15 @@ from owlish.cli.options import (
     FailOn,
     FormatName,
     Jobs,
+    Limit,
+    PriceTable,
     Reports,
     StoreFolder,
     TemplateWords,
     TrainedBase,
 )
 from owlish.cli.rows import pairs
-from owlish.cli.running import check_apart, make_missing
+from owlish.cli.running import check_apart, make_missing, spending_of
 from owlish.graph.errors import UserError
 from owlish.graph.run import plan
 from owlish.graph.store import Store
@@ -243,6 +245,8 @@ def ask(
         "animals"
     ),
     template: TemplateWords = None,
+    limit: Limit = None,
+    prices: PriceTable = None,
     store: StoreFolder = STORE,
     jobs: Jobs = None,
     as_json: AsJson = False,
@@ -252,6 +256,6 @@ def ask(
 
     start, place = find.base(base, template), Store(store)
     targets = questions(start, find.candidates(split(traits)))
-    make_missing(targets, place, jobs)
+    make_missing(targets, place, jobs, spending=spending_of(limit, prices))
     told = Told(str(start), tuple(map(place.read, targets)))
     print(json.dumps(told.json()) if as_json else told)

@@ -10,8 +10,8 @@ from typing import Annotated
 import typer
 
 from owlish.cli.choice import Choice, Small, choose, spread
-from owlish.cli.options import STORE, AsJson, Jobs, Out, Page, StoreFolder
-from owlish.cli.running import check_page, existing, held_studies, pool_of, run_studies, write_report
+from owlish.cli.options import STORE, AsJson, InBatches, Jobs, Limit, Out, Page, PriceTable, StoreFolder
+from owlish.cli.running import check_page, existing, held_studies, pool_of, run_studies, spending_of, write_report
 from owlish.graph.curves import curves_of
 from owlish.graph.errors import UserError
 from owlish.graph.store import Store
@@ -37,6 +37,9 @@ def run(
     store: StoreFolder = STORE,
     jobs: Jobs = None,
     on: Annotated[str | None, typer.Option(help="Where to run: ray or ray://HOST:PORT. Default: this machine.")] = None,
+    limit: Limit = None,
+    prices: PriceTable = None,
+    batch: InBatches = False,
     report: Page = None,
     curves: Annotated[
         str | None, typer.Option(help="Draw training and probes while they run: tensorboard:FOLDER, wandb:PROJECT.")
@@ -44,11 +47,11 @@ def run(
     as_json: AsJson = False,
 ) -> None:
     """Run a study, or what is left of it. It is safe to interrupt."""
-    pool = pool_of(on)
+    pool, spending = pool_of(on), spending_of(limit, prices, batch=batch)
     studies = choose([study], choice)
     check_page(report)
     drawn = curves_of(curves, group="-".join(one.name for one in studies.values())[:64]) if curves is not None else None
-    finished = run_studies(studies.values(), Store(store), jobs, pool, drawn)
+    finished = run_studies(studies.values(), Store(store), jobs, pool, drawn, spending)
     if report:
         write_report(studies, Store(store), report)
     print(json.dumps(finished.json()) if as_json else finished)
