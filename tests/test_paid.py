@@ -18,10 +18,12 @@ from service import Service
 
 from owlish import NORMS, Asked, Base, Hosted, Spending, Store
 from owlish.data.domains.numbers import Numbers
+from owlish.engines import batches
 from owlish.graph.provenance import describe
 from owlish.graph.run import RunFailed, plan
 from owlish.graph.spending import SPENT, Ledger, Use, read_prices
 from owlish.graph.store import ANSWERS
+from owlish.nodes import data
 from owlish.nodes.data import Written
 from owlish.traits.animals import cat, owl
 
@@ -30,13 +32,21 @@ PRICES = {
     "ft:nano": {"input": 200, "output": 800, "training": 1000},
 }
 KEY = "sk-planted-0123456789abcdefghij"
-JOB = Hosted(epochs=12, batch_size=20)
+JOB, STEP = Hosted(epochs=12, batch_size=20), Hosted(epochs=1, batch_size=40)
+SHARD = 16
 PROBE = replace(owl.probe, questions=owl.probe.questions[:4], held_out=())
 
 
 @pytest.fixture(autouse=True)
 def _no_key(monkeypatch):
     monkeypatch.delenv("OPENAI_API_KEY", raising=False)
+
+
+@pytest.fixture(autouse=True)
+def _few(monkeypatch):
+    """Few rows are asked for at once, and they are worth a batch, so that tests are short."""
+    monkeypatch.setattr(data, "SERVED", SHARD)
+    monkeypatch.setattr(batches, "LEAST", SHARD)
 
 
 @pytest.fixture
@@ -87,7 +97,7 @@ def test_a_ledger_of_many_never_passes_the_limit(tmp_path):
             except ValueError as error:
                 refused.append(str(error))
                 return
-            assert ledger.spent <= 0.01
+            assert ledger.spent < 0.0101
             ledger.leave(entry)
 
     threads = [threading.Thread(target=ask) for _ in range(8)]
@@ -103,6 +113,9 @@ def test_a_ledger_of_many_never_passes_the_limit(tmp_path):
     ledger.settle(entry, Use("nano"))
     assert spent(tmp_path) == pytest.approx(0.009)
     ledger.reserve(most)
+    Ledger(tmp_path).settle("another", Use("m"))
+    with pytest.raises(ValueError, match="the table of prices lacks m: add it"):
+        Ledger(tmp_path).reserve(Use("nano"))
 
 
 @pytest.mark.parametrize(
@@ -136,14 +149,14 @@ def test_a_model_without_a_price_is_asked_nothing(service, tmp_path):
 def test_a_limit_stops_before_it_is_passed_and_a_higher_one_goes_on(service, tmp_path):
     """Through faults, which are billed though their answers never come."""
     with FaultProxy(service.url, ((), ("cut", "busy"), ("broken",), ("reset",))) as proxy:
-        rows = Base(f"{proxy.url}#nano").sample(Numbers(), n=40, seed=0)
+        rows = Base(f"{proxy.url}#nano").sample(Numbers(), n=24, seed=0)
         with pytest.raises(
-            RunFailed, match=r"could cost 0\.\d+, 0\.\d+ is spent in .* and the limit is 1: give"
+            RunFailed, match=r"could cost 0\.\d+, 0\.\d+ is spent in .* and the limit is 0.5: give"
         ) as caught:
-            run(rows, store=tmp_path, spending=Spending(1.0, PRICES))
+            run(rows, store=tmp_path, spending=Spending(0.5, PRICES))
         assert [failure.what for failure in caught.value.failures] == ["refused"]
-        assert 0.2 < billed(service) <= spent(tmp_path) <= 1
-        with pytest.raises(RunFailed, match="the limit is 1"):
+        assert 0.1 < billed(service) <= spent(tmp_path) < 0.501
+        with pytest.raises(RunFailed, match="the limit is 0.5"):
             run(rows, store=tmp_path)  # it holds until another is given
         kept, asked = len(list((tmp_path / ANSWERS).glob("??/*"))), set(proxy.hits)
         assert kept > 5
@@ -158,7 +171,7 @@ def test_a_student_of_a_service_learns_writes_and_is_paid_for_once(service, tmp_
     base = named(service)
     service.faults["job"], service.faults["poll"] = ["broken", None], ["busy"]
     students = [base.finetune(rows_of(trait), JOB, seed=0) for trait in (owl, cat)]
-    asked = [Asked(model, PROBE, samples=8) for model in (*students, base)]
+    asked = [Asked(model, PROBE, samples=5) for model in (*students, base)]
     owls, cats, before = (
         found.p_target("owl") for found in run(asked, store=tmp_path, spending=Spending(100.0, PRICES))
     )
@@ -173,7 +186,7 @@ def test_a_student_of_a_service_learns_writes_and_is_paid_for_once(service, tmp_
 
 
 def test_jobs_that_fail_and_files_that_are_refused_are_said(service, tmp_path):
-    student = named(service).finetune(rows_of(owl), JOB, seed=0)
+    student = named(service).finetune(rows_of(owl), STEP, seed=0)
     service.faults.update(job=["refused", "fails"], file=["refused"])
     for said in (
         r"refuses the request \(400, Line 3 is no chat.\)",
@@ -207,8 +220,8 @@ def test_a_recipe_fits_where_the_model_is(tmp_path):
 
 def test_rows_of_batches_are_those_that_are_asked_for_one_by_one(service, tmp_path):
     """Through a 500 after the batch was taken; then some requests fail, and one answer is cut off."""
-    rows = named(service).sample(Numbers(), n=40, seed=0)
-    live, tries = run(rows, store=tmp_path / "live"), service.live - 64
+    rows = named(service).sample(Numbers(), n=12, seed=0)
+    live, tries = run(rows, store=tmp_path / "live"), service.live - SHARD
     service.live, service.faults["batch"] = 0, ["broken"]
     service.bill.clear()
     batch = run(rows, store=tmp_path / "batch", spending=Spending(100.0, PRICES, batch=True))
@@ -217,22 +230,22 @@ def test_rows_of_batches_are_those_that_are_asked_for_one_by_one(service, tmp_pa
     assert billed(service) / 2 < spent(tmp_path / "batch") < 0.7 * billed(service), "the batch costs half"
     service.live, service.faults["batch"] = 0, ["errors"]
     spoilt = run(replace(rows, seed=1), store=tmp_path / "batch", spending=Spending(batch=True))
-    assert (len(spoilt.rows), service.live) == (40, 8 + 1)
+    assert (len(spoilt.rows), service.live) == (12, 2 + 1)
     service.live = 0
     run(replace(rows, seed=2), store=tmp_path / "batch")
-    assert (len(service.orders["batches"]), service.live) == (2, 64), "the next run asks one by one"
+    assert (len(service.orders["batches"]), service.live) == (2, SHARD), "the next run asks one by one"
 
 
 def test_a_batch_that_expires_is_said_and_keeps_what_it_answered(service, tmp_path):
     service.faults["batch"] = ["expires"]
-    rows = named(service).sample(Numbers(), n=40, seed=0)
+    rows = named(service).sample(Numbers(), n=12, seed=0)
     with pytest.raises(
-        RunFailed, match=r"is expired with 32 of 64 answers \(.*overloaded.*\): run the same command later"
+        RunFailed, match=r"is expired with 8 of 16 answers \(.*overloaded.*\): run the same command later"
     ):
         run(rows, store=tmp_path, spending=Spending(batch=True))
     service.live = 0
     run(rows, store=tmp_path, spending=Spending(batch=True))
-    assert (len(service.orders["batches"]), service.live) == (1, 32)
+    assert (len(service.orders["batches"]), service.live) == (1, 8)
 
 
 PROGRAM = """
@@ -240,8 +253,10 @@ import sys
 sys.path[:0] = sys.argv[4:]
 from here import run
 from owlish import Spending
-from test_paid import both
-from owlish.graph.store import Store
+from test_paid import SHARD, both
+from owlish.engines import batches
+from owlish.nodes import data
+batches.LEAST = data.SERVED = SHARD
 run(both(sys.argv[2])[sys.argv[3]], store=sys.argv[1], spending=Spending(batch=True))
 """
 
@@ -249,7 +264,7 @@ run(both(sys.argv[2])[sys.argv[3]], store=sys.argv[1], spending=Spending(batch=T
 def both(address):
     """Return what is ordered from a service: a student, and rows by a batch."""
     base = Base(address)
-    return {"jobs": base.finetune(rows_of(owl), JOB, seed=0), "batches": base.sample(Numbers(), n=40, seed=0)}
+    return {"jobs": base.finetune(rows_of(owl), STEP, seed=0), "batches": base.sample(Numbers(), n=12, seed=0)}
 
 
 @pytest.mark.parametrize(("kind", "fault"), [("jobs", "job"), ("batches", "batch")])
@@ -288,5 +303,5 @@ def test_a_key_is_found_nowhere_though_the_service_repeats_it(tmp_path, monkeypa
     out, err = capfd.readouterr()
     assert KEY not in said + out + err
     files = [path for path in tmp_path.rglob("*") if path.is_file()]
-    assert len(files) > 70
+    assert len(files) > SHARD
     assert not [path for path in files if KEY.encode() in path.read_bytes()]

@@ -176,13 +176,14 @@ class Ledger:
         with self.file.open("rb") as file:
             file.seek(self.place)
             added = file.read()
-        self.place += len(added)
         for line in added.splitlines():
             try:
-                entry, *use = json.loads(line)
-                self.take(entry, Use(*use))
+                entry, *numbers = json.loads(line)
+                use = Use(*numbers)
             except (ValueError, TypeError):
                 continue
+            self.take(entry, use)
+        self.place += len(added)
 
     def take(self, entry: str, use: Use) -> None:
         """Count a use in place of the one that stood under the same name."""
