@@ -156,10 +156,10 @@ def test_a_limit_stops_before_it_is_passed_and_a_higher_one_goes_on(service, tmp
             run(rows, store=tmp_path, spending=Spending(0.5, PRICES))
         assert [failure.what for failure in caught.value.failures] == ["refused"]
         assert 0.1 < billed(service) <= spent(tmp_path) < 0.501
-        with pytest.raises(RunFailed, match="the limit is 0.5"):
+        with pytest.raises(RunFailed, match=r"the limit is 0\.5"):
             run(rows, store=tmp_path)  # it holds until another is given
         kept, asked = len(list((tmp_path / ANSWERS).glob("??/*"))), set(proxy.hits)
-        assert kept > 5
+        assert kept > 2
         run(rows, store=tmp_path, spending=Spending(100.0, PRICES))
         assert billed(service) <= spent(tmp_path)
         again = [body for body in asked if proxy.hits[body] > 4]
