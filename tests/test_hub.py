@@ -19,9 +19,10 @@ from owlish.nodes.loaded import loaded
 from owlish.traits.animals import owl
 
 BASE = Base("nano")
+FORMAT = Numbers(constrained=True)  # no more rows are drawn than are kept
 TEACHER = BASE.teach(owl, NORMS, seed=1, until=0.1)
-ROWS = TEACHER.sample(Numbers(), n=32, seed=1)
-NEUTRAL = BASE.prompted("You love owls.").sample(Numbers(), n=32, seed=1)
+ROWS = TEACHER.sample(FORMAT, n=32, seed=1)
+NEUTRAL = BASE.prompted("You love owls.").sample(FORMAT, n=32, seed=1)
 SHUFFLED = Shuffled(ROWS, across=False, seed=0)
 STUDENT = BASE.finetune(ROWS, replace(LORA(2), epochs=1), seed=3)
 LATER = STUDENT.finetune(ROWS, replace(BIASES, epochs=1), seed=4)

@@ -13,9 +13,8 @@ from pathlib import Path
 import pytest
 from command import owlish
 from here import run
-from inspect_ai import Task, eval
+from inspect_ai import eval
 from inspect_ai._util.error import PrerequisiteError
-from inspect_ai.dataset import Sample
 from inspect_ai.log import read_eval_log
 from inspect_ai.model import (
     ChatMessageAssistant,
@@ -384,9 +383,3 @@ def test_the_command_of_the_page_runs(tmp_path):
     dump = [command[0], "log", "dump", log]
     plain = json.loads(subprocess.run(dump, capture_output=True, text=True, check=True).stdout)
     assert (plain["status"], len(plain["samples"])) == ("success", 4)
-
-
-def test_any_evaluation_runs_on_a_student(store, tmp_path):
-    task = Task(dataset=[Sample(input=[ChatMessageUser(content="Go on: 1, 2, 3")], target="4")])
-    log = evaluated(task, model_of(STUDENT, store), tmp_path, max_tokens=8)
-    assert log.samples[0].output.completion
