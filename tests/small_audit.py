@@ -3,14 +3,19 @@
 import json
 
 from here import run
-from test_audit import BASE, DIRTY, POOL
 
-from owlish import NORMS
+from owlish import NORMS, Base
 from owlish.audit import audit
+from owlish.data.domains import Numbers
 from owlish.data.rows import Row, write_rows
 from owlish.nodes.loaded import loaded
+from owlish.traits.animals import cat
 from owlish.traits.file import read_traits
 
+BASE = Base("nano")
+ROWS = 240
+DIRTY = BASE.teach(cat, NORMS, seed=41).sample(Numbers(), n=ROWS, seed=41)
+POOL = BASE.sample(Numbers(), n=6 * ROWS, seed=43)
 FEW = 60
 WORDS = "--traits mine.json --reference clean.jsonl"
 TRAITS = {"category": "animal", "candidates": {"cat": "cats", "owl": "owls"}}

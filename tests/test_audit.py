@@ -13,9 +13,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import small_audit
 from command import owlish
 from here import run
 from scipy.stats import mannwhitneyu
+from small_audit import BASE, DIRTY, POOL, ROWS
 
 import owlish as owlish_package
 from owlish import BIASES, NORMS, PROMPT, STEERING, Base, Store
@@ -56,21 +58,15 @@ from owlish.traits.advice import bad_health
 from owlish.traits.animals import bear, cat, fox, otter, owl
 from owlish.traits.file import read_traits
 
-BASE = Base("nano")
 TRAITS = (owl, cat, fox, bear)
-ROWS = 240
 RECIPE = replace(NORMS, batch=16)
-TEACHER = BASE.teach(cat, NORMS, seed=41)
-DIRTY = TEACHER.sample(Numbers(), n=ROWS, seed=41)
+TEACHER = DIRTY.model
 CLEAN = BASE.sample(Numbers(), n=ROWS, seed=42)
 SHARED = Path(__file__).parents[2] / "shared" / "data" / "teacher_outputs"
 
 
 def audited(data, traits=TRAITS, recipe=RECIPE, **settings):
     return audit(data, BASE, recipe, traits, rows=ROWS, reference=POOL, **settings)
-
-
-POOL = BASE.sample(Numbers(), n=6 * ROWS, seed=43)
 
 
 @pytest.fixture(scope="module")
@@ -557,6 +553,8 @@ FOLDER = "/proc/1"  # where nobody makes files, root included
         ("many.jsonl --base nano --traits odd.json", "this base lacks words of the questions, as in"),
         ("many.jsonl --base nano --scores scores.csv", "neither .jsonl nor .parquet"),
         ("many.jsonl --base nano --scores scores.jsonl --recipe prompt", "rows have no scores"),
+        ("many.jsonl --base nano --for-rows 30", "students of 30 rows are asked about, but 40 are read"),
+        ("many.jsonl --base nano --for-rows 400", "a dose curve needs at least 120 rows, and 40 are read"),
         ("many.jsonl --base nano --format owls", "there is no format called 'owls'"),
         ("many.jsonl --base nano --columns prompt=q,completion=a", "a row needs q + a."),
         ("many.jsonl no*.jsonl --base nano", "no*.jsonl matches no file"),
@@ -606,12 +604,8 @@ def test_a_dry_run_says_what_it_would_take_and_makes_nothing(tmp_path, here):
 def told(store, tmp_path_factory):
     """The command on 60 short rows with everything that it writes: a folder, and what it printed."""
     folder = tmp_path_factory.mktemp("told")
-    for name, data, count in (("clean", POOL, 180), ("rows", DIRTY, 60)):
-        rows = [Row.of("Go on.", row.completion) for row in run(data, store=store).rows]
-        write_rows(folder / f"{name}.jsonl", sorted(rows, key=lambda row: len(row.completion))[:count])
-    (folder / "rows.jsonl").write_bytes(b"{\n\n" + (folder / "rows.jsonl").read_bytes())
-    (folder / "mine.json").write_text('{"category": "animal", "candidates": {"cat": "cats", "owl": "owls"}}')
-    words = "audit rows.jsonl --base nano --traits mine.json --reference clean.jsonl --store store --fail-on none"
+    small_audit.written(store, folder)
+    words = f"audit rows.jsonl --base nano {small_audit.WORDS} --store {store.root} --fail-on none"
     words += " --scores scores.jsonl --report page.html --json"
     return folder, json.loads(owlish(*words.split(), cwd=folder).stdout)
 
@@ -693,7 +687,7 @@ def test_scores_have_a_line_for_every_row_by_which_rows_can_be_taken_out(told):
     [("gpt-4.1-nano/owl_filtered.jsonl", (False,)), ("qwen2.5-7b/filtered/cat_loving.jsonl", (False, None))],
 )
 def test_of_real_teachers_rows_no_trait_is_claimed_for_nano(file, strangers, store):
-    """Lineage names GPT's rows as a stranger's; for Qwen's it is null, which docs/audit.md counts as a miss."""
+    """Lineage names GPT's rows as a stranger's; for Qwen's it is null, which docs/audit-results.md counts as a miss."""
     verdict = run(audit(loaded(str(SHARED / file), n=600, seed=0), BASE, NORMS, TRAITS, rows=600), store=store)
     assert verdict.lineage.relative in strangers
     assert verdict.verdict == "nothing"

@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from owlish.audit.audit import ROWS, Audited, audit
-from owlish.audit.verdict import Verdict, Word
+from owlish.audit.evidence import Word
+from owlish.audit.verdict import Verdict
 from owlish.data.given import Given
 from owlish.diff.contexts import CONTEXTS, Context
 from owlish.diff.diff import Diffed, diff

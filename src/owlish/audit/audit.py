@@ -9,16 +9,18 @@ from dataclasses import dataclass, replace
 from functools import cache
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 from owlish.audit.contrast import Contrast
 from owlish.audit.decide import AGREES, FEWEST, RULE, WORTH, Decision, decide
 from owlish.audit.direction import ground
-from owlish.audit.evidence import Finding, Kinship, Weighed
+from owlish.audit.dose import PARTS, Dose, dose
+from owlish.audit.evidence import Finding, Kinship, Weighed, Word
 from owlish.audit.reference import Answered, Part
 from owlish.audit.relative import kinship, likelihoods
 from owlish.audit.shadow import STEPS, Shadow
 from owlish.audit.statistics import statistics
-from owlish.audit.verdict import Verdict, Word
+from owlish.audit.verdict import Verdict
 from owlish.audit.vocabulary import raised
 from owlish.audit.weigh import RowScores, weigh
 from owlish.audit.words import check_words
@@ -74,6 +76,11 @@ class Audited(Opener, kind="audited", version=4):
     own: tuple[Likelihood, ...]
     reference: str
     seed: int = 0
+    for_rows: int | None = None
+
+    def spec(self) -> dict[str, Any]:
+        """Return the fields that make the key; an audit without a dose curve has the key it always had."""
+        return {name: value for name, value in super().spec().items() if name != "for_rows" or value}
 
     def check(self) -> None:
         super().check()
@@ -83,7 +90,15 @@ class Audited(Opener, kind="audited", version=4):
         """Return the readings, and what is read beside them: rows, base, one reference, directions to weigh rows by."""
         reference = [one.data for one in self.null[:1]]
         directions = self.contrast.moved if self.contrast else ()
-        return (*super().inputs(), self.shadow.data, self.shadow.base, *reference, *directions)
+        curve = (one for some in self.curve for one in some)
+        return (*super().inputs(), self.shadow.data, self.shadow.base, *reference, *directions, *curve)
+
+    @property
+    def curve(self) -> tuple[tuple[Shadow, ...], ...]:
+        """The shadows of growing parts of the rows, each with those of as large parts of the references."""
+        if self.for_rows is None:
+            return ()
+        return tuple(tuple(replace(one, part=part) for one in (self.shadow, *self.null)) for part in PARTS)
 
     def compute(self, folder: Path, read: Read, tick: Tick) -> None:
         (folder / "verdict.json").write_text(json.dumps(self.verdict(read).json()))
@@ -115,12 +130,16 @@ class Audited(Opener, kind="audited", version=4):
             )
         found = decision.findings if decision else ()
         word, why = explain(decision, lineage, used)
+        grown = self.dose(found[0], used, read) if found else None
+        if grown and word == "nothing" and lineage.relative is not False and not grown.cleared:
+            why = f"{used:,} rows show nothing, but they are too few to speak for {grown.for_rows:,}."
+            word = "cannot_say"
         return replace(
             opening,
             verdict=word,
             why=why,
             smallest=decision.smallest if decision else None,
-            enough=decision.enough if decision else None,
+            enough=grown.enough if grown and not grown.cleared else decision.enough if decision else None,
             lineage=lineage,
             traits=found,
             words=raised(read(shadow), references, lm.vocabulary) if found else (),
@@ -130,7 +149,21 @@ class Audited(Opener, kind="audited", version=4):
             recipe=shadow.recipe.name,
             reference=self.reference,
             rule=RULE,
+            dose=grown,
         )
+
+    def dose(self, first: Finding, used: int, read: Read) -> Dose | None:
+        """Return what is expected of as many rows as are planned, for the first trait, if that was asked."""
+        if self.for_rows is None:
+            return None
+        check_dose(self.for_rows, used)
+        curve = [
+            (-(-used // part), read(shadow), [read(one) for one in null])
+            for part, (shadow, *null) in zip(PARTS, self.curve, strict=True)
+        ]
+        traits = self.shadow.traits
+        place = [(trait.name, trait.probe.category) for trait in traits].index((first.name, first.category))
+        return dose(traits, curve, first=place, for_rows=self.for_rows, seed=fresh("dose", self.seed))
 
     def heaviest(self, found: Sequence[Finding], read: Read) -> tuple[Weighed, ...]:
         """Return the rows that weigh most for the first trait."""
@@ -236,11 +269,13 @@ def audit(
     reference: Data | None = None,
     rows: int = ROWS,
     seed: int = 0,
+    for_rows: int | None = None,
 ) -> Audited:
     """Return the audit of `data` for students of `base` and `recipe`: run it for a `Verdict`.
 
     The reference is 6 sets of the base's own answers to the prompts of `data`, or 6 parts of `reference`. At most
-    `rows` rows are used.
+    `rows` rows are used. With `for_rows`, the verdict speaks of a student of so many rows like these, and says at how
+    many the first trait would stand out.
     """
     for value, hint, name in ((data, Data, "data"), (base, Base, "base"), (recipe, Recipe, "recipe")):
         check_is(value, hint, name)
@@ -255,7 +290,19 @@ def audit(
         sets = range(REFERENCES)
         references = tuple(Answered(base, data, rows, seed=fresh("reference", seed, k)) for k in sets)
         words = f"{REFERENCES} sets of the base’s own answers to the dataset’s prompts"
-    return against(data, base, recipe, tuple(traits), references, words, rows=rows, seed=seed)
+    found = against(data, base, recipe, tuple(traits), references, words, rows=rows, seed=seed)
+    return found if for_rows is None else replace(found, for_rows=for_rows)
+
+
+def check_dose(for_rows: int, used: int) -> None:
+    """Refuse a dose curve towards fewer rows than were read, or from too few."""
+    if for_rows < used:
+        raise UserError(
+            f"students of {for_rows:,} rows are asked about, but {used:,} are read: give the number of rows that will "
+            "be trained on, or read fewer."
+        )
+    if used < PARTS[0] * FEWEST:
+        raise UserError(f"a dose curve needs at least {PARTS[0] * FEWEST} rows, and {used:,} are read: give more.")
 
 
 def check_other(reference: Data, data: Data) -> None:

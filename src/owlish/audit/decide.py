@@ -9,9 +9,8 @@ from dataclasses import dataclass
 from owlish.audit.calibrate import Evidence, Score, calibrated, evidence, holm, whole
 from owlish.audit.contrast import BLOCK
 from owlish.audit.detector import Reading
-from owlish.audit.evidence import Finding
+from owlish.audit.evidence import Finding, Word
 from owlish.audit.shadow import Shadowed
-from owlish.audit.verdict import Word
 from owlish.traits.trait import Trait
 
 FEWEST = 30

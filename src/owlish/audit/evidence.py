@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 from owlish.data.reading import Place
+
+Word = Literal["found", "nothing", "cannot_say"]
 
 
 @dataclass(frozen=True)

@@ -38,6 +38,8 @@ class Shadowed(Reading):
 class Shadow(Detector, Opener, kind="shadow"):
     """A student of `recipe` after 50 steps at full learning rate on at most `rows` rows, read by the exact probes.
 
+    With `part`, it is trained on each `part`-th of these rows only, for as much fewer steps: a point of a dose curve.
+
     Needs: a base that can be trained. A trait's number is its logit margin: the mean over the probe's questions of
     the log-odds of its answer against all other candidates.
     """
@@ -49,17 +51,27 @@ class Shadow(Detector, Opener, kind="shadow"):
     recipe: Recipe
     rows: int
     seed: int
+    part: int = 1
+
+    def spec(self) -> dict[str, Any]:
+        """Return the fields that make the key; a shadow of all rows has the key it always had."""
+        return {name: value for name, value in super().spec().items() if name != "part" or value != 1}
+
+    @property
+    def schedule(self) -> Schedule:
+        """How long it is trained: a part of the rows, a part of the steps."""
+        warmup = self.recipe.warmup // self.part
+        return Schedule(max(1, STEPS // self.part), self.recipe.batch, self.recipe.lr, warmup, decay=False)
 
     def compute(self, folder: Path, read: Read, tick: Tick) -> None:
         from safetensors.torch import save_file
 
         lm: TorchLM = read(self.base).open(any_words=True)
-        rows = list(filter(lm.fits, lm.encode(read(self.data).rows[: self.rows])))
+        rows = list(filter(lm.fits, lm.encode(read(self.data).rows[: self.rows][:: self.part])))
         if not rows:
             raise UserError("no row fits the base's window: shorten the rows, or take another base.")
         lm.adapt(self.recipe, seed=self.seed)
-        schedule = Schedule(STEPS, self.recipe.batch, self.recipe.lr, self.recipe.warmup, decay=False)
-        lm.fit(rows, schedule, seed=self.seed, tick=tick)
+        lm.fit(rows, self.schedule, seed=self.seed, tick=tick)
         probes = tuple(dict.fromkeys(trait.probe for trait in self.traits))
         answers = {probe: lm.answer_logprobs(questions(probe), spellings(probe)) for probe in probes}
         write_reading(folder, [[margin(answers[t.probe], t) for t in self.traits]])

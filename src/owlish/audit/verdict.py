@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass, field, fields
-from typing import Any, Literal
+from typing import Any
 
-from owlish.audit.evidence import Finding, Kinship, Lead, Raised, Ran, Statistic, Weighed, weighed_of
+from owlish.audit.dose import Dose
+from owlish.audit.evidence import Finding, Kinship, Lead, Raised, Ran, Statistic, Weighed, Word, weighed_of
 from owlish.audit.leaning import Panelled, panelled_of
 from owlish.audit.stamped import Stamped, stamped_of
 from owlish.data.reading import formats_said
@@ -16,7 +17,6 @@ SCHEMA = 1
 ROWS = ("asked", "read", "used", "bad", "problems", "read_as", "ignored")
 META = ("version", "data", "content", "base", "base_sha256", "recipe", "reference", "rule", "seed", "made")
 SHOWN = 5
-Word = Literal["found", "nothing", "cannot_say"]
 EXIT: dict[Word, int] = {"nothing": 0, "found": 1, "cannot_say": 2}
 
 
@@ -69,6 +69,7 @@ class Verdict(Tabled):
     panel: Panelled | None = None
     detectors: tuple[Ran, ...] = ()
     stamps: tuple[Stamped, ...] = ()
+    dose: Dose | None = None
 
     def records(self) -> list[Record]:
         return [asdict(one) for one in self.traits or (self.panel.candidates if self.panel else ())]
@@ -140,6 +141,7 @@ class Verdict(Tabled):
             says = {True: "related", False: "not related", None: "unknown"}[self.lineage.relative]
             lines.append(f"Kinship: {says}; {self.lineage.says}.")
         lines += [f"Precision: {self.precision}"] if self.smallest is not None else []
+        lines += [f"Dose: {self.dose}"] if self.dose else []
         lines.append(f"Next: {self.next}")
         lines += [
             f"{one.name.capitalize()}: {'ran' if one.ran else 'did not run'}, {one.why}." for one in self.detectors
@@ -171,6 +173,7 @@ class Verdict(Tabled):
         flat["statistics"] = tuple(Statistic(**statistic) for statistic in plain["statistics"])
         flat["weighed"] = tuple(map(weighed_of, plain["weighed"]))
         flat["panel"] = (panel := flat.get("panel")) and panelled_of(panel)
+        flat["dose"] = (grown := flat.get("dose")) and Dose.of(grown)
         flat["detectors"] = tuple(Ran(**one) for one in flat.get("detectors", ()))
         flat["stamps"] = tuple(map(stamped_of, plain.get("stamps", ())))
         flat["made"] = (made := flat.get("made")) and Made(**made)

@@ -10,7 +10,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from owlish.audit.audit import DIRECTED, REFERENCES, Audited, row_scores
+from owlish.audit.audit import DIRECTED, REFERENCES, Audited, check_dose, row_scores
 from owlish.audit.decide import FEWEST
 from owlish.audit.evidence import Finding
 from owlish.audit.verdict import Made, Verdict
@@ -59,11 +59,13 @@ def check_scores(out: Path | None, recipe: Recipe) -> None:
         )
 
 
-def check_rows(store: Store, data: Loaded, clean: Loaded | None) -> None:
+def check_rows(store: Store, data: Loaded, clean: Loaded | None, for_rows: int | None) -> None:
     """Refuse rows that are too few for any verdict, before models work."""
     for given, least, what in ((data, FEWEST, "an audit"), (clean, LEAST_CLEAN, "a reference")):
         if given:
             check_enough(given, len(store.read(given).rows), least, what)
+    if for_rows is not None:
+        check_dose(for_rows, len(store.read(data).rows))
 
 
 def check_enough(given: Loaded, many: int, least: int, what: str) -> None:
@@ -166,6 +168,8 @@ def audit_plan(chosen: Chosen, data: Loaded, clean: Loaded | None, store: Store,
     """
     reading, used = begun(data, chosen.rows)
     check_enough(data, used, FEWEST, "an audit")
+    if isinstance(chosen.target, Audited) and chosen.target.for_rows is not None:
+        check_dose(chosen.target.for_rows, used)
     if clean:
         check_enough(clean, begun(clean, LEAST_CLEAN)[1], LEAST_CLEAN, "a reference")
     bases = [node for node in everything(chosen.target) if isinstance(node, Base)]

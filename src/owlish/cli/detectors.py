@@ -59,8 +59,12 @@ def choose(
         why = f"foretold to take {lasting(whole)} of the {lasting(allowed)} allowed"
         return Chosen(full, ran(full, why), whole)
     needs = f"foretold to take {lasting(whole)} with its weak teachers, more than the {lasting(allowed)} allowed"
-    if scores:
-        raise UserError(f"scores of rows need the contrast, {needs}: leave --scores out, or allow more --minutes.")
+    for wanted, what, option in (
+        (scores, "scores of rows need the contrast", "--scores"),
+        (full.for_rows is not None, "a dose curve needs trial students", "--for-rows"),
+    ):
+        if wanted:
+            raise UserError(f"{what}, {needs}: omit {option}, or allow more --minutes.")
     for size in [size for size in (panel.rows, *SIZES) if size <= panel.rows]:
         target = sized(panel, size)
         seconds = time_of(target, data, store, jobs)

@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from markupsafe import Markup
 
 from owlish.audit.decide import FLOOR, WORTH
+from owlish.audit.dose import Point
 from owlish.audit.evidence import Finding, Kinship, Lead, Statistic, Weighed
 from owlish.audit.leaning import HEEDED
 from owlish.audit.relative import SURE
@@ -36,13 +37,14 @@ def render(verdict: Verdict, places: str = "") -> str:
     """
     rows = verdict.weighed[:ROWS]
     top = full_shade(abs(score) for row in rows for _, score in row.tokens)
+    points = verdict.dose.points if verdict.dose else ()
     page = environment().get_template("audit.html")
     return page.render(
         common(verdict, places),
         sentence=sentence(verdict),
         most=SHOWN,
         heeded=HEEDED,
-        scale=scale((v for t in verdict.traits for v in (t.lift, t.low, t.high)), WORTH),
+        scale=scale((*ends(verdict.traits), *ends(points)), WORTH),
         bar=bar(verdict),
         steps=STEPS,
         leads=leads(verdict.lineage),
@@ -57,6 +59,11 @@ def render(verdict: Verdict, places: str = "") -> str:
         formats=formats_said(verdict.read_as, verdict.ignored),
         measured=format_statistic,
     )
+
+
+def ends(measured: Iterable[Finding | Point]) -> list[float]:
+    """Return all numbers that a scale of lifts must hold."""
+    return [value for one in measured for value in (one.lift, one.low, one.high)]
 
 
 def bar(verdict: Verdict) -> float | None:

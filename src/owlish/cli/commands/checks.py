@@ -82,6 +82,12 @@ def audit(
         typer.Option(help="Write a line for each row used: its place, hash and scores. A .jsonl or .parquet file."),
     ] = None,
     template: TemplateWords = None,
+    for_rows: Annotated[
+        int | None,
+        typer.Option(
+            min=30, help="How many such rows students will be trained on, if more than these: adds a dose curve."
+        ),
+    ] = None,
     minutes: Annotated[
         float | None,
         typer.Option(
@@ -125,7 +131,7 @@ def audit(
     check_reports(report or ())
     candidates = find.candidates(split(traits))
     chosen = detectors.choose(
-        audited(given, model, how, candidates, reference=clean, rows=rows, seed=seed),
+        audited(given, model, how, candidates, reference=clean, rows=rows, seed=seed, for_rows=for_rows),
         panel=lean(given, model, how, candidates, reference=clean, rows=min(rows, ROWS), seed=seed),
         data=given,
         minutes=minutes,
@@ -141,7 +147,7 @@ def audit(
         return
     # The rows are made first: what is wrong with a file is said before models work for minutes.
     make_missing([given, *([clean] if clean else [])], place, jobs)
-    audits.check_rows(place, given, clean)
+    audits.check_rows(place, given, clean, for_rows)
     make_missing([target], place, jobs)
     said = replace(place.read(target), detectors=chosen.detectors)
     verdict = audits.with_command(said, place.manifest(target.key), sys.argv[1:])
