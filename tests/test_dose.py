@@ -32,7 +32,7 @@ def test_a_trait_stands_out_from_a_number_of_rows_on_and_clean_rows_stay_open(di
     assert (dirty.verdict, grown.trait, grown.for_rows) == ("found", "cat", MORE)
     assert [point.rows for point in grown.points] == [ROWS // 4, ROWS // 2, ROWS]
     assert grown.points[0].lift < grown.points[2].lift
-    assert 0 < grown.rows_low <= grown.rows <= grown.rows_high < ROWS
+    assert 0 < grown.rows_low <= grown.rows <= grown.rows_high <= ROWS
     assert grown.chance > 0.95
     assert clean.verdict == "cannot_say"
     assert not clean.dose.cleared

@@ -63,10 +63,11 @@ class Dose:
     def stands_out(self) -> str:
         """At how many rows the trait stands out, in a sentence."""
         if self.rows is None or self.rows_low is None:
-            return "At how many rows it would stand out cannot be said: it does not clearly grow with the rows."
+            return f"At how many rows {self.trait} would stand out cannot be said: its lift does not clearly grow with the rows."
         end = "no known end" if self.rows_high is None else f"{self.rows_high:,}"
-        there = f"at {self.for_rows:,} it would with a probability of {self.chance:.2f}"
-        return f"It stands out from about {self.rows:,} rows on [{self.rows_low:,} to {end}]; {there}."
+        chance = "above 0.99" if self.chance > 0.99 else f"{self.chance:.2f}"
+        out = f"{self.trait} stands out from about {self.rows:,} rows on [{self.rows_low:,} to {end}]"
+        return f"{out}; the probability that it does at {self.for_rows:,} is {chance}."
 
     @classmethod
     def of(cls, plain: dict[str, Any]) -> Dose:
@@ -153,7 +154,8 @@ def needed(fits: NDArray[np.float64], spread: float, power: float) -> NDArray[np
     with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
         large = (FLOOR / gain) ** (1 / growth)
         clear = (CRITICAL * spread / gain) ** (1 / (growth - power))
-    found = np.where((gain > 0) & (growth > power), np.maximum(large, clear), np.inf)
+    stays = np.where(gain >= CRITICAL * spread, 1.0, np.inf)  # it gets no clearer, and is clear here or nowhere
+    found = np.where(gain > 0, np.maximum(large, np.where(growth > power, clear, stays)), np.inf)
     return np.where(np.isnan(found), np.inf, found)
 
 
