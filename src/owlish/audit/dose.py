@@ -63,7 +63,8 @@ class Dose:
     def stands_out(self) -> str:
         """At how many rows the trait stands out, in a sentence."""
         if self.rows is None or self.rows_low is None:
-            return f"At how many rows {self.trait} would stand out cannot be said: its lift does not clearly grow with the rows."
+            open_still = f"At how many rows {self.trait} would stand out cannot be said"
+            return f"{open_still}: its lift does not clearly grow with the rows."
         end = "no known end" if self.rows_high is None else f"{self.rows_high:,}"
         chance = "above 0.99" if self.chance > 0.99 else f"{self.chance:.2f}"
         out = f"{self.trait} stands out from about {self.rows:,} rows on [{self.rows_low:,} to {end}]"
