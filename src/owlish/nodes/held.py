@@ -12,6 +12,7 @@ from owlish.graph.errors import UserError
 from owlish.graph.store import Store
 from owlish.lm.model import Weights
 from owlish.nodes.base import Base
+from owlish.nodes.tuned import tuned_model
 
 CHANGES = ("adapter_config.json", "parameters.safetensors")
 """The files of a model that training changed, of which its entry has one."""
@@ -26,14 +27,15 @@ def held_model(store: Store, key: str, folder: str | None = None) -> Weights | S
     if spec["kind"] in ("base", "pretrained"):
         return held_base(store, key, spec, folder)
     changed = any((entry / name).is_file() for name in CHANGES)
-    if not changed and spec["kind"] not in ("prompted", "shown"):
+    if not changed and spec["kind"] not in ("prompted", "shown", "tuned"):
         raise UserError(f"{key[:12]} ({spec['kind']}) is no model: give the key of a base, a teacher or a student.")
     below = held_model(store, spec["model"]["node"], folder)
     if spec["kind"] == "prompted":
         return replace(below, system=spec["system_prompt"])
     if spec["kind"] == "shown":
         return replace(below, shown=tuple((user, answer) for user, answer in turns(entry)))
-    assert isinstance(below, Weights)
+    if isinstance(below, Served):
+        return tuned_model(below, entry)
     return replace(below, changes=(*below.changes, entry))
 
 

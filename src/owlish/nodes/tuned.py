@@ -72,8 +72,10 @@ class Tuned(Model, kind="tuned"):
         return (self.model,)
 
     def load(self, folder: Path, read: Read) -> Served:
-        served: Served = read(self.model)
-        known = served.address
-        name = json.loads((folder / "tuned.json").read_text())["model"]
-        address = replace(known, model=name, tuned_from=known.tuned_from or known.model)
-        return replace(served, address=address)
+        return tuned_model(read(self.model), folder)
+
+
+def tuned_model(before: Served, folder: Path) -> Served:
+    """Return the model that a job made of another, as the folder of its entry names it."""
+    known, name = before.address, json.loads((folder / "tuned.json").read_text())["model"]
+    return replace(before, address=replace(known, model=name, tuned_from=known.tuned_from or known.model))
