@@ -165,8 +165,8 @@ class Ledger:
     def refusal(self, most: Use) -> str:
         """Say what was spent and what the next request could cost."""
         return (
-            f"the next request to {most.model} could cost {self.terms.cost(most):.3g}, {self.spent:.4g} is spent or under "
-            f"way in {self.root}, and the limit is {self.terms.limit:.4g}: give a higher --limit; the answers are kept."
+            f"the next request to {most.model} could cost {self.terms.cost(most):.3g}, {self.spent:.4g} is spent or "
+            f"under way in {self.root}, and the limit is {self.terms.limit:.4g}: give a higher --limit; answers stay."
         )
 
     def read(self) -> None:
