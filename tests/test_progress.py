@@ -55,19 +55,6 @@ def test_a_log_has_a_line_now_and_then_and_a_quiet_run_none(tmp_path, capfd, mon
     assert capfd.readouterr().err == "", "nothing was left to make"
 
 
-def test_a_notebook_has_one_line_that_changes(capfd, monkeypatch):
-    monkeypatch.setattr(progress, "NOTEBOOK_EVERY", 0.0)
-    node = Drawn(1)
-    with progress.Display() as display:
-        display.notebook = True
-        for what in ("planned", "begun", "tick", "made"):
-            display(Event(what, node, 1, 3))
-    said = capfd.readouterr().err
-    assert said.count("\n") == 1
-    assert "\r\x1b[K0 of 1 results, 0:00 gone, time left not known yet\r" in said
-    assert said.endswith("\r\x1b[K1 of 1 results, made in 0:00\n")
-
-
 def test_a_terminal_has_bars_with_the_time_left(tmp_path):
     program = (
         f"from toys import tower; from owlish import run; run(tower(3, wait=0.1), store={str(tmp_path)!r}, jobs=1)"

@@ -6,6 +6,8 @@ from html.parser import HTMLParser
 
 import pytest
 from small_study import study
+from test_audit_page import FOUND as VERDICT
+from test_gate import different
 from test_report import HOSTILE as ANYTHING
 from test_report import made_up
 
@@ -14,10 +16,12 @@ from owlish.data.rows import Row
 from owlish.graph.errors import UserError
 from owlish.nodes.asked import Answers
 from owlish.nodes.data import Dataset
+from owlish.study.comparison import Comparison, Estimate
 from owlish.traits.animals import ANIMAL, owl
 
 HOSTILE = ANYTHING.replace("\ud800", "")
 ANSWERS = Answers(ANIMAL, ((0.5, 0.2, *[0.01] * 14),) * 50, (HOSTILE,) * 50, (("owl", "cat"),) * 50)
+DIFFERENCE = different(claimed=True)
 DATASET = Dataset(tuple(Row.of(f"Go on: {i}", HOSTILE * 30, "Be kind.") for i in range(25)), 30, 25, {"malformed": 5})
 FOUND = made_up(3).found
 base = Base("nano")
@@ -57,7 +61,7 @@ class Table(HTMLParser):
         self.cells.append(data)
 
 
-@pytest.mark.parametrize("value", [ANSWERS, DATASET, FOUND])
+@pytest.mark.parametrize("value", [ANSWERS, DATASET, FOUND, VERDICT, DIFFERENCE, student, study, DATASET.rows[0]])
 def test_a_notebook_shows_a_short_table_and_no_tag_of_a_model(value):
     text = value._repr_html_()
     table = Table(text)
@@ -74,7 +78,21 @@ def test_tables_say_what_matters_first():
         "name", "probability", "share", "margin", "likeliest", "sampled", "owl", "0.5",
     ]  # fmt: skip
     assert "… and 15 more" in DATASET._repr_html_()
-    assert Table(FOUND._repr_html_()).cells[:6] == ["arm", "mean", "low", "high", "runs", "teacher"]
+    head, *cells = Table(FOUND._repr_html_()).cells
+    assert head.startswith("Effect on P(target): +0.")
+    assert cells[:6] == ["arm", "mean", "low", "high", "runs", "teacher"]
+    assert Table(VERDICT._repr_html_()).cells[0].startswith("FOUND: a student would pick up owl")
+    assert Table(DIFFERENCE._repr_html_()).cells[:3] == ["FOUND: the student picked up owl.", "trait", "category"]
+    assert Table(student._repr_html_()).cells == [
+        "Finetuned", "model", "Base(nano)", "data", "Sampled(…)", "recipe", "Recipe(norms)", "seed", "2",
+    ]  # fmt: skip
+
+
+def test_a_sentence_of_a_model_is_escaped_too():
+    said = replace(VERDICT, why=HOSTILE)._repr_html_()
+    assert Table(said).tags <= {"table", "thead", "tbody", "tr", "th", "td", "p"}
+    assert replace(FOUND, effect=None).headline == ""
+    assert Comparison(("owl",), (), effect=Estimate(0.5, None, None, 2)).headline == "Effect on P(owl): +0.500."
 
 
 def test_frames_hold_every_record():
@@ -87,6 +105,8 @@ def test_frames_hold_every_record():
     frame = FOUND.frame()
     students = frame[(frame.arm == "student") & (frame.trait == frame.taught)]
     assert students["value"].mean() == pytest.approx(FOUND.estimate("student").mean)
+    assert list(VERDICT.frame()["name"][:2]) == ["owl", "cat"]
+    assert DIFFERENCE.frame()["trait"].tolist() == ["owl", "cat"]
 
 
 def test_without_pandas_a_sentence_says_what_to_install(monkeypatch):

@@ -3,20 +3,28 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass, field, fields
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from owlish.audit.dose import Dose
 from owlish.audit.evidence import Finding, Kinship, Lead, Raised, Ran, Statistic, Weighed, Word, weighed_of
 from owlish.audit.leaning import Panelled, panelled_of
 from owlish.audit.stamped import Stamped, stamped_of
 from owlish.data.reading import formats_said
+from owlish.graph.errors import UserError
+from owlish.graph.plotted import Strip, draw
 from owlish.graph.tabled import Record, Tabled
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 SCHEMA = 1
 """The version of the JSON: it is raised when a field is taken away or means something else; fields may be added."""
 ROWS = ("asked", "read", "used", "bad", "problems", "read_as", "ignored")
 META = ("version", "data", "content", "base", "base_sha256", "recipe", "reference", "rule", "seed", "made")
-SHOWN = 5
+SHOWN, DRAWN = 5, 12
+SHORT = ("name", "category", "lift", "low", "high", "z", "p_holm", "p_before", "p_after", "claimed")
+LEANT = ("name", "category", "nats_per_row", "z", "p", "named")
+"""What a notebook shows of a candidate whose lift was measured, and of one to which rows may lean."""
 EXIT: dict[Word, int] = {"nothing": 0, "found": 1, "cannot_say": 2}
 
 
@@ -73,6 +81,31 @@ class Verdict(Tabled):
 
     def records(self) -> list[Record]:
         return [asdict(one) for one in self.traits or (self.panel.candidates if self.panel else ())]
+
+    def shown(self) -> list[Record]:
+        names = SHORT if self.traits else LEANT
+        return [{name: record[name] for name in names} for record in self.records()]
+
+    @property
+    def headline(self) -> str:
+        """The verdict and why."""
+        told = {"found": "FOUND", "nothing": "Nothing found", "cannot_say": "Cannot say"}[self.verdict]
+        return f"{told}: {self.why}"
+
+    def plot(self, ax: Axes | None = None) -> Axes:
+        """Draw the lift of the likeliest candidates with its 95 % interval, on `ax` or a new matplotlib figure.
+
+        A line is the smallest lift that these rows would have shown nine times in ten. Raise `UserError` where
+        matplotlib is not installed, or no trial student measured a lift.
+        """
+        if not self.traits:
+            raise UserError("no lift was measured, so there is none to draw: audit again without --minutes.")
+        drawn = self.traits[:DRAWN]
+        strips = [
+            Strip(one.name, one.lift, one.low, one.high, look="claimed" if one.claimed else "plain") for one in drawn
+        ]
+        bar = self.smallest and (self.smallest, f"a lift of {self.smallest:.2f} would be found 9 times in 10")
+        return draw(strips, x="lift in trial students [nats]", dashed=0.0, bar=bar or None, ax=ax)
 
     @property
     def exit_code(self) -> int:
@@ -135,8 +168,7 @@ class Verdict(Tabled):
         return {"schema": SCHEMA, **plain, "next": self.next, "rows": rows, "meta": meta}
 
     def __str__(self) -> str:
-        told = {"found": "FOUND", "nothing": "Nothing found", "cannot_say": "Cannot say"}[self.verdict]
-        lines = [f"{told}: {self.why}"]
+        lines = [self.headline]
         if self.lineage:
             says = {True: "related", False: "not related", None: "unknown"}[self.lineage.relative]
             lines.append(f"Kinship: {says}; {self.lineage.says}.")

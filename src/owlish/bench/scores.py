@@ -39,6 +39,7 @@ def summed(found: Sequence[Outcome]) -> Benched:
         traits=("any",),
         points=points,
         effect=contrasted(points, ("shadow", "contrast")),
+        measure="AUROC",
         curves=(
             Curve("All datasets, at every threshold", "false alarms", "found", lines),
             *(few_rows(short) if short else ()),

@@ -37,6 +37,7 @@ def compared(found: Found) -> Comparison:
         traits=("any",),
         points=points,
         effect=contrasted(points, ("dirty", "own rows")),
+        measure="share of datasets with a claim",
         curves=(
             Curve("Teachers’ rows", "rows", "share of datasets", lines(found, OUTCOMES, dirty_share)),
             Curve("Clean rows", "rows", "claimed", lines(found, CLASSES, claimed_share)),

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, fields
 from typing import Any, Literal
 
+from owlish.graph.tabled import Record, Tabled
+
 SCHEMA = 1
 """The version of the JSON: it is raised when a field is taken away or means something else; fields may be added."""
 SHOWN = 5
@@ -94,7 +96,7 @@ class Part:
 
 
 @dataclass(frozen=True)
-class Difference:
+class Difference(Tabled):
     """The answer to: what did training change in this student?"""
 
     verdict: Said
@@ -127,7 +129,17 @@ class Difference:
         meta = {name: plain.pop(name) for name in ("version", "student", "base", "null", "rule")}
         return {"schema": SCHEMA, **plain, "meta": meta}
 
-    def records(self) -> list[dict[str, Any]]:
+    @property
+    def headline(self) -> str:
+        """The verdict and why."""
+        told = {"found": "FOUND", "nothing": "Nothing found", "cannot_say": "Cannot say"}[self.verdict]
+        return f"{told}: {self.why}"
+
+    def shown(self) -> list[Record]:
+        best = [(one.name, one.category, one.best) for one in self.traits]
+        return [{"trait": name, "category": category, **asdict(shift)} for name, category, shift in best]
+
+    def records(self) -> list[Record]:
         """Return a row for each candidate in each context."""
         return [
             {"trait": one.name, "category": one.category, **asdict(shift)}
@@ -136,8 +148,7 @@ class Difference:
         ]
 
     def __str__(self) -> str:
-        told = {"found": "FOUND", "nothing": "Nothing found", "cannot_say": "Cannot say"}[self.verdict]
-        lines = [f"{told}: {self.why}"]
+        lines = [self.headline]
         if self.smallest is not None:
             lines.append(f"Precision: a lift of {self.smallest:.2f} nats would have been found nine times in ten.")
         lines += ["", f"{'trait':<12}{'lift':>7}{'z':>7}{'Holm p':>10}   P in null students -> student, plain answers"]

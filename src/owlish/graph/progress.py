@@ -5,9 +5,10 @@ from __future__ import annotations
 import sys
 import time
 from collections import Counter
+from html import escape
 from statistics import median_low
 from types import TracebackType
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from owlish.graph.pool import Event
 from owlish.graph.spec import Node, Tick
@@ -18,12 +19,11 @@ if TYPE_CHECKING:
 LOG_EVERY = 15.0
 """Seconds between two lines of a log."""
 NOTEBOOK_EVERY = 0.5
-"""Seconds after which a notebook's one line is written anew."""
+"""Seconds after which a notebook's bar is drawn anew."""
 
 
 class Display:
-    """Watches a run and draws it on standard error: bars on a terminal, one line that changes in a notebook, a line
-    now and then in a log."""
+    """Watches a run and draws it: bars on a terminal and in a notebook, a line now and then in a log."""
 
     def __init__(self) -> None:
         from rich.console import Console
@@ -39,6 +39,7 @@ class Display:
         self.shares: dict[str, float] = {}
         console = Console(stderr=True)
         self.terminal, self.notebook = console.is_terminal, console.is_jupyter
+        self.cell: Any = None
         state = TextColumn("{task.fields[state]}", table_column=Column(min_width=8, justify="right", no_wrap=True))
         words = TextColumn("{task.description}", table_column=Column(no_wrap=True, overflow="ellipsis"))
         columns = (BarColumn(16), state, words)
@@ -55,7 +56,7 @@ class Display:
         self.progress.stop()
         if self.notebook and self.total:
             words = "stopped" if error else f"made in {clock(time.monotonic() - self.start)}"
-            self.line(f"{self.done} of {self.total} results, {words}", end="\n")
+            self.say(f"{self.done} of {self.total} results, {words}.", bar=False)
 
     def __call__(self, event: Event) -> None:
         """Take one event of the run."""
@@ -95,12 +96,21 @@ class Display:
         self.progress.update(self.overall, completed=self.done, total=self.total, state=state, description=words)
         if not self.terminal and now - self.said > (NOTEBOOK_EVERY if self.notebook else LOG_EVERY):
             self.said = now
-            self.line(f"{self.done} of {self.total} results, {words}", end="" if self.notebook else "\n")
+            self.say(f"{self.done} of {self.total} results, {words}", bar=True)
 
-    def line(self, text: str, end: str) -> None:
-        """Write a line, in a notebook over the one before."""
-        over = "\r\x1b[K" if self.notebook else ""
-        print(f"{over}{text}", end=end, file=sys.stderr, flush=True)
+    def say(self, text: str, bar: bool) -> None:
+        """Write a line; in a notebook a bar beside it, in place of what stood there before."""
+        if not self.notebook:
+            print(text, file=sys.stderr, flush=True)
+            return
+        from IPython.display import display
+
+        drawn = f'<progress max="{self.total}" value="{self.done}"></progress> ' if bar else ""
+        shown = {"text/plain": text, "text/html": f"<p>{drawn}{escape(text)}</p>"}
+        if self.cell is None:
+            self.cell = display(shown, raw=True, display_id=True)
+        else:
+            self.cell.update(shown, raw=True)
 
     def remaining(self, now: float) -> str:
         """Say how long is left, by what results of each kind took in this run; as many are made side by side as were

@@ -35,6 +35,11 @@ class Brief:
     def __repr__(self) -> str:
         return line_of_fields(self)
 
+    def _repr_html_(self) -> str:
+        value: Any = self
+        named = [(f.name, getattr(self, f.name)) for f in fields(value) if f.repr]
+        return html([{type(self).__name__: name, "": brief(held)} for name, held in named])
+
 
 class Tabled(Brief):
     """A result that is a table: one record a row, with the same names in each."""
@@ -47,6 +52,11 @@ class Tabled(Brief):
         """Return the rows that a notebook shows: those of `frame()`, unless a shorter table says more."""
         return self.records()
 
+    @property
+    def headline(self) -> str:
+        """The sentence that stands above the table in a notebook, if one says more than the table."""
+        return ""
+
     def frame(self) -> DataFrame:
         """Return the records as a pandas frame; raise `UserError` where pandas is not installed."""
         try:
@@ -56,16 +66,17 @@ class Tabled(Brief):
         return pandas.DataFrame([dict(record) for record in self.records()])
 
     def _repr_html_(self) -> str:
-        return html(self.shown())
+        return html(self.shown(), self.headline)
 
 
-def html(records: Sequence[Record]) -> str:
-    """Return records as an HTML table of a few rows, everything in it escaped."""
+def html(records: Sequence[Record], headline: str = "") -> str:
+    """Return records as an HTML table of a few rows below a sentence, everything in it escaped."""
+    above = f"<p>{escape(headline)}</p>" if headline else ""
     head = "".join(f"<th>{escape(name)}</th>" for name in (records[0] if records else ()))
     rows = ("".join(f"<td>{escape(cell(value))}</td>" for value in record.values()) for record in records[:ROWS])
     body = "".join(f"<tr>{row}</tr>" for row in rows)
     more = f"<p>… and {len(records) - ROWS:,} more</p>" if len(records) > ROWS else ""
-    return f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>{more}"
+    return f"{above}<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>{more}"
 
 
 def cell(value: object) -> str:

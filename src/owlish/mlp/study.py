@@ -72,7 +72,8 @@ class Distillation(Study):
         steps = tuple(map(float, along.steps))
         lines = tuple(Line(arm, steps, tuple(map(mean, looks))) for arm, looks in along.arms.items())
         curves = (Curve("Along training", "steps", Y, lines), *(sweep.curve(read) for sweep in self.sweeps))
-        return Comparison(("digits",), points, effect=contrasted(points, self.contrast), curves=curves)
+        effect = contrasted(points, self.contrast)
+        return Comparison(("digits",), points, effect=effect, curves=curves, measure=self.measure)
 
     @property
     def here(self) -> bool:

@@ -143,7 +143,7 @@ class Sampled(Data, Opener, kind="sampled"):
             shard += 1
             if total >= SHARD and len(kept) < LOST * total:
                 raise UserError(too_few(len(kept), total, reasons, written))
-            tick(len(kept), self.n)
+            tick(min(len(kept), self.n), self.n)
         counts = {"read": total, "passed": len(kept), "reasons": dict(sorted(reasons.items()))}
         counts |= {"constrained": True} if self.domain.pattern else {}
         write_rows(folder / "rows.jsonl", kept[: self.n])

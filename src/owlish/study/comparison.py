@@ -6,8 +6,10 @@ import json
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from owlish.graph.errors import UserError
+from owlish.graph.plotted import Look, Strip, draw
 from owlish.graph.spec import Node, Read, Tick
 from owlish.graph.tabled import Brief, Record, Tabled
 from owlish.graph.typed import check_is
@@ -19,6 +21,9 @@ from owlish.nodes.models import Model
 from owlish.nodes.opens import Opener
 from owlish.study import stats
 from owlish.traits.trait import Trait
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 PERMUTATIONS = 2000
 KL_ROWS = 256
@@ -158,7 +163,7 @@ class Matrix:
 
 @dataclass(frozen=True)
 class Comparison(Tabled):
-    """What a study found: every point, and what is computed from them. All values lie within `bounds`."""
+    """What a study found: every point of a `measure`, and what is computed from them. Values lie within `bounds`."""
 
     traits: tuple[str, ...]
     points: tuple[Point, ...]
@@ -167,6 +172,7 @@ class Comparison(Tabled):
     effect: Estimate | None = None
     curves: tuple[Curve, ...] = ()
     bounds: tuple[float, float] = (0.0, 1.0)
+    measure: str = "P(target)"
 
     @property
     def arms(self) -> tuple[str, ...]:
@@ -195,6 +201,39 @@ class Comparison(Tabled):
 
     def shown(self) -> list[Record]:
         return [{"arm": arm, **asdict(self.estimate(arm))} for arm in self.arms]
+
+    @property
+    def headline(self) -> str:
+        """The effect, with its interval."""
+        e = self.effect
+        if e is None:
+            return ""
+        span = "" if e.low is None or e.high is None else f", 95 % interval {e.low:.3f} to {e.high:.3f}"
+        return f"Effect on {self.measured}: {e.mean:+.3f}{span}."
+
+    @property
+    def measured(self) -> str:
+        """The measure, with the trait's name where there is one alone."""
+        return self.measure.replace("target", self.traits[0]) if len(self.traits) == 1 else self.measure
+
+    def plot(self, ax: Axes | None = None) -> Axes:
+        """Draw every run as a dot, with the mean and 95 % interval of its arm, on `ax` or a new matplotlib figure.
+
+        A dashed line is the base's mean. Raise `UserError` where matplotlib is not installed.
+        """
+        main = next((arm for arm in self.arms if arm not in ("base", "teacher")), None)
+        looks: dict[str | None, Look] = {main: "first", "teacher": "open"}
+        strips = []
+        for arm in self.arms:
+            e, points = self.estimate(arm), self.of(arm)
+            by_base = {b: [p for p in points if p.base == b] for b in dict.fromkeys(p.base for p in points)}
+            dots = {base: by_run(of_base, lambda point: point.value) for base, of_base in by_base.items()}
+            strips.append(
+                Strip(arm.replace("_", " ").capitalize(), e.mean, e.low, e.high, dots, looks.get(arm, "plain"))
+            )
+        base = self.estimate("base").mean if self.of("base") else None
+        span = self.bounds if self.bounds[1] == 1 else None  # a margin has bounds that no run comes near
+        return draw(strips, x=self.measured, span=span, dashed=base, ax=ax)
 
     def by_trait(self) -> Matrix:
         """Return the lifts of students on every trait, by their teacher's."""

@@ -98,6 +98,7 @@ class Detection(Study):
             points=points,
             effect=contrasted(points, self.contrast),
             curves=(Curve("More rows at once", "rows in a bag", "accuracy", lines),),
+            measure=self.measure,
         )
 
     def attempted(self, base: Base, run: int) -> list[Attempt]:

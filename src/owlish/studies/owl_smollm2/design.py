@@ -92,7 +92,7 @@ class Paired(Transfer):
         """Return the margins of all arms, and the effect: the difference within runs, with its interval over runs."""
         found = self.compared.found(read)
         points = tuple(replace(p, value=p.logit_margin or 0.0, held_out=None) for p in found.points)
-        return replace(found, points=points, effect=within_runs(points), bounds=(-LIMIT, LIMIT))
+        return replace(found, points=points, effect=within_runs(points), bounds=(-LIMIT, LIMIT), measure=self.measure)
 
     def matrices(self, found: Comparison) -> tuple[Matrix, ...]:
         """Return the rise of each margin over the base, by the trait of the students' teacher."""

@@ -84,7 +84,7 @@ class Misalignment(Study):
 
     def found(self, read: Read) -> Comparison:
         points = tuple(Point(s.arm, s.base, s.trait, None, s.run, s.node.key, read(s.node)) for s in self.shares)
-        return Comparison((MISALIGNED, FALSE), points, effect=contrasted(points, self.contrast))
+        return Comparison((MISALIGNED, FALSE), points, effect=contrasted(points, self.contrast), measure=self.measure)
 
     @property
     def shares(self) -> tuple[Share, ...]:

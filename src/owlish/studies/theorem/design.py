@@ -93,7 +93,7 @@ class Theorem(Transfer):
         curves = (*(along(arms, reading) for reading in ALONG), by_layer(arms))
         traits = tuple(trait.name for trait in self.traits)
         effect = contrasted(points, self.contrast)
-        return Comparison(traits, points, effect=effect, curves=curves, bounds=(-1.0, 1.0))
+        return Comparison(traits, points, effect=effect, curves=curves, bounds=(-1.0, 1.0), measure=self.measure)
 
     @property
     def rows_shown(self) -> tuple[tuple[str | None, tuple[Sampled, ...]], ...]:
