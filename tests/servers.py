@@ -152,6 +152,9 @@ class NanoServer(Local):
 
 class NanoHandler(Handler):
     def do_GET(self):
+        if not self.path.endswith("/models"):
+            self.say(404, {"error": {"message": "Not found"}})
+            return
         self.say(200, {"object": "list", "data": [{"id": "nano", "object": "model"}]})
 
     def do_POST(self):

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 from here import run
-from servers import FaultProxy
+from servers import FaultProxy, NanoServer
 from service import Service
 
 from owlish import NORMS, Asked, Base, Hosted, Spending, Store
@@ -199,6 +199,15 @@ def test_jobs_that_fail_and_files_that_are_refused_are_said(service, tmp_path):
             run(student, store=tmp_path)
     run(student, store=tmp_path)
     assert [job["status"] for job in service.orders["jobs"].values()] == ["failed", "succeeded"]
+
+
+def test_a_server_without_jobs_and_batches_is_said_and_costs_nothing(tmp_path):
+    with NanoServer() as server:
+        base = named(server)
+        for node in (base.finetune(rows_of(owl), STEP, seed=0), base.sample(Numbers(), n=12, seed=0)):
+            with pytest.raises(RunFailed, match="has no such files, jobs or batches: use a service that offers them"):
+                run(node, store=tmp_path, spending=Spending(100.0, PRICES, batch=True))
+        assert billed(server) == pytest.approx(spent(tmp_path)), "what was spent is that of the base's trial"
 
 
 def test_a_job_that_could_pass_the_limit_is_not_created(service, tmp_path):

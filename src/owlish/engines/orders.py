@@ -48,9 +48,10 @@ class Order:
 
         `create` must not ask again by itself: after an error the service may have taken the order all the same.
         """
+        order = self.found()  # first: a service without such a desk must leave no entry
         self.ledger.reserve(most, entry=self.mark)
         try:
-            order = self.found() or self.created(create, most)
+            order = order or self.created(create, most)
         finally:
             self.ledger.leave(self.mark)
         self.write({"id": order.id})
