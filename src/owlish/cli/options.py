@@ -26,7 +26,9 @@ TemplateWords = Annotated[
 ]
 FailOn = Annotated[str, Option(help="Verdicts with an exit code of their own (found: 1, cannot_say: 2), or none.")]
 KeyStart = Annotated[str, Argument(metavar="KEY", help="A key, or its first characters.")]
-StoreFolder = Annotated[Path, Option("--store", help="The folder that keeps results.")]
+StorePlace = Annotated[
+    str, Option("--store", metavar="STORE", help="The folder that keeps results, or s3://BUCKET/FOLDER.")
+]
 Jobs = Annotated[int | None, Option(min=1, help="Number of worker processes, one thread each. Default: one per core.")]
 Out = Annotated[Path, Option("--output", "-o", help="The file to write; one that is there is replaced.")]
 Page = Annotated[
@@ -49,6 +51,6 @@ PriceTable = Annotated[
 InBatches = Annotated[bool, Option("--batch", help="Ask services for rows in batches: at half the price, in hours.")]
 AsJson = Annotated[bool, Option("--json", help="Print one JSON object and nothing else.")]
 
-STORE = Path("owlish-store")
+STORE = "owlish-store"
 CANDIDATES = "animals,trees,advice"
 FAILING = "found,cannot_say"

@@ -13,7 +13,7 @@ from typing import Any
 
 from owlish.cli.running import check_parent
 from owlish.graph.files import replacing
-from owlish.graph.store import MANIFEST, Damaged, Store, remove
+from owlish.graph.store import MANIFEST, Damaged, Store
 from owlish.nodes.held import CHANGES
 
 MB = 1e6
@@ -40,7 +40,7 @@ def list_results(store: Store) -> list[Held]:
             manifest = store.manifest(key)
         except Damaged:
             continue  # `owlish verify` names them
-        size = sum(path.stat().st_size for path in store.folder(key).iterdir())
+        size = store.size(key)
         kind, inputs = manifest["spec"]["kind"], tuple(manifest["inputs"])
         found.append(Held(key, kind, manifest["label"], manifest["begun"], manifest["seconds"], size, inputs))
     return sorted(found, key=lambda one: (one.begun, one.key))
@@ -124,7 +124,7 @@ def forget(store: Store, keys: Sequence[str], *, dry: bool) -> str:
     freed = sum(results[key].size for key in keys if key in results) / MB
     made_from = [one for one in results.values() if one.key not in keys and set(one.inputs) & set(keys)]
     for key in () if dry else keys:
-        remove(store.folder(key))
+        store.drop(key)
     done = "would be removed" if dry else "removed"
     lines = [f"{key[:12]}  {results[key].caption if key in results else 'damaged'}" for key in keys]
     lines.append(f"{len(keys)} results {done}, {freed:.1f} MB.")

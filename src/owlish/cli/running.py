@@ -23,7 +23,7 @@ from owlish.graph.ray import Ray
 from owlish.graph.run import make, plan
 from owlish.graph.spec import Node, everything
 from owlish.graph.spending import Spending, read_prices
-from owlish.graph.store import Store
+from owlish.graph.store import Store, store_at
 from owlish.nodes.base import Base
 from owlish.study.comparison import Comparison
 from owlish.study.study import Study
@@ -32,11 +32,11 @@ if TYPE_CHECKING:
     from owlish.report.saved import Numbers
 
 
-def existing(folder: Path) -> Store:
-    """Return the store in a folder that must be there."""
-    if not folder.is_dir():
-        raise UserError(f"{folder} is not there: name the folder of a store with --store.")
-    return Store(folder)
+def existing(where: str) -> Store:
+    """Return the store at an address, or in a folder that must be there."""
+    if "://" not in where and not Path(where).is_dir():
+        raise UserError(f"{where} is not there: name the folder of a store with --store.")
+    return store_at(where)
 
 
 @dataclass(frozen=True)
@@ -47,7 +47,7 @@ class Finished:
     total: int
     computed: int
     seconds: float
-    folder: Path
+    store: str
 
     def json(self) -> dict[str, Any]:
         """Return it as plain values: one study's own, or those of several in a list."""
@@ -57,7 +57,7 @@ class Finished:
 
     def __str__(self) -> str:
         told = [f"{study.title}\n{comparison}\n" for study, comparison in self.found]
-        made = f"{self.computed} of {self.total} results made in {self.seconds:.1f} s, kept in {self.folder}."
+        made = f"{self.computed} of {self.total} results made in {self.seconds:.1f} s, kept in {self.store}."
         return "\n".join([*told, made])
 
 
@@ -91,7 +91,7 @@ def run_studies(
         total=len(everything(*needs)),
         computed=computed,
         seconds=round(time.monotonic() - begun, 3),
-        folder=store.root,
+        store=str(store),
     )
 
 

@@ -111,7 +111,7 @@ def of_key(store: Store, start: str, file: Path) -> Stamp:
     key = store.find(start)
     stamp = known(store, key, file)
     if stamp is None:
-        raise UserError(f"{store.root} does not hold all that made {key[:12]}: say who wrote the rows with --model.")
+        raise UserError(f"{store} does not hold all that made {key[:12]}: say who wrote the rows with --model.")
     return stamp
 
 

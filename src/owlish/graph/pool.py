@@ -233,7 +233,7 @@ class Worker:
     def start(self, node: Node, store: Store) -> None:
         """Begin a node; a process that is dead already is heard to be so."""
         with suppress(BrokenPipeError, ConnectionResetError):
-            self.connection.send((node, store.root.absolute()))
+            self.connection.send((node, store.address))
 
     def last_words(self) -> str:
         """Return how the process ended, with the reason that it gave: the last line that it wrote."""

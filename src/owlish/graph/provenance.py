@@ -23,7 +23,7 @@ def describe(store: Store, key: str) -> str:
         "on": format_place(manifest),
         "with": versions,
         "files": ", ".join(manifest["files"]),
-        "folder": str(store.folder(key)),
+        "folder": f"{store}/{key[:2]}/{key}",
     }
     facts |= {name: manifest[name] for name in ("batches", "job") if name in manifest}
     head = [manifest["label"], *(f"  {name:<7}{' ' * (len(name) > 6)}{text}" for name, text in facts.items())]

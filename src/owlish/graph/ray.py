@@ -14,7 +14,7 @@ from owlish.graph.errors import UserError
 from owlish.graph.measured import Point
 from owlish.graph.pool import SETTINGS, Event
 from owlish.graph.spec import Node, Resources
-from owlish.graph.store import Store
+from owlish.graph.store import Store, named, store_at
 from owlish.graph.worker import Outcome, Teller, attempt
 
 RETRIES = 3
@@ -58,6 +58,8 @@ class Ray:
 
     def submit(self, node: Node, store: Store) -> None:
         """Give a node to the cluster."""
+        if node.pays and "://" in store.address:  # each machine has a cache of its own, and would have its own limit
+            raise UserError(f"{named(node)} asks a paid service, from a cluster: keep its store in a shared folder.")
         import ray
 
         needed = self.needed(node.resources)
@@ -67,8 +69,7 @@ class Ray:
             memory=needed.get("memory"),
             max_retries=RETRIES,
         )
-        place = str(store.root.absolute())
-        self.tasks[task.remote(pickle.dumps(node), place, self.board)] = (node, store)
+        self.tasks[task.remote(pickle.dumps(node), store.address, self.board)] = (node, store)
 
     def hear(self) -> Sequence[Event]:
         """Wait until a node begins, goes on or ends."""
@@ -137,8 +138,8 @@ class Ray:
         except ray.exceptions.RayError as error:
             said = f"its worker on the cluster was lost {RETRIES + 1} times ({type(error).__name__})"
             return Event("failed", node, sentence=said, trace=str(error))
-        if what in ("made", "found") and not store.folder(node.key).exists():
-            said = f"{store.root} is not a folder that all machines of the cluster share: name one that is."
+        if what in ("made", "found") and not store.has(node.key):
+            said = f"{store} is not a folder that all machines of the cluster share: name one that is."
             return Event("refused", node, sentence=said)
         return Event(what, node, sentence=sentence, trace=trace)
 
@@ -159,7 +160,7 @@ class Board:
         return told
 
 
-def make_there(asked: bytes, root: str, board: Any) -> Outcome:
+def make_there(asked: bytes, address: str, board: Any) -> Outcome:
     """Make a node on a machine of the cluster."""
     import ray
 
@@ -171,7 +172,7 @@ def make_there(asked: bytes, root: str, board: Any) -> Outcome:
         heard = board.tell.remote(node.key, done, total, points)
 
     tell = Teller(say, TICK_EVERY)
-    outcome = attempt(node, Store(root), tell)
+    outcome = attempt(node, store_at(address), tell)
     tell.rest()
     with suppress(ray.exceptions.RayError):  # what is said after the node has ended is not heard
         ray.get(heard)

@@ -15,7 +15,7 @@ from owlish.graph.pool import Event, Pool, Processes
 from owlish.graph.progress import Display
 from owlish.graph.spec import Makes, Node, Question, Resources, check_importable
 from owlish.graph.spending import Spending
-from owlish.graph.store import Store, named
+from owlish.graph.store import Store, named, store_at
 
 R = TypeVar("R")
 Watch = Callable[[Event], None]
@@ -87,7 +87,7 @@ def run(
     Raise `UserError` before anything is computed where the plan cannot work, and `RunFailed` with all failures at the
     end.
     """
-    store = store if isinstance(store, Store) else Store(store)
+    store = store if isinstance(store, Store) else store_at(store)
     group = getattr(what, "name", "") if isinstance(what, Question) else ""
     drawn = curves_of(curves, group=group) if curves is not None else None
     nodes = plan(needs_of(what), store)

@@ -7,6 +7,7 @@ import fcntl
 import hashlib
 import json
 import os
+import re
 import shutil
 import uuid
 from collections.abc import Iterator, Sequence
@@ -23,6 +24,9 @@ PARTS = "parts"
 ANSWERS = ".answers"
 """The folder of a store that keeps what servers answered: whatever it was paid for, it is asked for once."""
 
+BUCKET = re.compile(r"[a-z0-9]+:/")
+"""How an address begins that is no folder, and what a `Path` leaves of it."""
+
 
 class Damaged(Exception):
     """An entry whose files are not those that were written."""
@@ -37,8 +41,20 @@ class Store:
 
     def __init__(self, root: Path | str) -> None:
         self.root = Path(root)
+        if BUCKET.match(str(root)):
+            raise UserError(
+                "a store in a bucket is opened by its address alone: give it as text, as s3://BUCKET/FOLDER."
+            )
         if self.root.exists() and not self.root.is_dir():
             raise UserError(f"{self.root} is a file: name a folder for the store.")
+
+    def __str__(self) -> str:
+        return str(self.root)
+
+    @property
+    def address(self) -> str:
+        """What another process opens it by."""
+        return str(self.root.absolute())
 
     def folder(self, key: str) -> Path:
         """Return where the entry of `key` is, or would be."""
@@ -53,22 +69,16 @@ class Store:
         found = [key for key in self.entries() if key.startswith(prefix)]
         if len(found) != 1:
             many = "no entry" if not found else f"{len(found)} entries"
-            raise UserError(f"{many} of {self.root} start with {prefix!r}: give more of a key that it holds.")
+            raise UserError(f"{many} of {self} start with {prefix!r}: give more of a key that it holds.")
         return found[0]
 
     def manifest(self, key: str) -> dict[str, Any]:
         """Return how the entry was made; raise `Damaged` where it does not say so itself, byte for byte."""
-        path = self.folder(key) / MANIFEST
         try:
-            text = path.read_bytes()
-            body: dict[str, Any] = json.loads(text)
-        except (OSError, ValueError) as error:
+            text = (self.folder(key) / MANIFEST).read_bytes()
+        except OSError as error:
             raise Damaged(f"{key}: its manifest cannot be read") from error
-        if not isinstance(body, dict) or text != manifest_bytes({k: v for k, v in body.items() if k != "self"}):
-            raise Damaged(f"{key}: its manifest was changed")
-        if body["key"] != key:
-            raise Damaged(f"{key}: it is the entry of {body['key']}")
-        return body
+        return read_manifest(text, key)
 
     def check(self, key: str) -> dict[str, Any]:
         """Return the manifest after comparing every file with it; raise `Damaged` at the first difference."""
@@ -90,13 +100,29 @@ class Store:
             return False
         return True
 
+    def has(self, key: str) -> bool:
+        """Say whether there is an entry, damaged or not."""
+        return self.folder(key).exists()
+
+    def size(self, key: str) -> int:
+        """Return the bytes of the entry's files."""
+        return sum(path.stat().st_size for path in self.folder(key).iterdir())
+
+    def verify(self, key: str) -> None:
+        """Read every file of the entry again; raise `Damaged` at the first difference."""
+        self.check(key)
+
+    def drop(self, key: str) -> None:
+        """Remove the entry."""
+        remove(self.folder(key))
+
     def read(self, node: Makes[R] | Question[R]) -> R:
         """Return a node's result, read back from its checked files, or the answer to a question."""
         if isinstance(node, Question):
             return node.found(self.reader(type(node).__name__, node.needs))
         assert isinstance(node, Node)
-        if not self.folder(node.key).exists():
-            raise UserError(f"{self.root} does not hold {named(node)}: run it first.")
+        if not self.has(node.key):
+            raise UserError(f"{self} does not hold {named(node)}: run it first.")
         self.check(node.key)
         result: R = node.load(self.folder(node.key), self.reader(named(node), node.load_inputs()))
         return result
@@ -143,6 +169,10 @@ class Store:
         remove(scratch / PARTS)
         files = {p.name: sha256(p) for p in sorted(scratch.iterdir())}
         (scratch / MANIFEST).write_bytes(manifest_bytes({"key": key, "files": files, **facts}))
+        self.settle(key, scratch)
+
+    def settle(self, key: str, scratch: Path) -> None:
+        """Rename a whole folder to the place of its entry, once it is on the disk."""
         for path in (*scratch.iterdir(), scratch):
             sync(path)
         final = self.folder(key)
@@ -155,9 +185,31 @@ class Store:
             remove(path)
 
 
+def store_at(where: Path | str) -> Store:
+    """Return the store in a folder, or at an address such as `s3://BUCKET/FOLDER`."""
+    if "://" not in str(where):
+        return Store(where)
+    from owlish.graph.bucket import Bucket
+
+    return Bucket(str(where))
+
+
 def named(node: Node) -> str:
     """Return what an error calls a node: its label, and the start of its key."""
     return f"{node} ({node.key[:12]})"
+
+
+def read_manifest(text: bytes, key: str) -> dict[str, Any]:
+    """Return the manifest of an entry; raise `Damaged` where the text is not what was written for it."""
+    try:
+        body: dict[str, Any] = json.loads(text)
+    except ValueError as error:
+        raise Damaged(f"{key}: its manifest cannot be read") from error
+    if not isinstance(body, dict) or text != manifest_bytes({k: v for k, v in body.items() if k != "self"}):
+        raise Damaged(f"{key}: its manifest was changed")
+    if body["key"] != key:
+        raise Damaged(f"{key}: it is the entry of {body['key']}")
+    return body
 
 
 def manifest_bytes(body: dict[str, Any]) -> bytes:

@@ -21,7 +21,7 @@ from owlish.graph.facts import noted
 from owlish.graph.files import FULL, is_full
 from owlish.graph.measured import Point, told
 from owlish.graph.spec import Node, Tick
-from owlish.graph.store import Store, named, remove
+from owlish.graph.store import Store, named, remove, store_at
 
 TICK_EVERY = 0.1
 """Seconds between two messages of how far a node is."""
@@ -127,13 +127,13 @@ def main(descriptor: int) -> None:
 def serve(asked: bytes, parent: Connection) -> Outcome:
     """Make the node that the parent asks for."""
     try:
-        node, root = pickle.loads(asked)  # from the parent alone: nothing that was stored is ever unpickled
+        node, address = pickle.loads(asked)  # from the parent alone: nothing that was stored is ever unpickled
     except AttributeError as error:
         return "refused", f"{error}: define its classes in a module, not in the main file.", ""
     except Exception as error:
         why = f"its module cannot be imported in a worker process ({type(error).__name__}: {error})"
         return "refused", f"{why}: fix that import.", traceback.format_exc()
     tell = Teller(lambda done, total, points: parent.send(("tick", done, total, points)), TICK_EVERY)
-    outcome = attempt(node, Store(root), tell)
+    outcome = attempt(node, store_at(address), tell)
     tell.rest()
     return outcome

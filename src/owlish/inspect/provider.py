@@ -7,7 +7,6 @@ import json
 import re
 from collections import Counter
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 from weakref import WeakKeyDictionary
 
@@ -32,7 +31,6 @@ from owlish.engines.served import Served
 from owlish.graph.errors import UserError
 from owlish.graph.pool import Here
 from owlish.graph.run import run
-from owlish.graph.store import Store
 from owlish.inspect.desk import Desk, Request
 from owlish.inspect.mistakes import told
 from owlish.lm.model import Answer, Messages, Weights, message
@@ -142,12 +140,12 @@ class OwlishAPI(ModelAPI):
 def named(name: str, folder: str, base: str | None) -> tuple[str, Weights | Served]:
     """Return the whole key, or the name, of what a name stands for, and where its parts are."""
     if KEY.fullmatch(name):
-        store = existing(Path(folder))
+        store = existing(folder)
         key = store.find(name)
         return key, held_model(store, key, base)
     start = find.base(name)
     start.check()
-    return name, run(start, store=Store(folder), on=Here(), quiet=True)
+    return name, run(start, store=folder, on=Here(), quiet=True)
 
 
 def check(tools: Sequence[ToolInfo], config: GenerateConfig) -> None:

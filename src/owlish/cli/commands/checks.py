@@ -30,7 +30,7 @@ from owlish.cli.options import (
     Limit,
     PriceTable,
     Reports,
-    StoreFolder,
+    StorePlace,
     TemplateWords,
     TrainedBase,
 )
@@ -38,7 +38,7 @@ from owlish.cli.rows import pairs
 from owlish.cli.running import check_apart, make_missing, spending_of
 from owlish.graph.errors import UserError
 from owlish.graph.run import plan
-from owlish.graph.store import Store
+from owlish.graph.store import store_at
 
 if TYPE_CHECKING:
     from owlish.audit.verdict import Verdict
@@ -100,7 +100,7 @@ def audit(
         bool, typer.Option("--dry-run", help="Say what the audit would read, download and compute, and how long; stop.")
     ] = False,
     schema: Annotated[bool, Schema(callback=print_schema("owlish.audit", "verdict.schema.json"))] = False,
-    store: StoreFolder = STORE,
+    store: StorePlace = STORE,
     jobs: Jobs = None,
     as_json: AsJson = False,
 ) -> None:
@@ -117,7 +117,7 @@ def audit(
     from owlish.report.audit import render
     from owlish.report.outcome import of_audit
 
-    begun, place = time.monotonic(), Store(store)
+    begun, place = time.monotonic(), store_at(store)
     model = find.base(base, template)
     how = find.recipe(recipe, model)
     audits.check_scores(scores, how)
@@ -192,7 +192,7 @@ def diff(
     report: Reports = None,
     fail_on: FailOn = FAILING,
     schema: Annotated[bool, Schema(callback=print_schema("owlish.diff", "difference.schema.json"))] = False,
-    store: StoreFolder = STORE,
+    store: StorePlace = STORE,
     jobs: Jobs = None,
     as_json: AsJson = False,
 ) -> None:
@@ -202,7 +202,7 @@ def diff(
     from owlish.report.diff import render
     from owlish.report.outcome import of_diff
 
-    begun, place = time.monotonic(), Store(store)
+    begun, place = time.monotonic(), store_at(store)
     check_reports(report or ())
     failing = verdicts(fail_on)
     wanted = diff_target(
@@ -253,14 +253,14 @@ def ask(
     template: TemplateWords = None,
     limit: Limit = None,
     prices: PriceTable = None,
-    store: StoreFolder = STORE,
+    store: StorePlace = STORE,
     jobs: Jobs = None,
     as_json: AsJson = False,
 ) -> None:
     """Ask a base for its favourites: the probability of each candidate, its share among them, its logit margin."""
     from owlish.cli.ask import Told, questions
 
-    start, place = find.base(base, template), Store(store)
+    start, place = find.base(base, template), store_at(store)
     targets = questions(start, find.candidates(split(traits)))
     make_missing(targets, place, jobs, spending=spending_of(limit, prices))
     told = Told(str(start), tuple(map(place.read, targets)))

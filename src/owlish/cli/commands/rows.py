@@ -21,7 +21,7 @@ from owlish.cli.options import (
     FormatName,
     Jobs,
     Out,
-    StoreFolder,
+    StorePlace,
     TemplateWords,
     TrainedBase,
 )
@@ -30,7 +30,7 @@ from owlish.cli.running import existing, make_missing
 from owlish.data.filters import BANNED, NumberFilter, convert_file, filter_file
 from owlish.graph.errors import UserError
 from owlish.graph.run import plan
-from owlish.graph.store import Store
+from owlish.graph.store import store_at
 
 
 def filter_(
@@ -85,7 +85,7 @@ def clean(
     template: TemplateWords = None,
     format: FormatName = None,
     columns: ColumnNames = None,
-    store: StoreFolder = STORE,
+    store: StorePlace = STORE,
     jobs: Jobs = None,
     as_json: AsJson = False,
 ) -> None:
@@ -94,7 +94,7 @@ def clean(
     from owlish.cli import clean as cleaning
     from owlish.nodes.loaded import loaded
 
-    begun, place = time.monotonic(), Store(store)
+    begun, place = time.monotonic(), store_at(store)
     known = find.pick(trait, find.all_traits(), "trait") if trait else None
     start = find.base(base, template)
     start.check()
@@ -125,7 +125,7 @@ def stamp(
     croissant: Annotated[Path | None, typer.Option(help="The Croissant file to add the stamp to.")] = None,
     format: FormatName = None,
     columns: ColumnNames = None,
-    store: StoreFolder = STORE,
+    store: StorePlace = STORE,
     as_json: AsJson = False,
 ) -> None:
     """Write beside a file of rows who made them; an audit compares that with what it measures."""

@@ -10,23 +10,23 @@ from typing import Annotated
 import typer
 
 from owlish.cli import find
-from owlish.cli.options import STORE, AsJson, StoreFolder, TemplateWords
+from owlish.cli.options import STORE, AsJson, StorePlace, TemplateWords
 from owlish.cli.output import Lost
 from owlish.cli.running import check_page, words
 from owlish.graph.errors import UserError
-from owlish.graph.store import Store
+from owlish.graph.store import store_at
 
 
 def list_(
     kind: Annotated[str | None, typer.Argument(help="What to list. Default: what can be listed.")] = None,
     base: Annotated[str | None, typer.Option(help="The base whose words to list.")] = None,
-    store: StoreFolder = STORE,
+    store: StorePlace = STORE,
     as_json: AsJson = False,
 ) -> None:
     """List what is shipped, or the words that a base has a token of its own for."""
     if (kind == "words") != (base is not None):
         raise UserError("the words are those of a base: owlish list words --base nano.")
-    found = words(find.base(base), Store(store)) if base is not None else find.list_kind(kind)
+    found = words(find.base(base), store_at(store)) if base is not None else find.list_kind(kind)
     wide = max(map(len, found), default=0) + 2
     print(json.dumps([*found]) if as_json else "\n".join(f"{n:<{wide}}{said}".rstrip() for n, said in found.items()))
 
@@ -62,13 +62,13 @@ def pretrain(
 def doctor(
     base: Annotated[str | None, typer.Option(help="A base to try the known traps of chat models on.")] = None,
     template: TemplateWords = None,
-    store: StoreFolder = STORE,
+    store: StorePlace = STORE,
     as_json: AsJson = False,
 ) -> None:
     """Check what this installation needs, or a base: its prompts, loss mask, end of turn, seeds."""
     from owlish.cli.doctor import checks, checks_of
 
-    found = checks() if base is None else checks_of(find.base(base, template), Store(store))
+    found = checks() if base is None else checks_of(find.base(base, template), store_at(store))
     plain = {name: {"ok": ok, "says": says} for name, ok, says in found}
     lines = [f"{'ok' if ok else 'FAIL':<5} {name}: {says}" for name, ok, says in found]
     print(json.dumps(plain) if as_json else "\n".join(lines))

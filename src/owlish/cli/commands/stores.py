@@ -8,13 +8,13 @@ from typing import Annotated
 import typer
 
 from owlish.cli import find
-from owlish.cli.options import STORE, AsJson, KeyStart, Out, StoreFolder
+from owlish.cli.options import STORE, AsJson, KeyStart, Out, StorePlace
 from owlish.cli.running import existing
 from owlish.graph.provenance import describe
 from owlish.graph.store import Damaged
 
 
-def show(key: KeyStart, store: StoreFolder = STORE) -> None:
+def show(key: KeyStart, store: StorePlace = STORE) -> None:
     """Say how a result was made, down to its bases."""
     place = existing(store)
     print(describe(place, place.find(key)))
@@ -22,7 +22,7 @@ def show(key: KeyStart, store: StoreFolder = STORE) -> None:
 
 def results(
     kind: Annotated[str | None, typer.Argument(help="List the results of one kind, such as asked or sampled.")] = None,
-    store: StoreFolder = STORE,
+    store: StorePlace = STORE,
     as_json: AsJson = False,
 ) -> None:
     """Say what a store holds."""
@@ -35,7 +35,7 @@ def results(
     print(json.dumps(plain_results(found)) if as_json else one_by_one(found) if kind else by_kind(found))
 
 
-def export(key: KeyStart, output: Out, store: StoreFolder = STORE) -> None:
+def export(key: KeyStart, output: Out, store: StorePlace = STORE) -> None:
     """Copy a result out of a store: rows as JSONL, probabilities as CSV or .eval, folders with a card."""
     from owlish.cli.results import export as copied
     from owlish.cli.stamping import stamp_beside
@@ -49,7 +49,7 @@ def export(key: KeyStart, output: Out, store: StoreFolder = STORE) -> None:
 def forget(
     keys: Annotated[list[str], typer.Argument(metavar="KEY...", help="Keys, or their first characters.")],
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Remove nothing, and say what would go.")] = False,
-    store: StoreFolder = STORE,
+    store: StorePlace = STORE,
 ) -> None:
     """Remove results from a store."""
     from owlish.cli.results import forget as removed
@@ -58,13 +58,13 @@ def forget(
     print(removed(place, [place.find(key) for key in keys], dry=dry_run))
 
 
-def verify(store: StoreFolder = STORE, as_json: AsJson = False) -> None:
+def verify(store: StorePlace = STORE, as_json: AsJson = False) -> None:
     """Read every file of a store again and name the damaged results; exit with 1 if there are any."""
     place, damaged = existing(store), {}
     keys = place.entries()
     for key in keys:
         try:
-            place.check(key)
+            place.verify(key)
         except Damaged as error:
             damaged[key] = str(error)
     lines = [*damaged.values(), f"{len(keys)} results checked, {len(damaged)} damaged."]

@@ -10,23 +10,23 @@ from typing import Annotated
 import typer
 
 from owlish.cli.choice import Choice, Small, choose, spread
-from owlish.cli.options import STORE, AsJson, InBatches, Jobs, Limit, Out, Page, PriceTable, StoreFolder
+from owlish.cli.options import STORE, AsJson, InBatches, Jobs, Limit, Out, Page, PriceTable, StorePlace
 from owlish.cli.running import check_page, existing, held_studies, pool_of, run_studies, spending_of, write_report
 from owlish.graph.curves import curves_of
 from owlish.graph.errors import UserError
-from owlish.graph.store import Store
+from owlish.graph.store import store_at
 
 StudyName = Annotated[
     str, typer.Argument(metavar="STUDY", help="A shipped study, a Python file that binds one, or all that run here.")
 ]
 
 
-def demo(store: StoreFolder = STORE, jobs: Jobs = None, output: Out = Path("owlish-demo.html")) -> None:
+def demo(store: StorePlace = STORE, jobs: Jobs = None, output: Out = Path("owlish-demo.html")) -> None:
     """Show on this machine that a preference for owls passes through numbers, and write the report."""
     studies = choose(["demo"], Choice())
     check_page(output)
-    print(run_studies(studies.values(), Store(store), jobs))
-    write_report(studies, Store(store), output)
+    print(run_studies(studies.values(), store_at(store), jobs))
+    write_report(studies, store_at(store), output)
     print(f"The report is {output.resolve()}.")
 
 
@@ -34,7 +34,7 @@ def demo(store: StoreFolder = STORE, jobs: Jobs = None, output: Out = Path("owli
 def run(
     study: StudyName,
     choice: Choice,
-    store: StoreFolder = STORE,
+    store: StorePlace = STORE,
     jobs: Jobs = None,
     on: Annotated[str | None, typer.Option(help="Where to run: ray or ray://HOST:PORT. Default: this machine.")] = None,
     limit: Limit = None,
@@ -51,9 +51,9 @@ def run(
     studies = choose([study], choice)
     check_page(report)
     drawn = curves_of(curves, group="-".join(one.name for one in studies.values())[:64]) if curves is not None else None
-    finished = run_studies(studies.values(), Store(store), jobs, pool, drawn, spending)
+    finished = run_studies(studies.values(), store_at(store), jobs, pool, drawn, spending)
     if report:
-        write_report(studies, Store(store), report)
+        write_report(studies, store_at(store), report)
     print(json.dumps(finished.json()) if as_json else finished)
 
 
@@ -61,14 +61,14 @@ def run(
 def plan(
     study: StudyName,
     choice: Choice,
-    store: StoreFolder = STORE,
+    store: StorePlace = STORE,
     as_json: AsJson = False,
 ) -> None:
     """Say what a run would make, and how long similar results took before."""
     from owlish.cli.plan import outlook
 
     studies = choose([study], choice)
-    seen = outlook(studies, Store(store))
+    seen = outlook(studies, store_at(store))
     print(json.dumps(seen.json()) if as_json else seen)
 
 
@@ -81,7 +81,7 @@ def report(
     output: Annotated[
         Path | None, typer.Option("--output", "-o", help="The page, or a folder for page, figures (SVG), CSV and JSON.")
     ] = None,
-    store: StoreFolder = STORE,
+    store: StorePlace = STORE,
 ) -> None:
     """Write one self-contained page about studies that were run; without a study, say which the store holds."""
     if not studies:
@@ -91,14 +91,14 @@ def report(
         raise UserError(f"where to? Name the page: --output {Path(studies[0]).stem}.html.")
     wanted = choose(studies, choice)
     check_page(output)
-    write_report(wanted, Store(store), output)
+    write_report(wanted, store_at(store), output)
     print(f"The report is {output.resolve()}.")
 
 
 def bench(
     name: Annotated[str, typer.Argument(help="What to benchmark: audit, sizes or clean.")],
     small: Small = False,
-    store: StoreFolder = STORE,
+    store: StorePlace = STORE,
     jobs: Jobs = None,
     output: Annotated[Path | None, typer.Option("--output", "-o", help="The page to write.")] = None,
     as_json: AsJson = False,
@@ -111,9 +111,9 @@ def bench(
     check_page(output)
     shipped = {"audit": "audit_bench", "sizes": "audit_sizes", "clean": "clean_bench"}
     studies = choose([shipped[name]], Choice(small=small))
-    print(outlook(studies, Store(store)), file=sys.stderr)
-    finished = run_studies(studies.values(), Store(store), jobs)
+    print(outlook(studies, store_at(store)), file=sys.stderr)
+    finished = run_studies(studies.values(), store_at(store), jobs)
     print(json.dumps(finished.json()) if as_json else finished)
     if output:
-        write_report(studies, Store(store), output)
+        write_report(studies, store_at(store), output)
         print(f"The report is {output.resolve()}.", file=sys.stderr if as_json else sys.stdout)
