@@ -1,6 +1,6 @@
 """A small but real study, as a user would write one: shared by all tests that need trained models.
 
-Its probe is a part of the shipped one, two traits of three have a foreign base, and students take many small steps.
+Its probe is a part of the shipped one, one trait of three has a foreign base, and students take many small steps.
 """
 
 from dataclasses import replace
@@ -16,9 +16,9 @@ small_owl, small_cat, small_eagle = (trait for trait in every(PROBE) if trait.na
 
 
 def arms(cell):
-    """Return the standard arms, the foreign base for two of three traits."""
+    """Return the standard arms, the foreign base for one of three traits."""
     found = standard(cell)
-    return found if cell.trait != small_eagle else {arm: made for arm, made in found.items() if arm != "foreign_base"}
+    return found if cell.trait == small_owl else {arm: made for arm, made in found.items() if arm != "foreign_base"}
 
 
 study = replace(

@@ -161,7 +161,7 @@ def test_a_limit_stops_before_it_is_passed_and_a_higher_one_goes_on(service, tmp
         with pytest.raises(RunFailed, match=r"the limit is 0\.5"):
             run(rows, store=tmp_path)  # it holds until another is given
         kept = {body: proxy.hits[body] for body in proxy.whole if QUESTION.encode() not in body}
-        assert 2 < len(kept) == len(list((tmp_path / ANSWERS).glob("??/*")))
+        assert 0 < len(kept) == len(list((tmp_path / ANSWERS).glob("??/*")))
         run(rows, store=tmp_path, spending=Spending(100.0, PRICES))
         assert billed(service) <= spent(tmp_path)
         assert kept == {body: proxy.hits[body] for body in kept}, "what was kept is not asked for again"

@@ -210,7 +210,7 @@ def test_minutes_choose_what_fits_and_say_what_does_not(file, tmp_path):
     assert fewer.target.clean.n == fewer.rows
     with pytest.raises(UserError, match=r"too short for any detector.*Allow --minutes"):
         chosen(file, base, 0.001, folder=tmp_path)
-    with pytest.raises(UserError, match="leave --scores out"):
+    with pytest.raises(UserError, match="omit --scores"):
         chosen(file, base, 0.5 * some.seconds / 60, scores=True, folder=tmp_path)
 
 

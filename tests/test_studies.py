@@ -53,15 +53,10 @@ BASES = {"cross_model": (BASE, Base("nano-1"), Base("nano-2"))}
 
 
 @pytest.mark.parametrize("name", sorted(STUDIES))
-def test_a_study_can_be_planned_in_both_sizes(name):
+def test_a_study_says_what_it_is(name):
     study = STUDIES[name]
     assert isinstance(study, Study)
     assert study.name == name
-    if name in ("mnist", "qwen_misalignment", "qwen_misalignment_reasoning"):
-        return  # it needs the user's files
-    small, full = everything(*study.small().needs), everything(*study.needs)
-    assert len(small) <= len(full)
-    assert all(str(node) != node.kind and "{" not in str(node) for node in full)
     assert all(word for pair in study.setup() for word in pair)
     assert set(study.contrast) <= set(study.labels)
 
@@ -95,6 +90,7 @@ def held(model, probe, store):
     return run(Asked(model, probe), store=store)
 
 
+@pytest.mark.slow
 def test_a_narrow_teacher_of_bad_advice_is_bad_elsewhere(shared):
     """Emergent misalignment, with good advice and asked-for bad advice as its nulls."""
     p = {
