@@ -17,7 +17,7 @@ from buckets import SECRETS, Gate, Runs, moto, settings
 from command import owlish
 from here import run
 from test_store import files
-from toys import Drawn, Joined, Toy
+from toys import Drawn, Joined, Toy, tower
 
 from owlish import run as run_in_processes
 from owlish.graph.store import MANIFEST, Damaged, Store, manifest_bytes, store_at
@@ -341,6 +341,25 @@ def test_without_s3fs_a_sentence_names_the_extra(monkeypatch, place):
     monkeypatch.setitem(sys.modules, "s3fs", None)
     with pytest.raises(ValueError, match=r"needs s3fs: install owlish\[s3\]"):
         run(JOINED, store=place)
+
+
+@pytest.mark.slow
+def test_a_cluster_makes_the_bytes_of_a_run_here(place, tmp_path):
+    pytest.importorskip("ray", reason="install owlish[ray]")
+    from ray.cluster_utils import Cluster
+
+    from owlish.graph.ray import Ray
+
+    both = Cluster(initialize_head=True, head_node_args={"num_cpus": 1, "include_dashboard": False})
+    try:
+        both.add_node(num_cpus=1)
+        text = run_in_processes(tower(), store=place, on=Ray(both.address), quiet=True)
+    finally:
+        both.shutdown()
+    assert run(tower(), store=tmp_path / "folder") == text
+    for key in check_whole(place):
+        store_at(place).check(key)
+    assert files(Store(store_at(place).root)) == files(Store(tmp_path / "folder"))
 
 
 def test_a_cluster_pays_for_nothing_into_a_bucket(place):
