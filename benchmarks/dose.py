@@ -15,11 +15,11 @@ from owlish.audit.calibrate import Score, calibrated
 from owlish.audit.decide import CRITICAL, FLOOR
 from owlish.audit.dose import PARTS, Dose, dose
 from owlish.audit.reference import Part
-from owlish.audit.shadow import STEPS, Shadow
+from owlish.audit.shadow import Shadow
 from owlish.bench.cases import Mixture
+from owlish.bench.longer import Longer
 from owlish.data.domains import Numbers
 from owlish.graph.seeds import fresh
-from owlish.lm.recipes import Schedule
 from owlish.nodes.base import Base
 from owlish.nodes.data import Data
 from owlish.traits.animals import ANIMAL
@@ -31,18 +31,6 @@ HEAD = ("base", "rows", "lifts at 100, 200, 400", "stands out from", "chance at 
 BASES = (Base("nano-1"), Base("nano-2"))
 NAMES = ("wolf", "penguin", "tiger")
 ANIMALS = every(ANIMAL)
-
-
-@dataclass(frozen=True)
-class Longer(Shadow, kind="longer_shadow"):
-    """A trial student of so many times the rows of a pilot, for as many times the steps."""
-
-    times: int = TIMES
-
-    @property
-    def schedule(self) -> Schedule:
-        usual = super().schedule
-        return replace(usual, steps=self.times * STEPS, warmup=self.times * usual.warmup)
 
 
 @dataclass(frozen=True)
@@ -79,10 +67,10 @@ def tried(base: Base, name: str, trait: Trait | None, data: Data, store: Store) 
     pilots = [Shadow(base, one, ANIMALS, NORMS, PILOT, fresh("dose shadow", k)) for k, one in enumerate((data, *clean))]
     curve = []
     for part in PARTS:
-        shadow, *null = run([replace(one, part=part) for one in pilots], store=store)
+        shadow, *null = run([replace(one, part=part) for one in pilots], store=store, jobs=1)
         curve.append((PILOT // part, shadow, null))
-    longer = [Longer(base, one.data, ANIMALS, NORMS, MANY, one.seed) for one in pilots]
-    shadow, *null = run(longer, store=store)
+    longer = [Longer(base, one.data, ANIMALS, NORMS, MANY, one.seed, times=TIMES) for one in pilots]
+    shadow, *null = run(longer, store=store, jobs=1)
     probes = [ANIMAL] * len(ANIMALS)
     scores, pilot = calibrated(shadow, null, probes), calibrated(curve[-1][1], curve[-1][2], probes)
     first = ANIMALS.index(trait) if trait else max(range(len(ANIMALS)), key=lambda i: pilot[i].z)
