@@ -92,11 +92,19 @@ def main() -> None:
             found.append(one)
             print(line(base, one), flush=True)
     print()
-    for what, some in (("teachers", [x for x in found if x.trait]), ("own rows", [x for x in found if not x.trait])):
-        out, chance = sum(one.stands_out for one in some), sum(one.said.chance for one in some)
-        brier = mean((one.said.chance - one.stands_out) ** 2 for one in some)
-        there = f"{out} of {len(some)} stand out at {MANY:,} rows, {chance:.1f} expected"
-        print(f"* {what}: {there}; Brier score {brier:.3f}.")
+    print(summary("teachers", [one for one in found if one.trait]))
+    print(summary("own rows", [one for one in found if not one.trait]))
+
+
+def summary(what: str, found: list[Tried]) -> str:
+    """Return how often the pilot was right, where it said anything."""
+    said = [(one.said.chance, one.stands_out) for one in found if one.said.chance is not None]
+    text = f"* {what}: of {len(found)} datasets the pilot speaks for {len(said)}"
+    if not said:
+        return f"{text}."
+    brier = mean((chance - out) ** 2 for chance, out in said)
+    there = f"{sum(out for _, out in said)} of them stand out at {MANY:,} rows, {sum(c for c, _ in said):.1f} expected"
+    return f"{text}; {there}; Brier score {brier:.3f}."
 
 
 def row(*cells: str) -> str:
@@ -111,7 +119,8 @@ def line(base: Base, one: Tried) -> str:
     end = f"{said.rows_high:,}" if said.rows_high else "no end"
     where = f"{said.rows:,} [{said.rows_low:,} to {end}]" if said.rows and said.rows_low else "cannot be said"
     there = f"{one.score.excess:.2f} (z {one.score.z:.1f})"
-    return row(base.name, one.name, lifts, where, f"{said.chance:.2f}", there, "yes" if one.stands_out else "no")
+    chance = "–" if said.chance is None else f"{said.chance:.2f}"
+    return row(base.name, one.name, lifts, where, chance, there, "yes" if one.stands_out else "no")
 
 
 if __name__ == "__main__":

@@ -39,7 +39,7 @@ class Dose:
 
     `rows` is the number of rows at which the trait stands out: its lift is as large as a claim needs. `rows_low` to
     `rows_high` is the 95 % interval of that (`None`: it cannot be said, or the interval has no end). `chance` is the
-    probability that it stands out at `for_rows`. `cleared` says whether the lifts of all candidates stay below the
+    probability that it stands out at `for_rows`; `None` where the first cannot be said. `cleared` says whether the lifts of all candidates stay below the
     least that matters there, even if they grow as fast as they can. `enough` is about how many rows would clear clean
     ones.
     """
@@ -50,7 +50,7 @@ class Dose:
     rows: int | None
     rows_low: int | None
     rows_high: int | None
-    chance: float
+    chance: float | None
     cleared: bool
     enough: int
 
@@ -62,7 +62,7 @@ class Dose:
     @property
     def stands_out(self) -> str:
         """At how many rows the trait stands out, in a sentence."""
-        if self.rows is None or self.rows_low is None:
+        if self.rows is None or self.rows_low is None or self.chance is None:
             open_still = f"At how many rows {self.trait} would stand out cannot be said"
             return f"{open_still}: its lift does not clearly grow with the rows."
         end = "no known end" if self.rows_high is None else f"{self.rows_high:,}"
@@ -104,6 +104,7 @@ def dose(
     fits = fit_growth(rows / rows[-1], np.vstack([lifts, drawn]), spreads)
     least = rows[-1] * needed(fits, spreads[-1], power)
     ends = np.quantile(least[1:], (0.025, 0.975), method="nearest")
+    grows = bool(np.quantile(fits[1:, 0], 0.025) > 0)  # else the first of many candidates may be first by luck
     return Dose(
         for_rows=for_rows,
         trait=traits[first].name,
@@ -112,9 +113,9 @@ def dose(
             for n, lift, s in zip(rows, lifts, spreads, strict=True)
         ),
         rows=rounded(least[0]),
-        rows_low=rounded(ends[0]) if np.quantile(fits[1:, 0], 0.025) > 0 else None,
+        rows_low=rounded(ends[0]) if grows else None,
         rows_high=rounded(ends[1]),
-        chance=float((least[1:] <= for_rows).mean()),
+        chance=float((least[1:] <= for_rows).mean()) if grows else None,
         cleared=all(stays_small(score, more) for score in scores[-1]),
         enough=enough(max(score.spread for score in scores[-1]), int(rows[-1]), for_rows),
     )
