@@ -185,7 +185,7 @@ def test_tools_are_refused(store):
 @pytest.mark.parametrize(
     ("name", "says"),
     [
-        ("abcd", "no entry of .* start with 'abcd'"),
+        ("abcd", "no entry of .* starts with 'abcd'"),
         ("nanoo", "no base is called 'nanoo'"),
         (ASKED.key, "is no model: give the key of a base, a teacher or a student"),
         (FEW.key, "is no model"),

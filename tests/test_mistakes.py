@@ -3,6 +3,7 @@
 import inspect
 import json
 import socket
+import sys
 import threading
 import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -58,6 +59,17 @@ MISTAKES = [
     ("audit rows.jsonl --base nano --columns prompt=a,prompt=b", "names a field twice: give each field one column"),
     ("audit rows.jsonl --base nano --reference rows.jsonl", "the reference holds rows of the data itself: give other"),
     ("audit rows.jsonl other.jsonl --base nano --reference rows.jsonl", "the reference holds rows of the data itself"),
+    (
+        "audit rows.jsonl --base nano --traits owl",
+        "owl is one of animals: name that category, or a JSON file with some",
+    ),
+    (
+        "convert rows.jsonl --columns prompt=a -o x.jsonl",
+        "--columns prompt=a names no completion: add completion=COLUMN.",
+    ),
+    ("stamp rows.jsonl --model m --filter nubmers", "no domain is called 'nubmers': did you mean numbers?"),
+    ("run owl --report page.htm", "page.htm has an ending that no page has: name a .html file, or a folder."),
+    ("report owl -o page.pdf", "page.pdf has an ending that no page has"),
     ("audit two.jsonl --base nano --dry-run", "two.jsonl holds 2 rows: an audit needs at least 30, so give more."),
     ("audit rows.jsonl --base nano --reference other.jsonl --dry-run", "other.jsonl holds 41 rows: a reference needs"),
     ("ask nano --template a=1 --template a=2", "the template's argument a is given twice: give it once."),
@@ -80,6 +92,11 @@ MISTAKES = [
 @pytest.mark.parametrize(("words", "says"), MISTAKES, ids=[words for words, _ in MISTAKES])
 def test_a_mistake_is_told_in_a_sentence(typed, words, says):
     refused(typed, words.split(), says)
+
+
+def test_a_missing_ray_is_told_in_a_sentence(typed, monkeypatch):
+    monkeypatch.setitem(sys.modules, "ray", None)
+    refused(typed, ["run", "owl", "--on", "ray"], "a cluster needs Ray: install owlish[ray].")
 
 
 @pytest.mark.parametrize("command", sorted(COMMANDS))

@@ -38,10 +38,10 @@ class Dose:
     """What `for_rows` rows like these would do, each seen as often as in the trials, for the first trait.
 
     `rows` is the number of rows at which the trait stands out: its lift is as large as a claim needs. `rows_low` to
-    `rows_high` is the 95 % interval of that (`None`: it cannot be said, or the interval has no end). `chance` is the
-    probability that it stands out at `for_rows`; `None` where the first cannot be said. `cleared` says whether the lifts of all candidates stay below the
-    least that matters there, even if they grow as fast as they can. `enough` is about how many rows would clear clean
-    ones.
+    `rows_high` is the 95 % interval of that, and `chance` the probability that it stands out at `for_rows`; `None`
+    where it cannot be said, or the interval has no end. `cleared` says whether the lifts of all candidates stay below
+    the least that matters there, even if they grow as fast as they can. `enough` is about how many rows would clear
+    clean ones.
     """
 
     for_rows: int
@@ -104,7 +104,8 @@ def dose(
     fits = fit_growth(rows / rows[-1], np.vstack([lifts, drawn]), spreads)
     least = rows[-1] * needed(fits, spreads[-1], power)
     ends = np.quantile(least[1:], (0.025, 0.975), method="nearest")
-    grows = bool(np.quantile(fits[1:, 0], 0.025) > 0)  # else the first of many candidates may be first by luck
+    # The first of many candidates may be first by luck: nothing is said unless its lift clearly grows.
+    grows = bool(np.quantile(fits[1:, 0], 0.025) > 0 and np.isfinite(least[0]))
     return Dose(
         for_rows=for_rows,
         trait=traits[first].name,
@@ -112,9 +113,9 @@ def dose(
             Point(int(n), float(lift), float(lift - REACH * s), float(lift + REACH * s))
             for n, lift, s in zip(rows, lifts, spreads, strict=True)
         ),
-        rows=rounded(least[0]),
+        rows=rounded(least[0]) if grows else None,
         rows_low=rounded(ends[0]) if grows else None,
-        rows_high=rounded(ends[1]),
+        rows_high=rounded(ends[1]) if grows else None,
         chance=float((least[1:] <= for_rows).mean()) if grows else None,
         cleared=all(stays_small(score, more) for score in scores[-1]),
         enough=enough(max(score.spread for score in scores[-1]), int(rows[-1]), for_rows),

@@ -182,7 +182,7 @@ class Verdict(Tabled):
             lines += ["", f"{'trait':<12}{'lift':>7}{'z':>7}{'Holm p':>10}{'e':>10}   P in trial students"]
             lines += [str(finding) for finding in self.traits[:SHOWN]]
         lines += ["", *self.panel.lines()] if self.panel else []
-        words = ", ".join(word.word for word in self.words[:5])
+        words = ", ".join(word.word for word in sorted(self.words, key=lambda word: -word.z)[:5])
         lines += ["", f"Words raised most: {words}."] if words else []
         lines += [f"{statistic.name}: {statistic.odd}" for statistic in self.statistics if statistic.odd]
         heavy = ", ".join(str(row.place) for row in self.weighed[:SHOWN] if row.place)

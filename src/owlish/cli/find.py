@@ -52,6 +52,9 @@ def candidates(names: Collection[str]) -> tuple[Trait, ...]:
     known = {module.__name__.rpartition(".")[2]: module for module in modules(traits)}
     shipped = {name: own for name, module in known.items() if (own := traits_of(module))}
     for name in names:
+        homes = [home for home, own in shipped.items() if name not in shipped and name in {t.name for t in own}]
+        if homes:
+            raise UserError(f"{name} is one of {homes[0]}: name that category, or a JSON file with some of it.")
         own = read_traits(name) if name.endswith(".json") else pick(name, shipped, "category or JSON file of traits")
         found |= {(trait.probe.category, trait.name): trait for trait in own}
     return tuple(found.values())

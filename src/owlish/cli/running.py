@@ -129,6 +129,13 @@ def check_page(page: Path | None) -> None:
         check_writable(page)
 
 
+def check_study_page(page: Path | None) -> None:
+    """Raise `UserError` where the page of a study has another ending than a page, or cannot be written."""
+    if page is not None and page.suffix not in ("", ".html"):
+        raise UserError(f"{page} has an ending that no page has: name a .html file, or a folder.")
+    check_page(page)
+
+
 def check_parent(out: Path) -> None:
     """Raise `UserError` where nothing can be written beside a path."""
     if not out.parent.is_dir():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import hashlib
 import json
 from collections.abc import Sequence
@@ -42,6 +43,7 @@ def of_words(
     reading: Reading, *, model: str, base: str | None, prompt: str | None, filter: str | None, seeds: dict[str, int]
 ) -> Stamp:
     """Return the stamp of a file of rows by what its maker says; the rows are counted as they are read."""
+    check_filter(filter)
     file = Path(reading.files[0])
     digest = sha256(file)
     for _ in reading.rows():
@@ -63,6 +65,13 @@ def of_words(
         version=version("owlish"),
         seeds=seeds,
     )
+
+
+def check_filter(name: str | None) -> None:
+    """Refuse a name that is nearly that of a domain; others are rules of the user's own."""
+    known = filters()
+    if name is not None and name not in known and (near := difflib.get_close_matches(name, known, n=1, cutoff=0.75)):
+        raise UserError(f"no domain is called {name!r}: did you mean {near[0]}?")
 
 
 def seeds_of(words: list[str]) -> dict[str, int]:
@@ -170,10 +179,12 @@ def write_all(stamp: Stamp, file: Path, card: Path | None, description: Path | N
     """Write a stamp, and its fields into a dataset card and a Croissant file; say what was written."""
     texts = {card: dataset_card, description: croissant}
     made = {place: put(text_of(place), stamp) for place, put in texts.items() if place is not None}
+    replaces = beside(file).is_file()
     write_stamp(stamp, file)
     for place, text in made.items():
         write_file(text, place)
     lines = [f"{stamp}.", f"Written: {', '.join(map(str, (beside(file), *made)))}."]
+    lines += ["It replaces the stamp that was there."] if replaces else []
     lacking = [name for name in LACKING if description and name not in json.loads(made[description])]
     if lacking:
         lines.append(f"{description} lacks what Croissant requires and only you know: {', '.join(lacking)}.")

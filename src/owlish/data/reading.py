@@ -19,7 +19,7 @@ from owlish.graph.errors import UserError
 SHOWN = 10
 """The most problems that are told in full; the others are counted."""
 
-FIX = "Fix the file, or say how to read it: --format names a format, --columns its fields."
+FIX = "Fix the file, or say how to read it: --format names a format, --columns its fields (prompt=q,completion=a)."
 
 Columns = tuple[tuple[str, str], ...]
 """Fields of a format, each with the name that it has in the files."""

@@ -86,6 +86,8 @@ class Ray:
 
     def stop(self) -> None:
         """End what is under way, and leave the cluster."""
+        if self.board is None and not self.tasks and not self.own:
+            return  # it never began, perhaps because there is no Ray
         import ray
 
         for task in self.tasks:

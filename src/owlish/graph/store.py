@@ -68,8 +68,9 @@ class Store:
         """Return the one key that starts with `prefix`."""
         found = [key for key in self.entries() if key.startswith(prefix)]
         if len(found) != 1:
-            many = "no entry" if not found else f"{len(found)} entries"
-            raise UserError(f"{many} of {self} start with {prefix!r}: give more of a key that it holds.")
+            if not found:
+                raise UserError(f"no entry of {self} starts with {prefix!r}: `owlish results` lists what it holds.")
+            raise UserError(f"{len(found)} entries of {self} start with {prefix!r}: give more of the key.")
         return found[0]
 
     def manifest(self, key: str) -> dict[str, Any]:

@@ -11,7 +11,7 @@ import typer
 
 from owlish.cli.choice import Choice, Small, choose, spread
 from owlish.cli.options import STORE, AsJson, InBatches, Jobs, Limit, Out, Page, PriceTable, StorePlace
-from owlish.cli.running import check_page, existing, held_studies, pool_of, run_studies, spending_of, write_report
+from owlish.cli.running import check_study_page, existing, held_studies, pool_of, run_studies, spending_of, write_report
 from owlish.graph.curves import curves_of
 from owlish.graph.errors import UserError
 from owlish.graph.store import store_at
@@ -24,7 +24,7 @@ StudyName = Annotated[
 def demo(store: StorePlace = STORE, jobs: Jobs = None, output: Out = Path("owlish-demo.html")) -> None:
     """Show on this machine that a preference for owls passes through numbers, and write the report."""
     studies = choose(["demo"], Choice())
-    check_page(output)
+    check_study_page(output)
     print(run_studies(studies.values(), store_at(store), jobs))
     write_report(studies, store_at(store), output)
     print(f"The report is {output.resolve()}.")
@@ -49,7 +49,7 @@ def run(
     """Run a study, or what is left of it. It is safe to interrupt."""
     pool, spending = pool_of(on), spending_of(limit, prices, batch=batch)
     studies = choose([study], choice)
-    check_page(report)
+    check_study_page(report)
     drawn = curves_of(curves, group="-".join(one.name for one in studies.values())[:64]) if curves is not None else None
     finished = run_studies(studies.values(), store_at(store), jobs, pool, drawn, spending)
     if report:
@@ -90,7 +90,7 @@ def report(
     if output is None:
         raise UserError(f"where to? Name the page: --output {Path(studies[0]).stem}.html.")
     wanted = choose(studies, choice)
-    check_page(output)
+    check_study_page(output)
     write_report(wanted, store_at(store), output)
     print(f"The report is {output.resolve()}.")
 
@@ -108,7 +108,7 @@ def bench(
 
     if name not in ("audit", "sizes", "clean"):
         raise UserError(f"there is no benchmark called {name!r}: there are audit, sizes and clean.")
-    check_page(output)
+    check_study_page(output)
     shipped = {"audit": "audit_bench", "sizes": "audit_sizes", "clean": "clean_bench"}
     studies = choose([shipped[name]], Choice(small=small))
     print(outlook(studies, store_at(store)), file=sys.stderr)
