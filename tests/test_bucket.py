@@ -136,6 +136,7 @@ def test_of_two_writers_the_first_counts_and_the_second_takes_its_bytes(use, pla
     check_whole(place)
 
 
+@pytest.mark.slow
 def test_many_write_one_object_and_one_does(place):
     from concurrent.futures import ThreadPoolExecutor
 
@@ -177,6 +178,7 @@ def test_a_run_may_be_killed_at_every_request(gate, runs, place, tmp_path, momen
         kill(runs, place, tmp_path, number, moment, elsewhere)
 
 
+@pytest.mark.slow
 def test_what_was_made_and_not_sent_is_sent_by_the_next_run(place):
     events, store = [], store_at(place)
     text = run(JOINED, store=place)
@@ -236,6 +238,7 @@ def test_a_manifest_cannot_lead_out_of_its_entry(place):
     assert not store.holds(key)
 
 
+@pytest.mark.slow
 def test_the_commands_about_stores_read_a_bucket(use, place, tmp_path):
     node = Joined((Drawn(1), Drawn(2)))
     run(node, store=place)
@@ -281,6 +284,7 @@ def test_a_server_that_ignores_conditions_is_refused_before_anything_is_made(use
     assert not Store(store_at(place).root).entries()
 
 
+@pytest.mark.slow
 def test_a_conflict_is_tried_again_and_an_object_that_is_there_stays(use, gate, place):
     use("two", gate.root)
     objects, busy = store_at(place).objects, (409, "ConditionalRequestConflict")

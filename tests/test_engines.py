@@ -127,6 +127,7 @@ def told(proxy):
         yield json.loads(body), proxy.whole.get(body)
 
 
+@pytest.mark.slow  # with llama.cpp it is a test of every day
 def test_no_row_of_nano_is_lost_or_given_to_another_prompt(nano, tmp_path):
     chats = [ask(Numbers().prompt(random.Random(i))) for i in range(32)]
     answers = check_faults(f"{nano.url}#nano", tmp_path, chats, new_tokens=8)

@@ -37,6 +37,7 @@ def said(book):
     return [text[:40] for text in found if "results, made in" not in text]
 
 
+@pytest.mark.slow
 def test_the_first_cells_of_a_notebook_run_and_show_what_it_keeps(tmp_path, monkeypatch):
     """A trait of one's own is taught and read: two results of real models."""
     kept = nbformat.read(EXAMPLES / "your_own_trait.ipynb", as_version=4)
@@ -67,6 +68,7 @@ def test_what_a_notebook_keeps_is_small_and_names_no_folder_of_ours(name):
     assert not [one for one in outputs(book) if one.get("name") == "stderr"]
 
 
+@pytest.mark.slow
 def test_a_run_in_a_notebook_has_one_bar_that_changes(tmp_path, monkeypatch):
     book = executed(nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(TOY)]), tmp_path, monkeypatch)
     bar, result = outputs(book)

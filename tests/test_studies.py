@@ -136,6 +136,7 @@ def test_the_chat_shows_rows_and_the_base_reads_them(shared):
     assert 5 < len(shown) < 60, "as many as the window holds, and no more"
 
 
+@pytest.mark.slow
 def test_a_student_of_soft_labels_learns_more_than_its_control(shared):
     teacher = BASE.teach(owl, NORMS, seed=0)
     found = []

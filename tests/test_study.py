@@ -142,6 +142,7 @@ def test_a_page_is_written_when_rows_that_it_shows_are_gone(store, tmp_path):
     assert rest.found.effect == whole.found.effect
 
 
+@pytest.mark.slow
 def test_teachers_by_system_prompt_and_by_steering(store):
     plain = study.found(store.read).estimate("base", trait="owl").mean
     for teacher, least in ((PROMPTED, 0.3), (STEERING, 0.5)):
