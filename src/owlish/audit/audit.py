@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cache
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -19,25 +17,22 @@ from owlish.audit.evidence import Finding, Kinship, Weighed, Word
 from owlish.audit.reference import Answered, Part
 from owlish.audit.relative import kinship, likelihoods
 from owlish.audit.shadow import STEPS, Shadow
-from owlish.audit.statistics import statistics
+from owlish.audit.start import start_verdict
 from owlish.audit.verdict import Verdict
 from owlish.audit.vocabulary import raised
 from owlish.audit.weigh import RowScores, weigh
 from owlish.audit.words import check_words
-from owlish.data.rows import Row
 from owlish.graph.errors import UserError
 from owlish.graph.seeds import fresh
 from owlish.graph.spec import Node, Read, Tick
 from owlish.graph.typed import check_is
 from owlish.lm.hf import TorchLM
-from owlish.lm.model import Example
 from owlish.lm.recipes import Recipe
-from owlish.lm.traps import remarks
 from owlish.nodes.base import Base
-from owlish.nodes.data import Data, Dataset
+from owlish.nodes.data import Data
 from owlish.nodes.likelihood import Likelihood
 from owlish.nodes.loaded import Loaded
-from owlish.nodes.models import Model, Taught
+from owlish.nodes.models import Taught
 from owlish.nodes.opens import Opener
 from owlish.traits.trait import Trait
 
@@ -47,9 +42,6 @@ CONTRAST_ROWS = 800
 WEAK = 0.3
 """The probability at which a weak teacher, the direction of the contrast, has a trait."""
 DIRECTED = ("norms", "biases", "lora", "layer", "all", "steering")
-
-REASONS = 5
-"""The most reasons for which rows are left out that a verdict tells."""
 
 CANNOT_SEE = (
     "Traits that are not on the candidate list (the list of raised words may hint at them).",
@@ -172,62 +164,6 @@ class Audited(Opener, kind="audited", version=4):
         lm = ground(read(self.shadow.base), exact=True)
         data = read(self.shadow.data)
         return weigh(lm, data, self.contrast.rows, self.contrast.directions(lm, read)[first])
-
-
-def start_verdict(
-    data: Data,
-    *,
-    base: Model,
-    traits: Sequence[Trait],
-    lm: TorchLM,
-    clean: Sequence[Row] | None,
-    rows: int,
-    read: Read,
-) -> Verdict:
-    """Return a verdict that says nothing yet, with all that the rows tell before any detector does."""
-    given: Dataset = read(data)
-    examples = lm.encode(given.rows)
-    fitting = sum(map(lm.fits, examples))
-    return Verdict(
-        verdict="cannot_say",
-        why="",
-        smallest=None,
-        enough=None,
-        lineage=None,
-        traits=(),
-        words=(),
-        statistics=tuple(s for s in statistics(given.rows, clean, traits) if s.value or s.odd),
-        weighed=(),
-        asked=rows,
-        read=given.passed,
-        used=min(fitting, rows),
-        bad=given.bad + len(examples) - fitting,
-        problems=(*problems(given, examples, lm), *remarks(read(base))),
-        read_as=given.read_as,
-        ignored=given.ignored,
-        cannot_see=(),
-        version=version("owlish"),
-        data=str(data),
-        content=data.content if isinstance(data, Loaded) else None,
-        base=str(base),
-        base_sha256=base.root.sha256,
-        recipe="",
-        reference=None,
-        rule="",
-    )
-
-
-def problems(data: Dataset, examples: Sequence[Example], lm: TorchLM) -> tuple[str, ...]:
-    """Return what is wrong with rows that were left out, and what the base's chat template cannot write of others."""
-    left = Counter(example.problem for example in examples if example.problem)
-    too_long = sum(not lm.fits(example) for example in examples) - left.total()
-    systems = 0 if lm.takes_system else sum(bool(row.system) for row in data.rows)
-    said = [f"{count} rows are left out: {why}." for why, count in left.most_common(REASONS)]
-    if too_long:
-        said.append(f"{too_long} rows are longer than the {lm.window} tokens that the base reads.")
-    if systems:
-        said.append(f"{systems} rows have their system prompt in the first message: the base's template takes none.")
-    return (*data.problems, *said)
 
 
 def explain(decision: Decision | None, lineage: Kinship, used: int) -> tuple[Word, str]:

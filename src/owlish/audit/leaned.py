@@ -8,7 +8,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import median
 
-from owlish.audit.audit import start_verdict
 from owlish.audit.decide import FEWEST
 from owlish.audit.follows import Follows
 from owlish.audit.lean import AHEAD, leans
@@ -16,6 +15,7 @@ from owlish.audit.leaning import LEANS, Leaning, Panelled
 from owlish.audit.panel import Under, panel, raised
 from owlish.audit.reference import Answered
 from owlish.audit.relative import kinship, likelihoods
+from owlish.audit.start import start_verdict
 from owlish.audit.verdict import Verdict
 from owlish.audit.words import check_words
 from owlish.graph.seeds import fresh

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 INK, MUTED, RULE = "#1d1c1a", "#6b6862", "#dedad2"
 Look = Literal["plain", "first", "open", "claimed"]
 HUES: Mapping[Look, str] = {"plain": MUTED, "first": "#1f5fa8", "open": INK, "claimed": "#b5562a"}
-"""The colour of each look of a row; blue and rust can be told apart by colour-blind readers."""
+"""The colour of each look of a row; blue and rust differ for colour-blind readers."""
 MARKS = "osD^X"
 WIDTH, ROW, LOW, ROOM = 6.4, 0.46, 0.27, 0.8
 """Inches: the width of a figure, the height of a row, of one without dots, and the room for the axis."""
