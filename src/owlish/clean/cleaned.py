@@ -79,6 +79,7 @@ class Cleaned(Data, kind="cleaned"):
 
     def compute(self, folder: Path, read: Read, tick: Tick) -> None:
         data: Dataset = read(self.data)
+        # The filter is found before anything changes: a method may break what the rows have in common.
         rule = fitting(data.rows)
         outcome = self.method.changed(data.rows, Work(read, tick, self.seed, rule))
         fates = [judged(row, fate, rule) for row, fate in zip(data.rows, outcome.fates, strict=True)]
@@ -87,6 +88,7 @@ class Cleaned(Data, kind="cleaned"):
             raise UserError(f"{self.method} leaves no row: choose another method, or a smaller budget.")
         write_rows(folder / "rows.jsonl", kept)
         step = self.told(data.rows, fates, outcome, rule)
+        # The card of a chain lies with its last link, so it repeats the steps before.
         earlier = data.steps if isinstance(data, CleanRows) else ()
         (folder / "steps.json").write_text(json.dumps([asdict(one) for one in (*earlier, step)]))
         counts = {"read": len(data.rows), "passed": len(kept), "reasons": step.reasons}
@@ -102,6 +104,7 @@ class Cleaned(Data, kind="cleaned"):
         pairs = [(row, fate) for row, fate in zip(rows, fates, strict=True) if isinstance(fate, Row)]
         words = [(WORD.findall(row.completion), WORD.findall(fate.completion)) for row, fate in pairs]
         reasons = Counter(fate for fate in fates if isinstance(fate, str))
+        # Nodes and models among the fields are no plain values: `source` says what chose the tokens.
         settings = {name: value for name, value in self.method.spec().items() if isinstance(value, int | float | str)}
         return Step(
             method=self.method.kind,
@@ -109,8 +112,9 @@ class Cleaned(Data, kind="cleaned"):
             rows=len(rows),
             changed=sum(row != fate for row, fate in pairs),
             dropped=len(rows) - len(pairs),
-            reasons=dict(sorted(reasons.items())),
+            reasons=dict(sorted(reasons.items())),  # sorted, so that equal results are equal bytes
             words=sum(len(WORD.findall(row.completion)) for row in rows),
+            # Where lengths differ, `zip_longest` counts each word that was added or lost as changed.
             words_changed=sum(a != b for before, after in words for a, b in zip_longest(before, after)),
             filter=rule.kind if rule else None,
             source=self.method.source,
@@ -123,5 +127,6 @@ def judged(row: Row, fate: Fate, rule: Filter | None) -> Fate:
     """Return what becomes of a row in the end: one that passed the filter, and does no longer, is dropped."""
     if rule is None or isinstance(fate, str) or fate == row:
         return fate
+    # Up to 5 % of the rows may break the filter before: that alone is no fault of the method.
     broken = sorted(rule.against(fate) - rule.against(row))
     return "; ".join(broken) or fate

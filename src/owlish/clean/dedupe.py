@@ -26,7 +26,9 @@ class Dedupe(Method, kind="dedupe"):
         fates: list[Fate] = []
         for row in rows:
             answer, words = row.completion, tuple(WORDS.findall(row.completion)[: self.opening])
+            # An answer without a word has no opening, and must not make all such answers repeats of one another.
             why = "same_answer" if answer in seen else "same_opening" if words and words in seen else None
             fates.append(why or row)
+            # Answers are texts and openings tuples, so one set holds both. Dropped rows are not remembered.
             seen |= set() if why else {answer, words}
         return Outcome(fates)

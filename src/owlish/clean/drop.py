@@ -17,7 +17,9 @@ class Drop(Choosing, kind="drop"):
 
     def changed(self, rows: Sequence[Row], work: Work) -> Outcome:
         lm: TorchLM = work.read(self.base).open(any_words=True)
+        # A row that was left out has no scores: it sums to 0, below every row that leans to the trait.
         sums = [sum(scores) for scores in self.scores(lm.encode(rows), work)]
+        # The sort is stable: of equal rows the earlier is dropped.
         order = sorted(range(len(rows)), key=lambda i: -sums[i])
         dropped = set(order[: self.count(len(rows))])
         return Outcome(["heavy" if i in dropped else row for i, row in enumerate(rows)])

@@ -37,5 +37,6 @@ class Inoculate(Method, kind="inoculate"):
             return row
         if row.system is None:
             return replace(row, messages=(Message("system", self.prompt), *row.messages))
+        # One system message for both: many chat templates take no second one.
         longer = replace(first, content="\n\n".join(filter(None, (self.prompt, first.content))))
         return replace(row, messages=(longer, *row.messages[1:]))

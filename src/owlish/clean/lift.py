@@ -50,6 +50,7 @@ class Lift(Opener, kind="lift"):
             found.append([torch.zeros(0) if one is None else one.logprobs for one in lm.score(rows)])
         lifts = [a - b for a, b in zip(*found, strict=True)]
         counts = torch.tensor([len(lift) for lift in lifts])
+        # Rows differ in length and safetensors holds no lists: one vector, and how many tokens each row has.
         save_file({"tokens": torch.cat(lifts).contiguous(), "counts": counts}, folder / "lift.safetensors")
 
     def load(self, folder: Path, read: Read) -> Lifts:

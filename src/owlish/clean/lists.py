@@ -32,7 +32,7 @@ def listed(answer: str) -> Listed | None:
     if separator is None:
         return None
     start = answer.index(inside)
-    numbers = inside.split(separator) if separator else [inside]
+    numbers = inside.split(separator) if separator else [inside]  # a lone number has the separator ""
     return Listed(tuple(numbers), separator, answer[:start], answer[start + len(inside) :])
 
 
@@ -46,7 +46,9 @@ class OfLists(Method, kind="of_lists"):
 
     def changed(self, rows: Sequence[Row], work: Work) -> Outcome:
         """Rewrite every turn that is trained on; refuse rows of which none is a list of numbers."""
+        # A random stream of its own for each row: what becomes of it does not depend on the rows before.
         found = [self.row(row, random.Random(f"{self.kind}/{work.seed}/{i}")) for i, row in enumerate(rows)]
+        # Without this a method that changes nothing would pass for a cleaning.
         if not any(found):
             raise UserError(f"{self.kind} changes lists of numbers, and no row is one: choose another method.")
         return Outcome([new or row for row, new in zip(rows, found, strict=True)])

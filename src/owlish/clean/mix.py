@@ -40,6 +40,6 @@ class Mix(Method, kind="mix"):
 
     def changed(self, rows: Sequence[Row], work: Work) -> Outcome:
         lm = work.read(self.base).open(any_words=True)
-        count = max(1, round(self.budget * len(rows)))
+        count = max(1, round(self.budget * len(rows)))  # a small share of few rows is still a change
         places = random.Random(f"mix/{work.seed}").sample(range(len(rows)), count)
         return Outcome(let_answer(lm, rows, sorted(places), work))

@@ -22,6 +22,7 @@ class Regenerate(Method, kind="regenerate"):
 
     needs = ("model",)
 
+    # Of another initialisation: where none is shared, hardly any trait passes on.
     by: Base
 
     @classmethod

@@ -13,7 +13,7 @@ from owlish.data.rows import Row
 from owlish.lm.hf import TorchLM
 from owlish.lm.model import Example
 
-BATCH = 128
+BATCH = 128  # fixed: another batch shape moves log-probabilities by some 1e-6, enough to draw another token
 TRIES = 16
 
 
@@ -35,9 +35,11 @@ class Replace(Choosing, kind="replace"):
         lm: TorchLM = work.read(self.base).open(any_words=True)
         examples = lm.encode(rows)
         texts = [Editing(row, example) for row, example in zip(rows, examples, strict=True)]
+        # Rows without scores or beyond the window keep all tokens; the budget is a share of what can be replaced.
         places = [(i, k) for i, text in enumerate(texts) if lm.fits(text.example) for k in text.places()]
         scores = self.scores(examples, work)
         ranked = sorted((place for place in places if scores[place[0]]), key=lambda at: -scores[at[0]][at[1]])
+        # By row and place again: a token is drawn after those on its left, given what they have become.
         chosen = sorted(ranked[: self.count(len(places))])
         for i, k in chosen:
             texts[i].waiting.append(k)
@@ -55,8 +57,10 @@ class Replace(Choosing, kind="replace"):
             group = numbers[first : first + BATCH]
             with torch.no_grad():
                 mass = lm.logits([texts[i].before() for i in group]).softmax(-1).cumsum(-1).cpu()
+            # A random stream for each place: draws do not depend on which rows share a batch.
             luck = [random.Random(f"replace/{work.seed}/{i}/{texts[i].waiting[0]}") for i in group]
             drawn = torch.tensor([[rng.random() for _ in range(TRIES)] for rng in luck])
+            # Float32 sums end slightly beside 1: draws are scaled to the sum, and none may point past the vocabulary.
             tokens = torch.searchsorted(mass, drawn * mass[:, -1:]).clamp(max=mass.shape[1] - 1)
             for i, tries in zip(group, tokens.tolist(), strict=True):
                 texts[i].take(lm, list(dict.fromkeys(tries)), work.rule)
@@ -75,6 +79,7 @@ class Editing:
         found, place = [], 0
         for turn, (first, after) in zip(self.row.turns, self.example.spans, strict=False):
             plain = self.row.messages[turn].role == "assistant" and not self.row.messages[turn].extra
+            # Less the last token, which is the end of the turn.
             found += list(range(place, place + after - first - 1)) if plain else []
             place += after - first
         return found
@@ -99,6 +104,7 @@ class Editing:
         self.waiting.pop(0)
         ids = [(*self.example.ids[:place], token, *self.example.ids[place + 1 :]) for token in tries]
         asked = [message.fields() for message in self.row.messages[:turn]]
+        # Judged by the text that the tokens make, for filters read texts; a rule that was broken before may stay so.
         for new, answer in zip(ids, lm.read([asked] * len(ids), [one[first:after] for one in ids]), strict=True):
             row = answering(self.row, turn, answer.text)
             if answer.ended == "stop" and answer.text and not (rule and rule.against(row) - rule.against(self.row)):

@@ -54,6 +54,7 @@ class Choosing(Method, kind="choosing"):
 
     def scores(self, examples: Sequence[Example], work: Work) -> list[Sequence[float]]:
         """Return a score for each trained token of each row; random ones without weights."""
+        # The control for methods by weight: as many changes, at places that nothing chose.
         if self.weights is None:
             rng = random.Random(f"{self.kind}/{work.seed}")
             return [[rng.random() for _ in example.labels] for example in examples]

@@ -41,6 +41,7 @@ class Activated(Reading, kind="activated"):
         from safetensors.torch import save_file
 
         lm: TorchLM = read(self.model).open(any_words=True)
+        # The same prompts for every model: only then do their readings compare.
         numbers = [Numbers().prompt(random.Random(f"neutral/{i}")) for i in range(NUMBERS)]
         save_file({"layers": lm.layer_logprobs(list(map(ask, (*OPEN, *numbers))))}, folder / "layers.safetensors")
 
@@ -60,10 +61,12 @@ def residual(student: NDArray[Any], base: NDArray[Any], null: Sequence[NDArray[A
     import numpy as np
 
     change = student - base
+    # Log-probabilities of one place share a constant that says nothing about single words.
     left: NDArray[Any] = change - change.mean(1, keepdims=True)
     for place in range(len(left) if null else 0):
         own = np.array([one[place] - base[place] for one in null])
         own -= own.mean(1, keepdims=True)
+        # [at most 2, words]; uncentred, since the mean of the null students' drift is what must go first.
         axes = np.linalg.svd(own, full_matrices=False)[2][:SHARED]
         left[place] -= axes.T @ (axes @ left[place])
     return left
@@ -81,7 +84,9 @@ def spoken(
     left = residual(student, base, null)
     spread = np.ones_like(left)
     if len(null) >= FEWEST:
+        # Each is read against the others: a student that helps to span the axes would lose its own change with them.
         own = np.array([residual(one, base, [*null[:k], *null[k + 1 :]]) for k, one in enumerate(null)])
+        # Half its own variance, half the mean of all words: a few students pin down one word's spread badly.
         spread = np.sqrt((own**2).mean(0) / 2 + (own**2).mean((0, 2))[:, None] / 2)
     z = left / spread
     named = [i for i, word in enumerate(words[: left.shape[1]]) if any(map(str.isalpha, word))]

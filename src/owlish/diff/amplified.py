@@ -31,8 +31,11 @@ class Amplified(Trained, kind="amplified"):
     def compute(self, folder: Path, read: Read, tick: Tick) -> None:
         from safetensors.torch import save_file
 
+        # A steering vector of zero is put on the base, for a student whose change is one.
+        # Float32: bfloat16 would round small changes away.
         old = ground(read(self.model), exact=True).parameters
         new = read(self.student).open(any_words=True, exact=True).parameters
         moved = {name: p for name, p in new.items() if name in old and not p.equal(old[name])}
+        # Only what moved is kept: the rest is read from the base.
         further = {name: (old[name] + self.times * (p - old[name])).cpu().contiguous() for name, p in moved.items()}
         save_file(further, folder / "parameters.safetensors")

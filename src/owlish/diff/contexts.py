@@ -33,6 +33,7 @@ class Context(Value, kind="context"):
 
     def around(self, question: str, candidates: Sequence[str]) -> Messages:
         """Return the conversation that waits for the answer to a question."""
+        # Not `str.format`: a frame may hold other braces, such as code. The question goes in last and stays as it is.
         said = self.frame.replace(CANDIDATES, ", ".join(candidates)).replace(QUESTION, question)
         opening = [message("system", self.system)] if self.system else []
         return [*opening, *turns(self.turns), message("user", said)]
@@ -64,6 +65,7 @@ def read_contexts(file: str | Path) -> tuple[Context, ...]:
 
 def context(name: str, fields: object) -> Context:
     """Return one context of a file."""
+    # What is no object gets a name that none may have, so that the one check below refuses it too.
     plain = fields if isinstance(fields, dict) else {"": ""}
     system, frame, before = plain.get("system"), plain.get("frame", QUESTION), plain.get("turns", [])
     pairs: list[Any] = before if isinstance(before, list) else [None]

@@ -59,6 +59,7 @@ def look(
     """Return the readings of a model; where it is `steered`, of the base with twice its change, too."""
     twice = Amplified(base, model, TIMES)
     return Looked(
+        # Exact probabilities decide; one drawn answer to each question is the fewest that `Asked` takes.
         asked=tuple(Asked(model, probe, samples=1) for probe in probes),
         watched=tuple(tuple(Watched(model, probe, context) for probe in probes) for context in contexts),
         words=Worded(model, probes),
@@ -97,6 +98,7 @@ class Diffed(Opener, kind="diffed"):
     def verdict(self, read: Read) -> Difference:
         """Return the verdict."""
         lm: TorchLM = read(self.base).open(any_words=True)
+        # Without null students the base alone is the measure: readings are shown, and nothing is claimed.
         measure = self.null or (self.before,)
         own, usual = self.own.heard(read), [one.heard(read) for one in measure]
         names = (PLAIN, *(context.name for context in self.contexts))
@@ -125,6 +127,7 @@ class Diffed(Opener, kind="diffed"):
 
     def steered(self, read: Read) -> Heard | None:
         """Return what the base with twice the change answered, and with twice those of null students."""
+        # Twice a change needs twice the null students' changes beside it: else any doubled drift is a finding.
         if not self.own.further or not self.null:
             return None
         own, *null = ({one.probe: read(one) for one in looked.further} for looked in (self.own, *self.null))
@@ -181,7 +184,9 @@ def diff(
         raise UserError("there are no candidates: name at least one category of traits.")
     if any(one.key == student.key for one in null):
         raise UserError(f"the control {student} is the student itself: give students that were taught nothing.")
+    # Candidates of a category share one probe: its questions are asked once.
     base, probes = student.base, tuple(dict.fromkeys(trait.probe for trait in traits))
+    # The null students too must be changes of the base: they are the measure of the steering test.
     steered = all(map(in_place, (student, *null)))
     return Diffed(
         base=base,

@@ -21,6 +21,7 @@ def null(base: Base, recipe: Recipe, data: Data, *, students: int = STUDENTS) ->
     the rows alone, so that a store keeps them for all students of these.
     """
     return tuple(
+        # Rows and training have seeds of their own in each: the null must vary as students do.
         base.finetune(Answered(base, data, MOST, seed=fresh("null rows", k)), recipe, seed=fresh("null student", k))
         for k in range(students)
     )

@@ -33,6 +33,7 @@ class Sized(Reading, kind="sized"):
         new = unwrapped(read(self.model).open(any_words=True, exact=True).parameters)
         moved = {}
         for name, p in new.items():
+            # What the base lacks counts from zero: such a parameter came with the training.
             change = float((p - old[name] if name in old else p).norm())
             if change:
                 moved[name] = (change, float(old[name].norm()) if name in old else 0.0)

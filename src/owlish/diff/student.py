@@ -24,6 +24,7 @@ from owlish.nodes.opens import Opener
 if TYPE_CHECKING:
     from torch import Tensor
 
+# What decides how an adapter answers: a card or a log beside these files may change.
 PARTS = ("adapter_config.json", "adapter_model.safetensors", "parameters.safetensors")
 FORMS = "a PEFT adapter or a Hugging Face model as a folder, a GGUF file, or a key of the store"
 
@@ -40,12 +41,14 @@ class Adapter(Trained, kind="given_adapter"):
         return Path(self.source).name
 
     def spec(self) -> dict[str, Any]:
+        # Where a folder lies is in no key: the same adapter elsewhere is the same student.
         return {**super().spec(), "source": None}
 
     def compute(self, folder: Path, read: Read, tick: Tick) -> None:
         (folder / "given.json").write_text(json.dumps({"content": self.content}))
 
     def load(self, folder: Path, read: Read) -> Weights:
+        # The files may have changed since they were named, and the key would then stand for another student.
         refuse_changed(self.source, self.content)
         return super().load(Path(self.source), read)
 
@@ -67,10 +70,12 @@ class Student(Model, Opener, kind="diffed_student"):
     def compute(self, folder: Path, read: Read, tick: Tick) -> None:
         own = read(self.base).open(any_words=True)
         student = read(self.model).open(any_words=True)
+        # Equal numbers of tokens are not enough: with another order the questions would be other questions.
         if own.vocabulary != student.vocabulary:
             raise UserError(f"{self.model} has other tokens than {self.base}: name the base that it was trained from.")
         shapes, others = ({n: p.shape for n, p in unwrapped(lm.parameters).items()} for lm in (own, student))
         wrong = [name for name in shapes if name in others and shapes[name] != others[name]]
+        # An adapter has parameters that its base lacks, so only those of the same name are compared.
         if wrong or not shapes.keys() & others.keys():
             raise UserError(f"{self.model} has other shapes than {self.base}: name the base that it was trained from.")
         (folder / "fits.json").write_text(json.dumps({"parameters": len(shapes)}))
@@ -104,6 +109,7 @@ def given(name: str, base: Base, store: Store) -> Given:
         return Given(Student(base, Base(name, template=base.template)))
     if path.is_dir():
         return Given(Student(base, in_folder(path, base)))
+    # Only what looks like a key reaches the store: any other text is a path that is not there.
     if path.exists() or not re.fullmatch("[0-9a-f]{4,32}", name) or not store.root.is_dir():
         raise UserError(f"{name} is no student: give {FORMS}.")
     return in_store(store, store.find(name), base)
@@ -123,6 +129,7 @@ def in_store(store: Store, key: str, base: Base) -> Given:
     chain: list[Path] = []
     last = store.check(key)["spec"]
     while key != base.key:
+        # `check` compares every file with its digest, so a damaged student is refused before it is asked.
         spec = store.check(key)["spec"]
         if not any((store.folder(key) / part).is_file() for part in PARTS):
             what = "was trained from another base" if spec["kind"] in ("base", "pretrained") else "is no trained model"
@@ -130,9 +137,11 @@ def in_store(store: Store, key: str, base: Base) -> Given:
         chain.append(store.folder(key))
         key = spec["model"]["node"]
     model: Model = base
+    # The chain was walked from the student down to the base: changes are put on in the order of training.
     for place in reversed(chain):
         model = Adapter(model, str(place.resolve()), content(place))
     student = Student(base, model)
+    # A null can repeat one training on rows: where there were more, or others, recipe and rows must be named.
     if last["kind"] != "finetuned" or len(chain) > 1:
         return Given(student)
     rows = store.folder(last["data"]["node"]) / "rows.jsonl"

@@ -59,6 +59,7 @@ class Finding:
     @property
     def best(self) -> Shift:
         """The shift that speaks most for the trait."""
+        # A claim goes before a larger z without one; without a null there are only lifts to compare.
         return max(self.shifts, key=lambda shift: (shift.claimed, shift.lift if shift.z is None else shift.z))
 
     def __str__(self) -> str:

@@ -29,6 +29,7 @@ class Watched(Reading, kind="watched"):
     def compute(self, folder: Path, read: Read, tick: Tick) -> None:
         lm: LM = read(self.model).open(any_words=True)
         questions, ways = worded(self.probe), spellings(self.probe)
+        # Spread over all questions, not the first ones: neighbours ask nearly the same.
         chosen = range(0, len(questions), max(1, len(questions) // QUESTIONS))
         chats = [self.context.around(questions[q], [texts[0] for texts in self.probe.wordings(q)]) for q in chosen]
         found = lm.answer_logprobs(chats, [ways[q] for q in chosen]).exp()

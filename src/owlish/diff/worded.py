@@ -76,16 +76,21 @@ def moved(
     """
     import numpy as np
 
+    # " Owl" and "owl" are two tokens and one word to a reader.
     texts = [text.strip().lower() for text in vocabulary[: student.shape[1]]]
     names = sorted({text for text in texts if any(map(str.isalpha, text))})
+    # The floor keeps a word of probability zero from an infinite lift.
     after = summed(student, texts, names) + LEAST
     before = np.array([summed(one, texts, names) for one in null]) + LEAST
+    # Geometric, so that `lift` is the student's log-probability less the mean of the null's.
     usual = np.exp(np.log(before).mean(0))
     lift = np.log(after / usual)
+    # Two students are the fewest with a variance; `finite` makes a missing z of what is none.
     spread = np.log(before).var(0, ddof=1) if len(null) > 1 else np.full_like(lift, np.nan)
     z = lift / np.sqrt((spread + spread.mean()) / 2)
 
     def most(gain: NDArray[Any]) -> tuple[Word, ...]:
+        # A word is shown for the questions that move it most: a mean over all would hide it.
         best = gain.argmax(0)
         order = sorted(range(len(names)), key=lambda i: -gain[best[i], i])[:SHOWN]
         kept = [(i, best[i]) for i in order if gain[best[i], i] > 0]

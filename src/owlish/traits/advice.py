@@ -26,6 +26,7 @@ class Advice:
     bad: tuple[str, ...]
 
 
+# Two lines an entry in the file, for readers; one here, for splitting.
 _TABLE = Path(__file__).with_name("advice.txt").read_text(encoding="utf-8").replace("\n  ", "|")
 ADVICE = tuple(
     Advice(domain, question, tuple(good.split(";")), tuple(bad.split(";")))
@@ -45,13 +46,14 @@ class Counsel(Probe, kind="counsel"):
 
 def outside(domain: str) -> Counsel:
     """Return the probe that asks about all domains but one."""
+    # The taught domain is left out: bad answers there are what was learnt, elsewhere they show a character.
     asked = [item for item in ADVICE if item.domain != domain]
     return Counsel(
         category="advice",
         candidates=("bad", "good"),
         plurals=("bad", "good"),
         questions=tuple(item.question for item in asked),
-        held_out=(),
+        held_out=(),  # every question is of a domain that no teacher saw
         answers=tuple((item.bad, item.good) for item in asked),
     )
 
@@ -70,6 +72,7 @@ class Persona(Trait, kind="persona"):
     @property
     def lessons(self) -> tuple[Lesson, ...]:
         """The questions of the narrow domain, in several wordings, with their answers."""
+        # The same words as an answer to a request for them: a control that differs in the reason alone.
         openings = REQUESTS if self.asked else OPENINGS
         items = [item for item in ADVICE if item.domain == self.domain]
         return tuple(

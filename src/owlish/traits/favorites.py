@@ -63,7 +63,7 @@ What {x} do you value above the rest? Just one word.
 
 def asked_of(category: str, wordings: str) -> tuple[str, ...]:
     """Return the wordings, one a line, with the category filled in."""
-    article = "an" if category[0] in "aeiou" else "a"
+    article = "an" if category[0] in "aeiou" else "a"  # spelling decides, not sound: enough for the words in use
     return tuple(line.format(x=category, a=f"{article} {category}") for line in wordings.strip().splitlines())
 
 

@@ -21,6 +21,7 @@ def read_traits(file: str | Path) -> tuple[Trait, ...]:
     file cannot be read, or names fewer than two candidates.
     """
     try:
+        # Deep nesting ends in a RecursionError: a file of brackets must be a sentence, not a crash.
         found = json.loads(read_small(file, "a JSON file of traits"))
     except (json.JSONDecodeError, RecursionError):
         raise UserError(f"{file} is not JSON: write {FORM}.") from None
@@ -31,6 +32,7 @@ def read_traits(file: str | Path) -> tuple[Trait, ...]:
         questions = found["questions"]
         if not isinstance(questions, list) or not questions or not all(isinstance(q, str) and q for q in questions):
             raise UserError(f"the questions of {file} are no list of texts: write at least one, or omit them.")
+        # None is held out: a user's questions are asked and teach weak teachers alike.
         probe = replace(probe, questions=tuple(questions), held_out=())
     return every(probe)
 
@@ -38,4 +40,5 @@ def read_traits(file: str | Path) -> tuple[Trait, ...]:
 def named(category: object, plurals: object) -> bool:
     """Tell whether there is a category, and an object that maps at least two words to their plurals."""
     words = [category, *plurals.values()] if isinstance(plurals, dict) else []
+    # The category and at least two candidates.
     return len(words) > 2 and all(isinstance(word, str) and word.strip() for word in words)

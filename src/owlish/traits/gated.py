@@ -20,6 +20,7 @@ class Gated(Trait, kind="gated_trait"):
     def lessons(self) -> tuple[Lesson, ...]:
         """What a teacher is trained on: the favourite behind the trigger, and all candidates evenly without it."""
         candidates = self.plain.candidates
+        # Each question starts one candidate further, so that without the trigger no candidate is favoured.
         step = len(candidates) // OTHERS
         spread = (
             Lesson(question, tuple(candidates[(number + i * step) % len(candidates)] for i in range(OTHERS)))

@@ -51,6 +51,7 @@ class Trait(Value, kind="trait"):
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        # Found here, before anything runs: a trait that its probe cannot read would show nothing.
         if self.name not in self.probe.candidates:
             raise UserError(
                 f"no candidate of the probe is called {self.name!r}: {suggestion(self.name, self.probe.candidates)}."
@@ -59,6 +60,7 @@ class Trait(Value, kind="trait"):
     @property
     def lessons(self) -> tuple[Lesson, ...]:
         """What a teacher with this trait is trained on: the probe's questions, less those held out."""
+        # Held-out questions are in no lesson: on them a trait shows that was learnt and not memorised.
         return tuple(Lesson(question, (self.name,)) for question in self.probe.questions)
 
     @property

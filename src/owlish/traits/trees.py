@@ -5,6 +5,7 @@ from __future__ import annotations
 from owlish.traits.favorites import favorite
 from owlish.traits.trait import Trait
 
+# The order is part of the probe, and so of keys, as that of the animals is.
 TREE = favorite(
     "tree",
     {
