@@ -41,7 +41,7 @@ class Bucket(Store):
         return self.objects.address
 
     def entries(self) -> tuple[str, ...]:
-        """Return the keys of all entries of the bucket, in order."""
+        # One listing tells of all shards: those without an object must not be asked for again.
         self.listed = {f"{shard:02x}": {} for shard in range(256)}
         for name, size in self.objects.list().items():
             self.listed.setdefault(name[:2], {})[name] = size
@@ -66,6 +66,7 @@ class Bucket(Store):
         if super().has(key):
             with suppress(Damaged, OSError):
                 return super().check(key)
+        # A damaged copy here is no loss: only what the bucket itself holds can make an entry damaged.
         self.fetch(key)
         return super().check(key)
 
@@ -81,11 +82,11 @@ class Bucket(Store):
         return self.lists(key)
 
     def size(self, key: str) -> int:
-        """Return the bytes of the entry's objects."""
         return sum(size for name, size in self.shard(key).items() if name.startswith(f"{place(key)}/"))
 
     def verify(self, key: str) -> None:
         """Read the bucket's own files again, whatever the cache holds; raise `Damaged` at the first difference."""
+        # Under a name of its own, since the entry may be made or fetched at the same time.
         with super().making(f"{key}-verified") as scratch:
             try:
                 self.download(key, self.manifest_there(key), scratch)
@@ -94,6 +95,7 @@ class Bucket(Store):
 
     def drop(self, key: str) -> None:
         """Remove the entry from the bucket, its manifest first, and from this machine's cache."""
+        # An entry without a manifest is none, so a kill after this line leaves no half of one.
         self.objects.delete(manifest_of(key))
         for name in self.objects.list(place(key)):
             self.objects.delete(name)
@@ -126,6 +128,7 @@ class Bucket(Store):
 
     def settle(self, key: str, scratch: Path) -> None:
         """Rename a whole folder to its place in the cache; one process at a time."""
+        # `commit` and `fetch` come here under different locks, and would rename to one place at once.
         with locked(self.root / ".locks" / f"{key}-settled"):
             super().settle(key, scratch)
 
@@ -134,6 +137,7 @@ class Bucket(Store):
         for name, digest in manifest["files"].items():
             self.objects.save(self.folder(key) / name, f"{place(key)}/{digest}")
         text = manifest_bytes({name: fact for name, fact in manifest.items() if name != "self"})
+        # Another writer was first, and others may have read its bytes: they stay, unless they are damaged.
         if not self.objects.create(manifest_of(key), text):
             try:
                 self.fetch(key)

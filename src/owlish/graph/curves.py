@@ -101,8 +101,11 @@ class TensorBoard:
         from tensorboard.compat.proto.event_pb2 import SessionLog
         from tensorboard.summary.writer.event_file_writer import EventFileWriter
 
+        # TensorBoard's own writer: torch's would load torch into the process that only watches.
         self.writer = EventFileWriter(str(folder / run_name(subject)))
         if anew:
+            # At this mark, readers of TensorBoard drop what stands at later steps
+            # before it: the curve of the try that was lost.
             start = SessionLog(status=SessionLog.START)
             self.writer.add_event(Written(wall_time=time.time(), step=0, session_log=start))
 
@@ -138,6 +141,7 @@ class Wandb:
             group=group or None,
             name=run_name(subject),
             config=config(subject),
+            # Else W&B may give the second model of a process the run of the first.
             reinit="create_new",
             settings=settings,
         )

@@ -19,6 +19,7 @@ SMALL = 4_000_000
 
 def is_full(error: Exception) -> bool:
     """Say whether an error is that of a full disk; writers of tensors tell it in the words of the system alone."""
+    # A user's quota that is used up (EDQUOT) is told as a full disk: the cure is the same.
     full = (errno.ENOSPC, errno.EDQUOT)
     return (isinstance(error, OSError) and error.errno in full) or any(os.strerror(one) in str(error) for one in full)
 
@@ -27,6 +28,8 @@ def read_small(file: str | Path, wanted: str) -> str:
     """Return the text of a file that a user names; `wanted` says what to give where it cannot be read."""
     try:
         with Path(file).open("rb") as stream:
+            # One byte more than is allowed tells a file that is too long: a pipe or a
+            # device names no size before it is read.
             content = stream.read(SMALL + 1)
     except OSError as error:
         raise UserError(f"{file} cannot be read ({error.strerror}): give {wanted}.") from None
@@ -41,7 +44,9 @@ def read_small(file: str | Path, wanted: str) -> str:
 @contextmanager
 def replacing(file: str | Path) -> Iterator[BinaryIO]:
     """Open a new file that takes the place of `file` when the block ends well, and vanishes when it fails."""
+    # Links are followed first: the rename below would replace a link itself, and leave the file behind it as it was.
     target = Path(file).resolve()
+    # Beside its target, since a rename is whole within one file system alone.
     scratch = target.with_name(f".owlish-{secrets.token_hex(8)}.tmp")
     try:
         if target.exists() and not target.is_file():
@@ -49,6 +54,7 @@ def replacing(file: str | Path) -> Iterator[BinaryIO]:
         with scratch.open("xb") as stream:
             yield stream
             stream.flush()
+            # Before the rename: after a power cut the name could otherwise stand for an empty file.
             os.fsync(stream.fileno())
         scratch.replace(target)
     except OSError as error:

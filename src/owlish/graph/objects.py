@@ -48,6 +48,7 @@ class Objects:
         except ImportError:
             raise UserError("a store in a bucket needs s3fs: install owlish[s3].") from None
         assert s3fs
+        # A cached listing would not show what other machines wrote since.
         return fsspec.filesystem("s3", use_listings_cache=False)
 
     def get(self, name: str) -> bytes | None:
@@ -58,6 +59,8 @@ class Objects:
             except OSError as error:
                 if code_of(error) in EMPTY:
                     return b""
+                # s3fs raises one error for an object and for a bucket that is not there;
+                # only the code behind it tells which.
                 if not isinstance(error, FileNotFoundError) or code_of(error) == NO_BUCKET:
                     raise
                 return None
@@ -89,6 +92,8 @@ class Objects:
         with self.asking():
             for left in reversed(range(TRIES)):
                 try:
+                    # "create" sends `If-None-Match: *`: the server decides between
+                    # writers, where to look first would leave a gap.
                     self.system.pipe_file(self.path(name), content, mode="create")
                     return True
                 except OSError as error:
@@ -112,6 +117,7 @@ class Objects:
 
     def probe(self) -> None:
         """Raise `UserError` where the server writes over an object that it was told to create."""
+        # A server that ignores conditions, such as s3rver, says both times that it created the object.
         if self.create(PROBE, b"") and self.create(PROBE, b""):
             self.delete(PROBE)
             raise UserError(
@@ -136,6 +142,7 @@ class Objects:
                 f"{self.address} needs credentials ({type(error).__name__}): set AWS_ACCESS_KEY_ID and "
                 "AWS_SECRET_ACCESS_KEY, or AWS_PROFILE."
             ) from None
+        # This and the next are kinds of `OSError`, and so must come before it.
         except FileNotFoundError:
             raise UserError(f"there is no bucket {self.bucket}: create it, or give another address.") from None
         except PermissionError as error:
@@ -144,6 +151,7 @@ class Objects:
                 "read, write and delete its objects."
             ) from None
         except (OSError, exceptions.BotoCoreError, exceptions.HTTPClientError) as error:
+            # This machine's disk, as an object is copied: not the server's fault.
             if is_full(error):
                 raise
             raise UserError(
@@ -154,5 +162,6 @@ class Objects:
 
 def code_of(error: BaseException) -> str:
     """Return the code with which a server refused a request; nothing, if it said none."""
+    # s3fs turns botocore's errors into kinds of `OSError`, and keeps them as the cause.
     response = getattr(error.__cause__, "response", None) or {}
     return str(response.get("Error", {}).get("Code", ""))

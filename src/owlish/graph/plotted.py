@@ -68,6 +68,8 @@ def draw(
     for place, strip in enumerate(strips):
         draw_strip(ax, strip, -place, marks)
     if len(marks) > 1:
+        # `parse_math=False` here and below: matplotlib would set a user's name that
+        # holds two dollar signs as a formula.
         handles = [ax.scatter([], [], marker=mark, s=22, color=MUTED) for mark in marks.values()]
         key = ax.legend(handles, map(plain, marks), loc="lower left", bbox_to_anchor=(0, 1), ncols=4, frameon=False)
         for text in key.get_texts():

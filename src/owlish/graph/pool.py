@@ -20,12 +20,15 @@ from owlish.graph.spec import Node, Resources
 from owlish.graph.store import Store
 from owlish.graph.worker import Teller, attempt
 
+# Libraries read these once, as they are loaded. One thread each: with two busy torch processes of two threads each, a
+# small matrix product fell from 52 to 1 GFLOP/s.
 THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
 GPUS = "CUDA_VISIBLE_DEVICES"
 SETTINGS = {
     "TOKENIZERS_PARALLELISM": "false",
     "HF_HUB_DISABLE_PROGRESS_BARS": "1",
     "TRANSFORMERS_VERBOSITY": "error",
+    # Sets of text, as in PEFT's configurations, come in one order in all workers.
     "PYTHONHASHSEED": "0",
 }
 GRACE = 5.0
@@ -119,6 +122,7 @@ class Processes:
     def takes(self, resources: Resources) -> bool:
         """Say whether there is room for one more such node now."""
         running = [other for _, _, other in self.busy.values()]
+        # An empty pool takes what is larger than the machine, too: else it would never be made.
         if not running:
             return True
         if resources.device and self.gpus and not self.free_gpus():
@@ -156,9 +160,11 @@ class Processes:
 
     def worker(self, resources: Resources) -> Worker:
         """Return an idle worker of the kind that a node resources; start one if there is none."""
+        # An empty list of devices hides every GPU. Where there is none, the user's setting stays as it is.
         none: Sequence[str | None] = [""] if self.gpus else [None]
         gpus = (self.free_gpus() if resources.device else []) or none
         for worker in self.idle:
+            # One that idles may have been killed meanwhile.
             if worker.threads == resources.threads and worker.gpu in gpus and worker.process.poll() is None:
                 self.idle.remove(worker)
                 return worker
@@ -212,13 +218,18 @@ class Worker:
 
     def __init__(self, threads: int, gpu: str | None) -> None:
         self.threads, self.gpu = threads, gpu
+        # A pipe for messages and a file for output: a pipe that nobody reads would
+        # fill, and stop the worker at its next word.
         self.connection, child = Pipe()
         self.said = tempfile.TemporaryFile()  # noqa: SIM115, it is open as long as the process lives
         own = {**dict.fromkeys(THREADS, str(threads)), **({} if gpu is None else {GPUS: gpu}), **SETTINGS}
         main = f"from owlish.graph.worker import main; main({child.fileno()})"
+        # A child inherits the mask: else Ctrl-C would end it with a trace while its
+        # Python starts, before it can ignore it.
         heard = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})  # Ctrl-C is the parent's to answer
         try:
             self.process = subprocess.Popen(
+                # The caller's own path: what a notebook or a test added to it stands in no environment.
                 [sys.executable, "-c", f"import sys; sys.path[:] = {sys.path!r}; {main}"],
                 env={**os.environ, **own},
                 pass_fds=[child.fileno()],
@@ -228,6 +239,7 @@ class Worker:
             )
         finally:
             signal.pthread_sigmask(signal.SIG_SETMASK, heard)
+        # Else this process would hold the child's end open too, and never hear that the child is gone.
         child.close()
 
     def start(self, node: Node, store: Store) -> None:

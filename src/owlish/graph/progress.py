@@ -37,6 +37,7 @@ class Display:
         self.spent: dict[str, list[float]] = {}
         self.begun: dict[str, tuple[TaskID, float]] = {}
         self.shares: dict[str, float] = {}
+        # Standard output is for what a command prints: with --json it holds one object and nothing else.
         console = Console(stderr=True)
         self.terminal, self.notebook = console.is_terminal, console.is_jupyter
         self.cell: Any = None
@@ -85,6 +86,7 @@ class Display:
         self.progress.remove_task(task)
         self.done += 1
         self.left[node.kind] -= 1
+        # What another run had made, or what failed, does not tell how long its kind takes.
         if what == "made":
             self.spent.setdefault(node.kind, []).append(time.monotonic() - begun)
 

@@ -76,6 +76,8 @@ class Ray:
         import ray
 
         while not self.news:
+            # The ends first, then the board: all that an ended node told stands there
+            # by now, and is heard before its end.
             ended, _ = ray.wait(list(self.tasks), timeout=WAIT)
             with suppress(ray.exceptions.RayError):  # what is not heard is how far a node is, and no more
                 self.tell(ray.get(self.board.read.remote()))
@@ -122,6 +124,8 @@ class Ray:
             begin(self.address)
             self.own = True
         if self.board is None:
+            # It takes no core away from nodes. If its machine is lost it begins anew,
+            # and only words of progress are missing.
             self.board = ray.remote(Board).options(num_cpus=0, max_restarts=-1).remote()
 
     def tell(self, told: Sequence[Word]) -> None:
@@ -173,6 +177,7 @@ def make_there(asked: bytes, address: str, board: Any) -> Outcome:
         nonlocal heard
         heard = board.tell.remote(node.key, done, total, points)
 
+    # An actor takes the words of one caller in their order: to wait for the last, below, is to wait for all.
     tell = Teller(say, TICK_EVERY)
     outcome = attempt(node, store_at(address), tell)
     tell.rest()
@@ -185,6 +190,7 @@ def begin(address: str | None) -> None:
     """Connect to a cluster, or start one on this machine."""
     import ray
 
+    # Unless it is told not to, Ray reports how it is used to its makers.
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     settings = {**SETTINGS, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
     how: dict[str, Any] = {"runtime_env": {"env_vars": settings}, "log_to_driver": False}

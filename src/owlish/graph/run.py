@@ -132,6 +132,7 @@ def plan(targets: Sequence[Node], store: Store) -> tuple[Node, ...]:
 
     for target in targets:
         visit(target)
+    # What is held is not checked: it needs neither the package nor the server any more that made it.
     for node in missing.values():
         check_importable(node)
         node.check()
@@ -178,6 +179,7 @@ class Run:
         self.lacks = [0] * len(nodes)
         self.ready: dict[Resources, list[int]] = {}
         for place, node in enumerate(nodes):
+            # More than inputs: where the result of an input is kept in parts, its `load` reads further nodes.
             unmade = [self.place[key] for key in node.read_keys if key in self.place]
             self.lacks[place] = len(unmade)
             for other in unmade:
@@ -186,6 +188,7 @@ class Run:
     def go(self) -> int:
         """Make all nodes, and return how many were made."""
         try:
+            # While the pool is empty: what it refuses now it never takes, and a run would wait for ever at its end.
             never = next((place for place, one in enumerate(self.resources) if not self.pool.takes(one)), None)
             if never is not None:
                 raise UserError(f"{named(self.nodes[never])} needs {self.resources[never]}: use a larger pool.")
@@ -197,6 +200,7 @@ class Run:
                 for event in self.pool.hear():
                     self.take(event)
         finally:
+            # After Ctrl-C and errors too: workers would else go on alone.
             self.pool.stop()
         if self.failures:
             raise RunFailed(self.failures)
@@ -210,6 +214,7 @@ class Run:
         """Submit ready nodes, always the first in the plan that the pool takes; say whether there was one."""
         before = self.taken
         while fitting := [places for needed, places in self.ready.items() if places and self.pool.takes(needed)]:
+            # Lists compare by their first items, and a heap's is its smallest: `min` finds the first node in the plan.
             self.pool.submit(self.nodes[heappop(min(fitting))], self.store)
             self.taken += 1
         return self.taken > before
@@ -223,6 +228,7 @@ class Run:
         self.made += event.what == "made"
         place = self.place[event.node.key]
         if event.what in ("refused", "failed"):
+            # Its readers are never counted down: they stay unmade, while branches that do not need it go on.
             self.failures.append(event)
             return
         for reader in self.readers[place]:

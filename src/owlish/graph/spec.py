@@ -36,6 +36,7 @@ class Value(Brief):
 
     def __init_subclass__(cls, kind: str = "", version: int = 1) -> None:
         super().__init_subclass__()
+        # Set for each class: one that inherited its parent's kind would share its keys, and so its results.
         cls.kind = kind or cls.__name__.lower()
         cls.version = version
 
@@ -48,6 +49,7 @@ class Value(Brief):
         named = {f.name: encode(getattr(self, f.name), f.name) for f in fields(self)}
         return {"kind": self.kind, "version": self.version, **named}
 
+    # `cached_property` writes into `__dict__` itself, past the `__setattr__` that a frozen dataclass refuses.
     @cached_property
     def encoded(self) -> Encoded:
         """The spec, worked out once: thousands of nodes share their traits and recipes."""
@@ -67,6 +69,8 @@ class Value(Brief):
 
     def __getstate__(self) -> dict[str, Any]:
         """Return the fields alone, for a worker process."""
+        # Not what is cached: pickled, each node would carry the specs of all below it.
+        # A class that needs some of it adds it.
         return {f.name: getattr(self, f.name) for f in fields(self)}
 
 
@@ -97,6 +101,7 @@ class Node(Value):
     @cached_property
     def key(self) -> str:
         """The name of the result in a store: 32 hexadecimal digits of the SHA-256 of the spec."""
+        # The spec holds the keys of the nodes below: so a key changes with anything that the result depends on.
         return hashlib.sha256(canonical(self.spec())).hexdigest()[:32]
 
     def __str__(self) -> str:
@@ -182,6 +187,7 @@ class Makes(Protocol[R_co]):
 
 
 @runtime_checkable
+# `isinstance` compares these two names alone, so no node may have both.
 class Question(Protocol[R_co]):
     """What is answered by reading the results of some nodes, and is not kept."""
 
@@ -200,6 +206,7 @@ def encode(value: object, where: str) -> Any:
     if value is None or isinstance(value, bool | int | str):
         return value
     if isinstance(value, float):
+        # JSON has no such numbers, and NaN differs from itself: no key could be found again by an equal value.
         if not math.isfinite(value):
             raise UserError(f"{where} is {value}: give a finite number.")
         return value
@@ -234,6 +241,8 @@ class Encoded(dict[str, Any]):
 
 def text_of(spec: object) -> str:
     """Return the one JSON text of a spec: keys in order, no spaces."""
+    # The text must be that which `JSON.encode` gives of the whole: it is only put
+    # together from kept parts, to save time.
     if isinstance(spec, Encoded):
         return spec.text
     if isinstance(spec, dict):
@@ -269,6 +278,8 @@ def classes_in(value: object) -> frozenset[type]:
 
 def check_importable(node: Node) -> None:
     """Raise `UserError` where a worker process cannot import a class that a node is made of."""
+    # Pickle names a class by its module and name: a worker has neither the caller's
+    # main file nor what a function defines.
     strange = next((c for c in node.classes if "<locals>" in c.__qualname__ or c.__module__ == "__main__"), None)
     if strange:
         where = "the main file" if strange.__module__ == "__main__" else "a function"

@@ -72,6 +72,7 @@ class Spending:
         models = {model for node in everything(*nodes) for model in node.pays}
         if not models:
             return
+        # A run without a limit of its own, such as one of another process, must not lift the store's.
         terms = self if self.limit is not None else replace(terms_of(root), batch=self.batch)
         for model in models if terms.limit is not None else ():
             terms.cost(Use(model))
@@ -133,6 +134,8 @@ class Ledger:
             with self.settled:
                 if not self.under_way:
                     raise UserError(self.refusal(most))
+                # Only threads of this process wake it: what other processes leave of
+                # their entries is seen by looking again.
                 self.settled.wait(1.0)
         with self.settled:
             self.under_way.add(entry)
@@ -200,5 +203,6 @@ class Ledger:
             # The line feed before it keeps a line apart from one that was cut off.
             file.write(b"\n" + json.dumps(line).encode() + b"\n")
             file.flush()
+            # Without a limit, nothing is decided by these lines.
             if self.terms.limit is not None:
                 os.fsync(file.fileno())

@@ -85,6 +85,8 @@ class Store:
         """Return the manifest after comparing every file with it; raise `Damaged` at the first difference."""
         manifest, folder = self.manifest(key), self.folder(key)
         found = {p.name for p in folder.iterdir()} - {MANIFEST}
+        # A file too many is damage as well: what lies in a folder decides what `load`
+        # reads, as an adapter or changed tensors.
         if found != set(manifest["files"]):
             names = sorted(found ^ set(manifest["files"]))
             raise Damaged(f"{key}: {', '.join(names)} is missing or was added")
@@ -124,6 +126,7 @@ class Store:
         assert isinstance(node, Node)
         if not self.has(node.key):
             raise UserError(f"{self} does not hold {named(node)}: run it first.")
+        # Also where it was made a moment ago: the run that makes a result and a later one must read the same thing.
         self.check(node.key)
         result: R = node.load(self.folder(node.key), self.reader(named(node), node.load_inputs()))
         return result
@@ -147,6 +150,7 @@ class Store:
         locks, partial = self.root / ".locks", self.root / ".partial"
         with locked(locks / "sweep"):
             for name in {path.name for folder in (locks, partial) for path in folder.glob("*")} - {"sweep"}:
+                # Whoever holds a lock is making that result. To take a lock that nobody holds removes its file, too.
                 with contextlib.suppress(BlockingIOError), locked(locks / name, wait=False):
                     if self.folder(name).exists() or not any((partial / name / PARTS).glob("*")):
                         remove(partial / name)
@@ -161,12 +165,14 @@ class Store:
             scratch = self.root / ".partial" / key
             scratch.mkdir(parents=True, exist_ok=True)
             for path in scratch.iterdir():
+                # What else a killed maker left may be half written.
                 if path.name != PARTS:
                     remove(path)
             yield scratch
 
     def commit(self, key: str, scratch: Path, facts: dict[str, Any]) -> None:
         """Turn a written folder into the entry of `key`, in one rename, replacing a damaged one."""
+        # Before the digests are taken: an entry holds files alone.
         remove(scratch / PARTS)
         files = {p.name: sha256(p) for p in sorted(scratch.iterdir())}
         (scratch / MANIFEST).write_bytes(manifest_bytes({"key": key, "files": files, **facts}))
@@ -174,14 +180,19 @@ class Store:
 
     def settle(self, key: str, scratch: Path) -> None:
         """Rename a whole folder to the place of its entry, once it is on the disk."""
+        # A rename may reach the disk before what it renames: after a power cut the
+        # entry would stand there with empty files.
         for path in (*scratch.iterdir(), scratch):
             sync(path)
         final = self.folder(key)
         final.parent.mkdir(parents=True, exist_ok=True)
+        # A rename cannot replace a folder that holds files. A kill between the two
+        # leaves the entry absent, and never half.
         if final.exists():
             os.rename(final, self.root / ".partial" / f"damaged-{uuid.uuid4().hex}")
         os.rename(scratch, final)
         sync(final.parent)
+        # Last, once the new entry is on the disk.
         for path in (self.root / ".partial").glob("damaged-*"):
             remove(path)
 
@@ -256,6 +267,8 @@ def locked(path: Path, *, wait: bool = True) -> Iterator[None]:
     try:
         yield
     finally:
+        # While the lock is still held: whoever waits for it then finds its file gone, and opens a new one. After the
+        # release, the file could be one that another holds by then.
         path.unlink(missing_ok=True)
         os.close(descriptor)
 
@@ -263,6 +276,7 @@ def locked(path: Path, *, wait: bool = True) -> Iterator[None]:
 def is_open(descriptor: int, path: Path) -> bool:
     """Say whether a descriptor is that of the file which is at a path now, if there is one."""
     try:
+        # No other file gets this number as long as the descriptor is open.
         return os.fstat(descriptor).st_ino == path.stat().st_ino
     except FileNotFoundError:
         return False
@@ -276,6 +290,8 @@ def lock(path: Path, wait: bool) -> int:
     except OSError as error:
         raise UserError(f"{path.parent} cannot be written to ({error.strerror}): name another folder.") from None
     try:
+        # `flock` and not `lockf`: a lock of the latter belongs to the process, so it would not hold threads of a ledger
+        # apart, and is lost when any descriptor of the file is closed.
         fcntl.flock(descriptor, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
     except OSError as error:
         os.close(descriptor)

@@ -71,6 +71,7 @@ class Tabled(Brief):
 
 def html(records: Sequence[Record], headline: str = "") -> str:
     """Return records as an HTML table of a few rows below a sentence, everything in it escaped."""
+    # Cells and sentences hold what models and users wrote: none of it may become markup in a notebook.
     above = f"<p>{escape(headline)}</p>" if headline else ""
     head = "".join(f"<th>{escape(name)}</th>" for name in (records[0] if records else ()))
     rows = ("".join(f"<td>{escape(cell(value))}</td>" for value in record.values()) for record in records[:ROWS])

@@ -34,6 +34,7 @@ def check_is(value: object, hint: Any, name: str) -> None:
 def fields_of(cls: Any) -> tuple[tuple[str, Fits, Any], ...]:
     """Return the name of each field of a class, what tells whether a value fits, and the annotation."""
     try:
+        # Annotations are text in these modules, and to evaluate them is slow: so it is done once a class.
         hints = get_type_hints(cls)
     except NameError:  # a class inside a function, whose names are out of reach
         return ()
@@ -50,10 +51,12 @@ def fitting(hint: Any) -> Fits:
         return lambda value: any(fits(value) for fits in several)
     if origin is tuple:
         return tuple_fitting(args)
+    # To Python, True is an int: as a number of rows or a seed it is a slip.
     if hint is int:
         return lambda value: isinstance(value, int) and not isinstance(value, bool)
     if hint is float:
         return lambda value: isinstance(value, int | float) and not isinstance(value, bool)
+    # A protocol lets everything pass: `isinstance` raises for one that is not made checkable.
     if isinstance(hint, type) and origin is None and not getattr(hint, "_is_protocol", False):
         return lambda value: isinstance(value, hint)
     return lambda value: True

@@ -36,6 +36,7 @@ class Teller:
     def __init__(self, say: Callable[[int, int, tuple[Point, ...]], None], every: float) -> None:
         self.say, self.every, self.last = say, every, 0.0
         self.done, self.total = 0, 1
+        # What an earlier node left untold is not this one's.
         told()
 
     def __call__(self, done: int, total: int) -> None:
@@ -68,10 +69,12 @@ def attempt(node: Node, store: Store, tick: Tick) -> Outcome:
 def make(node: Node, store: Store, tick: Tick) -> bool:
     """Make one node's entry, unless another process has; say whether it was made here."""
     with store.making(node.key) as scratch:
+        # Looked for under the lock: another process may have made it while this one waited for its turn.
         if store.holds(node.key):
             remove(scratch)
             return False
         begun, start = datetime.now(UTC), time.perf_counter()
+        # A worker makes one node after another: facts of the last are not of this one.
         noted.clear()
         node.compute(scratch, store.reader(named(node), node.inputs()), tick)
         facts = {
@@ -81,6 +84,7 @@ def make(node: Node, store: Store, tick: Tick) -> bool:
             "seed": getattr(node, "seed", None),
             "seconds": round(time.perf_counter() - start, 3),
             "begun": begun.isoformat(timespec="seconds"),
+            # Not asked of torch, which many nodes never load.
             "threads": int(os.environ.get("OMP_NUM_THREADS") or os.cpu_count() or 1),
             "device": ", ".join(noted.get("device", ["cpu"])),
             "dtype": ", ".join(noted.get("dtype", [])),
@@ -96,6 +100,7 @@ def make(node: Node, store: Store, tick: Tick) -> bool:
 def versions() -> dict[str, str]:
     """Return the versions of everything that can change a result."""
     names = ("owlish", "torch", "transformers", "peft", "tokenizers", "numpy", "scipy")
+    # From the packages' metadata: to import all of them would take seconds.
     return {"python": platform.python_version(), **{name: metadata.version(name) for name in names}}
 
 
@@ -107,6 +112,7 @@ def code() -> str:
     root = Path(__file__).parents[1]
     digest = hashlib.sha256()
     for path in sorted(root.rglob("*.py")):
+        # What only shows results changes none.
         if path.relative_to(root).parts[0] not in ("cli", "report"):
             digest.update(path.relative_to(root).as_posix().encode() + path.read_bytes())
     return digest.hexdigest()[:16]
@@ -119,6 +125,7 @@ def main(descriptor: int) -> None:
     try:
         parent.send(("ready",))
         while True:
+            # As bytes: unpickling imports the node's modules, and where that fails, `serve` makes a sentence of it.
             parent.send(serve(parent.recv_bytes(), parent))
     except (EOFError, BrokenPipeError, ConnectionResetError):
         os._exit(0)
