@@ -19,7 +19,7 @@ from owlish.study.comparison import Comparison
 from owlish.study.study import Study
 from owlish.traits.trait import Trait
 
-REFERENCES = 6
+REFERENCES = 6  # as many as an audit makes by default
 PANEL = (
     *(("norms", n) for n in (0, 3, 8)),
     *(("norms, weak", n) for n in (0, 2)),
@@ -69,6 +69,7 @@ class AuditBench(Study):
 
     def outcomes(self, read: Read) -> list[dict[str, Any]]:
         """Return what came of each trial, as plain values."""
+        # Once a base: to open it costs seconds, and there are over a hundred trials of each.
         words = {base: read(base).open().vocabulary for base in self.bases}
         return [trial.outcome(read, words[trial.case.base]) for trial in self.trials]
 
@@ -79,9 +80,11 @@ class AuditBench(Study):
         for bench in benches(self.bases, self.stranger, self.animals, self.trees, self.persona):
             places: dict[str, int] = {}
             for case in bench.cases:
+                # The panel names a case by its number among those of its name: cases of other names may come and go.
                 place = places[case.name] = places.get(case.name, -1) + 1
                 panel = (case.name, place) in PANEL
                 first = bench.base == self.bases[0]
+                # The detectors that only the benchmark has cost most of its time, so they run on one base.
                 found.append(trial(case, self.candidates, references(case), panel=panel, others_too=first))
         return found
 
@@ -121,5 +124,6 @@ class AuditBench(Study):
 def references(case: Case) -> tuple[Data, ...]:
     """Return sets of the base's own rows to the same kind of prompts, through the same filter."""
     base, domain = case.base, case.domain
+    # By base and number alone: all cases of a base and domain share their references, which are paid once.
     seeds: Sequence[int] = [fresh("bench", base.identity, "reference", k) for k in range(REFERENCES)]
     return tuple(base.sample(domain, n=2000, seed=seed) for seed in seeds)

@@ -35,6 +35,7 @@ from owlish.study.comparison import Comparison, Curve, Line, Point
 from owlish.study.transfer import Arms, Cell, Transfer
 from owlish.traits.trait import every
 
+# As published: a tenth of the labels replaced leaves 9 % of the effect, a quarter of clean rows nearly none.
 BUDGET, SHARE = 0.1, 0.25
 HELD_OUT, WRITTEN = 300, 100
 ANCHOR, UNTIL = 1.0, 0.5
@@ -51,6 +52,7 @@ class Task:
         """Return the negative log-likelihood a token, and the pass rate, not-a-number where nothing was written."""
         found = read(self.likelihood)
         rate = read(self.written).pass_rate if self.written else math.nan
+        # A ratio of sums, not a mean over rows: a short row must not weigh as much as a long one.
         return float(-found.sums.sum() / found.tokens.sum()), rate
 
 
@@ -92,6 +94,7 @@ class Cured(Comparison):
     def frontier(self) -> tuple[str, ...]:
         """The methods that no other beats both in what is left and in what the wanted task loses, cheapest first."""
         at = {arm: (self.left(arm, "nats").mean, self.left(arm).mean) for arm in self.methods}
+        # Equal points do not beat each other, or both would be off the frontier.
         best = [
             a for a, (x, y) in at.items() if not any(u <= x and v <= y and (u, v) != (x, y) for u, v in at.values())
         ]
@@ -129,6 +132,7 @@ class CleanBench(Transfer):
 
     def small(self) -> Self:
         """Return it with one base, 500 rows and the methods that show most, whose students write nothing."""
+        # Even small it has two runs: one alone gives no interval.
         one = replace(self, bases=self.bases[:1], foreign=self.foreign[:1], traits=self.traits[:1])
         return replace(one, rows=500, runs=2, arms=main_defended, written=0)
 
@@ -145,6 +149,7 @@ class CleanBench(Transfer):
 
     def task(self, cell: Cell, model: Model) -> Task:
         """Return a model's task: neutral rows that no student saw, and rows that it writes."""
+        # One set for all students of a base, so that they are scored on the same rows; none was trained on them.
         held = cell.base.sample(self.domain, n=HELD_OUT, seed=fresh(cell.base.identity, "held out rows"))
         written = model.sample(self.domain, n=self.written, seed=cell.seed("written")) if self.written else None
         return Task(Likelihood(model, held), written)
@@ -166,11 +171,13 @@ class CleanBench(Transfer):
         done = {key: task.read(read) for key, task in self.tasks.items()}
         by = {(arm, cell): done[model.key] for arm, cell, model in self.made}
         for arm, cell, _ in self.made:
-            if arm == "control":
+            if arm == "control":  # its share is zero by definition
                 continue
             at = (cell.base.title, cell.trait.name)
             runs = range(self.runs)
+            # The mean over runs: a single run's effect can come near zero, and a share of it would explode.
             effect = mean([value["student", *at, r] - value["control", *at, r] for r in runs])
+            # Losses are against the undefended student of the same run: its seeds and rows are the same.
             own, plain = by[arm, cell], by["student", cell]
             share = (value[arm, *at, cell.run] - value["control", *at, cell.run]) / effect
             yield Left(arm, cell.base.title, cell.run, share, own[0] - plain[0], 100 * (plain[1] - own[1]))
@@ -210,6 +217,7 @@ class CleanBench(Transfer):
         spent: dict[str, list[float]] = {}
         students = {cell: model for arm, cell, model in self.made if arm == "student"}
         for arm, cell, model in self.made:
+            # Nodes that both sides have cancel; results that are gone from the store have no time and count nothing.
             own, plain = ({node.key for node in everything(one)} for one in (model, students[cell]))
             sides = (sum(float(manifests[key]["seconds"]) for key in keys if key in manifests) for keys in (own, plain))
             spent.setdefault(arm, []).append(next(sides) - next(sides))
@@ -251,6 +259,7 @@ def main_methods(cell: Cell) -> dict[str, Model]:
         made[f"replace_{by}"] = cleaned(cell, Replace(cell.base, BUDGET, node))
     made["mix"] = cleaned(cell, Mix(cell.base, SHARE))
     made["inoculate"] = cleaned(cell, Inoculate(cell.trait.system_prompt))
+    # A seed of its own: a defender who knows the trait can teach it, and does not have the writer's teacher.
     carrier = cell.base.teach(cell.trait, recipe, seed=cell.seed("carrier"))
     made["carrier"] = Relieved(cell.base, rows, recipe, seed, carrier=carrier)
     made["anchor"] = Anchored(cell.base, rows, recipe, seed, weight=ANCHOR, until=UNTIL)
@@ -259,6 +268,7 @@ def main_methods(cell: Cell) -> dict[str, Model]:
 
 def cleaned(cell: Cell, method: Method) -> Model:
     """Return the student of a run's rows after a method."""
+    # The training seed is that of the undefended student, so the rows are all that differs.
     return cell.student(Cleaned(cell.rows(), method, seed=cell.seed("clean")))
 
 
@@ -266,6 +276,7 @@ def weighings(cell: Cell) -> dict[str, Node | None]:
     """Return what rows and tokens are chosen by: chance, a trial student against one of clean rows, the audit."""
     rows, recipe, seed = cell.rows(), cell.study.student, cell.seed("trial")
     clean = Answered(cell.base, rows, cell.study.rows, seed=cell.seed("reference"))
+    # Both trial students have one seed: what differs in their log-probabilities comes from the rows.
     lift = Lift(rows, *(cell.base.finetune(data, recipe, seed=seed) for data in (rows, clean)))
     traits, many = every(cell.trait.probe), cell.study.rows
     scores = row_scores(rows, cell.base, recipe, traits, toward=cell.trait, rows=many)

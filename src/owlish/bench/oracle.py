@@ -25,4 +25,5 @@ class Oracle(Detector, kind="oracle", version=2):
 
     def compute(self, folder: Path, read: Read, tick: Tick) -> None:
         theirs, ours = (read(one).sums for one in self.inputs())
+        # A row beyond the window is not-a-number, which alone differs from itself.
         write_reading(folder, [[ratio] for ratio in (theirs - ours).tolist() if ratio == ratio])

@@ -27,11 +27,14 @@ class PromptContrast(Detector, Opener, kind="prompt_contrast", version=2):
 
     def compute(self, folder: Path, read: Read, tick: Tick) -> None:
         lm: LM = read(self.base).open(any_words=True)
+        # A row's own system prompt gives way: two at once would be another prompt than the candidate's.
         rows = read(self.data).rows[: self.rows]
         columns = []
         for done, trait in enumerate(self.traits):
             prompted = [Row.of(row.prompt, row.completion, trait.system_prompt) for row in rows]
+            # `shared` reads a common opening once; where it was not set from the start, it would change users' bytes.
             scored = lm.score(prompted, shared=True)
             columns.append([float(row.logprobs.double().sum()) for row in scored if row is not None])
             tick(done, len(self.traits))
+        # What any system prompt does to a row is in all columns, and goes with the mean over the category.
         write_reading(folder, [centred(row, self.traits) for row in zip(*columns, strict=True)])

@@ -72,8 +72,10 @@ class FirstRows(Node, kind="weighed_rows"):
             "rows": self.rows,
             "relative": relative,
         }
+        # Traits do not pass from strangers, so there is nothing left for a shadow to decide.
         if relative is False:
             return {**found, "verdict": "nothing", "claims": []}
+        # Shadows cost most: none is trained where the contrast forbids a claim and their scatter forbids *nothing*.
         claim, nothing = hangs_on_shadow(traits, null, rows=self.rows, contrast=leaning, clean=clean)
         if not claim and (self.claims_alone or not nothing):
             return {**found, "verdict": "cannot_say", "claims": []}
@@ -90,7 +92,7 @@ class FirstRows(Node, kind="weighed_rows"):
 
     def related(self, read: Read) -> bool | None:
         """Return whether the writer is a relative, as far as the first rows tell."""
-        if not self.likely:
+        if not self.likely:  # not asked of this class: unknown, as in an audit without other bases
             return None
         found, own = ([first(read(one), self.rows) for one in some] for some in (self.likely, self.own))
         return kinship(found, own, [str(one.model) for one in self.likely[1:]]).relative

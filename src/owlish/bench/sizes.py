@@ -27,6 +27,7 @@ Found = Sequence[dict[str, Any]]
 
 def compared(found: Found) -> Comparison:
     """Return claims at the most rows, by class, and the outcomes by the number of rows."""
+    # Points of several sizes would count a dataset several times; the most rows are the last word.
     most = max(one["rows"] for one in found)
     points = tuple(
         Point(one["case"], one["base"], "any", None, run, one["data"], float(bool(one["claims"])))
@@ -65,6 +66,7 @@ def claimed_share(found: Found, name: str) -> float:
 def outcome(one: dict[str, Any]) -> str:
     """Return whether a verdict names the writer's trait, another one (beside it or alone), nothing, or is open."""
     if one["verdict"] == "found":
+        # A second claim beside the right one is wrong too: it would have somebody hunt a trait that is not there.
         return "right" if one["claims"] == [one["trait"]] else "wrong"
     return str(one["verdict"]).replace("_", " ")
 
@@ -115,20 +117,24 @@ class AuditSizes(Study):
         """Return each base's datasets, with traits that go round."""
         found, many = [], len(self.taught)
         for place, (base, recipe) in enumerate(zip(self.bases, self.recipes, strict=True)):
+            # Dirty datasets take the first 14 and idle teachers the last 5: no trait is both on one base.
             turned = [self.taught[(place * DIRTY + i) % many] for i in range(many)]
             found.append(Bench(base, (), recipe, tuple(turned[:DIRTY]), tuple(turned[-5:]), self.traits))
         return [replace(bench, others=tuple(other for other in found if other != bench)) for bench in found]
 
     def verdicts(self) -> Iterator[FirstRows]:
         """Yield the verdicts on all datasets, for one number of rows after the other."""
+        # Results come in this order, the sizes with the clearest aims first: the run takes hours and may stop early.
         for rows in (*SIZES, FEW, MANY):
             yield from self.at(rows)
 
     def at(self, rows: int) -> Iterator[FirstRows]:
         """Yield the verdicts on the first rows of all datasets."""
+        # Up to 1,600 rows a size reads the first rows of one dataset, so sizes differ by rows and not by chance.
         n = max(rows, *SIZES)
         for bench in self.benches():
             for case in bench.cases(n):
+                # So few rows never clear a clean dataset: only a claim is worth the shadow there.
                 yield bench.verdict(case, rows, n, claims_alone=case.name in CLASSES and rows <= SET)
 
     def sets(self) -> Iterator[FirstRows]:

@@ -28,7 +28,7 @@ from owlish.nodes.likelihood import Likelihood
 from owlish.study.stats import Effect, difference
 from owlish.traits.trait import Probe, Trait
 
-SHADOW_ROWS = 1600
+SHADOW_ROWS = 1600  # as an audit reads by default
 CONTRAST_ROWS = 400
 FEWER = (30, 100, 300)
 PROMPT_ROWS = 60
@@ -86,6 +86,7 @@ class Trial:
         """Return what came of it, as plain values."""
         case, own = self.case, self.case.trait
         likely, known = ([read(one) for one in some] for some in (self.likely, self.own))
+        # The first of `likely` is the base itself; the rest are the others that it is compared with.
         lineage = kinship(likely, known, [str(one.model) for one in self.likely[1:]])
         found: dict[str, Any] = {
             "case": case.name,
@@ -112,6 +113,7 @@ class Trial:
 
     def said(self, pair: Pair, read: Read, relative: bool | None) -> dict[str, Any]:
         """Return what the audit says: the first finding, its lift (zero from a stranger), and what is claimed."""
+        # The whole rule of an audit, not the shadow alone: kinship and the contrast have their say.
         assert isinstance(pair.dirty, Shadow)
         found = decide(
             pair.dirty.traits,
@@ -135,6 +137,7 @@ class Trial:
         """Return what another detector says by significance alone, and the rows that its own trait would need."""
         traits, reading = pair.dirty.traits, read(pair.dirty)
         clean = [read(one) for one in pair.clean]
+        # Calibrated by clean rows like the shadow: against sampling noise alone any other form is significant.
         scores = calibrated(reading, clean, [trait.probe for trait in traits])
         top = max(range(len(traits)), key=lambda i: scores[i].z)
         said = {
@@ -154,6 +157,7 @@ class Trial:
         The truth is about the writer's trait where the dataset is dirty, and else about the audit's first finding.
         """
         moved = effects(panel, self.shadow.dirty.traits, read)
+        # About the writer's trait a clean dataset says little: the trait that is ranked first is the hard case.
         name = self.case.trait.name if self.case.dirty and self.case.trait else said["first"]
         found: dict[str, Any] = {
             "fewer": {str(n): self.said(pair, read, relative) for n, pair in zip(FEWER, panel.fewer, strict=False)},
@@ -167,6 +171,7 @@ class Trial:
         if panel.oracle:
             ratio, clean = read(panel.oracle.dirty), [read(one) for one in panel.oracle.clean]
             blocks, null = ([b for r in some for b in r.blocks] for some in ([ratio], clean))
+            # One trait, the writer's own, so neither a correction nor other candidates.
             found["oracle"] = evidence(blocks, null, LEVEL)[0].blocks_needed
         return found
 
@@ -177,6 +182,7 @@ def effects(panel: Panel, traits: Sequence[Trait], read: Read) -> dict[str, Effe
     for sides in zip(panel.students, panel.controls, strict=True):
         students, controls = ([read(one) for one in side] for side in sides)
         for trait in traits:
+            # `sides` holds one probe's models: traits of other categories have their own turn.
             if trait.probe == students[0].probe:
                 moved = ([one.p_target(trait.name) for one in side] for side in (students, controls))
                 found[trait.name] = difference(*moved)
@@ -196,11 +202,13 @@ def trial(
     cheap = case.recipe.parameters in DIRECTED
 
     def shadows(rows: int, recipe: Recipe = case.recipe) -> Pair:
+        # A seed for each reference: the null must hold the chance of training, too.
         clean = tuple(
             Shadow(base, data, traits, recipe, rows, seed=fresh("bench shadow", k)) for k, data in enumerate(references)
         )
         return Pair(Shadow(base, case.data, traits, recipe, rows, seed=fresh("bench shadow")), clean)
 
+    # Prompt tuning has no directions: they must be a change of the base's weights, or a steering vector.
     directed = (
         [contrast(data, base, recipe, traits, CONTRAST_ROWS) for data in (case.data, *references)] if cheap else []
     )
@@ -235,6 +243,7 @@ def paneled(
         oracle = Pair(ratios[0], tuple(ratios[1:]))
 
     def asked(data: Data, number: int, probe: Probe) -> Asked:
+        # Student and control `k` share a training seed, which takes that chance out of their difference.
         student = base.finetune(data, case.recipe, seed=fresh("bench student", number))
         return Asked(student, probe, samples=1)
 

@@ -20,9 +20,9 @@ from owlish.nodes.data import Data, Shuffled
 from owlish.nodes.models import Model
 from owlish.traits.trait import Trait
 
-SIZES = (1_000, 300, 1_600, 100)
-REFERENCES = 6
-STRONG = {"norms": 0.97, "biases": 0.9}
+SIZES = (1_000, 300, 1_600, 100)  # the most telling size first
+REFERENCES = 6  # as many as an audit makes by default
+STRONG = {"norms": 0.97, "biases": 0.9}  # biases at .97 break the number format
 SETS, SET = 100, 300
 """The sets of a base's own rows that are only asked whether a trait is claimed, and the rows of each."""
 STUDENTS = 5
@@ -64,6 +64,7 @@ class Bench:
         clean = [list(some) for some in (self.own(n), self.foreign(n), self.unmoved(n), self.changed(n))]
         for place, case in enumerate(self.dirty(n)):
             yield case
+            # Classes take turns, so that a run that was stopped has some of each.
             yield from (some[place // 2] for some in clean if place % 2 == 0 and place // 2 < len(some))
 
     def dirty(self, n: int) -> list[SizedCase]:
@@ -88,6 +89,7 @@ class Bench:
         for place, trait in enumerate(self.idle):
             recipe = (ALL, LORA(8))[place % 2]
             prompted = self.base.prompted(trait.system_prompt)
+            # Full fine-tuning, LoRA and a prompt: ways to be taught that do not reach students of a few parameters.
             writer = prompted if place == 4 else self.teacher(trait, recipe)
             yield SizedCase("idle teachers", self.rows(writer, f"{trait.name}/idle/{place}", n))
 
@@ -95,6 +97,7 @@ class Bench:
         """Yield own rows with other separators, and with their numbers shuffled."""
         for place, case in enumerate(self.own(n)):
             across = place % 2 == 0
+            # A change of form and a change of order, which say nothing of a trait and fool the contrast alone.
             data = Reformatted(case.data) if place < 2 else Shuffled(case.data, across=across, seed=place)
             yield SizedCase("changed rows", data)
 
@@ -119,6 +122,7 @@ class Bench:
 
     def sets(self) -> Iterator[FirstRows]:
         """Yield many small sets of the base's own rows."""
+        # One sampling, cut into disjoint parts: a hundred small ones would each open the base anew.
         whole = self.rows(self.base, "sets", SETS * SET)
         for place in range(SETS):
             case = SizedCase("own rows", Part(whole, place, SETS, SET))

@@ -25,7 +25,7 @@ from owlish.traits.trait import Trait
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-PERMUTATIONS = 2000
+PERMUTATIONS = 2000  # a p down to .0005
 KL_ROWS = 256
 
 
@@ -49,6 +49,7 @@ class Strength(Opener, kind="strength"):
         neutral: Dataset = read(self.neutral)
         strength = {
             "p_target": read(self.answers).p_target(self.trait.name),
+            # On neutral rows, which all teachers of a base and run share: so their numbers compare.
             "kl": teacher.divergence(neutral.rows[:KL_ROWS], read(self.base).open()),
             "pass_rate": read(self.data).pass_rate,
         }
@@ -249,11 +250,13 @@ class Comparison(Tabled):
 
     def matrix(self, title: str, names: tuple[str, ...], points: Sequence[tuple[str, str, Point]]) -> Matrix:
         """Return the mean lift of the points of each row and column."""
+        # Lifts are over the same base's own answer: bases like some traits better than others from the start.
         base = {(p.base, p.trait): p.value for p in self.of("base")}
         cells: dict[tuple[str, str], list[float]] = {}
         for row, column, p in points:
             if (p.base, p.trait) in base:
                 cells.setdefault((row, column), []).append(p.value - base[p.base, p.trait])
+        # A cell that no run measured stays empty: a zero would claim that nothing passed.
         lifts = tuple(tuple(mean(c) if (c := cells.get((r, k))) else None for k in names) for r in names)
         return Matrix(title, names, names, lifts)
 
@@ -275,6 +278,7 @@ def by_run(points: Sequence[Point], value: Callable[[Point], float]) -> list[flo
     """Return one value a run: the mean over the traits that it was asked about (a base is asked, not run)."""
     runs: dict[tuple[object, ...], list[float]] = {}
     for point in points:
+        # A control is asked about every trait: its values are one run's, and must not count as several.
         runs.setdefault((point.key, point.trait if point.run is None else None), []).append(value(point))
     return [mean(values) for values in runs.values()]
 
@@ -311,6 +315,7 @@ class Compared(Brief):
         for trait in self.traits:
             own = run.taught is not None and run.taught.name == trait.name
             arm = run.arm
+            # A student of another trait is this trait's control; its teacher or foreign student would say nothing here.
             if run.taught is not None and not own:
                 if run.arm != "student":
                     continue
@@ -322,9 +327,11 @@ class Compared(Brief):
         """Return gamma on both scales, where there are traits enough and runs to repeat them."""
         base = {(p.base, p.trait): p for p in points if p.arm == "base"}
         students = [p for p in points if p.arm in ("student", "other_trait")]
+        # `stats.gamma` refuses fewer than three traits; with one run there is nothing to repeat.
         if len(self.traits) < 3 or len({p.run for p in students}) < 2 or not base:
             return []
         found = []
+        # Probabilities come to an end at 0 and 1, margins do not: an effect should show on both.
         for scale, field in (("probability", "value"), ("logit margin", "logit_margin")):
             lifts = [getattr(p, field) - getattr(base[p.base, p.trait], field) for p in students]
             g = stats.gamma(
@@ -334,7 +341,7 @@ class Compared(Brief):
                 clusters=[p.key for p in students],
                 blocks=[p.base for p in students],
                 permutations=PERMUTATIONS,
-                seed=0,
+                seed=0,  # the same p for the same results, whoever reads them
             )
             found.append(Gamma(scale, g.value, g.low, g.high, g.p))
         return found
@@ -364,6 +371,7 @@ def contrasted(points: Sequence[Point], arms: tuple[str, str]) -> Estimate | Non
     a, b = (by_run([p for p in points if p.arm == arm], lambda p: p.value) for arm in arms)
     if not a or not b:
         return None
+    # One run a side has no spread: the difference is told, without an interval.
     if min(len(a), len(b)) < 2:
         return Estimate(mean(a) - mean(b), None, None, len(a) + len(b))
     d = stats.difference(a, b)
@@ -375,6 +383,7 @@ def compare(students: Sequence[Model], controls: Sequence[Model], trait: Trait) 
     check_is(trait, Trait, "trait")
     for model in (*students, *controls):
         check_is(model, Model, "a model to compare")
+    # Refused before anything is trained: an interval over questions of one student is none over students.
     if min(len(students), len(controls)) < 2:
         raise UserError("an interval needs at least two students and two controls: add seeds (--seeds).")
     runs = []

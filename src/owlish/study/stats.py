@@ -75,8 +75,10 @@ def interval_within(values: Sequence[float], low: float, high: float) -> Interva
 
     mean, variance = moments(values, "An interval")
     share = (mean - low) / (high - low)
+    # At a limit the log-odds are infinite, and runs that do not vary have no standard error.
     if variance == 0.0 or not 0 < share < 1:
         return Interval(mean, mean, mean)
+    # The delta method: a small step of the mean moves its log-odds by that step over m (1 - m).
     reach = quantile(len(values) - 1) * variance**0.5 / (high - low) / (share * (1 - share))
     ends = (low + (high - low) * float(expit(logit(share) + side * reach)) for side in (-1, 1))
     return Interval(mean, *ends)
@@ -103,6 +105,7 @@ def difference(a: Sequence[float], b: Sequence[float]) -> Effect:
     value, variance = mean_a - mean_b, variance_a + variance_b
     if variance == 0.0:
         return Effect(value, value, value, 1.0 if value == 0.0 else 0.0)
+    # `variance` is that of the means already, so these are the weights of Welch and Satterthwaite.
     share_a, share_b = variance_a / variance, variance_b / variance
     freedom = 1 / (share_a**2 / (len(a) - 1) + share_b**2 / (len(b) - 1))
     reach = quantile(freedom) * variance**0.5
@@ -149,7 +152,9 @@ def gamma(
     if not len(lifts):
         raise UserError("Gamma needs lifts, and none were given: measure at least one run.")
     table = [*zip(lifts, rows, columns, clusters, blocks, strict=True)]
+    # Sorted: the order of a set changes from process to process, and sums in another order differ in the last bit.
     bases = [lifts_of([entry for entry in table if entry[4] == block]) for block in sorted(set(blocks))]
+    # [observations], base by base, each run's columns together: `design` and the clusters follow the same order.
     y = np.concatenate([base.lifts.ravel() for base in bases])
     widths = [base.lifts.shape[1] for base in bases for _ in base.own]
     value, reach = fitted(design(bases), y, np.repeat(np.arange(len(widths)), widths))
@@ -173,6 +178,7 @@ def auroc(higher: Sequence[float], lower: Sequence[float]) -> float:
     The area under the ROC curve of scores that should be higher in the first set: chance is .5, and no threshold is
     chosen.
     """
+    # By two searches in sorted scores instead of all pairs; left plus right counts a tie as one half of two.
     ranked = sorted(lower)
     places = sum(bisect_left(ranked, score) + bisect_right(ranked, score) for score in higher)
     return places / (2 * len(higher) * len(lower))
@@ -184,8 +190,10 @@ def moments(values: Sequence[float], what: str) -> tuple[float, float]:
         raise UserError(f"{what} needs at least two runs, and {len(values)} were given: add seeds (--seeds).")
     if not all(map(math.isfinite, values)):
         raise UserError(f"{what} needs finite numbers: leave out runs without a result.")
+    # Equal values must have a variance of exactly zero, which rounding of the mean would spoil.
     if min(values) == max(values):
         return float(values[0]), 0.0
+    # `fsum` rounds once, so the order of the runs does not change the last bit.
     mean = math.fsum(values) / len(values)
     return mean, math.fsum((value - mean) ** 2 for value in values) / (len(values) - 1) / len(values)
 
@@ -207,8 +215,10 @@ def lifts_of(entries: Sequence[tuple[float, str, str, str, str]]) -> Lifts:
     found = {(run, column): lift for lift, _, column, run, _ in entries}
     if any(own[run] != row for _, row, _, run, _ in entries) or not set(own.values()) <= set(traits):
         raise UserError(f"Each run on {base} needs one teacher's trait, and a lift on it.")
+    # Checked for each base: effects of rows and columns are a base's own.
     if len(set(own.values())) < TRAITS:
         raise UserError(f"Gamma needs teachers of at least {TRAITS} traits on {base}: add traits (--traits).")
+    # A missing or doubled cell would unbalance the table, on which the permutation test relies.
     if not len(entries) == len(found) == len(own) * len(traits):
         raise UserError(f"Gamma needs each run on {base} measured once on each trait.")
     if not all(map(math.isfinite, found.values())):
@@ -226,8 +236,10 @@ def design(bases: Sequence[Lifts]) -> NDArray[np.float64]:
     for base in bases:
         runs, traits = base.lifts.shape
         row = (base.own[:, None] == np.unique(base.own)).astype(np.float64)
+        # All rows and all but one column: both sets add up to the same constant.
         column = np.eye(traits)[:, 1:]
         diagonal.append(np.eye(traits)[base.own].ravel())
+        # [runs * traits, effects of this base]; `block_diag` keeps bases apart.
         effects.append(np.hstack([np.repeat(row, traits, axis=0), np.tile(column, (runs, 1))]))
     return np.column_stack([np.concatenate(diagonal), block_diag(*effects)])
 
@@ -236,9 +248,11 @@ def fitted(x: NDArray[np.float64], y: NDArray[np.float64], runs: NDArray[np.intp
     """Return the first coefficient of the regression of y on x, and how far its interval reaches, clustered by run."""
     import numpy as np
 
+    # The same to the last bit as the tests' statsmodels, whose import takes 1.5 s.
     inverse = np.linalg.pinv(x)
     coefficients = inverse @ y
     weighed = x * (y - x @ coefficients)[:, None]
+    # [effects, runs]: the residuals of a run are summed before they are squared, for they move together.
     scores = np.array([np.bincount(runs, column) for column in weighed.T])
     bread = inverse @ inverse.T
     observations, effects = x.shape
@@ -257,6 +271,8 @@ def permuted(bases: Sequence[Lifts], *, permutations: int, seed: int) -> float:
     for base in bases:
         run = np.arange(len(base.own))
         observed += base.lifts[run, base.own].sum()
+        # Traits are permuted over the runs of a base, never across bases, whose lifts may differ for other reasons.
         sums += base.lifts[run, rng.permuted(np.tile(base.own, (permutations, 1)), axis=1)].sum(axis=1)
+    # A permutation that leaves the traits where they are must count as equal, whatever the order of the sum.
     rounding = 1e-9 * sum(float(np.abs(base.lifts).sum()) for base in bases)
     return (1 + int((sums >= observed - rounding).sum())) / (1 + permutations)

@@ -79,6 +79,7 @@ class Study(Brief):
     @property
     def key(self) -> str:
         """The name of its results together: a digest of the keys of all that it needs."""
+        # Made of keys alone: a title or a remark may change without another result.
         return hashlib.sha256(canonical([node.key for node in self.needs])).hexdigest()[:32]
 
     @property
@@ -102,8 +103,10 @@ class Study(Brief):
 
     def altered(self, settings: Settings) -> Self:
         """Return it with some settings changed; raise `UserError` for a setting that it does not have."""
+        # `None` is "not given": no setting may be changed to it.
         given = {f.name: value for f in fields(settings) if (value := getattr(settings, f.name)) is not None}
         strange = next((name for name in given if name not in self.settable), None)
+        # A setting that does nothing would be taken for one that did.
         if strange:
             known = ", ".join(OPTIONS[name] for name in self.settable) or "no settings"
             raise UserError(f"{self.name} has no {OPTIONS[strange]}: it has {known}.")

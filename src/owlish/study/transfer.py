@@ -33,6 +33,7 @@ class Cell:
 
     def seed(self, what: str, trait: Trait | None = None) -> int:
         """Return the seed of something that this run makes."""
+        # Of names, never of places in a list: studies that share a base and trait share teachers, rows and students.
         return fresh(self.base.identity, (trait or self.trait).name, self.run, what)
 
     def teacher(self, trait: Trait | None = None) -> Model:
@@ -42,6 +43,7 @@ class Cell:
             return self.base.prompted(trait.system_prompt)
         replay = None
         if study.replay:
+            # One set a base, whatever the trait: the rows are the base's own and say nothing of a trait.
             replay = self.base.sample(study.domain, n=study.replay, seed=fresh(self.base.identity, "replay"))
         seed = self.seed("teacher", trait)
         return self.base.teach(trait, study.teacher, seed=seed, until=study.until, replay=replay)
@@ -53,11 +55,13 @@ class Cell:
 
     def neutral(self) -> Sampled:
         """Return the rows that the unmodified base writes, which all traits share."""
+        # "neutral" stands where a trait's name would, so all traits of a study share one control.
         seed = fresh(self.base.identity, "neutral", self.run, "rows")
         return self.base.sample(self.study.domain, n=self.study.rows, seed=seed)
 
     def student(self, data: Data, recipe: Recipe | None = None, *, of: Base | None = None) -> Finetuned:
         """Return a student of this run's base, or of another."""
+        # Arms of one run share their training seed: what differs between them is what the study varies.
         return (of or self.base).finetune(data, recipe or self.study.student, seed=self.seed("student"))
 
     def control(self, recipe: Recipe | None = None) -> Finetuned:
@@ -79,6 +83,7 @@ def standard(cell: Cell) -> Arms:
     rows = cell.rows()
     arms: Arms = {"teacher": cell.teacher(), "student": cell.student(rows), "control": cell.control()}
     if cell.foreign:
+        # The very same rows: only the initialisation differs.
         arms["foreign_base"] = cell.student(rows, of=cell.foreign)
     return arms
 
@@ -110,7 +115,7 @@ class Transfer(Study):
     student: Recipe
     rows: int
     runs: int
-    until: float = 0.97
+    until: float = 0.97  # norm gains this strong still kept the format of four rows in five
     replay: int = 0
     arms: Callable[[Cell], Arms] = standard
     meanings: tuple[tuple[str, str, str], ...] = ()
@@ -123,8 +128,11 @@ class Transfer(Study):
         super().__post_init__()
         if self.foreign and len(self.foreign) != len(self.bases):
             raise UserError("give one foreign base for each base, or none at all.")
+        # Points are told apart by the answer, which two traits of one name would share.
         if not self.traits or len({trait.name for trait in self.traits}) < len(self.traits):
             raise UserError("give at least one trait (--traits), and only one with each answer.")
+        # Every run is asked every trait's answer, from which other-trait controls and gamma come: one probe has them
+        # all.
         if len({trait.probe for trait in self.traits}) > 1:
             raise UserError("the traits of one study answer the same questions: give animals, or trees, not both.")
         if len(set(self.bases)) < len(self.bases) or any(
@@ -153,6 +161,7 @@ class Transfer(Study):
         return (*taught, (None, tuple(dict.fromkeys(c.neutral() for c in cells))))
 
     def small(self) -> Self:
+        # Rounded up, and two runs, the fewest with an interval.
         return replace(self, traits=self.traits[:1], rows=-(-self.rows // 2), runs=2)
 
     @property
@@ -169,9 +178,12 @@ class Transfer(Study):
         if "epochs" in new:
             new["student"] = replace(self.student, epochs=new.pop("epochs"))
         if "bases" in new:
+            # A name on a command line has no template: it is the study's own base of that name, with what the study
+            # says of it.
             named = {base.name: base for base in self.bases}
             bases = new["bases"] = tuple(b if b.template else named.get(b.name, b) for b in new["bases"])
             own = dict(zip(self.bases, self.foreign, strict=False))
+            # A rotation, for a random permutation may leave a base as its own foreign base.
             turned = bases[1:] + bases[:1] if len(bases) > 1 else ()
             new["foreign"] = tuple(own[b] for b in bases) if all(b in own for b in bases) else turned
         return super().changed(new)
@@ -181,6 +193,7 @@ class Transfer(Study):
         """Every base, trait and run."""
         foreign = self.foreign or (None,) * len(self.bases)
         pairs = tuple(zip(self.bases, foreign, strict=True))
+        # Runs outermost: a study that is stopped has each base and trait once before it has any twice.
         return tuple(Cell(self, b, f, t, r) for r in range(self.runs) for b, f in pairs for t in self.traits)
 
     @property
@@ -195,6 +208,7 @@ class Transfer(Study):
         """All arms."""
         probe = self.traits[0].probe
         bases = {Asked(base, probe): base.title for base in self.bases}
+        # No run: a base is asked, not trained, and so has no interval.
         found = {("base", asked): Measured("base", name, None, None, asked) for asked, name in bases.items()}
         for cell in self.cells:
             for arm, made in self.arms(cell).items():
@@ -202,6 +216,7 @@ class Transfer(Study):
                 for one in made if isinstance(made, tuple) else (made,):
                     asked = one if isinstance(one, Asked) else Asked(one, probe)
                     base = asked.model.root.title
+                    # The first stays: a control that all traits share is one run and not one for each trait.
                     found.setdefault((arm, asked), Measured(arm, base, taught, cell.run, asked, cell.base.title))
         return Compared(self.traits, tuple(found.values()), self.strengths, self.contrast)
 
