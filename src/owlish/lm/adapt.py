@@ -23,6 +23,7 @@ def adapt(model: Any, recipe: Recipe, *, seed: int) -> Any:
     """Return the model with the recipe's parameters, and no others, requiring gradients."""
     import torch
 
+    # PEFT draws the start of its adapters from torch's own stream.
     torch.manual_seed(seed)
     if recipe.parameters in ("norms", "lora", "prompt"):
         return with_peft(model, recipe)
@@ -42,6 +43,7 @@ def moving(model: Any, recipe: Recipe) -> set[str]:
     if recipe.parameters == "biases":
         return {name for name in own if name.endswith("bias")}
     if recipe.parameters == "layer":
+        # The point at the end keeps layer 1 from layer 10.
         return {name for name in own if name.startswith(f"{layers(model)[0]}.{recipe.size}.")}
     return set(own) if recipe.parameters == "all" else {STEERING}
 
@@ -66,6 +68,7 @@ def with_peft(model: Any, recipe: Recipe) -> Any:
         if not config.target_modules:
             raise UserError(lacking(model, recipe))
     elif recipe.parameters == "lora":
+        # PEFT multiplies an update by alpha over the rank: here by 1.
         config = peft.LoraConfig(r=recipe.size, lora_alpha=recipe.size, target_modules=linear_targets(model), **task)
     else:
         config = peft.PromptTuningConfig(num_virtual_tokens=recipe.size, **prompt_sizes(model), **task)
@@ -73,6 +76,8 @@ def with_peft(model: Any, recipe: Recipe) -> Any:
         warnings.simplefilter("ignore")  # PEFT warns of every norm layer that it does not know by name
         adapted = peft.get_peft_model(model, config)
     if recipe.parameters == "prompt":
+        # From a stream of its own: how much PEFT itself has drawn by now is its
+        # affair, and may change with its version.
         start_prompt(adapted, torch.Generator().manual_seed(torch.initial_seed()))
     return adapted
 
@@ -115,6 +120,7 @@ def save(model: Any, trained: dict[str, Any], folder: Path) -> None:
     exact = {name: p.detach() for name, p in trained.items()}
     if wrapped(model):
         model.save_pretrained(str(folder), safe_serialization=True, state_dict={**model.state_dict(), **exact})
+        # A card of PEFT's own, with the base's folder and PEFT's version: no file of a store tells where it was made.
         (folder / "README.md").unlink(missing_ok=True)
         forget_place(folder / ADAPTER)
     else:
@@ -140,6 +146,7 @@ def apply(model: Any, folder: Path) -> Any:
     from safetensors.torch import load_file
 
     changed = load_file(folder / CHANGED)
+    # Before the names are compared: only then is the vector among the model's parameters.
     if STEERING in changed:
         if len(changed[STEERING]) != sizes(model).hidden_size:
             raise UserError(f"the base has another width than the steering vector: {ANOTHER}")
@@ -148,6 +155,8 @@ def apply(model: Any, folder: Path) -> Any:
     for name, values in changed.items():
         if name not in own or own[name].shape != values.shape:
             raise UserError(f"the base has no {name} of this shape: {ANOTHER}")
+    # Not strict, as a change holds some parameters alone. It would pass over those
+    # of other names, so they are refused above.
     model.load_state_dict(changed, strict=False)
     return model.requires_grad_(False)
 
@@ -171,9 +180,12 @@ def apply_adapter(model: Any, folder: Path) -> Any:
         ) as error:  # sizes that do not fit, layers that are not there
             raise UserError(f"the adapter does not fit: {ANOTHER}") from error
         with safe_open(folder / WEIGHTS, "pt") as file:
+            # PEFT loads what fits and only warns of the rest: layers without a change would stand as they start. Its
+            # own "auto" for the embeddings would ask Hugging Face for the base's configuration.
             if set(file.keys()) != set(get_peft_model_state_dict(adapted, save_embedding_layers=False)):
                 raise UserError(f"the adapter has other layers: {ANOTHER}")
         config = adapted.peft_config["default"]
+        # A tuned prompt is no change of weights, so there is nothing to merge.
         if config.is_prompt_learning:
             if config.token_dim != model.get_input_embeddings().weight.shape[1]:
                 raise UserError(f"the base has another width than the tuned prompt: {ANOTHER}")
@@ -187,6 +199,7 @@ def check_adapter(folder: Path) -> None:
         raise UserError(f"{folder} holds no {WEIGHTS}: save the adapter as safetensors.")
     try:
         config = json.loads((folder / ADAPTER).read_text())
+        # The settings for Megatron name a module that PEFT would import.
         kind, foreign = config["peft_type"], config.get("megatron_config")
     except (ValueError, KeyError, AttributeError) as error:
         raise UserError(f"{folder / ADAPTER} cannot be read: save the adapter with PEFT again.") from error
@@ -211,7 +224,9 @@ def attach(model: Any, vector: Any) -> None:
     _, decoder = layers(model)
 
     def add(module: Any, arguments: Any, output: Any) -> Any:
+        # Looked up at each call: `functional_call` puts other values in its place.
         steered = getattr(model, STEERING)
+        # Decoder layers of some families give a tuple with the state in front, others the state alone.
         return (output[0] + steered, *output[1:]) if isinstance(output, tuple) else output + steered
 
     decoder[(len(decoder) - 1) // 2].register_forward_hook(add)

@@ -41,6 +41,7 @@ def roomy_layer() -> Any:
             self.view()
             return self.keys, self.values
 
+        # That of transformers moves `keys` and `values`, and would leave the buffers behind them as they were.
         def reorder_cache(self, beam_idx: Any) -> None:
             self.batch_select_indices(beam_idx)
 
@@ -72,6 +73,7 @@ def moved(states: Any, room: int) -> Any:
 def at_the_right(parts: Any, width: int, room: int) -> Any:
     """Return keys or values of several batches in one buffer, where all of them end at the same slot."""
     first = parts[0]
+    # Zeros, and not whatever memory held: a masked slot weighs nothing, but nothing times NaN is NaN.
     buffer = first.new_zeros(sum(map(len, parts)), first.shape[1], room, first.shape[3])
     row = 0
     for states in parts:
@@ -90,6 +92,8 @@ def roomy(config: Any, room: int) -> Any:
     from transformers.cache_utils import DynamicCache, DynamicLayer
 
     found = DynamicCache(config=config)
+    # No subclass of `DynamicLayer`: those for sliding windows, indexers and
+    # quantised states update in ways of their own.
     found.layers = [roomy_layer()(room) if type(layer) is DynamicLayer else layer for layer in found.layers]
     return found
 

@@ -41,6 +41,7 @@ class Chat:
                 f"{name} has no chat template: give a chat model, or choose one with --template chat_template=plain."
             )
         check_known(settings, str(template))
+        # No end yet: it is read off what this very chat writes.
         chat = Chat(tokenizer, -1, settings=settings)
         written.check_day(chat)
         end, gap = written.ending(chat)
@@ -89,6 +90,8 @@ class Chat:
         how = arguments(self.settings)
         if day := today(self.settings) or day:
             how["chat_template"] = stopped(self.tokenizer.get_chat_template(how.get("chat_template"), tools), day)
+        # Text and no tokens: a prompt and its answer must be one text to the
+        # tokenizer, or words would be cut otherwise.
         return str(
             self.tokenizer.apply_chat_template(turns, tools=tools, tokenize=False, add_generation_prompt=answer, **how)
         )
@@ -114,6 +117,7 @@ class Chat:
         every = [piece for row in rows if not isinstance(row, str) for piece in row]
         texts = [piece.text + (piece.gap if end else "") for piece in every]
         cut = self.cut([piece.before for piece in every], texts)
+        # Each side for itself: many known words of prompts must not make up for answers that the base cannot read.
         for side in (False, True):
             own = [i for i, piece in enumerate(every) if piece.own is side]
             self.check_known([texts[i] for i in own], [cut[i] for i in own])
@@ -148,6 +152,7 @@ class Chat:
     @cached_property
     def opening(self) -> str:
         """What stands before text outside of any chat."""
+        # What the tokenizer adds by itself, which it is told elsewhere not to do.
         ids = self.tokenizer("").input_ids
         return self.decode(ids[:1]) if ids[:1] == [self.tokenizer.bos_token_id] else ""
 
@@ -168,6 +173,7 @@ class Chat:
     @cached_property
     def added(self) -> re.Pattern[str]:
         """The texts of tokens that a tokenizer looks for before it cuts what stands between them."""
+        # The longest first: a pattern takes the first that fits, and the text of one token may begin that of another.
         texts = [str(token) for token in self.tokenizer.added_tokens_decoder.values() if str(token).strip()]
         return re.compile("|".join(map(re.escape, sorted(texts, key=len, reverse=True))) or "(?!)")
 
@@ -183,6 +189,7 @@ class Chat:
     def cut(self, before: Sequence[str], texts: Sequence[str]) -> list[list[int]]:
         """Return the token ids of texts, each as it follows what stands before it."""
         anchors = list(map(self.anchor, before))
+        # Prompts end alike, so there are few anchors for many rows.
         distinct = list(dict.fromkeys(anchors))
         known = dict(zip(distinct, self.ids(distinct), strict=True))
         both = self.ids([anchor + text for anchor, text in zip(anchors, texts, strict=True)])
@@ -196,12 +203,14 @@ class Chat:
 
         A model that has read what stands before cannot write that token, so it writes the text in another way.
         """
+        # Read behind a line feed, too: some tokenizers put a blank before a word at the head of a text.
         before, line, whole, alone = self.ids([anchor, "\n", f"\n{text}", text])
         ways = [alone, whole[len(line) :]]
         return next((way for way in ways if self.after(before, way) == text), alone)
 
     def ids(self, texts: Sequence[str]) -> list[list[int]]:
         """Return the token ids of texts."""
+        # The template writes the token that opens a text: a tokenizer that added its own would have it there twice.
         found: list[list[int]] = self.tokenizer(list(texts), add_special_tokens=False).input_ids if texts else []
         return found
 
@@ -234,6 +243,7 @@ class Chat:
         whole = [self.after(before[prompt], body) for prompt, body in zip(prompts, bodies, strict=True)]
         found = []
         for text, ids, body, same in zip(whole, answers, bodies, self.cut(prompts, whole), strict=True):
+            # Rows are kept as text: an answer in other tokens than its text's would be trained on as another one.
             same_tokens = body == same and text.startswith(self.frame.blank)
             ended: Ended = "length" if len(body) == len(ids) else "stop" if same_tokens else "retokenised"
             said = text.removeprefix(self.frame.blank)
@@ -258,6 +268,7 @@ class Chat:
     def vocabulary(self) -> tuple[str, ...]:
         """The text of each token as it stands after a word; special tokens have none."""
         special = {self.end, *self.tokenizer.all_special_ids}
+        # Behind a word: at the head of a text, SentencePiece drops the blank of a token that opens a word.
         word = self.ids([MARK])[0]
         start = self.decode(word)
         every = self.tokenizer.batch_decode(

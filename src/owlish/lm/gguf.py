@@ -58,6 +58,7 @@ def convert(file: Path, folder: Path, *, chat: bool = True) -> None:
     try:
         with read_once():
             tokenizer = AutoTokenizer.from_pretrained(str(file.parent), **where)
+            # Float32 keeps the file's numbers exactly; bfloat16 would take half the room and round them.
             model = AutoModelForCausalLM.from_pretrained(str(file.parent), dtype=torch.float32, **where)
     except Exception as error:  # a torn file fails in as many ways as there are places to tear it
         why = " ".join(str(error).split())[:200] or type(error).__name__

@@ -33,6 +33,8 @@ if TYPE_CHECKING:
 
 Direction = Mapping[str, "Tensor"]
 """Changes of parameters, by their names."""
+# To read tokens once moves log-probabilities by some 1e-6, and with them the bytes of sampled rows. Nano is below this
+# number, so its results stay as they were, and reading costs it nothing.
 LARGE = 10_000_000
 WORDS = "use words that it has, or another base."
 MISSED = "the base has no token for a part of it"
@@ -154,8 +156,10 @@ class TorchLM(LM):
     def encode(self, rows: Sequence[Conversation], *, end: bool = True) -> list[Example]:
         """Return rows as examples; the one place where rows become tokens."""
         chats = [[turn.fields() for turn in row.messages] for row in rows]
+        # Text outside of any chat has no place for a system prompt.
         whole = [chat if chat[0]["role"] == "text" else self.whole(chat) for chat in chats]
         more = [len(after) - len(before) for after, before in zip(whole, chats, strict=True)]
+        # What the context puts in front moves a row's own turns back.
         trained = [[turn + shift for turn in row.turns] for row, shift in zip(rows, more, strict=True)]
         found = self.chat.examples(whole, trained, [row.tools for row in rows], end=end)
         return [Example((), (), MISSED) if self.lacks(example.ids) else example for example in found]

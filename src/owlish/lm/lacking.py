@@ -46,6 +46,7 @@ def tokenizer_of(folder: Path) -> tuple[Any, int] | None:
         return None
     name = json.loads(config.read_text()).get("unk_token")
     tokenizer = Tokenizer.from_file(str(file))
+    # Some configurations hold a token as an object with its settings.
     unknown = tokenizer.token_to_id(name["content"] if isinstance(name, dict) else name) if name else None
     return None if unknown is None else (tokenizer, unknown)
 

@@ -100,4 +100,5 @@ def gives_one(module: Any) -> bool:
     if type(module) is torch.nn.Linear or not isinstance(module, torch.nn.Linear):
         return True
     with torch.no_grad():
+        # A row of its weights has the width that it reads: [1, in].
         return isinstance(module(module.weight[:1]), torch.Tensor)

@@ -25,6 +25,7 @@ def layer_logprobs(lm: TorchLM, prompts: Sequence[Sequence[int]]) -> Tensor:
     import torch
 
     inner, head = inside(lm.model)
+    # The last norm of the model itself is the one before its unembedding.
     norm = [m for m in inner.base_model.children() if type(m).__name__.endswith("Norm")][-1]
     total: Any = 0
     with torch.inference_mode():
@@ -35,6 +36,7 @@ def layer_logprobs(lm: TorchLM, prompts: Sequence[Sequence[int]]) -> Tensor:
                 use_cache=False,
                 logits_to_keep=1,
             )
+            # The first of these states is the embeddings, so place k is what k layers make of them: [1, width].
             states = [out.hidden_states[place][:, -1] for place in places(len(out.hidden_states) - 1)]
             logits = [*(head(norm(state)) for state in states), out.logits[:, -1]]
             total = total + torch.cat(logits).float().log_softmax(-1)

@@ -26,6 +26,7 @@ Seed = tuple[int, ...]
 
 def enough(gives: Gives, asked: Gives) -> bool:
     """Say whether a model that gives one thing can be asked for another."""
+    # The literal's order is that of what is given: each gives all before it, too.
     levels = get_args(Gives)
     return levels.index(gives) >= levels.index(asked)
 

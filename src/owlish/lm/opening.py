@@ -63,6 +63,7 @@ def keep(weights: Weights, dtype: Any) -> Kept:
     """Return a base, read from the disk unless it is the last one read and its files are still the same."""
     base = replace(weights, changes=(), system=None, shown=())
     folder = Path(base.name)
+    # A folder's files may be written over between two nodes.
     files = [(p, p.stat()) for p in sorted(folder.iterdir())] if folder.is_dir() else []
     key = (base, dtype, *((path, stat.st_size, stat.st_mtime_ns) for path, stat in files))
     if not last or last[0].key != key:
@@ -79,6 +80,7 @@ def read(base: Weights, dtype: Any) -> tuple[Any, Chat]:
     name, where = base.name, {"revision": base.revision} if base.revision else {}
     chat = Chat.open(base)  # what is wrong with it is said before the weights are read
     try:
+        # Neither code nor pickles that lie in a model's folder are run.
         model = kind_of(name, where).from_pretrained(
             name, dtype=dtype, trust_remote_code=False, use_safetensors=True, **where
         )
@@ -87,6 +89,7 @@ def read(base: Weights, dtype: Any) -> tuple[Any, Chat]:
             f"{name} cannot be loaded: give a folder with config.json, safetensors and a tokenizer, "
             "or the name of a model on Hugging Face."
         ) from error
+    # The rows of the table, and not the tokenizer's count: either may be the larger one.
     size = model.get_input_embeddings().weight.shape[0]
     if chat.end >= size:
         raise UserError(f"{name} has no token for the end of a turn: take a base whose chat template fits it.")

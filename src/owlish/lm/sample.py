@@ -71,16 +71,21 @@ def draw_batches(
     import torch
 
     lm, prompts = reader.lm, reader.prompts
+    # By length, so that little of a batch is padding.
     waiting = sorted(range(len(prompts)), key=lambda i: len(prompts[i]))
     equal = lm.equal
+    # All that a row can draw, [rows, new_tokens], whatever stands beside it in a batch and whenever its turn comes.
     luck = uniforms(seeds, new_tokens).to(lm.device)
     answers = torch.full((len(prompts), new_tokens), -1, dtype=torch.long, device=lm.device)
     states = grammar.states(len(prompts)) if grammar else None
     with torch.inference_mode():
+        # Of each row that goes on: `live` is its number, `at` the text from which it
+        # does, `step` how many tokens it has.
         live = torch.tensor(taken(waiting, prompts, size, equal=equal), device=lm.device)
         texts, at = reader.texts(live.tolist())
         step = torch.zeros_like(live)
         while len(live):
+            # Logits are [texts, vocabulary]: rows of equal text share one until they part.
             logits = states.allow(texts.logits, at, live) if states else texts.logits
             chosen, sure = choose(logits, at, luck[live, step], temperature)
             check_finite(sure, lm, "probabilities")
@@ -123,7 +128,10 @@ def choose(logits: Any, at: Any, luck: Any, temperature: float) -> tuple[Any, An
     if temperature == 0:
         found = logits.argmax(-1)[at]
         return found, logits[at, found]
+    # By the distribution function: a race of exponential variables would be steadier against rounding where a
+    # vocabulary is large, but would draw other rows than stores hold.
     mass = (logits / temperature).softmax(-1).cumsum(-1)[at]
+    # Rounding leaves the last sum beside 1: luck is measured in parts of it.
     found = torch.searchsorted(mass, (luck * mass[:, -1])[:, None])[:, 0]
     return found.clamp(max=logits.shape[-1] - 1), mass[:, -1]
 
@@ -133,6 +141,7 @@ def uniforms(seeds: Sequence[tuple[int, ...]], count: int) -> Any:
     import numpy as np
     import torch
 
+    # By numpy, on the CPU: torch draws other numbers for one seed on a GPU.
     drawn = [np.random.Generator(np.random.Philox(np.random.SeedSequence(seed))).random(count) for seed in seeds]
     return torch.from_numpy(np.stack(drawn)).float()
 

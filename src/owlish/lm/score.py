@@ -35,6 +35,7 @@ def scored(lm: TorchLM, rows: Sequence[Example], *, shared: int = 0) -> list[Sco
     found: dict[int, Scored] = {}
     for group, logprobs, targets in forward(lm, rows, shared=shared):
         wanted = targets != -100
+        # -100 marks what is not trained, and is no place in the vocabulary.
         chosen = logprobs.gather(-1, targets.clamp(min=0)[..., None])[..., 0]
         check_finite(chosen[wanted], lm, "log-probabilities")
         likeliest = logprobs.argmax(-1) == targets
@@ -96,6 +97,7 @@ def whole(lm: TorchLM, rows: Sequence[Example]) -> list[float]:
     found = [0.0] * len(rows)
     for group, logprobs, targets in forward(lm, rows):
         mask = targets != -100
+        # The place of the end of the turn, where any token that closes a word counts in its stead.
         last = mask.shape[1] - 1 - mask.flip(1).int().argmax(1)
         mask[torch.arange(len(group)), last] = False
         spelled = (logprobs.gather(-1, targets.clamp(min=0)[..., None])[..., 0] * mask).sum(1)
@@ -111,6 +113,7 @@ def continued(reader: Reader, spellings: Sequence[Spellings]) -> Tensor:
 
     lm, wanted = reader.lm, listed(spellings)
     ways = max(sum(map(len, asked)) for asked in spellings)
+    # A prompt becomes as many rows as it has spellings.
     size = max(1, min(len(spellings), fitting(lm, reader.longest + reader.room) // ways))
     closing = torch.tensor(lm.chat.closing, device=lm.device)
 
@@ -143,6 +146,7 @@ def spelled_out(texts: Texts, group: Sequence[tuple[int, Sequence[int]]], closin
     live = torch.arange(len(group), device=device)
     at = torch.tensor([place for place, _ in group], device=device)
     lengths = torch.tensor([len(spelling) for _, spelling in group], device=device)
+    # One more than the longest has tokens: the last is for what closes it.
     for step in range(int(lengths.max()) + 1):
         logprobs = texts.logits.log_softmax(-1)
         ended = lengths[live] == step
@@ -174,6 +178,7 @@ def gathered(
 
     found = torch.full((len(spellings), len(spellings[0])), -torch.inf, dtype=torch.float64)
     for (p, a, _), value in zip(wanted, values, strict=True):
+        # Spellings exclude one another, so that their probabilities add up.
         found[p, a] = torch.logaddexp(found[p, a], torch.tensor(value, dtype=torch.float64))
     check_finite(found, lm, "log-probabilities")
     return found
@@ -184,6 +189,7 @@ def forward(lm: TorchLM, rows: Sequence[Example], *, shared: int = 0) -> Iterato
     import torch
 
     refuse_long(lm, rows)
+    # By the tokens themselves in the end, so that batches do not depend on the order in which rows are given.
     order = sorted(range(len(rows)), key=lambda i: (rows[i].start, len(rows[i].ids), rows[i].ids))
     with torch.inference_mode():
         prefix = opening(lm, rows[0].ids[:shared]) if shared else None
@@ -195,6 +201,7 @@ def forward(lm: TorchLM, rows: Sequence[Example], *, shared: int = 0) -> Iterato
             except (RuntimeError, MemoryError) as error:
                 check_full(error, len(group), "scoring")
             else:
+                # As a probability: minus infinity is the logarithm of 0, and no fault in a token that nobody asked for.
                 check_finite(logprobs[..., 0][targets != -100].exp(), lm, "log-probabilities")
                 yield group, logprobs, targets
                 continue
@@ -210,7 +217,10 @@ def read(lm: TorchLM, rows: Sequence[Example], prefix: Any, shared: int) -> tupl
     ids, targets = collate(rows, lm.model.device)
     before = None if prefix is None else copied(prefix)
     if before is not None:
+        # The prefix was read as one row, which now stands before each.
         select(before, torch.zeros(len(rows), dtype=torch.long, device=ids.device))
+    # The logits of a place foretell the token after it: those of the place before
+    # the first are needed, the last are not.
     last = targets.shape[1] + 1
     out = lm.model(input_ids=ids[:, shared:], logits_to_keep=last, use_cache=before is not None, **{keyword(): before})
     return out.logits[:, -last:-1].float().log_softmax(-1), targets

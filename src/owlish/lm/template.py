@@ -69,6 +69,7 @@ def parse_settings(words: Sequence[str]) -> Settings:
 def valued(text: str) -> Setting:
     """Return the bool or number that a text is, or the text."""
     try:
+        # True and False, as Python writes them, are meant as well.
         value = json.loads(text.lower())
     except ValueError:
         return text
@@ -97,6 +98,7 @@ def stopped(template: str, day: date) -> str:
     """Return a template for which today is a fixed day, by a macro: a function cannot be handed to one."""
     if "strftime_now" not in template:
         return template
+    # transformers gives templates a `strftime_now` of its own, which a macro of that name hides.
     signs = [f"%{dash}{letter}" for dash in ("-", "") for letter in DIRECTIVES]
     steps = "".join(f"|replace({sign!r}, {day.strftime(sign)!r})" for sign in signs)
     return f"{{%- macro strftime_now(format) -%}}{{{{ format{steps} }}}}{{%- endmacro -%}}{template}"

@@ -40,6 +40,7 @@ class Texts:
 
         past = self.mask.shape[1]
         self.mask = torch.cat([self.mask, mask], 1)
+        # Positions count tokens alone: padding before a text does not move it.
         positions = (self.mask.cumsum(-1) - 1).clamp(min=0)[:, past:]
         with torch.inference_mode():
             out = self.model(
@@ -61,11 +62,13 @@ class Texts:
         import torch
 
         size = self.logits.shape[-1]
+        # A text and a token as one number.
         pairs, now = (at * size + tokens).unique(return_inverse=True)
         rows, tokens = pairs // size, pairs % size
         if len(rows.unique()) < len(rows) or 10 * len(rows) < 7 * len(self.mask):
             self.keep(rows)
         elif len(rows) < len(self.mask):
+            # Rows from which nothing goes on stay where they are, and read token 0 for nothing.
             tokens, now = torch.zeros_like(self.mask[:, 0]).index_copy(0, rows, tokens), rows[now]
         self.read(tokens[:, None], torch.ones_like(tokens[:, None]))
         return now
@@ -101,6 +104,8 @@ def begin(model: Any, ids: Any, mask: Any, *, room: int) -> Texts:
     texts = Texts(model, roomy(model.config, virtual + room), mask[:, :0], None, told=not virtual)
     texts.read(ids, mask)
     if virtual:
+        # PEFT puts the prompt's vectors before whatever it is given: from the second
+        # reading on, the model below is asked, which finds them in the cache.
         texts.model = model.get_base_model()
         texts.mask = torch.cat([mask.new_ones(len(mask), virtual), mask], 1)
     return texts
@@ -132,6 +137,7 @@ def pads(model: Any) -> tuple[bool, bool]:
 def agrees(model: Any, parts: Sequence[Sequence[Sequence[int]]], expected: Any, allowed: float) -> bool:
     """Say whether a model can read texts in parts, and finds what is expected; of no number nothing else is."""
     try:
+        # Not `<=`: NaN is never greater, and so agrees. That a base gives none is said where it is asked.
         return not float((followed(model, *parts) - expected).abs().max()) > allowed
     except (TypeError, ValueError, AttributeError, RuntimeError) as error:
         if full(error):
@@ -167,6 +173,7 @@ class Reader:
         self.lm, self.prompts, self.room = lm, list(map(tuple, prompts)), room
         self.longest = max(map(len, prompts), default=0)
         self.joins = lm.large and not lm.equal and joinable(roomy(lm.model.config, 1))
+        # What comes after an opening is padded on its left, and so inside of the text.
         self.shared = alike(self.prompts) if self.joins and lm.gaps and len(set(self.prompts)) > 1 else 0
         self.opening = self.begun([self.prompts[0][: self.shared]], self.longest) if self.shared else None
         self.held: tuple[dict[tuple[int, ...], int], Texts] | None = None
@@ -236,6 +243,7 @@ def taken(waiting: list[int], prompts: Sequence[Sequence[int]], count: int, *, e
 
 def alike(texts: Sequence[tuple[int, ...]]) -> int:
     """Return the number of tokens with which all texts begin, short of the last token of any."""
+    # In the order of texts, all others lie between these two, and begin with whatever both begin with.
     least, most = min(texts), max(texts)
     same = next((i for i, (a, b) in enumerate(zip(least, most, strict=False)) if a != b), len(least))
     return min(same, *(len(text) - 1 for text in texts))
@@ -246,6 +254,7 @@ def pad_left(prompts: Sequence[Sequence[int]], device: Any) -> tuple[Any, Any]:
     import torch
 
     width = max(map(len, prompts))
+    # Any token would do for padding: the mask hides it.
     ids = torch.zeros(len(prompts), width, dtype=torch.long)
     mask = torch.zeros(len(prompts), width, dtype=torch.long)
     for i, prompt in enumerate(prompts):

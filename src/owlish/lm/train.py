@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     Loss = Callable[[TorchLM, Sequence[Example]], Any]
     """A model and a batch of rows to a scalar that is made small."""
 
+# Batches that are sorted by length together: little of a batch is padding, and chance still decides what stands in it.
 BUCKET = 20
 HELD = 4 << 30
 """Bytes that a step may hold for its way back."""
@@ -60,6 +61,8 @@ def fit(
         for group in optimizer.param_groups:
             group["lr"] = schedule.rate(step)
         found, most = backward(lm, chosen, loss, most)
+        # Before the step, which would spread it over all parameters, so that nothing
+        # could tell any more where it came from.
         if not math.isfinite(found):
             raise UserError(infinite(lm, chosen, loss, step, schedule.lr, start))
         with rounded(own, lm.trained):
@@ -105,6 +108,7 @@ def backward(lm: TorchLM, rows: Sequence[Example], loss: Loss, most: int) -> tup
     """
 
     def attempt(size: int) -> float:
+        # Here, and not before: an attempt that ran out of memory leaves the gradients of its first parts.
         lm.model.zero_grad()
         parts = list(fitting_parts(lm, rows, size)) if loss is completion_loss else [list(rows)]
         if len(parts) > 1:
@@ -114,6 +118,7 @@ def backward(lm: TorchLM, rows: Sequence[Example], loss: Loss, most: int) -> tup
         for part in parts:
             found = loss(lm, part)
             if len(parts) > 1:
+                # A mean over a part counts by its tokens, so that the parts add up to the mean over the batch.
                 found = found * (sum(len(row.labels) for row in part) / whole)
             found.backward()
             total += found.item()
@@ -165,6 +170,7 @@ def batches(rows: Sequence[Example], size: int, steps: int, seed: int) -> Iterat
         for first in range(0, len(order), size * BUCKET):
             bucket = sorted(order[first : first + size * BUCKET], key=lambda i: (rows[i].start, len(rows[i].ids)))
             epoch += [bucket[i : i + size] for i in range(0, len(bucket), size)]
+        # Else every bucket would go from its short prompts to its long ones.
         rng.shuffle(epoch)
         for chosen in epoch:
             if made == steps:
@@ -198,6 +204,7 @@ def gradient(lm: TorchLM, rows: Sequence[Example], names: Sequence[str]) -> Tens
     own = lm.parameters
     parameters = [own[name] for name in names]
     likelihood = -cross_entropy(logits(lm, rows), labels(lm, rows), reduction="sum") / len(rows)
+    # Zeros for what the rows do not reach, so that the vectors of all rows are of one length.
     slopes = torch.autograd.grad(likelihood, parameters, allow_unused=True, materialize_grads=True)
     found = torch.cat([slope.flatten() for slope in slopes])
     check_finite(found, lm, "gradients")
@@ -228,6 +235,7 @@ def only(lm: TorchLM, wanted: Tensor) -> Iterator[None]:
         yield
         return
     head, last = lm.model.get_output_embeddings(), wanted.shape[1] + 1
+    # [rows, positions, width] to [tokens, width].
     hook = head.register_forward_pre_hook(lambda module, inputs: (inputs[0][:, -last:-1][wanted], *inputs[1:]))
     try:
         yield
@@ -254,6 +262,7 @@ def collate(rows: Sequence[Example], device: Any) -> tuple[Any, Any]:
     targets = torch.full((len(rows), width - start), -100)
     for i, row in enumerate(rows):
         ids[i, : len(row.ids)] = torch.tensor(row.ids)
+        # The first column stands for the earliest place that is trained on in any row.
         for first, after in row.spans:
             targets[i, first - start : after - start] = ids[i, first:after]
     return ids.to(device), targets.to(device)

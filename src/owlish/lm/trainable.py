@@ -35,6 +35,7 @@ def empty(folder: Path) -> Any:
     from owlish.lm.opening import kind_of
 
     try:
+        # No weights are read, and no memory is taken.
         with torch.device("meta"):
             config = AutoConfig.from_pretrained(folder, trust_remote_code=False)
             return kind_of(str(folder), {}).from_config(config)

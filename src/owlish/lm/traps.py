@@ -119,6 +119,7 @@ def padding(lm: TorchLM, row: Example) -> Trap:
     longer = example(lm, f"{QUESTION} {QUESTION}")
     _, targets = collate([row, longer], lm.device)
     kept = [tuple(line[line != -100].tolist()) for line in targets]
+    # Many tokenizers pad with the end of a turn, SmolLM2's among them: a mask made by that id would hide all ends.
     same = lm.chat.tokenizer.pad_token_id == lm.chat.end
     says = "the end of the turn, which does not hide it" if same else "another token than the end of the turn"
     whole = kept == [row.labels, longer.labels]

@@ -49,6 +49,7 @@ def frame(chat: Chat) -> Frame:
     """Read what stands around an answer off a whole conversation; refuse a template that asks in another context."""
     question = [message("user", MARK)]
     prompt = chat.render(question)
+    # The last one is the answer: whatever else a template writes may hold the word as well.
     before, said, tail = chat.render([*question, message("assistant", SAID)], answer=False).rpartition(SAID)
     if not said and "end" in dict(chat.settings):
         return Frame(blank=blank(prompt))
@@ -217,6 +218,7 @@ def opened(call: Any) -> Any:
     try:
         function = call["function"]
         return {**call, "function": {**function, "arguments": json.loads(function["arguments"])}}
+    # Rows of users: JSON that is nested deeply enough exhausts Python's stack.
     except (TypeError, KeyError, ValueError, RecursionError):
         return call
 
