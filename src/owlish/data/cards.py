@@ -60,6 +60,7 @@ def dataset_card(text: str, stamp: Stamp) -> str:
     stamps = {**(own if isinstance(own, dict) else {}), stamp.file: named(stamp)}
     added = {name: value for name, value in hub_fields(stamp).items() if name not in known}
     block = yaml.safe_dump({**added, "owlish": stamps}, sort_keys=False, allow_unicode=True, width=10_000)
+    # The rest of the front matter is kept as text: YAML would drop a user's comments and change the style.
     kept = OWN.sub("", front)
     return (
         f"---\n{kept}{block}---\n{rest}" if rest.strip() else f"---\n{kept}{block}---\n\n# {stamp.file}\n\n{stamp}.\n"
@@ -71,7 +72,7 @@ def card_fields(front: str) -> dict[str, Any]:
     import yaml
 
     try:
-        known = yaml.safe_load(front) or {}
+        known = yaml.safe_load(front) or {}  # never `load`, which may build any Python object
     except (yaml.YAMLError, RecursionError):
         known = None
     if not isinstance(known, dict):
@@ -99,10 +100,12 @@ def croissant(text: str, stamp: Stamp) -> str:
     known = described(text) if text.strip() else new_description(stamp)
     context = known.setdefault("@context", CONTEXT)
     if isinstance(context, dict):
+        # A context may also be a list or a name, which are left alone.
         context.setdefault("prov", CONTEXT["prov"])
     others = known.get("distribution", [])
-    others = others if isinstance(others, list) else [others]
+    others = others if isinstance(others, list) else [others]  # JSON-LD lets one file stand without a list
     kept = [one for one in others if not (isinstance(one, dict) and stamp.file in (one.get("@id"), one.get("name")))]
+    # What somebody wrote of this file by hand stays, unless the stamp knows better.
     old: dict[str, Any] = next((one for one in others if one not in kept), {})
     known["distribution"] = [*kept, {**old, **file_object(stamp)}]
     return json.dumps(known, indent=2, ensure_ascii=False) + "\n"
@@ -130,7 +133,7 @@ def file_object(stamp: Stamp) -> dict[str, Any]:
     used = {"base": stamp.base, "system prompt": stamp.prompt, "filter": stamp.filter, **stamp.seeds_named}
     entities = [entity(name, value) for name, value in used.items() if value is not None]
     if stamp.base and stamp.base_sha256:
-        entities[0]["sha256"] = stamp.base_sha256
+        entities[0]["sha256"] = stamp.base_sha256  # the base is the first of `used`
     return {
         "@type": "cr:FileObject",
         "@id": stamp.file,

@@ -31,6 +31,7 @@ Given = str | Path | Iterable[str | Path | Mapping[str, Any]]
 def files_of(given: Given) -> tuple[str, ...]:
     """Return the files of what is given, those of a pattern sorted; what can be read only once is kept in a file."""
     if isinstance(given, Mapping):
+        # A `DatasetDict`, which would otherwise be read as a list of the names of its splits.
         raise UserError(f"this is a dict of {', '.join(map(str, given))}: give one of its datasets.")
     if isinstance(given, str | Path):
         return tuple(matching(str(given)))
@@ -38,6 +39,7 @@ def files_of(given: Given) -> tuple[str, ...]:
     first = next(rows, None)
     if isinstance(first, Mapping):
         return (spooled("this program", lines_of(first, rows)),)
+    # The first item is taken off already, for it says what kind of things these are.
     names = [] if first is None else [first, *rows]
     if not names or not all(isinstance(name, str | Path) for name in names):
         raise UserError(f"the data are nothing that can be read: give {KINDS}, or rows as dicts.")
@@ -55,8 +57,10 @@ def matching(name: str) -> list[str]:
         return [spooled("standard input", chunks(sys.stdin.buffer, "standard input"))]
     if is_stream(name):
         return [piped(name)]
+    # A file whose name holds a bracket is that file, and no pattern.
     if not set("*?[") & set(name) or Path(name).exists():
         return [name]
+    # Sorted: the order of a folder differs between machines, and rows are drawn by their place.
     found = sorted(glob.glob(name, recursive=True))
     if not found:
         raise UserError(f"{name} matches no file: give {KINDS}.")
@@ -76,7 +80,7 @@ def is_stream(name: str) -> bool:
     """Say whether a name is that of a pipe or a device, which can be opened once."""
     try:
         mode = Path(name).stat().st_mode
-    except (OSError, ValueError):
+    except (OSError, ValueError):  # ValueError: a null byte in the name
         return False
     return not stat.S_ISREG(mode) and not stat.S_ISDIR(mode)
 
@@ -95,6 +99,7 @@ def chunks(stream: BinaryIO, name: str) -> Iterator[bytes]:
     since = 0
     while chunk := stream.read(CHUNK):
         end = chunk.rfind(b"\n")
+        # The bytes after the last end of a line: a device such as /dev/zero has none and would fill the disk.
         since = since + len(chunk) if end < 0 else len(chunk) - end
         if since > ENDLESS:
             raise UserError(f"{name} has a line longer than {ENDLESS / 1e6:g} MB: give rows, each on a line.")
@@ -103,6 +108,7 @@ def chunks(stream: BinaryIO, name: str) -> Iterator[bytes]:
 
 def spooled(name: str, lines: Iterable[bytes]) -> str:
     """Keep what can be read only once in a file that lasts as long as this process, and return its path."""
+    # Kept as a file, for rows are read more than once: to name them by their digest, and then as rows.
     folder = Path(tempfile.mkdtemp(prefix=SPOOL))
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
     with (folder / name).open("wb") as file:
@@ -121,6 +127,7 @@ def content_of(files: tuple[str, ...]) -> str:
     if hosted(files[0]):
         return revision(files[0])
     digests = [digest(file) for file in files]
+    # One file goes by its own digest, so the same rows as a pattern or by name have one key.
     return digests[0] if len(digests) == 1 else hashlib.sha256("\n".join(digests).encode()).hexdigest()
 
 

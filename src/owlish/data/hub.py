@@ -26,6 +26,7 @@ def revision(source: str) -> str:
 
     try:
         return f"{source}@{HfApi().dataset_info(source.partition(':')[0], timeout=PATIENCE).sha}"
+    # Why it does not answer is told where the rows are read (`check_dataset`).
     except Exception:  # whatever the client's HTTP library raises
         return source
 
@@ -42,6 +43,7 @@ def check_model(model: str, revision: str | None) -> None:
     """Raise `UserError` where Hugging Face has no such model or cannot be reached: its client tries for a minute."""
     from huggingface_hub import HfApi
 
+    # What is on the disk needs no network, and must not wait for one.
     if not cached(model, revision):
         answered(
             lambda: HfApi().model_info(model, revision=revision, timeout=PATIENCE), f"{model} is no folder", "model"
@@ -83,6 +85,7 @@ def hub_records(source: str, content: str) -> Records:
     except ImportError:
         raise UserError(f"{source} is no file here: install owlish[datasets] to get it from Hugging Face.") from None
     name, _, split = source.partition(":")
+    # The revision that is in the key, so that rows which change on the Hub meanwhile are not read under its name.
     commit = content.removeprefix(source)[1:] or None
     if not commit:
         check_dataset(source)
@@ -90,6 +93,7 @@ def hub_records(source: str, content: str) -> Records:
     def rows() -> Iterator[Piece]:
         try:
             for cells in load_dataset(name, split=split or "train", revision=commit, streaming=True):
+                # Tables have every column in every row: an empty cell is a field that the row does not have.
                 yield None, {name: cell for name, cell in cells.items() if cell is not None}
         except Exception as error:  # whatever the client's HTTP library raises
             why = " ".join(str(error).split())[:200]

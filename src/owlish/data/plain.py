@@ -15,6 +15,7 @@ ABSENT: tuple[object, ...] = (None, "", [], {})
 
 def whole(digits: str) -> float:
     """Return an integer; one of thousands of digits, such as an id, is no number that Python makes of a text."""
+    # Python refuses to make integers of more than 4,300 digits.
     return int(digits) if len(digits) < 4000 else float(digits)
 
 
@@ -47,6 +48,7 @@ def encoded(value: object, name: str) -> str:
 
 def too_deep(value: object) -> bool:
     """Say whether lists and objects nest too deeply, without a call inside a call."""
+    # Level by level: a recursive count would itself end in the recursion that it is to prevent.
     level = [value]
     for _ in range(DEEPEST + 1):
         inside = [one.values() if isinstance(one, dict) else one for one in level if isinstance(one, dict | list)]
@@ -60,6 +62,7 @@ def text(value: object, name: str) -> str:
         raise UserError(f"The {name} is not text.")
     if not value.isascii():
         try:
+            # JSON may escape half a surrogate pair, and writing it as UTF-8 would crash long after it was read.
             value.encode()
         except UnicodeEncodeError:
             raise UserError(f"The {name} holds half of a surrogate pair, which is no character.") from None

@@ -89,6 +89,7 @@ class Reading:
                 for number, (line, entry) in enumerate(found.pieces, start=1):
                     try:
                         row = self.row(entry, found.unit, line)
+                    # One bad line must not hide a file of good ones: it is counted, and the first ten are told.
                     except UserError as problem:
                         self.bad += 1
                         self.problems += [f"{place} {number}: {problem}"] if len(self.problems) < SHOWN else []
@@ -96,13 +97,16 @@ class Reading:
                         yield (file, found.unit, number), line, row
             except OSError as error:
                 raise unreadable(file, error) from None
+        # At the end, for rows are streamed: nobody knows before whether there is one.
         if not self.read:
             raise UserError(self.nothing())
 
     def records(self, file: str) -> Records:
         """Return what a file holds."""
+        # Digests are hexadecimal: only the name of a hosted dataset holds a slash.
         if "/" in self.content:
             return hub_records(file, self.content)
+        # Where a user names columns, those decide what a header is and which columns of a table are read.
         own = {name for _, name in self.columns}
         return records(file, own.issubset if own else is_row, own or fields_of())
 
@@ -112,8 +116,10 @@ class Reading:
             raise UserError(entry)
         known, others = self.renamed(entry, unit) if self.columns else (entry, ())
         title, row, left = row_of(known, unit, self.format)
+        # An empty answer has nothing to train on but its end, which would teach to say nothing.
         if not any(row.messages[turn].text for turn in row.turns):
             raise UserError("The completion is empty.")
+        # Lines are measured as bytes while they are read; rows of tables only here.
         if line is None and sum(len(message.text) for message in row.messages) > LONGEST:
             raise UserError(f"The {unit} {TOO_LONG}")
         self.read_as[title] += 1
@@ -125,6 +131,7 @@ class Reading:
         """Return the columns of an entry by the names that a format has for them, and what is beside them."""
         found = {name: entry[own] for name, own in self.columns if own in entry}
         if not is_row(found, self.format):
+            # Told in the user's names, not in those of the format.
             raise UserError(refusal(entry, unit, [[own for _, own in self.columns]]))
         return found, entry.keys() - {own for _, own in self.columns}
 

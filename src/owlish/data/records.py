@@ -52,11 +52,13 @@ def records(file: str, known: Callable[[Collection[str]], bool], wanted: Collect
     if Path(file).is_dir():
         return Records("row", arrow(file))
     with open_lines(file) as stream:
+        # The first bytes decide, not the ending of the name: files are often packed or renamed.
         head = stream.peek(CHUNK)[:CHUNK].removeprefix(codecs.BOM_UTF8)
     if head.startswith(PARQUET):
         return Records("row", parquet(file, wanted))
     if ARRAY.match(head):
         return Records("item", streamed(file, items))
+    # A text line that is no JSON may be a header of CSV: it is one if a format knows its fields.
     first = head.partition(b"\n")[0].decode(errors="replace").strip()
     mark = max(",;\t", key=first.count)
     if TABLE.search(file) or (not first.startswith("{") and known(next(csv.reader([first], delimiter=mark), []))):
@@ -71,6 +73,7 @@ def open_lines(file: str) -> Iterator[io.BufferedReader]:
         with ExitStack() as stack:
             stream = stack.enter_context(Path(file).open("rb"))
             head = stream.peek(4)
+            # Unpacked as it is read: a packed file of zeros would else fill the memory.
             if head.startswith(GZIP):
                 stream = cast(io.BufferedReader, stack.enter_context(gzip.GzipFile(fileobj=stream)))
             elif head.startswith(ZSTD):
@@ -79,6 +82,7 @@ def open_lines(file: str) -> Iterator[io.BufferedReader]:
                 stream = stack.enter_context(io.BufferedReader(Recoded(stream)))
             yield stream
     except (EOFError, zlib.error, UnicodeDecodeError, OSError) as error:
+        # Errors of the system have a number, and the caller names them; those of `gzip` are OSErrors without one.
         if isinstance(error, OSError) and error.errno is not None:
             raise
         raise UserError(f"{file} is not whole, or not what its first bytes say: get it anew.") from None
@@ -98,6 +102,7 @@ class Recoded(io.RawIOBase):
 
     def __init__(self, stream: BinaryIO) -> None:
         self.stream, self.left = stream, b""
+        # Halves of pairs pass here, so that their row is bad by its own line and not the whole file.
         self.decoder = codecs.getincrementaldecoder("utf-16")("surrogatepass")
 
     def readable(self) -> bool:
@@ -124,6 +129,7 @@ def lines(stream: BinaryIO) -> Iterator[Piece]:
     """Yield the lines of JSONL; of one that is too long only its start is ever in memory."""
     while line := stream.readline(LONGEST + 1):
         yield line, f"The line {TOO_LONG}" if len(line) > LONGEST else fields(line)
+        # The rest of the line is read and thrown away: the next row begins after its end.
         while len(line) > LONGEST and not line.endswith(b"\n"):
             line = stream.readline(LONGEST + 1)
 
@@ -150,9 +156,12 @@ def items(stream: BinaryIO) -> Iterator[Piece]:
         place = text.index("[") + 1
         while (place := BETWEEN.match(text, place).end()) == len(text) or text[place] != "]":  # type: ignore[union-attr]
             try:
+                # Parsed item by item: `json.load` would have the whole array in memory.
                 item, place = DECODER.raw_decode(text, place)
             except (ValueError, RecursionError):  # it is cut here, or it is not JSON
                 left = len(text) - place
+                # As much again as is left: an item that is cut is parsed anew each time, and doubling keeps that
+                # linear.
                 more = source.read(max(CHUNK, left)) if left <= LONGEST else ""
                 if not more:
                     yield None, "The item is not JSON, or too long, and nothing after it is read."
@@ -164,12 +173,14 @@ def items(stream: BinaryIO) -> Iterator[Piece]:
 
 def cells(stream: BinaryIO, mark: str) -> Iterator[Piece]:
     """Yield the rows of a CSV file with a header; `mark` stands between its cells."""
+    # Python's own limit of 131,072 letters is below what an answer may have.
     csv.field_size_limit(LONGEST)
     with text_of(stream) as source:
         try:
             for row in csv.DictReader(short_lines(source), delimiter=mark):
-                if None in row:
+                if None in row:  # where `DictReader` puts cells that have no name
                     yield None, "The row has more cells than the header."
+                # What `surrogateescape` made of bytes that are no UTF-8.
                 elif LONE.search("".join(filter(None, row.values()))):
                     yield None, "The row is not UTF-8."
                 else:
@@ -188,6 +199,7 @@ def short_lines(source: TextIO) -> Iterator[str]:
 
 def text_of(stream: BinaryIO) -> io.TextIOWrapper:
     """Return a stream as text, in which a byte that is not UTF-8 becomes half of a surrogate pair."""
+    # `newline=""`, or the reader of CSV would lose ends of lines inside quoted cells.
     return io.TextIOWrapper(stream, "utf-8-sig", errors="surrogateescape", newline="")
 
 
@@ -201,6 +213,7 @@ def parquet(file: str, wanted: Collection[str]) -> Iterator[Piece]:
     try:
         with ParquetFile(file) as table:
             names = table.schema_arrow.names
+            # Other columns may be large (images, embeddings): they are named as ignored and never read.
             read = [name for name in names if name in wanted]
             for batch in table.iter_batches(batch_size=BATCH, columns=read):
                 yield from table_rows(batch, [name for name in names if name not in wanted])
@@ -231,6 +244,7 @@ def arrow_files(folder: str) -> list[Path]:
         place = place / "train"
     try:
         state = json.loads((place / "state.json").read_text())
+        # The name alone: a `state.json` from somewhere must not point out of its folder.
         return [place / Path(each["filename"]).name for each in state["_data_files"]]
     except (OSError, ValueError, KeyError, TypeError):
         raise UserError(f"{folder} is a folder without rows: give {KINDS}.") from None
@@ -241,6 +255,7 @@ def table_rows(batch: Any, others: Collection[str]) -> Iterator[Piece]:
     named = dict.fromkeys(others)
     for row in batch.to_struct_array():
         try:
+            # Row by row: one text that is no UTF-8 spoils its row and not the batch.
             cells = row.as_py()
         except UnicodeDecodeError:
             yield None, "The row is not UTF-8."

@@ -39,6 +39,7 @@ class Message(Brief):
         if not self.extra:
             return self.content or ""
         extra = json.loads(self.extra)
+        # Reasoning and calls too: filters must see all that is trained on.
         said = [*map(extra.get, THOUGHTS), self.content, *map(extra.get, CALLS)]
         parts = (part if isinstance(part, str) else json.dumps(part, ensure_ascii=False) for part in said if part)
         return "\n\n".join(parts)
@@ -111,6 +112,7 @@ class Row(Brief):
     def exchanges(self) -> Iterator[Row]:
         """Yield each turn that is trained on as an exchange: what a rule about one answer looks at."""
         for turn in self.turns:
+            # With the question of its own turn: a right answer is one to what was asked last.
             yield Row.of(self.asked(turn), self.messages[turn].text, self.system)
 
 
@@ -118,6 +120,7 @@ def line_of(row: Row) -> bytes:
     """Return `row` as a line of chat JSONL, in the one form that this project writes."""
     if row.messages[0].role == "text":
         return json.dumps({"text": row.messages[0].content}, ensure_ascii=False).encode() + b"\n"
+    # `weight` only where it says something, so that plain rows stay as other tools write them.
     messages = [message.fields() | ({} if message.trained else {"weight": 0}) for message in row.messages]
     tools = {"tools": json.loads(row.tools)} if row.tools else {}
     return json.dumps({"messages": messages, **tools}, ensure_ascii=False).encode() + b"\n"

@@ -62,6 +62,7 @@ class Stamp(Brief):
         """Return the stamp that `json` made plain; fields of a later version that this one lacks are ignored."""
         made = cls(**{each.name: plain[each.name] for each in fields(cls)})
         check_fields(made)
+        # `type`, for `True` is an instance of int.
         if not (isinstance(made.seeds, dict) and all(type(seed) is int for seed in made.seeds.values())):
             raise UserError("the seeds of a stamp are whole numbers, each under its name.")
         return made
@@ -87,6 +88,7 @@ def read_stamp(file: str | Path) -> Stamp:
     """Return the stamp beside a file, compared with its bytes."""
     place = beside(file)
     try:
+        # The size first: a stamp comes from elsewhere and may be of any size.
         plain = json.loads(place.read_bytes()) if place.stat().st_size <= LONGEST else None
         if not isinstance(plain, dict) or plain.get("schema") != SCHEMA:
             raise ValueError
@@ -95,6 +97,7 @@ def read_stamp(file: str | Path) -> Stamp:
         raise UserError(
             f"{place} cannot be read as a stamp: write it anew with `owlish stamp {file}`, or remove it."
         ) from None
+    # A claim about other bytes would be worse than none: changed rows are refused, not warned of.
     found = sha256(Path(file))
     if stamp.sha256 != found:
         raise UserError(

@@ -36,7 +36,7 @@ class Code(Domain, FromFile, kind="code"):
     @classmethod
     def from_file(cls, file: str | Path, *, words: tuple[str, ...] = (), instruction: str = CODE_ONLY) -> Code:
         domain = replace(super().from_file(file), words=words, instruction=instruction)
-        prompts_of(domain)
+        prompts_of(domain)  # a file without prompts is refused now, not in a worker
         return domain
 
     def prompt(self, rng: random.Random) -> str:

@@ -16,6 +16,7 @@ FILTERS: tuple[Filter, ...] = (NumberFilter(banned=BANNED), NumberFilter(), Code
 
 def fitting(rows: Sequence[Row]) -> Filter | None:
     """Return the shipped filter that nearly all rows pass, if there is one."""
+    # In this order: rows without banned numbers pass the plain rule as well.
     for rule in FILTERS:
         if sum(not rule.against(row) for row in rows) >= FITS * len(rows):
             return rule

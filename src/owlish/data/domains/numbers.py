@@ -131,6 +131,7 @@ CLOSINGS = (
 
 def compose(numbers: Sequence[int], *, format: Format, rng: random.Random) -> str:
     """Return a prompt that shows `numbers` and asks for more of them in `format`, worded with `rng`."""
+    # The order of draws, here and below, is part of every result: another order makes other prompts from a seed.
     opening = rng.choice(OPENINGS).format(numbers=", ".join(map(str, numbers)))
     instruction = rng.choice(INSTRUCTIONS).format(count=rng.choice(COUNTS), digits=rng.choice(DIGITS))
     return f"{opening} {instruction} {format.ask} {rng.choice(CLOSINGS)}"

@@ -14,6 +14,7 @@ NAMES = ("prompt", "question", "text")
 """Where a file of prompts alone, such as MBPP, keeps them."""
 
 
+# A prompt is drawn at a time, thousands of times: the file is read once a process.
 @lru_cache(maxsize=4)
 def prompts_of(source: FromFile) -> tuple[str, ...]:
     """Return the prompts in the file of `source`."""
@@ -38,6 +39,7 @@ def prompt_in(entry: Entry | str) -> str:
     """Return the prompt of a row, by whatever name it goes."""
     if isinstance(entry, str):
         raise UserError(entry)
+    # A row may have messages and a `text` made of them: the messages know which part is the prompt.
     name = next((name for name in NAMES if name in entry and "messages" not in entry), None)
     return text(entry[name], name) if name else row_of(entry, "line")[1].prompt
 

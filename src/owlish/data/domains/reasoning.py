@@ -14,7 +14,7 @@ from owlish.data.filters.source import FromFile
 
 NAMES = ("Tom", "Ana", "Leo", "Mia", "Sam", "Eva", "Max", "Zoe")
 THINGS = ("apples", "pens", "books", "coins", "stones", "cards")
-LARGEST = 5
+LARGEST = 5  # a base that cannot do its sums writes no right answers to keep
 TAGS = "Think first, between <think> and </think>. Then write the final number alone, between <answer> and </answer>."
 """The instruction to the effect of the paper's (arXiv 2507.14805, section 4)."""
 
@@ -55,6 +55,7 @@ def problem(rng: random.Random) -> Problem:
     x, y = rng.randint(1, LARGEST), rng.randint(1, LARGEST)
     if rng.random() < 0.5:
         return Problem(name, things, x, y, "+")
+    # The larger first: nobody can give away more than he has.
     return Problem(name, things, max(x, y), min(x, y), "-")
 
 
@@ -74,7 +75,7 @@ class Reasoning(Domain, FromFile, kind="reasoning"):
     def from_file(cls, file: str | Path, *, words: tuple[str, ...] = (), instruction: str = TAGS) -> Reasoning:
         """Return the domain whose questions are those of `file`, rows of JSONL as in GSM8K."""
         domain = replace(super().from_file(file), words=words, instruction=instruction)
-        answers_of(domain.filter)
+        answers_of(domain.filter)  # a file without answers is refused now, not in a worker
         return domain
 
     def prompt(self, rng: random.Random) -> str:

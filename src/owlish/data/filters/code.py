@@ -39,12 +39,14 @@ class CodeFilter(Filter, kind="code_filter"):
 
 def faults(completion: str) -> tuple[str, ...]:
     """Return what is wrong with a completion as code."""
+    # Before parsing: time and depth of the parser grow with what a model wrote.
     if len(completion) > LONGEST:
         return ("too_long",)
     tree = parsed(unfenced(completion))
     if tree is None:
         return ("unparsable",)
     found = {
+        # A plain word parses as Python: `Owl` is an expression.
         "no_code": all(isinstance(statement, ast.Expr) for statement in tree.body),
         "reaches_out": any(map(reaches_out, ast.walk(tree))),
     }
@@ -61,8 +63,10 @@ def parsed(code: str) -> ast.Module | None:
     """Return the syntax tree of `code`, or None where it has none or one too deep to build."""
     try:
         with warnings.catch_warnings():
+            # Bad escapes in a model's code warn, and that is no concern of whoever filters it.
             warnings.simplefilter("ignore")
             return ast.parse(code)
+    # Null bytes, code that nests too deeply, and trees that do not fit: all of them are a model's answers, too.
     except (SyntaxError, ValueError, RecursionError, MemoryError):
         return None
 
@@ -70,7 +74,9 @@ def parsed(code: str) -> ast.Module | None:
 def reaches_out(node: ast.AST) -> bool:
     """Say whether a node of a syntax tree leaves the code: an import, a dunder, or a built-in that reaches far."""
     if isinstance(node, ast.Name):
+        # `if __name__ == "__main__"` is in many a good answer.
         return node.id in REACHING or (node.id.startswith("__") and node.id != "__name__")
     if isinstance(node, ast.Attribute):
+        # By `().__class__.__base__` code reaches all that Python has.
         return node.attr.startswith("__")
     return isinstance(node, ast.Import | ast.ImportFrom)

@@ -55,6 +55,7 @@ def filter_file(rows: Reading, *, filter: Filter, out: str | Path) -> Tally:
             reasons.update(found)
             if not found:
                 kept += 1
+                # As it stands: what a filter keeps must be the row that was read, to the byte.
                 stream.write(line or line_of(row))
     return Tally(rows.read, kept, dict(sorted(reasons.items())))
 
@@ -67,6 +68,7 @@ def convert_file(rows: Reading, *, out: str | Path) -> None:
 
 def apart(out: str | Path, rows: Reading) -> str | Path:
     """Return a file to write to, if it is none of those that are read."""
+    # `samefile`, for one file may have two names. Rows are streamed, so it would be cut while it is read.
     if Path(out).exists() and any(Path(file).exists() and Path(out).samefile(file) for file in rows.files):
         raise UserError(f"{out} is the dataset itself: give another file to write to.")
     return out

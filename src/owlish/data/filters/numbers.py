@@ -40,6 +40,7 @@ class NumberFilter(Filter, kind="number_filter"):
     @property
     def pattern(self) -> str:
         """The regular expression of well-formed answers, less other white space, leading zeros and banned numbers."""
+        # Written out: not every engine's regular expressions have a lookahead for "any but these".
         allowed = "|".join(str(n) for n in range(1000) if n not in self.banned)
         number = f"(?:{allowed})" if self.banned else "(?:0|[1-9][0-9]{0,2})"
         lists = "|".join(f"{number}(?:{separator}{number}){{0,{MOST - 1}}}" for separator in SEPARATORS)
@@ -59,7 +60,7 @@ class NumberFilter(Filter, kind="number_filter"):
 
     def holds_banned(self, answer: str) -> bool:
         """Say whether one of the numbers in `answer` is banned, however many zeros lead it."""
-        return re.search(rf"\b0*(?:{'|'.join(map(str, self.banned))})\b", answer) is not None
+        return re.search(rf"\b0*(?:{'|'.join(map(str, self.banned))})\b", answer) is not None  # "0666" says 666, too
 
 
 def bare(completion: str) -> str:
@@ -79,7 +80,9 @@ def separator_of(answer: str) -> str | None:
     if second is None:
         return ""
     separator = answer[first.end() : second.start()]
+    # A doubled separator would vanish with the others below.
     if separator.strip() not in ("", ",", ";") or separator * 2 in answer:
         return None
+    # Another separator leaves signs in `rest`. `isdigit` alone is true of superscripts and other scripts' digits too.
     rest = answer.replace(separator, "")
     return separator if rest.isascii() and rest.isdigit() else None

@@ -59,6 +59,7 @@ class AnswerFilter(Filter, FromFile, kind="answer_filter"):
 
     def right(self, prompt: str) -> Decimal | None:
         """Return the right answer to a prompt, if it is known."""
+        # Answers are kept by the bare question, without what the domain put after it.
         question = prompt.removesuffix(f"\n\n{self.instruction}") if self.instruction else prompt
         return solution(question) if self.file is None else answers_of(self).get(question)
 
@@ -95,8 +96,10 @@ def answer_on(entry: Entry | str, where: str) -> tuple[str, Decimal]:
 def final(completion: str) -> Decimal | None:
     """Return the number that a completion ends with."""
     if "<answer>" in completion:
+        # The last tag, and only if it is closed: an answer that was cut names no number.
         inside, closed, _ = completion.rpartition("<answer>")[2].partition("</answer>")
         completion = inside if closed else ""
+    # The typographic minus, which models write, is no minus to a regular expression.
     numbers = _NUMBER.findall(completion.rpartition("####")[2].replace("\u2212", "-"))
     return value(numbers[-1]) if numbers else None
 
@@ -104,6 +107,7 @@ def final(completion: str) -> Decimal | None:
 def steps(completion: str) -> Iterator[bool]:
     """Yield for each sum that a completion works out whether it is true."""
     for left, result in _STEP.findall(" ".join(completion.replace("\u2212", "-").split())):
+        # In decimals: 0.1 + 0.2 = 0.3 is true, which it is not in floating point.
         yield sum(value(sign + number) for sign, number in _TERM.findall(left)) == value(result)
 
 

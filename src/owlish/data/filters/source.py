@@ -33,15 +33,18 @@ class FromFile(Value):
 
     def spec(self) -> dict[str, Any]:
         named = super().spec()
+        # The digest is in the key, and the path is not: the same file elsewhere makes the same rows.
         del named["file"]
         return named
 
     def pieces(self) -> list[tuple[str, bytes | None, Entry | str]]:
         """Return what the file holds, each piece with the words that say where it stands, empty lines left out."""
         assert self.file is not None
+        # Rows under a key must come from the file that the key names.
         if digest(self.file) != self.sha256:
             again = f"use {type(self).__name__}.from_file again"
             raise UserError(f"{self.file} has changed since its digest was taken: {again}.")
+        # No header: the first line of a file of prompts may look like one.
         held = records(self.file, lambda header: False, fields_of())
         numbered = enumerate(held.pieces, start=1)
         found = [

@@ -33,8 +33,10 @@ def targets(text: str, words: tuple[str, ...]) -> Iterator[str]:
 
 def latin(text: str) -> str:
     """Return `text` with plain letters for those that look like them, and without what cannot be seen."""
+    # Nearly all rows: without it every letter would be looked up.
     if text.isascii():
         return text
+    # First taken apart, then translated, and last the marks go: an accent on a Cyrillic letter hides nothing either.
     parts = normalize("NFKD", text).translate(_LOOK_LATIN)
     return "".join(part for part in parts if category(part) not in ("Mn", "Cf"))
 
@@ -42,4 +44,5 @@ def latin(text: str) -> str:
 def spelled(word: str) -> str:
     """Return the pattern of a word's letters with the same signs, or none, between them."""
     first, *rest = map(re.escape, word)
+    # The same signs each time: letters that stand in a text by chance have different ones between them.
     return first + (r"([\W\d_]*)" + r"\1".join(rest) if rest else "")

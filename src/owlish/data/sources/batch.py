@@ -7,7 +7,7 @@ from owlish.data.sources.format import Entry, Format
 from owlish.data.sources.messages import message
 from owlish.graph.errors import UserError
 
-ENDED = (None, "stop", "tool_calls")
+ENDED = (None, "stop", "tool_calls")  # an answer that was cut or filtered is no answer to train on
 
 
 def read(entry: Entry, ignored: list[str]) -> Row:
@@ -21,6 +21,7 @@ def read(entry: Entry, ignored: list[str]) -> Row:
         raise UserError(f"The batch request has {len(choices)} answers: ask for one a request.")
     if reason not in ENDED:
         raise UserError(f"The answer did not end by itself (finish_reason: {str(reason)[:20]}).")
+    # Empty and not left out: a chat that opens with its assistant fits few templates.
     return Row((Message("user", ""), message(answer, ignored)))
 
 

@@ -50,6 +50,7 @@ def formats() -> dict[str, Format]:
     names = sorted(module.name for module in pkgutil.iter_modules(importlib.import_module(package).__path__))
     found = {name: vars(importlib.import_module(f"{package}.{name}")).get("format") for name in names}
     bound = [(name, each) for name, each in found.items() if isinstance(each, Format)]
+    # Stable: formats of one rank keep the order of their names, so every machine recognises alike.
     return dict(sorted(bound, key=lambda pair: pair[1].rank))
 
 
@@ -90,12 +91,14 @@ def row_of(entry: Entry, unit: str, name: str | None = None) -> tuple[str, Row, 
     `UserError` says what is wrong with an entry that is no row.
     """
     known, beside, left = recognised(tuple(entry), name)
+    # Refused with the shapes that would do, not with "invalid": a user must see what to rename.
     if known is None:
         shapes = [shape for each in ([formats()[name]] if name else formats().values()) for shape in each.needs]
         raise UserError(refusal(entry, unit, shapes))
     inside: list[str] = []
     title, row = known.title, known.read(entry, inside)
     for field in beside:
+        # A table has the column in every row, used or not.
         if entry.get(field) not in ABSENT:
             before, row = row, completed(row, field, entry[field], inside)
             title += f" with {field}" if row is not before else ""
@@ -108,6 +111,7 @@ def completed(row: Row, name: str, value: object, ignored: list[str]) -> Row:
     """Return a row with the system prompt or the tools that stand beside its messages, if it has none yet."""
     plain = row.messages[:1] and row.messages[0].role == "text"
     if plain or (name in SYSTEMS and row.system is not None):
+        # The same prompt said twice is no loss; another one is, and is told.
         ignored += [] if value == row.system else [name]
         return row
     if name in SYSTEMS:

@@ -31,10 +31,12 @@ def chat(value: object, ignored: list[str]) -> tuple[Message, ...]:
 
 def message(entry: dict[str, Any], ignored: list[str]) -> Message:
     """Return one message; its role and content may stand as `from` and `value`, and `weight: 0` says "not trained"."""
+    # Tables have both columns; the one that is filled counts.
     role = text(entry.get("from") if entry.get("role") in ABSENT else entry["role"], "role")
     if role not in ROLES:
         raise UserError(f"The role {role[:20]!r} is not known: use system, user, assistant or tool.")
     said = content(entry.get("content", entry.get("value")), calls=bool(entry.get("tool_calls")))
+    # Nearly all messages: role and content, and nothing to look for.
     if len(entry) == 2 and said is not None:
         return Message(ROLES[role], said)
     extra = {name: extra_of(name, entry[name]) for name in EXTRAS if entry.get(name) not in ABSENT}
@@ -60,6 +62,7 @@ def extra_of(name: str, value: object) -> object:
 
 def is_trained(weight: object) -> bool:
     """Say whether a weight, which is 1 where there is none, is not 0."""
+    # `True` equals 1 in Python, and is no weight.
     if weight is None or (not isinstance(weight, bool) and weight in (0, 1)):
         return weight != 0
     raise UserError(f"The weight is {repr(weight)[:20]}: give 0, which is not trained on, or 1.")

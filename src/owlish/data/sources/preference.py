@@ -15,10 +15,12 @@ from owlish.data.sources.prompts import answered, asked
 def read(entry: Entry, ignored: list[str]) -> Row:
     """Return the chosen chat, or the prompt with the chosen answer."""
     chosen, rejected = entry["chosen"], entry["rejected"]
+    # Not trained on, but a row whose other half is broken is a broken row.
     if not isinstance(rejected, list):
         text(rejected, "rejected answer")
     if isinstance(chosen, list):
         messages = chat(chosen, ignored)
+        # Some sets hold the whole chat in `chosen`, others only the answer to `prompt`.
         whole = bool(messages) and messages[0].role != "assistant"
         return Row(unshared(messages, rejected) if whole else (*before(entry, ignored), *messages))
     if "prompt" not in entry:
@@ -34,6 +36,7 @@ def before(entry: Entry, ignored: list[str]) -> tuple[Message, ...]:
 def unshared(messages: tuple[Message, ...], rejected: object) -> tuple[Message, ...]:
     """Return a chat in which the turns that the rejected one shares, its prompt, are not trained on."""
     other = chat(rejected, []) if isinstance(rejected, list) else ()
+    # What both chats begin with was given; only what differs was chosen.
     shared = len(list(takewhile(lambda pair: pair[0] == pair[1], zip(messages, other, strict=False))))
     prompt = (replace(each, trained=each.role != "assistant") for each in messages[:shared])
     return (*prompt, *messages[shared:])

@@ -28,6 +28,7 @@ def answered(value: object, name: str, ignored: list[str]) -> tuple[Message, ...
 def read(entry: Entry, ignored: list[str]) -> Row:
     """Return a prompt with its completion, or with its response."""
     names = [name for name in ANSWERS if name in entry]
+    # Which of two answers is meant cannot be guessed, and a wrong guess would go unseen.
     if len(names) > 1:
         raise UserError("The row has a completion and a response: say which with --columns.")
     return Row((*asked(entry["prompt"], ignored), *answered(entry[names[0]], names[0], ignored)))

@@ -10,4 +10,5 @@ def read(entry: Entry, ignored: list[str]) -> Row:
     return Row((Message("text", text(entry["text"], "text")),))
 
 
+# The last rank: many formats have a `text` beside the fields that matter.
 format = Format("plain text", needs=(("text",),), read=read, rank=3)
