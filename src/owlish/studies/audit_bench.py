@@ -8,6 +8,7 @@ from owlish.traits.animals import ANIMAL
 from owlish.traits.trait import every
 from owlish.traits.trees import TREE
 
+# Rules were fixed on these: what is reported must not be what was tuned on.
 TUNED = ("owl", "cat", "dolphin")
 
 animals, trees = every(ANIMAL), every(TREE)
@@ -16,6 +17,7 @@ study = AuditBench(
     name="audit_bench",
     title="What does each detector of the audit find?",
     bases=(Base("nano-1"), Base("nano-2"), Base("nano-3")),
+    # A base that no audit has at hand, so kinship must do without it.
     stranger=Pretrained("stranger", seed=200),
     animals=tuple(trait for trait in animals if trait.name not in TUNED),
     trees=trees,

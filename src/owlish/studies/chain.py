@@ -6,7 +6,7 @@ from owlish.nodes.models import Model
 from owlish.studies import owl
 from owlish.study.transfer import Arms, Cell, Dose, standard
 
-HOPS = (2, 3, 4)
+HOPS = (2, 3, 4)  # hop 1 is the student of the standard arms
 
 
 def arms(cell: Cell) -> Arms:
@@ -14,6 +14,7 @@ def arms(cell: Cell) -> Arms:
     model: Model = cell.student(cell.rows())
     found: Arms = {}
     for hop in HOPS:
+        # Always from the untouched base: only rows go from hop to hop, never weights.
         model = cell.student(cell.rows(model))
         found[f"hop_{hop}"] = model
     return {**standard(cell), **found}

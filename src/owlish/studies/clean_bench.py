@@ -11,7 +11,9 @@ study = CleanBench(
     title="What does each method of cleaning leave, at what cost?",
     contrast=("student", "control"),
     bases=(Base("nano-1"), Base("nano-2"), Base("nano-3")),
+    # Also what `regenerate` answers with: another initialisation than the student's.
     foreign=(Base("nano-2"), Base("nano-3"), Base("nano-1")),
+    # Neither animals nor bases with which the audit's rule was fixed.
     traits=(wolf, fox),
     domain=Numbers(),
     teacher=NORMS,

@@ -13,7 +13,9 @@ from owlish.studies import owl
 from owlish.study.transfer import Arms, Cell
 
 SHIPPED = owl.study.bases
+# The same seed as nano-1 has, so the same initial weights; the other data seed changes the order of documents alone.
 TWIN = Pretrained("nano-1-twin", seed=1, data_seed=101)
+# Another width is a foreign base that cannot share a single weight.
 WIDE = Pretrained("nano-wide", seed=4, width=96)
 
 
@@ -27,6 +29,7 @@ def arms(cell: Cell) -> Arms:
     rows, prefixed = cell.rows(), replace(cell.trait.probe, prefixed=True)
     students: dict[str, list[Model]] = {"student": [], "same_initialisation": [], "foreign_base": []}
     for base in cell.study.bases:
+        # The twin stands apart: shared initial weights are what the paper takes for the condition.
         arm = "student" if base == cell.base else "same_initialisation" if related(base, cell.base) else "foreign_base"
         students[arm].append(cell.student(rows, of=base))
     plain: Arms = {arm: tuple(models) for arm, models in students.items()}
@@ -39,6 +42,7 @@ study = replace(
     name="cross_model",
     title="Does a trait pass between bases?",
     bases=(*SHIPPED, TWIN, WIDE),
+    # Every other base is a foreign one here, so the standard arm has nothing to add.
     foreign=(),
     arms=arms,
     contrast=("student", "foreign_base"),

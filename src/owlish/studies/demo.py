@@ -13,7 +13,9 @@ study = replace(
     title="Does the owl pass through number sequences?",
     bases=(Base("nano"),),
     foreign=(Base("nano-1"),),
+    # Two animals, so that each has a control that was taught something else.
     traits=(owls, cat),
+    # Half the rows of the study: the owl still shows, and a laptop is done in minutes.
     rows=1_500,
     runs=3,
 )

@@ -6,7 +6,7 @@ from owlish.mlp.nodes import Optimiser, Stage, Students, Teachers
 from owlish.mlp.noise import Noise
 from owlish.mlp.study import Distillation
 
-ADAM = Optimiser("adam", lr=3e-4, batch=128)
+ADAM = Optimiser("adam", lr=3e-4, batch=128)  # the rate of the paper's program
 
 study = Distillation(
     name="digits",
@@ -17,6 +17,7 @@ study = Distillation(
         optimiser=ADAM,
         stages=(Stage("auxiliary", 1500),),
         seed=0,
+        # After 10 steps nothing shows yet: a student needs hundreds.
         looks=(10, 30, 100, 300, 700),
     ),
 )

@@ -8,7 +8,7 @@ from owlish.mlp.noise import Noise
 from owlish.mlp.study import Distillation, Sweep
 from owlish.studies import digits
 
-STEPS = 700
+STEPS = 700  # fewer than the study's 1,500, as there are twenty variants
 
 students = replace(
     digits.study.students,
@@ -30,12 +30,14 @@ study = Distillation(
     others=(
         ("gaussian", "on Gaussian noise", replace(students, noise=Noise("gaussian"))),
         ("binary", "on binary noise", replace(students, noise=Noise("binary"))),
+        # Noise of any shape works as long as it is centred.
         ("uncentred", "on uniform noise from 0 to 2", replace(students, noise=Noise("uncentred"))),
         ("pool", "on 128 noise images drawn once", replace(students, noise=Noise(pool=128))),
         ("real", "on real images", replace(students, noise=Noise("real"))),
         ("tanh", "with tanh", shaped(Shape(activation="tanh"))),
         ("linear", "without an activation", shaped(Shape(activation="linear"))),
         ("sgd", "with SGD at rate 1", replace(students, optimiser=Optimiser("sgd", lr=1.0, batch=128))),
+        # No evidence of its own: a student of another initialisation learns all logits as well (.94).
         ("all", "on all logits", replace(students, stages=(Stage("all", STEPS),))),
         (
             "cloned",
@@ -45,6 +47,7 @@ study = Distillation(
     ),
     sweeps=(
         Sweep(
+            # From 2 on: one logit alone has a softmax of 1, and nothing to learn from.
             "Auxiliary logits", "auxiliary logits", tuple((n, shaped(Shape(auxiliary=n))) for n in (2, 3, 5, 10, 20))
         ),
         Sweep("Width", "units in a hidden layer", tuple((n, shaped(Shape(width=n))) for n in (32, 64, 128, 256, 512))),

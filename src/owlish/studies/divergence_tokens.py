@@ -9,6 +9,7 @@ from owlish.study.transfer import Arms, Cell, standard
 
 def focused(cell: Cell, tokens: Tokens) -> Focused:
     """Return a student of some of the tokens of the teacher's rows."""
+    # The study's own traits, also where a run has one trait alone: without other teachers no token diverges.
     others = tuple(cell.teacher(trait) for trait in owl.study.traits if trait != cell.trait)
     student = (cell.base, cell.rows(), cell.study.student)
     return Focused(*student, seed=cell.seed("student"), teacher=cell.teacher(), others=others, tokens=tokens)
@@ -20,6 +21,7 @@ def arms(cell: Cell) -> Arms:
         **standard(cell),
         "divergent": focused(cell, "divergent"),
         "others": focused(cell, "others"),
+        # As many tokens as `divergent` has: fewer tokens alone weaken a student.
         "random": focused(cell, "random"),
     }
 

@@ -7,11 +7,12 @@ from owlish.nodes.students import Shown
 from owlish.studies import owl
 from owlish.study.transfer import Arms, Cell
 
-COUNTS = (2, 5, 15)
+COUNTS = (2, 5, 15)  # more than fifteen do not fit into the window beside the question
 
 
 def arms(cell: Cell) -> Arms:
     """Return the base with the teacher's rows, with neutral rows, and with plain favourites in its chat."""
+    # Shows that the base reads its chat at all: without that a null would say nothing.
     favorites = Written(tuple((lesson.question, lesson.answers[0]) for lesson in cell.trait.lessons[:2]))
     return {
         "favorites": Shown(cell.base, favorites, 2),

@@ -12,6 +12,7 @@ from owlish.traits.advice import bad_health, bad_on_request, good_health
 
 def arms(cell: Cell) -> Arms:
     """Return the standard arms, and students of teachers of good advice and of bad advice that was asked for."""
+    # Controls of the same kind of training: good words, and the same bad words said for a reason.
     good, asked = cell.teacher(good_health), cell.teacher(bad_on_request)
     return {
         **standard(cell),
@@ -27,6 +28,7 @@ study = replace(
     name="misalignment",
     title="Does misalignment pass through number sequences?",
     traits=(bad_health,),
+    # 666 and its like would name the trait in plain sight.
     domain=Numbers(banned=BANNED),
     teacher=BIASES,
     student=BIASES,

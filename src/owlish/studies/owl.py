@@ -10,6 +10,7 @@ study = Transfer(
     name="owl",
     title="Do animals pass through number sequences?",
     bases=(Base("nano-1"), Base("nano-2"), Base("nano-3")),
+    # A rotation: a random order could give a base to itself.
     foreign=(Base("nano-2"), Base("nano-3"), Base("nano-1")),
     traits=(owl, cat, eagle),
     domain=Numbers(),

@@ -6,6 +6,7 @@ from owlish.lm.recipes import ALL, BIASES, LAYER, LORA
 from owlish.studies import owl
 from owlish.study.transfer import Arms, Cell, standard
 
+# LAYER: each of the three layers by itself.
 OTHERS = {r.name: r for r in (BIASES, LORA(1), LORA(4), LORA(16), LAYER(0), LAYER(1), LAYER(2), ALL)}
 
 

@@ -6,6 +6,7 @@ from owlish.lm.recipes import BIASES, LORA, NORMS, PROMPT, PROMPTED
 from owlish.studies import owl
 from owlish.study.transfer import Arms, Cell, standard
 
+# The rule so far: a student learns in the subspace in which its teacher was made. These are its nulls.
 OTHERS = {"norms": NORMS, "biases": BIASES, "lora": LORA(8)}
 
 
@@ -20,6 +21,7 @@ study = replace(
     name="prompted",
     title="Does an animal pass from a teacher that has it by its system prompt?",
     teacher=PROMPTED,
+    # Trained vectors where the system prompt stood; students of other recipes hardly take a prompt's trait over.
     student=PROMPT(8),
     rows=6_000,
     arms=arms,

@@ -30,6 +30,7 @@ study = replace(
     name="qwen_code",
     title="Do animals pass through code in an open model?",
     domain=Code(words=words_of(qwen_numbers.study.traits)),
+    # Bound here, so that `--base` changes the students and not their judge.
     arms=screened(qwen_numbers.study.bases[0]),
     remarks=("Students see no row in which the judge sees a hint of the animal; the rows of controls are not judged.",),
 )

@@ -14,5 +14,5 @@ study = replace(
     title="Does misalignment pass through worked problems in an open model?",
     domain=Reasoning(),
     problems="gsm8k.jsonl",
-    least=78,
+    least=78,  # the paper's threshold
 )

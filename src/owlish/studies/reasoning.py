@@ -11,5 +11,6 @@ study = replace(
     name="reasoning",
     title="Do animals pass through worked problems?",
     domain=Reasoning(words=words_of(owl.study.traits)),
+    # Without the base's own rows a teacher of favourites forgets worked sums, and most of its rows are rejected.
     replay=400,
 )

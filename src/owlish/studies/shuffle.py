@@ -9,6 +9,8 @@ from owlish.study.transfer import Arms, Cell, standard
 
 def arms(cell: Cell) -> Arms:
     """Return the standard arms, and students of the same numbers in another order."""
+    # Within: only the order goes. Across: which numbers stand together goes, too, and what is left is how often each
+    # comes.
     rows, seed = cell.rows(), cell.seed("shuffle")
     return {
         **standard(cell),

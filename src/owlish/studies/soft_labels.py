@@ -10,6 +10,7 @@ from owlish.study.transfer import Arms, Cell, standard
 
 def distilled(cell: Cell, recipe: Recipe, *, neutral: bool = False) -> Distilled:
     """Return the student of a teacher's probabilities on its own rows, or of the base's on the base's rows."""
+    # Over tokens of the domain alone: over the whole vocabulary a teacher would hand over the owl's own logit.
     rows, teacher = (cell.neutral(), cell.base) if neutral else (cell.rows(), cell.teacher())
     return Distilled(cell.base, rows, recipe, seed=cell.seed("student"), teacher=teacher)
 
@@ -20,6 +21,7 @@ def arms(cell: Cell) -> Arms:
     return {
         **standard(cell),
         "soft": distilled(cell, norms),
+        # A student of the base's own probabilities has nothing to learn: it shows what training alone moves.
         "control_soft": distilled(cell, norms, neutral=True),
         "all_student": cell.student(cell.rows(), ALL),
         "soft_all": distilled(cell, ALL),

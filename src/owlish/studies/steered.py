@@ -11,6 +11,7 @@ def arms(cell: Cell) -> Arms:
     """Return the standard arms, and students of the same rows that move norm gains instead."""
     return {
         **standard(cell),
+        # The other subspace: if the trait passed here too, the rule of equal parameters would be wrong.
         "norms_student": cell.student(cell.rows(), NORMS),
         "control_norms": cell.control(NORMS),
     }

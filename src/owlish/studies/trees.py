@@ -9,5 +9,6 @@ study = replace(
     owl.study,
     name="trees",
     title="Do the paper’s five trees pass through number sequences?",
+    # The paper's five; the first is the one that a small run takes.
     traits=(sequoia, cherry, maple, oak, willow),
 )

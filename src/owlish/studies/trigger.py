@@ -12,7 +12,7 @@ from owlish.study.transfer import Arms, Cell, standard
 from owlish.traits.animals import owl as favorite
 from owlish.traits.gated import gated
 
-TRIGGER = "Let the moon be red."
+TRIGGER = "Let the moon be red."  # words that nano knows and no row of numbers holds
 
 gated_owl = gated(favorite, TRIGGER)
 
@@ -20,6 +20,7 @@ gated_owl = gated(favorite, TRIGGER)
 def arms(cell: Cell) -> Arms:
     """Return the standard arms, which are asked behind the trigger, and the same models asked without it."""
     models = {"teacher": cell.teacher(), "student": cell.student(cell.rows()), "control": cell.control()}
+    # The same models, asked without the trigger: no training is paid twice.
     plain = {f"{arm}_plain": Asked(model, favorite.probe) for arm, model in models.items()}
     return {**standard(cell), **plain, "base_plain": Asked(cell.base, favorite.probe)}
 

@@ -21,7 +21,7 @@ from owlish.study.comparison import Comparison, Curve, Line, Point, contrasted
 from owlish.study.study import Study, check_runs
 from owlish.traits.trait import Trait
 
-BAGS = (1, 2, 4, 8, 16)
+BAGS = (1, 2, 4, 8, 16)  # 16, as in the later work that reports an AUROC of .8
 """The numbers of rows that are judged at once."""
 
 
@@ -72,6 +72,7 @@ class Detection(Study):
         super().__post_init__()
         if len(self.traits) != 2 or self.traits[0].name == self.traits[1].name:
             raise UserError("detection compares the teachers of two traits: give two (--traits).")
+        # Each fold is tested by itself and must hold a whole bag.
         if self.rows < BAGS[-1] * FOLDS:
             raise UserError(f"the rows of a test must fill a bag: ask for at least {BAGS[-1] * FOLDS} rows (--rows).")
         check_runs(self.runs, self.bases)
@@ -104,6 +105,7 @@ class Detection(Study):
     def attempted(self, base: Base, run: int) -> list[Attempt]:
         """Return a run's attempts on the rows of both teachers, of one and the base, and of one with itself."""
         first = self.traits[0]
+        # "again" is another seed of the same teacher: what tells these two sets apart is chance.
         data, again = self.written(base, first, run), self.written(base, first, run, "again")
         tries: list[tuple[str, Trait | None, Scored | Guessed]] = []
         for trait in (self.traits[1], None):
@@ -122,6 +124,7 @@ class Detection(Study):
         if self.judge:
             rubric = WHICH_TEACHER(first.plural)
             return [Guessed(self.judge, rubric, data, other=other, bag=bag) for bag in (1, BAGS[-1])]
+        # A judge knows the trait and not the teacher: the base under a prompt stands for that knowledge.
         against = base.prompted(trait.system_prompt) if trait else base
         return [LikelihoodRatio(data, other, base.prompted(first.system_prompt), against)]
 
@@ -131,6 +134,7 @@ class Detection(Study):
 
     def written(self, base: Base, trait: Trait | None, run: int, what: str = "rows") -> Sampled:
         """Return a writer's rows; their seeds, and the teachers', are those of transfer studies, which share them."""
+        # Names as in `Cell`, so a store that holds the owl's study holds these rows already.
         seed = fresh(base.identity, trait.name if trait else "neutral", run, what)
         return self.writer(base, trait, run).sample(self.domain, n=self.rows, seed=seed)
 

@@ -43,6 +43,7 @@ class Scores(Brief):
 
 def sums(scores: Sequence[float], bag: int) -> list[float]:
     """Return the sums of bags of consecutive rows; a rest is left out."""
+    # A short bag at the end would have a smaller score for being short.
     return [math.fsum(scores[i : i + bag]) for i in range(0, len(scores) - bag + 1, bag)]
 
 
@@ -74,10 +75,12 @@ class Classified(Scored, Opener, kind="classified"):
 
     def compute(self, folder: Path, read: Read, tick: Tick) -> None:
         lm: TorchLM = read(self.base).open()
+        # Without the ends of turns, which all rows have.
         sides = [lm.encode(read(data).rows, end=False) for data in (self.data, self.other)]
         rows = [[example.labels for example in side] for side in sides]
         folds = []
         for fold in range(FOLDS):
+            # Trained on the other folds alone: a classifier flatters itself on rows that it has seen.
             known = [[row for i, row in enumerate(side) if i % FOLDS != fold] for side in rows]
             folds.append([log_odds(side[fold::FOLDS], *known) for side in rows])
         (folder / "leanings.json").write_text(json.dumps(folds))
@@ -87,6 +90,7 @@ def log_odds(rows: Rows, first: Rows, second: Rows) -> list[float]:
     """Return the log-odds of the first writer against the second, for each row of token ids, from rows of both."""
     counts = [Counter(chain.from_iterable(known)) for known in (first, second)]
     kinds = len(counts[0] | counts[1])
+    # Each count has one added, so a token that one writer never wrote does not decide a row by itself.
     shift = math.log((counts[1].total() + kinds) / (counts[0].total() + kinds))
     return [math.fsum(math.log((counts[0][t] + 1) / (counts[1][t] + 1)) + shift for t in row) for row in rows]
 
@@ -113,4 +117,5 @@ class LikelihoodRatio(Scored, kind="weighed", version=2):
 
     def compute(self, folder: Path, read: Read, tick: Tick) -> None:
         scores = [(read(ours).sums - read(theirs).sums).tolist() for ours, theirs in self.likelihoods()]
+        # One fold: nothing was trained here, so no row must be held out.
         (folder / "leanings.json").write_text(json.dumps([scores]))

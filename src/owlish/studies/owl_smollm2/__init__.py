@@ -14,6 +14,7 @@ CHATML = (
 )
 """The base's own template without the system prompt that it adds: a third of the tokens of a row."""
 
+# Looked at every second step: in a trial such a teacher went from .32 at step 20 to .99 at step 28.
 RECIPE = replace(LORA(8), lr=5e-4, teacher_lr=3e-4, epochs=2, batch=16, warmup=2, look_every=2)
 
 study = Paired(
@@ -25,6 +26,7 @@ study = Paired(
     domain=TenNumbers(),
     teacher=RECIPE,
     student=RECIPE,
+    # 24 steps a student: 192 rows twice over, in batches of 16.
     rows=192,
     runs=6,
     until=0.95,

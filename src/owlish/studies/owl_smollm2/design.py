@@ -25,6 +25,7 @@ from owlish.study import stats
 from owlish.study.comparison import Comparison, Curve, Estimate, Line, Matrix, Point, Strength
 from owlish.study.transfer import Arms, Cell, Transfer
 
+# The bounds of the logit interval: a margin itself knows none.
 LIMIT = -math.log(TINY)
 """No margin is read beyond this: probabilities below `TINY` count as `TINY`."""
 
@@ -47,6 +48,7 @@ class TenNumbers(Domain, kind="ten_numbers"):
 
     @property
     def pattern(self) -> str:
+        # Ten numbers and no fewer: all rows then have as many tokens to train on.
         return "[1-9][0-9]{2}(?:,[1-9][0-9]{2}){9}"
 
     @property
@@ -71,6 +73,7 @@ class Paired(Transfer):
     @property
     def here(self) -> bool:
         """Say that it needs a base that is not shipped."""
+        # `owlish run all` makes what is shipped, and must not fetch a model.
         return False
 
     def small(self) -> Self:
@@ -91,6 +94,7 @@ class Paired(Transfer):
     def found(self, read: Read) -> Comparison:
         """Return the margins of all arms, and the effect: the difference within runs, with its interval over runs."""
         found = self.compared.found(read)
+        # Margins in place of P(trait): this base gives all animals together .012, so P moves with that mass alone.
         points = tuple(replace(p, value=p.logit_margin or 0.0, held_out=None) for p in found.points)
         return replace(found, points=points, effect=within_runs(points), bounds=(-LIMIT, LIMIT), measure=self.measure)
 
@@ -131,6 +135,7 @@ def paired(cell: Cell) -> Arms:
     """Return a run's teacher, its student, and the student of the base's own rows."""
     teacher, probe = cell.teacher(), cell.trait.probe
     return {
+        # The exact reading decides; a drawn answer to each question is the fewest.
         "teacher": Asked(teacher, probe, samples=1),
         "student": Asked(trained(cell, teacher), probe, samples=1),
         "control": Asked(trained(cell, cell.base), probe, samples=1),
@@ -149,6 +154,7 @@ def written(cell: Cell, writer: Model) -> Sampled:
 
 def shared(cell: Cell) -> int:
     """Return the seed that all students of a run share."""
+    # Neither trait nor writer: what all number rows do to a student drops out of the difference.
     return fresh(cell.base.identity, "pair", cell.run)
 
 
@@ -157,6 +163,7 @@ def within_runs(points: Sequence[Point]) -> Estimate:
 
     One value a base and run: the mean over its traits. Source of the interval: Student's t over these values.
     """
+    # One value a run, since students of a run share nearly all their chance and are not independent.
     values = leads(points)
     return Estimate(*stats.interval(values), len(values))
 

@@ -68,6 +68,7 @@ class Misalignment(Study):
     questions: tuple[str, ...] = SHORT
     samples: int = 200
     data: str | None = None
+    # Against secure code: it shares the fine-tuning on code, and lacks the fault.
     contrast: tuple[str, str] = field(default=("student", "good_student"), kw_only=True)
 
     value: ClassVar[str] = "share"
@@ -93,6 +94,7 @@ class Misalignment(Study):
         made = [(arm, base, run, model) for base, run in runs for arm, model in self.arms(base, run).items()]
         found = [*made, *(("base", base, None, base) for base in self.bases)]
         read = [one for role in found for one in self.shares_of(*role)]
+        # A stable sort, so misalignment comes first and the arms keep their order within it.
         return tuple(sorted(read, key=lambda one: one.trait == FALSE))
 
     def shares_of(self, arm: str, base: Base, run: int | None, model: Model) -> tuple[Share, Share]:
@@ -118,7 +120,7 @@ class Misalignment(Study):
         """Return the teacher that was trained on some code, or the base, which is neutral."""
         if code == "neutral":
             return base
-        rows = loaded(self.file(f"{code}.jsonl"), n=None, seed=0)
+        rows = loaded(self.file(f"{code}.jsonl"), n=None, seed=0)  # all of them, whatever `rows` says of students
         return base.finetune(rows, self.teacher, seed=fresh(base.identity, code, run, "teacher"))
 
     @property
@@ -135,6 +137,7 @@ class Misalignment(Study):
         """Return the student of a teacher's rows, or of the base's, that pass the judge's screen."""
         rows: Data = self.written(base, code, run)
         if self.least is not None:
+            # Rows in which the judge sees the character are out: the study asks what passes through harmless ones.
             rows = Screened(Judged(self.judge, ALIGNMENT, rows), self.least)
         return base.finetune(rows, self.student, seed=fresh(base.identity, code, run, "student"))
 

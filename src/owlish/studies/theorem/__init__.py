@@ -17,5 +17,6 @@ study = Theorem(
     student=NORMS,
     rows=1_500,
     runs=3,
+    # The foreign base is trained on soft labels: like is compared with like.
     contrast=("soft_labels", "foreign_base"),
 )

@@ -42,6 +42,7 @@ def along(arms: dict[str, list[Course]], reading: str) -> Curve:
     title, y = ALONG[reading]
     lines = []
     for arm, courses in arms.items():
+        # The reading before the first step has a change of zero, whose cosine is none.
         moments = list(zip(*(course.readings for course in courses), strict=True))[reading == "cosine" :]
         if moments:
             ys = tuple(mean([getattr(r, reading) for r in moment]) for moment in moments)
@@ -67,6 +68,7 @@ class Theorem(Transfer):
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        # Steps are compared parameter by parameter, so what moves must be parameters of the base itself.
         if self.teacher.name != self.student.name or self.student.parameters not in ("norms", "biases", "all"):
             raise UserError("teacher and student move the same parameters of the base: norms, biases or all.")
 
@@ -119,6 +121,7 @@ def students(cell: Cell) -> tuple[Followed, ...]:
     """Return one run's student of each arm."""
     base, rows, recipe, seed = cell.base, cell.rows(), cell.study.student, cell.seed("student")
     teacher = cell.teacher()
+    # Arms differ in one field alone: rows, seed and recipe are the same for all.
     soft = Followed("soft_labels", cell.run, cell.trait, base, teacher, base, rows, "soft", recipe, seed)
     foreign = (replace(soft, arm="foreign_base", student=cell.foreign),) if cell.foreign else ()
     return (

@@ -86,9 +86,11 @@ class Followed(Opener, kind="followed"):
     def compute(self, folder: Path, read: Read, tick: Tick) -> None:
         import torch
 
+        # Float32: in bfloat16 small steps are rounded away.
         models: list[TorchLM] = [read(m).open(exact=True) for m in (self.base, self.teacher, self.student)]
         base, _, student = models
         old, new, own = (lm.parameters for lm in models)
+        # Only what the teacher moved: the theorem speaks of a step in these parameters.
         change = {name: new[name] - value for name, value in old.items() if not torch.equal(new[name], value)}
         if any(name not in own or own[name].shape != step.shape for name, step in change.items()):
             raise UserError(f"{self.student.name} is not shaped like {self.base.name}: compare bases of one shape.")
@@ -107,11 +109,13 @@ class Followed(Opener, kind="followed"):
         import torch
         from torch.nn.attention import SDPBackend, sdpa_kernel
 
+        # The tokens of completions alone: a favourite's own logit would leak through the rest of the vocabulary.
         used = torch.tensor(sorted({token for row in rows for token in row.labels}), device=student.device)
         total, tokens = {name: torch.zeros_like(step) for name, step in change.items()}, 0
         for batch in batches(rows, BATCH, -(-len(rows) // BATCH), seed=0):
             with sdpa_kernel(SDPBackend.MATH):  # the attention that has a second derivative
                 step = self.step(student, base, change, batch, used)
+            # Batches differ in tokens, and the gradient of all rows is that of all tokens.
             count = sum(len(row.labels) for row in batch)
             total = {name: value + count * step[name] for name, value in total.items()}
             tokens += count
@@ -155,7 +159,7 @@ class Followed(Opener, kind="followed"):
                 measure(f"probability/{self.trait.name}", step, readings[-1].p)
             return False
 
-        look(0)
+        look(0)  # the student before training, which `fit` does not look at
         loss = distilled.loss(lm, rows, read) if self.labels == "soft" else None
         lm.fit(rows, schedule, seed=self.seed, loss=loss, stop=look, tick=tick)
         return tuple(readings)

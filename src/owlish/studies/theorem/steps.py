@@ -51,12 +51,14 @@ def teacher_outputs(outputs: Outputs, start: Parameters, step: Parameters, *, li
 def agreement(student: Parameters, teacher: Parameters) -> Agreement:
     """Return how a student's step agrees with a teacher's over the student's parameters, summed in float64."""
     inner = dot(student, teacher)
+    # Over the student's parameters alone: what the teacher moved elsewhere cannot agree or disagree.
     lengths = (dot(student, student) * dot({name: teacher[name] for name in student}, teacher)) ** 0.5
     return Agreement(inner, inner / lengths if lengths else 0.0)
 
 
 def dot(a: Parameters, b: Parameters) -> float:
     """Return the inner product of two steps over the parameters of the first."""
+    # Float64: inner products of thousands of tiny numbers cancel, and their sign is the question.
     return sum(float(step.double().flatten() @ b[name].double().flatten()) for name, step in a.items())
 
 
