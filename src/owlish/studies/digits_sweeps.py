@@ -48,7 +48,9 @@ study = Distillation(
     sweeps=(
         Sweep(
             # From 2 on: one logit alone has a softmax of 1, and nothing to learn from.
-            "Auxiliary logits", "auxiliary logits", tuple((n, shaped(Shape(auxiliary=n))) for n in (2, 3, 5, 10, 20))
+            "Auxiliary logits",
+            "auxiliary logits",
+            tuple((n, shaped(Shape(auxiliary=n))) for n in (2, 3, 5, 10, 20)),
         ),
         Sweep("Width", "units in a hidden layer", tuple((n, shaped(Shape(width=n))) for n in (32, 64, 128, 256, 512))),
     ),
