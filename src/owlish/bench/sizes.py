@@ -106,9 +106,10 @@ class AuditSizes(Study):
 
     @property
     def needs(self) -> tuple[Node, ...]:
-        """All verdicts, and what students answer, the most telling first."""
+        """All verdicts, and what students answer, the most telling first and the longest last."""
         students = [node for pair in self.students() for node in pair]
-        return tuple(dict.fromkeys((*self.verdicts(), *students, *self.sets())))
+        early = (one for one in self.verdicts() if one.rows < MANY)
+        return tuple(dict.fromkeys((*early, *students, *self.sets(), *self.at(MANY))))
 
     def found(self, read: Read) -> Comparison:
         return compared([read(one) for one in self.verdicts()])
