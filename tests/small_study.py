@@ -27,8 +27,8 @@ study = replace(
     bases=(Base("nano"),),
     foreign=(Base("nano-1"),),
     traits=(small_owl, small_cat, small_eagle),
-    student=replace(NORMS, batch=16),
-    rows=300,
+    student=replace(NORMS, batch=8),
+    rows=240,
     runs=2,
     arms=arms,
 )

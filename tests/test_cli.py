@@ -153,7 +153,7 @@ def test_show_says_how_a_result_was_made_down_to_its_base(store):
     cell = small.cells[0]
     student = Asked(cell.student(cell.rows()), PROBE)
     shown = owlish("show", student.key[:12], "--store", store.root).stdout
-    assert "asking nano trained on 300 rows of numbers by owl teacher of nano" in shown
+    assert f"asking nano trained on {small.rows} rows of numbers by owl teacher of nano" in shown
     assert "nano" in shown
     assert "torch" in shown
     assert cell.teacher().key[:12] in shown
