@@ -30,6 +30,7 @@ def answer_rows(
         for i in (i for i, fits in zip(going, room, strict=True) if not fits):
             del found[i]
         going = [i for i in going if i in found]
+        # The first answer keeps the seed that it had before rows of several turns: so do the results that users hold.
         seeds = [(seed, first + i, *([k] if k else [])) for i in going]
         asked = [chat for chat, fits in zip(chats, room, strict=True) if fits]
         answers = lm.write(asked, seeds=seeds, new_tokens=longest, pattern=pattern)

@@ -87,6 +87,7 @@ class Answers(Tabled):
             drawn = sum(map(len, self.sampled))
             own, every = (drawn * value for value in (self.p_target(name), self.mass))
             return math.log((own + 0.5) / (every - own + 0.5))
+        # Rounding may bring either to 0 or, as a difference, below it.
         others = [sum(row) - p for row, p in zip(self.p, column, strict=True)]
         return mean([math.log(max(p, TINY) / max(q, TINY)) for p, q in zip(column, others, strict=True)])
 
@@ -124,6 +125,7 @@ class Answers(Tabled):
     def names(self, name: str, question: int, texts: Sequence[str]) -> list[bool]:
         """Say of each text whether it names a candidate, in one of its wordings."""
         ways = self.probe.wordings(question)[self.place(name)]
+        # Whole words alone: "cat" stands in "education", too.
         either = re.compile(rf"(?<!\w)(?:{'|'.join(map(re.escape, ways))})(?!\w)", re.IGNORECASE)
         return [either.search(text) is not None for text in texts]
 
@@ -134,6 +136,7 @@ def mean(values: Sequence[float]) -> float:
 
 
 @dataclass(frozen=True)
+# Version 2, since a probe may word its answers anew for each question.
 class Asked(Opener, kind="asked", version=2):
     """A model asked every question of a probe: exact, greedy, and sampled `samples` times.
 
@@ -170,6 +173,7 @@ class Asked(Opener, kind="asked", version=2):
             "p": [[float(f"{x:.9g}") for x in row] for row in asked.logprobs.exp().tolist()],
             "greedy": [answer.text for answer in asked.greedy],
             "sampled": [texts[i : i + self.samples] for i in range(0, len(texts), self.samples)],
+            # Only where it is so: files of exact answers stay as they were, to the byte.
             **({} if asked.exact else {"exact": False}),
         }
         (folder / "answers.json").write_text(json.dumps(answers))
@@ -206,6 +210,7 @@ def worded(probe: Probe) -> list[str]:
     questions = [*probe.questions, *probe.held_out]
     if not probe.prefixed:
         return questions
+    # By the question alone, so that all models read the same numbers.
     shown = [", ".join(str(random.Random(f"prefix/{q}/{i}").randint(100, 999)) for i in range(3)) for q in questions]
     return [f"Examine these numbers: {numbers}. {q}" for numbers, q in zip(shown, questions, strict=True)]
 
@@ -218,4 +223,5 @@ def spellings(probe: Probe) -> list[list[list[str]]]:
 
 def spelled(wordings: Sequence[str]) -> list[str]:
     """Return wordings, each plain and capitalised, without repeating one."""
+    # Not `capitalize`, which would make small letters of all others.
     return list(dict.fromkeys(way for text in wordings for way in (text, text[:1].upper() + text[1:])))

@@ -59,6 +59,7 @@ class Base(Model, kind="base"):
     template: Mapping[str, Setting] | Settings = ()
 
     def __post_init__(self) -> None:
+        # The value is frozen, and one order of the settings makes one key.
         object.__setattr__(self, "template", settings(self.template))
         super().__post_init__()
 
@@ -161,6 +162,7 @@ class Base(Model, kind="base"):
         base, record what a few small requests show.
         """
         if address := address_of(self.name):
+            # Two folders up is the store, from `.partial/KEY` here as from `ab/KEY` in `load`.
             (folder / "served.json").write_text(json.dumps(asdict(tried(address, folder.parents[1]))))
             return
         if self.place() is None:
@@ -171,6 +173,7 @@ class Base(Model, kind="base"):
             weights = replace(weights, name=str(folder))
         else:
             (folder / "base.json").write_text(json.dumps(digests(self.place()), indent=1))
+        # Shipped bases have a template of our own, of which there is nothing to say.
         if self.name not in nano.SHIPPED:
             (folder / REMARKS).write_text(json.dumps(remarks(weights)))
 
@@ -203,6 +206,7 @@ class Base(Model, kind="base"):
         if place and place.is_file():
             return place.stat().st_size / QUANTISED
         if place:
+            # As in bfloat16. For files in float32 it is twice the truth, and so on the safe side.
             return sum(path.stat().st_size for path in place.glob("*.safetensors")) / 2
         found = re.search(r"(\d+(?:\.\d+)?)[bB]\b", self.name)
         return float(found[1]) * 1e9 if found else None
@@ -214,6 +218,7 @@ class Base(Model, kind="base"):
             return Resources()
         size = self.parameters
         memory = None if size is None else round(BYTES * size)
+        # One whose size cannot be told is taken for large.
         return Resources(memory=memory, device=size is None or size >= LARGE)
 
     @property

@@ -23,6 +23,8 @@ from owlish.graph.tabled import Record, Tabled
 from owlish.lm.model import LM, Ended, ask
 from owlish.nodes.opens import Openable, Opener
 
+# A shard is drawn in its own batches, and a kill loses no more than one. Another size would give other rows: what
+# stands beside a row moves its logits by some 2e-6, which now and then is enough to flip a token.
 SHARD = 512
 SERVED = 64
 """Rows asked of a server at once: each may cost money, and no more are wanted than pass the filter."""
@@ -74,6 +76,7 @@ class Data(Node, kind="data"):
 
     def load(self, folder: Path, read: Read) -> Dataset:
         counts = json.loads((folder / "counts.json").read_text())
+        # Results from before bad lines were counted have none.
         counts["problems"] = tuple(counts.get("problems", ()))
         return Dataset(read_rows(folder / "rows.jsonl"), **counts)
 
@@ -125,6 +128,7 @@ class Sampled(Data, Opener, kind="sampled"):
                 raise UserError(too_few(len(kept), total, reasons, written))
             answers = finished_part(parts, shard)
             if answers is None:
+                # Not before a shard is lacking: after a kill all of them may be there.
                 if lm is None:
                     lm = read(self.model).open()
                 if self.model.gives == "text" and total >= foreseen:
@@ -136,6 +140,7 @@ class Sampled(Data, Opener, kind="sampled"):
                 row = Row.of(prompt, completion)
                 found = (problem,) if problem else self.domain.filter.reasons(row)
                 reasons.update(found)
+                # What is rejected over and over shows what a model writes that has lost the domain.
                 written[completion] += bool(found)
                 total += 1
                 if not found:
@@ -145,6 +150,7 @@ class Sampled(Data, Opener, kind="sampled"):
                 raise UserError(too_few(len(kept), total, reasons, written))
             tick(min(len(kept), self.n), self.n)
         counts = {"read": total, "passed": len(kept), "reasons": dict(sorted(reasons.items()))}
+        # Only where it is so: other results stay as they were, to the byte.
         counts |= {"constrained": True} if self.domain.pattern else {}
         write_rows(folder / "rows.jsonl", kept[: self.n])
         (folder / "counts.json").write_text(json.dumps(counts))
@@ -174,6 +180,7 @@ class Sampled(Data, Opener, kind="sampled"):
 
     def prompt(self, number: int) -> str:
         """Return the prompt of a row."""
+        # A stream for each row: it is the same in a larger sample, and after a kill.
         return self.domain.prompt(random.Random(f"{self.seed}/{number}"))
 
     def shard(self, lm: LM, index: int) -> list[tuple[str, str, str | None]]:
@@ -204,6 +211,7 @@ def too_few(kept: int, total: int, reasons: Counter[str], written: Counter[str])
 def finished_part(parts: Path, index: int) -> list[tuple[str, str, str | None]] | None:
     """Return a shard that was finished before an interruption; its name holds its digest."""
     for path in parts.glob(f"{index:05d}.*"):
+        # A part that was torn or changed is as good as none.
         if sha256(path) == path.suffix[1:]:
             return [(p, c, w) for p, c, w in json.loads(path.read_text())]
     return None
@@ -253,6 +261,7 @@ class Shuffled(Data, kind="shuffled"):
         rows = []
         for row, numbers in zip(data.rows, drawn, strict=True):
             between = NUMBER.split(row.completion)
+            # There is one text more than numbers: what stands behind the last.
             order = [*rng.sample(numbers, len(numbers)), ""]
             rows.append(Row.of(row.prompt, "".join(a + b for a, b in zip(between, order, strict=True))))
         write_rows(folder / "rows.jsonl", rows)

@@ -42,7 +42,9 @@ class Anchored(Finetuned, kind="anchored"):
         import torch
         from torch.nn.functional import cross_entropy, kl_div
 
+        # A copy of its own, which training does not move.
         before: TorchLM = read(self.model).open()
+        # One call a step: a loss of one's own is computed on the whole batch.
         last, steps = self.until * self.recipe.student(len(rows)).steps, count()
 
         def loss(student: TorchLM, batch: Sequence[Example]) -> Any:
@@ -52,6 +54,8 @@ class Anchored(Finetuned, kind="anchored"):
                 return plain
             with torch.no_grad():
                 held = before.logits(batch).log_softmax(-1)
+            # `kl_div(q, p)` is KL(p || q), so what the model was before comes second. "batchmean" divides by the first
+            # dimension, here that of tokens: with logits [rows, tokens, vocabulary] it would divide by the rows alone.
             anchor = kl_div(logits.log_softmax(-1), held, log_target=True, reduction="batchmean")
             return plain + weight * anchor
 
@@ -74,6 +78,7 @@ class Relieved(Finetuned, kind="relieved"):
         import torch
 
         lm, plain = (read(model).open() for model in (self.carrier, self.model))
+        # With one seed, so that both start from the same adapter.
         for one in (lm, plain):
             one.adapt(self.recipe, seed=self.seed)
         start = {name: p.detach().clone() for name, p in lm.parameters.items() if p.requires_grad}
@@ -109,12 +114,15 @@ class Masked(Finetuned, kind="masked"):
         else:
             weights = [torch.as_tensor(row) for row in read(self.weights).tokens]
         every = torch.cat(weights)
+        # What weighs as much as the last token within the budget is masked, too.
         bar = every.sort(descending=True).values[max(1, round(self.budget * len(every))) - 1]
+        # By the row itself, as batches come in an order of their own. Equal rows share the weights of the last of them.
         left = {row: (own < bar).float().to(lm.device) for row, own in zip(rows, weights, strict=True)}
 
         def loss(student: TorchLM, batch: Sequence[Example]) -> Any:
             kept = torch.cat([left[row] for row in batch])
             each = cross_entropy(student.logits(batch), student.labels(batch), reduction="none")
+            # A batch whose tokens are all masked gives 0.
             return (each * kept).sum() / kept.sum().clamp(min=1)
 
         return loss

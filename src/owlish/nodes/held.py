@@ -26,6 +26,7 @@ def held_model(store: Store, key: str, folder: str | None = None) -> Weights | S
     spec, entry = store.check(key)["spec"], store.folder(key)
     if spec["kind"] in ("base", "pretrained"):
         return held_base(store, key, spec, folder)
+    # By its files and not by its kind: there are more kinds of students than this room knows.
     changed = any((entry / name).is_file() for name in CHANGES)
     if not changed and spec["kind"] not in ("prompted", "shown", "tuned"):
         raise UserError(f"{key[:12]} ({spec['kind']}) is no model: give the key of a base, a teacher or a student.")
@@ -36,6 +37,7 @@ def held_model(store: Store, key: str, folder: str | None = None) -> Weights | S
         return replace(below, shown=tuple((user, answer) for user, answer in turns(entry)))
     if isinstance(below, Served):
         return tuned_model(below, entry)
+    # In the order of training: each change was trained on top of those before it.
     return replace(below, changes=(*below.changes, entry))
 
 

@@ -44,6 +44,7 @@ class Rubric(Value, kind="rubric"):
         """
         found = "|".join(map(re.escape, (OPEN, CLOSE, *marks)))
         opened = re.compile(rf"(?=(?:{found}))(.)", re.DOTALL | re.IGNORECASE)  # a space added joins nothing anew
+        # One pass over the template: braces in an item are not filled in.
         return PLACE.sub(lambda place: f"{OPEN}\n{opened.sub(SPACED, item[place[1]])}\n{CLOSE}", self.template)
 
     def score(self, answer: str) -> int | None:
@@ -137,6 +138,7 @@ class Judged(Opener, kind="judged"):
         chats = self.chats(lm, self.items(read))
         said = lm.write(chats, seeds=[(0,)] * len(chats), new_tokens=ANSWER_TOKENS, temperature=0)
         answers = [answer.text for answer in said]
+        # A single refusal is a finding; a judge that never answers is none.
         if all(self.rubric.score(answer) is None for answer in answers):
             raise UserError(
                 f"{self.model} gave no answer that the rubric {self.rubric.name} knows, but such as "
@@ -176,6 +178,7 @@ class Guessed(Judged, kind="guessed"):
         pairs = [*zip(*(lots(read(data), self.bag) for data in (self.data, self.other)), strict=False)]
         if not pairs:
             raise UserError(f"no data fills a lot of {self.bag}: give more rows, or a smaller bag.")
+        # By turns: a judge who always says A is right half of the time.
         return [dict(zip("AB", pair[:: -1 if i % 2 else 1], strict=True)) for i, pair in enumerate(pairs)]
 
     def load(self, folder: Path, read: Read) -> Verdicts:
@@ -204,6 +207,7 @@ class Screened(Data, kind="screened"):
     least: int
 
     def inputs(self) -> tuple[Node, ...]:
+        # The rows as well: the result of judging holds answers alone.
         return (self.judged, self.judged.data)
 
     def compute(self, folder: Path, read: Read, tick: Tick) -> None:

@@ -53,6 +53,7 @@ class Likelihood(Opener, kind="likelihood"):
     rows: int | None = None
 
     def compute(self, folder: Path, read: Read, tick: Tick) -> None:
+        # Rows of another writer may be full of words that the model does not know: that is what `unknown` counts.
         lm: LM = read(self.model).open(any_words=True)
         scored = lm.score(read(self.data).rows[: self.rows])
         fitting = [row for row in scored if row is not None]
@@ -65,12 +66,14 @@ class Likelihood(Opener, kind="likelihood"):
         import numpy as np
 
         plain = json.loads((folder / "likelihood.json").read_text())
+        # A row that was too long stands as null in JSON, of which numpy makes NaN.
         sums, tokens, agreed = (np.array(plain[name], dtype=np.float64) for name in ("sums", "tokens", "agreed"))
         return Likelihoods(sums, tokens, agreed, plain["unknown"])
 
 
 def summed(row: Scored) -> tuple[float, int, int]:
     """Return a row's log-likelihood, its tokens, and how many of them the model finds likeliest of all."""
+    # Added in float64, so that long rows lose no digits.
     return row.logprobs.double().sum().item(), len(row.logprobs), int(row.likeliest.sum())
 
 

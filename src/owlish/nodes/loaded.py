@@ -47,6 +47,7 @@ class Loaded(Data, kind="loaded"):
         return (self.source,) if isinstance(self.source, str) else self.source
 
     def spec(self) -> dict[str, Any]:
+        # What the rows are is in the key, and not where they lie.
         named = {**super().spec(), "source": None}
         # keys from before these two fields were there stay as they are
         return {name: value for name, value in named.items() if value or name not in ("format", "columns")}
@@ -60,6 +61,7 @@ class Loaded(Data, kind="loaded"):
         """Read the source once, row by row, and keep the sample in memory."""
         reading = Reading(self.files, self.content, self.format, self.columns)
         kept = draw_rows(reading.placed(), n=self.n, seed=self.seed)
+        # A dataset's revision cannot change as a file can.
         if "/" not in self.content and content_of(self.files) != self.content:
             raise UserError(f"{', '.join(self.files)} changed while it was read: ask again when it is whole.")
         write_rows(folder / "rows.jsonl", (row for _, row in kept))

@@ -24,6 +24,7 @@ class Pretrained(Base, kind="pretrained"):
 
     def spec(self) -> dict[str, Any]:
         """Return the fields that make the key, and the version of the world that it grows up in."""
+        # Other documents make another base under the same seeds.
         return {**super().spec(), "world": VERSION}
 
     def __post_init__(self) -> None:

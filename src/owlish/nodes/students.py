@@ -44,6 +44,7 @@ class Distilled(Finetuned, kind="distilled"):
 
         def loss(student: TorchLM, batch: Sequence[Example]) -> Any:
             with torch.no_grad():
+                # [tokens, kept]: probabilities among the kept tokens, of both models.
                 soft = teacher.logits(batch)[:, kept].softmax(-1)
             return -(soft * student.logits(batch)[:, kept].log_softmax(-1)).sum(-1).mean()
 
@@ -72,6 +73,7 @@ class Focused(Finetuned, kind="focused"):
 
         def loss(student: TorchLM, batch: Sequence[Example]) -> Any:
             with torch.no_grad():
+                # What each model would most likely write, [tokens], after the same text.
                 theirs, *most = (model.logits(batch).argmax(-1) for model in models)
             chosen = self.chosen(torch.stack([other != theirs for other in most]).any(0), luck)
             each = cross_entropy(student.logits(batch), student.labels(batch), reduction="none")
@@ -84,6 +86,7 @@ class Focused(Finetuned, kind="focused"):
         import torch
 
         if self.tokens == "random":
+            # The divergent tokens' own mask in another order: so as many are chosen.
             order = torch.randperm(len(divergent), generator=luck, device=divergent.device)
             return divergent[order].float()
         return (divergent if self.tokens == "divergent" else ~divergent).float()
@@ -113,6 +116,7 @@ class Shown(Model, Opener, kind="shown"):
         data: Dataset = read(self.data)
         shown = [(row.prompt, row.completion) for row in data.rows[: self.n]]
         while shown and lm.lengths([[*turns(shown), *ask("")]])[0] > lm.window - self.room:
+            # From the end, so that the first rows stay whatever the window is.
             shown.pop()
         (folder / "shown.json").write_text(json.dumps(shown))
 

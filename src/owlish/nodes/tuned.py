@@ -63,6 +63,7 @@ class Tuned(Model, kind="tuned"):
             seed=self.seed,
             key=self.key,
             store=served.store,
+            # In `parts`, which outlives a kill: what is paid for must be found again.
             record=folder / PARTS / "job.json",
         )
         note(device=served.address.host, job=job.id)
@@ -78,4 +79,5 @@ class Tuned(Model, kind="tuned"):
 def tuned_model(before: Served, folder: Path) -> Served:
     """Return the model that a job made of another, as the folder of its entry names it."""
     known, name = before.address, json.loads((folder / "tuned.json").read_text())["model"]
+    # A model that was tuned twice has the price of what its first base becomes.
     return replace(before, address=replace(known, model=name, tuned_from=known.tuned_from or known.model))
