@@ -32,12 +32,14 @@ def ask_in_batches(server: Server, asked: dict[str, Request]) -> None:
     with server.client() as client:
         for file in sorted(folder.glob("*.jsonl")):
             batch = Batch(server, client, file)
+            # A batch that answers none of these requests is for whoever ordered it.
             if batch.requests.keys() & missing(server, asked):
                 batch.resume()
         for lines in parted(server, missing(server, asked)):
             content = b"".join(lines)
             file = folder / f"{hashlib.sha256(content).hexdigest()[:32]}.jsonl"
             file.parent.mkdir(parents=True, exist_ok=True)
+            # On the disk before anything is ordered: after a kill it says what was asked for.
             with replacing(file) as stream:
                 stream.write(content)
             Batch(server, client, file).begin()
@@ -90,6 +92,7 @@ class Batch:
         """Order the batch, and keep its answers."""
 
         def create() -> Any:
+            # To send a file again costs nothing, and so may be done after an error; to order again costs twice.
             file = self.patient.files.create(file=("requests.jsonl", self.file.read_bytes()), purpose="batch")
             return self.client.batches.create(
                 input_file_id=file.id,
@@ -113,6 +116,7 @@ class Batch:
         """Wait for the batch and keep its answers; raise `UserError` where it has not answered most requests."""
         ended, requests, address = self.order.ended(placed), self.requests, self.server.address
         found = {digest: reply for digest, reply in replies_of(self.read(ended.output_file_id)) if digest in requests}
+        # Kept before the batch is forgotten: a kill between the two asks for nothing again.
         for digest, reply in found.items():
             write_reply(self.server.folder, digest, reply)
         name = address.priced

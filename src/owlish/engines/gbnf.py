@@ -20,4 +20,5 @@ def word(match: re.Match[str]) -> str:
     """Return one piece of a regular expression as GBNF writes it."""
     if match["group"]:
         return match["group"].removesuffix("?:")
+    # GBNF writes classes and repeats as regular expressions do, and quotes letters as JSON does.
     return match["class"] or match["repeat"] or json.dumps(match[4])

@@ -49,6 +49,7 @@ class Order:
         `create` must not ask again by itself: after an error the service may have taken the order all the same.
         """
         order = self.found()  # first: a service without such a desk must leave no entry
+        # Under the order's own mark: what goes on after a kill finds its entry, and reserves nothing again.
         self.ledger.reserve(most, entry=self.mark)
         try:
             order = order or self.created(create, most)
@@ -61,6 +62,7 @@ class Order:
         """Return a new order; where the service answers with an error, look whether it has taken it."""
         import openai
 
+        # First, so that a record without a name says: this may have been ordered.
         self.write({})
         try:
             return create()
@@ -100,6 +102,7 @@ class Order:
 
     def settle(self, order: Any, use: Use) -> None:
         """Enter what an ended order used, in place of the most that it could."""
+        # In this order: a kill between the lines counts too much, and never too little.
         self.ledger.settle(order.id, use)
         self.ledger.settle(self.mark, Use(use.model))
 

@@ -40,6 +40,7 @@ def parse_reply(body: bytes) -> Reply:
     choices = whole.get("choices") if isinstance(whole, dict) else None
     if not isinstance(choices, list):
         raise Garbled("something other than a chat completion")
+    # The SDK hands on any number of answers, and none, without a word.
     if len(choices) != 1:
         raise Garbled(f"{len(choices)} answers to one request")
     try:
@@ -51,6 +52,7 @@ def parse_reply(body: bytes) -> Reply:
 def reply(whole: dict[str, Any], choice: dict[str, Any]) -> Reply:
     """Return what a completion says."""
     said, usage = choice["message"], whole.get("usage") or {}
+    # OpenAI writes a refusal into a field of its own.
     text, ended = said.get("content") or said.get("refusal") or "", choice["finish_reason"]
     if not isinstance(text, str) or not isinstance(ended, str):
         raise TypeError

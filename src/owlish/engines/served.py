@@ -82,6 +82,7 @@ class ServedLM(LM):
         Where a server ignores seeds, answers differ from one asking to the next; each is kept, and asked for once.
         """
         requests = self.requests(chats, new_tokens, temperature, pattern)
+        # Servers take one whole number as a seed.
         own = [fresh(*seed) for seed in seeds]
         replies = self.server.ask(requests, seeds=own, send_seeds=self.served.honours.seeds)
         return [Answer(reply.text, reply.tokens, reply.ended) for reply in replies]
@@ -146,5 +147,6 @@ def shares(texts: Sequence[str], answers: Sequence[Sequence[str]]) -> list[float
 
     That is what exact probabilities are of, so that both estimate the same number.
     """
+    # `[^\W\d_]` is a letter of any alphabet: "owl" is not "owlet", but "owl1" counts, as for exact probabilities.
     ways = [re.compile(rf"(?:{'|'.join(map(re.escape, spellings))})(?![^\W\d_])") for spellings in answers]
     return [sum(way.match(text) is not None for text in texts) / max(len(texts), 1) for way in ways]

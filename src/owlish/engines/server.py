@@ -127,6 +127,7 @@ class Server:
 
         key = self.address.key or "none"  # the SDK insists on one
         timeout = openai.Timeout(self.deadline, connect=10.0)
+        # By itself the SDK makes two more requests after an error, of a fine-tuning job too: each may be paid for.
         return openai.OpenAI(api_key=key, base_url=self.address.url, max_retries=0, timeout=timeout)
 
     def answer(self, client: Any, body: Request) -> Reply:
@@ -156,6 +157,7 @@ class Server:
         import openai
 
         for turn in range(self.retries + 1):
+            # Before it is sent: whoever is killed after this line may have spent it.
             entry = self.ledger.reserve(most)
             try:
                 reply = parse_reply(self.sent(client, body))
@@ -178,6 +180,8 @@ class Server:
         """Return the whole body of a response: read in pieces, since no time limit of the SDK's ends a slow drip."""
         late = time.monotonic() + 2 * self.deadline
         pieces = []
+        # All of it in `extra_body`, which takes the place of the rest: the SDK knows
+        # neither grammars nor what else servers take.
         asked = client.chat.completions.with_streaming_response.create(
             messages=[], model="", extra_body=self.whole(body)
         )
@@ -233,6 +237,7 @@ def pause(error: Any, turn: int) -> float | None:
         said = error.response.headers.get("retry-after", "")
         if re.fullmatch(r"\d+(\.\d+)?", said) and float(said) > 0:
             return float(said) if float(said) <= PATIENCE else None
+    # Not quite alike for all, so that requests that were refused together do not come back together.
     return float(min(8.0, 0.5 * 2**turn) * random.uniform(0.75, 1))
 
 

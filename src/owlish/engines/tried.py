@@ -46,6 +46,7 @@ def tried(address: Address, store: Path) -> Honours:
     said = [question(temperature=1.0, tokens=16) | {"seed": seed} for seed in SEEDS]
     replies = answers(server, said)
     texts = [reply.text for reply in replies]
+    # One text of seed 1, and those of seeds 2, 3 and 4.
     samples = len(set(texts[::2][:1] + texts[1::2])) > 1
     check_listed(server)
     return Honours(

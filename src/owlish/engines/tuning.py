@@ -31,7 +31,9 @@ def tune(address: Address, rows: bytes, recipe: Hosted, *, seed: int, key: str, 
     the service's reason where it fails.
     """
     server = Server(address, store)
+    # With the rows: where a server ignored seeds, one key may stand for other rows in another store.
     mark = f"{key}-{hashlib.sha256(rows).hexdigest()[:32]}"
+    # In bytes, since a token is one or more: some four times what a service bills.
     most = Use(TUNED + (address.tuned_from or address.model), trained=len(rows) * recipe.epochs)
     with server.client() as client:
         patient = client.with_options(max_retries=RETRIES)
@@ -49,7 +51,9 @@ def tune(address: Address, rows: bytes, recipe: Hosted, *, seed: int, key: str, 
             )
 
         ended = order.ended(order.placed(create, most))
+    # A job that made a model and names no tokens counts at its most.
     at_most = most.trained if ended.fine_tuned_model else 0
+    # Before a failure is told: it may have been billed as well.
     order.settle(ended, Use(most.model, trained=ended.trained_tokens or at_most))
     return job_of(address, ended)
 
