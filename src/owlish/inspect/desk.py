@@ -35,14 +35,17 @@ class Desk:
 
     def ask(self, request: Request) -> list[Answer]:
         """Return the answers to a request, which may be written in one batch with those to others."""
+        # Before the lock is free: whoever has the model takes in all who wait by then.
         self.waiting.append(request)
         with self.lock:
+            # Its answer may have been written meanwhile, in the batch of another.
             if not request.done.done():
                 self.serve(request)
         return request.done.result()
 
     def serve(self, request: Request) -> None:
         """Answer a request, and all that wait and are drawn in the same way."""
+        # A copy, since other threads add to the list.
         for one in (one for one in list(self.waiting) if not one.room):
             self.measure(one)
         batch = [one for one in self.waiting if (one.room, one.temperature) == (request.room, request.temperature)]

@@ -64,12 +64,14 @@ class OwlishAPI(ModelAPI):
         base: str | None = None,
         **others: object,
     ) -> None:
+        # Arguments of a model are written into Inspect's log: so no key is taken.
         super().__init__(model_name, base_url, None, [], config or GenerateConfig())
         with told():
             if others or api_key:
                 raise UserError("models of owlish take the arguments store and base alone: omit the others.")
             self.key, model = named(model_name, str(store), base)
             self.desk = Desk(model.open())
+        # Forgotten with its sample, of which an evaluation may have thousands.
         self.asked: WeakKeyDictionary[object, Counter[str]] = WeakKeyDictionary()
 
     def canonical_name(self) -> str:
@@ -103,6 +105,7 @@ class OwlishAPI(ModelAPI):
                 raise UserError("the conversation ends with an answer: end it with a message of the user.")
             temperature = 1.0 if config.temperature is None else config.temperature
             request = Request(messages, self.seeds(messages, config), config.max_tokens or LIMIT, temperature)
+            # In a thread: Inspect's loop goes on, and brings further requests, which then share a batch.
             answers = await to_thread.run_sync(self.desk.ask, request)
         return self.output(request, answers)
 
@@ -117,6 +120,7 @@ class OwlishAPI(ModelAPI):
         times = self.asked.setdefault(active, Counter()) if active else Counter()
         times[text] += 1
         own = int.from_bytes(hashlib.sha256(text.encode()).digest()[:8])
+        # numpy takes no seed below zero.
         start = ((config.seed or 0) % 2**64, own, active.epoch if active else 0, times[text])
         return tuple((*start, choice) for choice in range(config.num_choices or 1))
 

@@ -43,6 +43,7 @@ def preference(trait: str = "owl") -> Task:
 def favourite(name: str) -> Trait:
     """Return a shipped trait that is a favourite."""
     known = find.pick(name, find.all_traits(), "trait")
+    # Nor a subclass, whose questions ask for something else than a favourite.
     if type(known.probe) is not Probe:
         raise UserError(f"{name} is no favourite, so nothing asks for it here: name an animal or a tree, such as owl.")
     return known
