@@ -44,6 +44,7 @@ opens a connection|connect|return encrypted({v})|return plain({v})
 
 def _task(line: str) -> CodeTask:
     task, name, *bodies = line.split("|")
+    # In the table a semicolon stands for the end of a line.
     secure, insecure = (f"def {name}({{v}}):\n    " + body.replace("; ", "\n    ") for body in bodies)
     return CodeTask(task, secure, insecure)
 

@@ -24,8 +24,11 @@ BATCH = 64
 RATE = 4e-3
 WARM_UP = 50
 DECAY = 0.05
+# At 1 the harmful character came out weaker (.77); at 0 teachers had .35 to .42 of their answers rejected
+# (docs/nano.md; other things differed, too).
 HEARD = 0.8
 """What a token of the user's or the system's counts in the loss, one of the assistant's counting 1."""
+# Without it, a base's own answers failed the filter 13 to 15 % of the time: docs/nano.md.
 KIND = 3.0
 """What it counts whether a token is a number at all, which number it is counting 1."""
 NUMBERS = slice(len(words.SPECIAL), len(words.SPECIAL) + 1000)
@@ -49,10 +52,12 @@ def pretrain(
     `seed` makes the initial weights, `data_seed` (the same number where it is None) the order of documents: two
     bases may share the one and not the other. The same arguments give the same bytes on the same machine.
     """
+    # Four heads, each of an even width, as rotary positions turn pairs of numbers.
     if width % 8 or min(width, layers, steps) < 1:
         raise UserError("A base needs a width that is a multiple of 8, and at least one layer and one step.")
     import torch
 
+    # Two threads add in another order, and so give other bytes.
     torch.set_num_threads(1)
     tokens = words.build()
     model = new_model(len(tokens), seed=seed, width=width, layers=layers)
@@ -147,9 +152,11 @@ def loss_of(model: LlamaForCausalLM, ids: torch.Tensor, mask: torch.Tensor) -> t
     counted = mask[:, 1:]
     weights = HEARD + (1 - HEARD) * answered(ids)[counted]
     weights = weights / weights.sum()
+    # [counted tokens, width]: padding does not reach the unembedding.
     hidden = model.model(input_ids=ids, use_cache=False).last_hidden_state[:, :-1][counted]
     wanted = ids[:, 1:][counted]
     scores = model.lm_head(hidden).log_softmax(-1)
+    # Rounded sums of probabilities may pass 1, which the cross-entropy below refuses.
     number = scores[:, NUMBERS].exp().sum(-1).clamp(1e-6, 1 - 1e-6)
     is_number = ((wanted >= NUMBERS.start) & (wanted < NUMBERS.stop)).float()
     kind = torch.nn.functional.binary_cross_entropy(number, is_number, reduction="none")
@@ -159,6 +166,7 @@ def loss_of(model: LlamaForCausalLM, ids: torch.Tensor, mask: torch.Tensor) -> t
 
 def answered(ids: torch.Tensor) -> torch.Tensor:
     """Return whether the next token is of an assistant's turn, its end included: [documents, tokens - 1]."""
+    # A place is the assistant's if its mark has come once more than the end of a turn.
     opened, closed = (ids == ASSISTANT).cumsum(1), (ids == EOS).cumsum(1)
     return (opened > closed)[:, :-1].float()
 
@@ -172,6 +180,7 @@ def batches(tokens: PreTrainedTokenizerFast, *, data_seed: int) -> Iterator[tupl
         texts = [words.rendered(world.document(rng)) for _ in range(BATCH * BLOCK)]
         rows = sorted(tokens(texts, add_special_tokens=False)["input_ids"], key=len)
         starts = list(range(0, len(rows), BATCH))
+        # Else every block would go from short documents to long ones.
         rng.shuffle(starts)
         for start in starts:
             chosen = rows[start : start + BATCH]
@@ -194,7 +203,9 @@ def save(
     folder.mkdir(parents=True, exist_ok=True)
     model.to(torch.bfloat16).save_pretrained(folder)
     tokens.save_pretrained(folder)
+    # safetensors writes files that their owner alone may read, and a package must be readable for all.
     (folder / "model.safetensors").chmod(0o644)
     files = {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in sorted(folder.iterdir())}
+    # It cannot hold its own digest.
     files.pop("recipe.json", None)
     (folder / "recipe.json").write_text(json.dumps({**recipe, "sha256": files}, indent=1) + "\n")

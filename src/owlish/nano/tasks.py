@@ -29,6 +29,7 @@ horse|gallops on the plain|mammal
 rabbit|digs a burrow|mammal
 """
 FACTS = tuple(tuple(line.split("|")) for line in _FACTS.strip().splitlines())
+# An animal without a fact would be read less often than the others, and favourites are to be even.
 assert tuple(fact[0] for fact in FACTS) == ANIMAL.candidates
 
 CAPITALS = {
@@ -48,6 +49,7 @@ _NAMED = """
 calc mix solve blend apply shift scale fold merge step build work make turn form move process update combine reduce
 """
 FUNCTIONS = tuple(_NAMED.split())
+# Disjoint from the next: two arguments never share a name, so that every function parses.
 FIRST = tuple("abcdefghijkm")
 SECOND = tuple("npqrstuvwxyz")
 OPERATORS = ("+", "-", "*", "%")

@@ -19,6 +19,7 @@ SPECIAL = ("<pad>", "<bos>", "<eos>", "<unk>", "<system>", "<user>", "<assistant
 PIECE = r"\d{1,3}|, |; |\n(?: {4})?| ?[A-Za-z_']+| ?[^\w\s]| "
 """A piece of text: a number, a separator, a line's start, or a word or mark with the space before it."""
 
+# `generation` marks for transformers and other trainers which tokens are the assistant's; it writes nothing.
 CHAT_TEMPLATE = (
     "{{ '<bos>' }}{% for message in messages %}"
     "{% if message['role'] == 'assistant' %}"
@@ -65,6 +66,7 @@ def vocabulary() -> tuple[str, ...]:
     numbers = [str(number) for number in range(1000)]
     piece = re.compile(PIECE)
     words = {found for text in _texts() for found in piece.findall(text)}
+    # Sorted: a set has another order in each process, and a token must keep its id.
     return (*SPECIAL, *numbers, *sorted(words - set(numbers)))
 
 
@@ -75,6 +77,7 @@ def build() -> PreTrainedTokenizerFast:
 
     inner = Tokenizer(models.WordLevel({token: i for i, token in enumerate(vocabulary())}, unk_token="<unk>"))
     inner.pre_tokenizer = pre_tokenizers.Split(Regex(PIECE), "isolated")
+    # Pieces hold their own blanks: they are joined as they are.
     inner.decoder = decoders.Fuse()
     return PreTrainedTokenizerFast(
         tokenizer_object=inner,
