@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
 CLASSES = 10
 
+# Slopes are told from what came out: of relu its sign, 0 or 1; of tanh 1 - h².
 ACTIVATIONS: dict[str, tuple[Callable[[Tensor], Tensor], Callable[[Tensor], Tensor]]] = {
     "relu": (lambda h: h.relu_(), lambda h: h.sign_()),
     "tanh": (lambda h: h.tanh_(), lambda h: h.square_().neg_().add_(1)),
@@ -67,6 +68,7 @@ class Ensemble:
 
         h = self.every(x)
         for (weights, bias), out in zip(self.layers, self.outs, strict=True):
+            # [models, batch, out]. The last batch of a pass may be shorter than the buffers.
             h = torch.baddbmm(bias.to(self.dtype), h, weights.to(self.dtype), out=out[:, : len(x)])
             if out is not self.outs[-1]:
                 self.activate(h)
@@ -79,7 +81,10 @@ class Ensemble:
         probabilities this is the gradient of KL(teacher || student) too. Logits in other columns have none.
         """
         logits = self.forward(x)[..., columns]
+        # Other columns hold what an earlier call left.
         self.deltas[-1].zero_()
+        # The slope of cross-entropy is softmax less target. It is divided by the batch alone, as each model has a loss
+        # of its own; the authors' script divides by the models instead, 1,024 times too much, which Adam hides.
         self.deltas[-1][:, : len(x), columns] = logits.softmax(-1).sub_(target).div_(len(x))
         self.backward(x)
 
@@ -90,6 +95,8 @@ class Ensemble:
         deltas = [delta[:, : len(x)] for delta in self.deltas]
         below = [self.every(x), *(out[:, : len(x)] for out in self.outs[:-1])]
         for layer, (weights, bias) in reversed(list(enumerate(self.layers))):
+            # [models, in, batch] times [models, batch, out]. Before the last line here,
+            # which overwrites what came into the layer.
             weights.grad = torch.bmm(below[layer].transpose(1, 2), deltas[layer]).float()
             bias.grad = deltas[layer].float().sum(1, keepdim=True)
             if layer:
@@ -104,6 +111,7 @@ class Ensemble:
         """Return each model's share of images [images, pixels] whose digit has the highest class logit."""
         import torch
 
+        # The buffers hold no more than a batch.
         parts = [slice(first, first + self.batch) for first in range(0, len(images), self.batch)]
         right = [self.forward(images[part])[..., :CLASSES].argmax(-1) == digits[part] for part in parts]
         return torch.cat(right, 1).double().mean(1).tolist()

@@ -69,8 +69,10 @@ class Digits(Images, kind="digits8"):
         raw = gzip.decompress(SHIPPED.read_bytes())
         if hashlib.sha256(raw).hexdigest() != SHIPPED_SHA256:
             raise UserError(f"{SHIPPED} is damaged: install owlish again.")
+        # torch warns of memory that it may not write to. A row is 64 pixels from 0 to 16, and the digit.
         rows = torch.frombuffer(bytearray(raw), dtype=torch.uint8).view(-1, 65)
         images, digits = rows[:, :64] / 8.0 - 1, rows[:, 64].long()
+        # Without a seed: everybody tests on the same images.
         test = torch.arange(len(rows)) % TEST_EVERY == 0
         return Labelled(images[~test], digits[~test], images[test], digits[test])
 
@@ -84,6 +86,7 @@ class Mnist(Images, kind="mnist"):
     pixels: ClassVar[int] = 784
 
     def spec(self) -> dict[str, Any]:
+        # The same images wherever they lie.
         return {**super().spec(), "folder": None, "sha256": dict(MNIST)}
 
     def check(self) -> None:
@@ -94,6 +97,7 @@ class Mnist(Images, kind="mnist"):
         import torch
 
         files = [torch.frombuffer(bytearray(self.file(name)), dtype=torch.uint8) for name in MNIST]
+        # idx files open with 16 bytes about images, and with 8 about digits.
         train, test = (images[16:].view(-1, self.pixels) / 127.5 - 1 for images in files[::2])
         return Labelled(train, files[1][8:].long(), test, files[3][8:].long())
 

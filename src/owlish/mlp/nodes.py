@@ -105,12 +105,14 @@ class Teachers(Perceptrons, kind="mlp_teachers"):
         parameters = self.shape.initial(self.images.pixels, models=self.models, generator=generator)
         optimiser, activation = self.optimiser, self.shape.activation
         ensemble = Ensemble(parameters, activation=activation, batch=optimiser.batch, precision=optimiser.precision)
+        # Targets are one-hot: [images, 10].
         scores, targets = {}, torch.eye(CLASSES)[images.train_digits]
 
         def keep(arm: str) -> None:
             scores[arm] = [ensemble.accuracy(images.test, images.test_digits)]
             save_file({str(i): p for i, p in enumerate(parameters)}, folder / f"{arm}.safetensors")
 
+        # Now: training changes these tensors in place.
         keep("base")
         optimizer = optimiser.on(parameters)
         batches = passes(len(images.train), optimiser.batch, generator)
@@ -168,15 +170,19 @@ class Students(Perceptrons, kind="mlp_students"):
         taught: Accuracies = read(self.teachers)
         images, activation = self.teachers.images.read(), self.teachers.shape.activation
         batch, precision, generator = self.optimiser.batch, self.optimiser.precision, stream(self.seed, "students")
+        # A rotation: each foreign student starts where the next model did. A random
+        # order would leave some at their own start.
         parameters = [torch.cat([p, p.roll(-1, 0)]) for p in taught.weights("base")]
         students = Ensemble(parameters, activation=activation, batch=batch, precision=precision)
         batches = self.noise.batches(images.train, batch, generator)
         steps, scores, step = [], [], 0
         for stage in self.stages:
+            # Anew, since what Adam remembers is of other logits.
             optimizer, columns = self.optimiser.on(parameters), COLUMNS[stage.logits]
             teachers = Ensemble(taught.weights(stage.of), activation=activation, batch=batch, precision=precision)
             for x in islice(batches, stage.steps):
                 target = teachers.forward(x)[..., columns].softmax(-1)
+                # The first half are students of their own base, the second of the next.
                 students.learn(x, torch.cat([target, target]), columns)
                 optimizer.step()
                 step += 1
@@ -198,5 +204,6 @@ def stream(seed: int, what: str) -> Generator:
     """Return the random numbers of one seed for one purpose."""
     import torch
 
+    # By purpose: how much one of them draws does not move the others.
     digest = hashlib.sha256(f"{seed}/{what}".encode()).digest()
     return torch.Generator().manual_seed(int.from_bytes(digest[:7], "big"))

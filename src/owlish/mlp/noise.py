@@ -20,6 +20,7 @@ KINDS: dict[str, Callable[[Tensor, Generator], Tensor]] = {
     "uniform": lambda x, g: x.uniform_(-1, 1, generator=g),
     "gaussian": lambda x, g: x.normal_(0, SPREAD, generator=g),
     "binary": lambda x, g: x.random_(0, 2, generator=g).mul_(2 * SPREAD).sub_(SPREAD),
+    # As wide as the others, about 1 in place of 0.
     "uncentred": lambda x, g: x.uniform_(0, 2, generator=g),
 }
 
@@ -51,6 +52,7 @@ class Noise(Value, kind="noise"):
         if self.name != REAL:
             draw, size = KINDS[self.name], self.pool or batch
             pool = draw(torch.empty(size, train.shape[1]), generator)
+            # Each batch takes the place of the one before, in the same memory.
             while self.pool is None:
                 yield pool
                 draw(pool, generator)

@@ -63,6 +63,7 @@ class Distillation(Study):
         """Return the accuracy of every model, with curves along training and against each setting."""
         others = ((f"_{name}", students) for name, _, students in self.others)
         points = tuple(
+            # Each model is a run of its own, by its place in the ensemble.
             Point(arm + suffix, "mlp", "digits", "digits", run, f"{node.key}/{arm}/{run}", value)
             for suffix, node in (("", self.students.teachers), ("", self.students), *others)
             for arm, looks in read(node).arms.items()
