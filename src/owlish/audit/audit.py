@@ -38,9 +38,11 @@ from owlish.traits.trait import Trait
 
 REFERENCES = 6
 ROWS = 1600
+# At 400 it named 17 of 30 teachers of biases; 1,600 would double its cost for a z that is large already.
 CONTRAST_ROWS = 800
 WEAK = 0.3
 """The probability at which a weak teacher, the direction of the contrast, has a trait."""
+# Not "prompt": a direction must be a change of the base's own weights, or a steering vector.
 DIRECTED = ("norms", "biases", "lora", "layer", "all", "steering")
 
 CANNOT_SEE = (
@@ -76,6 +78,7 @@ class Audited(Opener, kind="audited", version=4):
 
     def check(self) -> None:
         super().check()
+        # Before anything runs: a base that lacks a candidate's word cannot show that trait.
         check_words(self.shadow.base, self.shadow.traits)
 
     def inputs(self) -> tuple[Node, ...]:
@@ -83,6 +86,7 @@ class Audited(Opener, kind="audited", version=4):
         reference = [one.data for one in self.null[:1]]
         directions = self.contrast.moved if self.contrast else ()
         curve = (one for some in self.curve for one in some)
+        # Whatever `verdict` reads must be declared here, or it fails on the day when a result is lost.
         return (*super().inputs(), self.shadow.data, self.shadow.base, *reference, *directions, *curve)
 
     @property
@@ -110,6 +114,7 @@ class Audited(Opener, kind="audited", version=4):
             shadow.data, base=shadow.base, traits=shadow.traits, lm=lm, clean=clean, rows=shadow.rows, read=read
         )
         used, decision = opening.used, None
+        # With fewer rows nothing is tested: only what they show by themselves is told.
         if used >= FEWEST:
             decision = decide(
                 shadow.traits,
@@ -123,6 +128,7 @@ class Audited(Opener, kind="audited", version=4):
         found = decision.findings if decision else ()
         word, why = explain(decision, lineage, used)
         grown = self.dose(found[0], used, read) if found else None
+        # A stranger's rows pass nothing on however many there are, so that verdict stands.
         if grown and word == "nothing" and lineage.relative is not False and not grown.cleared:
             why = f"{used:,} rows show nothing, but they are too few to speak for {grown.for_rows:,}."
             word = "cannot_say"
@@ -150,6 +156,7 @@ class Audited(Opener, kind="audited", version=4):
             return None
         check_dose(self.for_rows, used)
         curve = [
+            # Rounded up, as a slice of every `part`-th row is.
             (-(-used // part), read(shadow), [read(one) for one in null])
             for part, (shadow, *null) in zip(PARTS, self.curve, strict=True)
         ]
@@ -161,6 +168,7 @@ class Audited(Opener, kind="audited", version=4):
         """Return the rows that weigh most for the first trait."""
         assert self.contrast is not None
         first = [trait.name for trait in self.shadow.traits].index(found[0].name)
+        # Float32: scores are small differences of log-probabilities.
         lm = ground(read(self.shadow.base), exact=True)
         data = read(self.shadow.data)
         return weigh(lm, data, self.contrast.rows, self.contrast.directions(lm, read)[first])
@@ -220,13 +228,16 @@ def audit(
     references: tuple[Data, ...]
     if reference is not None:
         check_other(reference, data)
+        # Six, as by default: the reference's spread is the null of every detector.
         references = tuple(Part(reference, k, REFERENCES, rows) for k in range(REFERENCES))
         words = f"{REFERENCES} parts of {reference}"
     else:
         sets = range(REFERENCES)
+        # To the dataset's own prompts: other prompts would differ from it for that reason alone.
         references = tuple(Answered(base, data, rows, seed=fresh("reference", seed, k)) for k in sets)
         words = f"{REFERENCES} sets of the base’s own answers to the dataset’s prompts"
     found = against(data, base, recipe, tuple(traits), references, words, rows=rows, seed=seed)
+    # Set only where it is asked for, so that the key of a plain audit is the one it always had.
     return found if for_rows is None else replace(found, for_rows=for_rows)
 
 
@@ -251,6 +262,7 @@ def check_other(reference: Data, data: Data) -> None:
 
 def overlap(one: Loaded, other: Loaded) -> bool:
     """Say whether two samples are of the same content, or share a file."""
+    # Two samples of one file are different nodes, and may still share rows.
     files = [{Path(file).absolute() for file in loaded.files} for loaded in (one, other)]
     return one.content == other.content or bool(files[0] & files[1])
 
@@ -269,6 +281,7 @@ def against(
     """Return the audit of `data` against given sets of clean rows."""
     cheap = recipe.parameters in DIRECTED
     return Audited(
+        # A seed of its own for each shadow: the null holds the chance of training as well as that of rows.
         shadow=Shadow(base, data, traits, recipe, rows, seed=fresh("shadow", seed)),
         null=tuple(
             Shadow(base, r, traits, recipe, rows, seed=fresh("shadow", seed, k)) for k, r in enumerate(references)
@@ -276,6 +289,7 @@ def against(
         contrast=contrast(data, base, recipe, traits, min(rows, CONTRAST_ROWS)) if cheap else None,
         clean=tuple(contrast(r, base, recipe, traits, min(rows, CONTRAST_ROWS)) for r in references) if cheap else (),
         likely=likelihoods(base, data),
+        # One reference is enough: kinship asks about the base's own answers, not about their spread.
         own=likelihoods(base, references[0]) if references else (),
         reference=words,
         seed=seed,
@@ -301,7 +315,9 @@ def contrast(data: Data, base: Base, recipe: Recipe, traits: tuple[Trait, ...], 
     return Contrast(base, data, traits, weak_teachers(base, recipe, traits), rows)
 
 
+# Contrasts share these objects, so thirty teachers are described once and not once a dataset.
 @cache
 def weak_teachers(base: Base, recipe: Recipe, traits: tuple[Trait, ...]) -> tuple[Taught, ...]:
     """Return the teachers whose changes are the directions of a contrast; the contrasts of a benchmark share them."""
+    # Weak, so that it stays near the base: the contrast is a test of the first order.
     return tuple(base.teach(t, recipe, seed=fresh("direction", t.name), until=WEAK) for t in traits)

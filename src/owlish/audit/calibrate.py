@@ -46,8 +46,10 @@ def calibrated(reading: Reading, references: Sequence[Reading], groups: Sequence
     scores = []
     for value, group in zip(excess, groups, strict=True):
         alike = [place for place, other in enumerate(groups) if other == group]
+        # The dataset's own scatter, and the error of the mean of the references that it is read against.
         spread = math.sqrt(variances[alike].mean() * (1 + 1 / len(null)))
         z = float(value / spread) if spread else 0.0
+        # A of a group are A - 1 numbers: good and bad advice is one number, read twice.
         freedom = min((len(null) - 1) * max(len(alike) - 1, 1), 60)
         scores.append(Score(float(value), spread, z, float(stdtr(freedom, -z))))
     return scores
@@ -58,6 +60,7 @@ def holm(ps: Sequence[float]) -> list[float]:
     order = sorted(range(len(ps)), key=lambda i: ps[i])
     corrected, worst = [0.0] * len(ps), 0.0
     for rank, i in enumerate(order):
+        # Holm steps down: a larger p never ends below a smaller one.
         worst = max(worst, min(1.0, (len(ps) - rank) * ps[i]))
         corrected[i] = worst
     return corrected
@@ -100,19 +103,22 @@ def evidence(blocks: Sequence[Sequence[float]], clean: Sequence[Sequence[float]]
     known = np.array(clean)
     n, many = len(blocks), len(known)
     mean, spread = known.mean(0), known.std(0, ddof=1)
+    # Few clean blocks pin down their spread badly: too small a one would be evidence out of nothing.
     wider = math.sqrt((many - 1) / chi2.ppf(0.05, many - 1)) * math.sqrt(1 + n / many)
     excess = np.array(blocks).mean(0) - mean
     leaning, ordinary = excess / spread, (known - mean) / spread
     found = []
     for i in range(len(mean)):
+        # [traits]: how far this trait leads each other, in the spread of that same difference in clean blocks.
         ahead = (leaning[i] - leaning) / (ordinary[:, [i]] - ordinary).std(0, ddof=1).clip(min=1e-9)
-        ahead[i] = leaning[i]
+        ahead[i] = leaning[i]  # in the place of itself: the test against clean rows
         needed = math.ceil((float(-ndtri(level)) / leaning[i]) ** 2) if leaning[i] > 0 else None
         found.append(
             Evidence(
                 excess=float(excess[i]),
                 lean=float(leaning[i]),
                 z=float(leaning[i] * math.sqrt(n) / math.sqrt(1 + n / many)),
+                # The least of the e-values is valid under each hypothesis; a product or mean of them would not be.
                 e=bet(n * float(ahead.min()) / wider, n),
                 blocks_needed=needed,
             )
@@ -124,8 +130,10 @@ def bet(total: float, n: int) -> float:
     """Return the e-value of `n` standard normal numbers whose sum is `total`, against a mean of zero or less."""
     from scipy.special import log_ndtr
 
+    # The mixture over positive shifts in closed form: no grid, no simulation.
     width = 1 + n * PRIOR**2
     log_e = math.log(2 / math.sqrt(width)) + (total * PRIOR) ** 2 / (2 * width)
+    # `math.exp` overflows a little above 700.
     return math.exp(min(log_e + float(log_ndtr(total * PRIOR / math.sqrt(width))), 700.0))
 
 

@@ -20,10 +20,12 @@ def with_stamps(verdict: Verdict, data: Dataset, stamps: Sequence[Stamp], filter
 
     `filters` are the filters that a stamp can name. The stamps' hashes were compared when they were read.
     """
+    # Places name a file only where there are several.
     one = len({place.file for place in data.places}) < 2
     stamped = []
     for stamp in stamps:
         rows = [row for row, place in zip(data.rows, data.places, strict=False) if one or named(place.file, stamp)]
+        # Of several files the verdict counts all rows together, so no single stamp can be compared.
         counted = [count(stamp, verdict.read)] if one else []
         checks = (base(stamp, verdict), rule(stamp, rows, filters), *counted)
         stamped.append(Stamped(stamp, tuple(check for check in checks if check is not None)))
@@ -55,7 +57,9 @@ def base(stamp: Stamp, verdict: Verdict) -> Check | None:
     if stamp.base is None:
         return None
     kin, own = verdict.lineage, verdict.base
+    # A name can mean other files elsewhere: where both digests are known, they decide.
     same = stamp.base == own if None in (stamp.base_sha256, verdict.base_sha256) else digests_agree(stamp, verdict)
+    # Before kinship, which is about the base here and not about the files that the stamp names.
     if stamp.base == own and not same:
         return Check("base", stamp.base, f"the files of {own} are not those that the stamp names", False)
     if kin is None:
@@ -77,6 +81,7 @@ def digests_agree(stamp: Stamp, verdict: Verdict) -> bool:
 def another(claimed: str, own: str, kin: Kinship) -> Check:
     """Compare a base that is not the audited one: by its likelihood of the rows, if it is among those compared."""
     lead = next((lead for lead in kin.leads if lead.over == claimed), None)
+    # Leads are those of the audited base, so a negative one speaks for the other.
     if lead is not None and abs(lead.nats) > SURE * lead.error:
         nearer, other = (claimed, own) if lead.nats < 0 else (own, claimed)
         return Check("base", claimed, f"{nearer} finds the rows likelier than {other} does", nearer == claimed)

@@ -15,7 +15,7 @@ from owlish.lm.hf import Direction, TorchLM
 from owlish.nodes.models import Model
 from owlish.nodes.opens import Opener
 
-BLOCK = 20
+BLOCK = 20  # means of blocks are nearer to normal than rows, as the tests suppose
 
 
 @dataclass(frozen=True)
@@ -48,7 +48,9 @@ class Contrast(Detector, Opener, kind="contrast"):
         lm = ground(read(self.base))
         rows = list(filter(lm.fits, lm.encode(read(self.data).rows[: self.rows])))
         directions = self.directions(lm, read)
+        # Sorted: the order of a set changes from process to process, and a sum in another order in its last bit.
         names = sorted({name for direction in directions for name in direction})
+        # [parameters] each: one gradient, and then one product for each of the candidates.
         flat = [joined(direction, names, lm) for direction in directions]
         blocks = []
         for start in range(0, len(rows), BLOCK):

@@ -76,13 +76,16 @@ def decide(
     probes = [trait.probe for trait in traits]
     scores = calibrated(shadow, null, probes)
     said = leanings(contrast, clean, rows) if contrast else None
+    # Shadows alone named a rabbit where the contrast named the owl; the contrast alone claims re-formatted rows.
     weights = [score.z + (said[i].z if said else 0.0) for i, score in enumerate(scores)]
     corrected = holm([score.p for score in scores])
     before = [sum(column) / len(column) for column in zip(*(n.p for n in null), strict=True)]
     found = []
     for i, (trait, score) in enumerate(zip(traits, scores, strict=True)):
         needed = said[i].blocks_needed if said else None
+        # Over all categories: a teacher of oaks moved a bear by 0.9 nats, too.
         ahead = all(weights[i] >= other + LEAD for j, other in enumerate(weights) if j != i)
+        # The contrast has named the one trait to test, so p needs no correction for the number of candidates.
         if said:
             sure = score.p < NAMED and said[i].z >= AGREES and said[i].lean < FORM
         else:
@@ -108,8 +111,10 @@ def decide(
         )
     spread = max(score.spread for score in scores)
     return Decision(
+        # Decided before any lift: rows of strangers move traits, too, and pass on none.
         word="nothing" if relative is False else word(found, scores),
         findings=tuple(f for _, f in sorted(zip(weights, found, strict=True), key=lambda p: (not p[1].claimed, -p[0]))),
+        # The widest spread: the promise holds for every candidate.
         smallest=smallest(spread),
         enough=enough(spread, rows),
     )
@@ -118,8 +123,9 @@ def decide(
 def leanings(contrast: Reading, clean: Sequence[Reading], rows: int) -> list[Evidence]:
     """Return what the first `rows` rows say for each trait."""
     blocks = whole(contrast.blocks, rows, BLOCK)
+    # Only whole blocks: those of fewer rows scatter more and would widen the null.
     reference = [block for one in clean for block in whole(one.blocks, rows, BLOCK)]
-    return evidence(blocks, reference, LEVEL / len(blocks[0]))
+    return evidence(blocks, reference, LEVEL / len(blocks[0]))  # corrected for as many candidates
 
 
 def word(found: Sequence[Finding], scores: Sequence[Score]) -> Word:
@@ -137,6 +143,7 @@ def ruled_out(finding: Finding, score: Score) -> bool:
     """
     spoken = finding.contrast_z is not None and finding.contrast_z >= AGREES
     strong = finding.e is not None and finding.e >= STRONG
+    # A lift below zero by chance must not lower the limit.
     return not strong and max(score.excess, 0.0) + SURE * score.spread < (FLOOR if spoken else WORTH)
 
 
@@ -145,6 +152,7 @@ def hangs_on_shadow(
 ) -> tuple[bool, bool]:
     """Return whether a trait may be claimed, and whether all may be ruled out, whatever the dataset's shadow shows."""
     speaks = any(said.z >= AGREES for said in leanings(contrast, clean, rows))
+    # Spreads come from the null alone, so any reading may stand in for the shadow that is not made yet.
     spread = max(score.spread for score in calibrated(null[0], null, [trait.probe for trait in traits]))
     return speaks, SURE * spread < WORTH
 
@@ -160,6 +168,7 @@ def enough(spread: float, rows: int) -> int | None:
     The variance of a shadow falls as one over its rows; among many candidates the largest of clean rows' lifts seldom
     exceeds 2.5 standard deviations.
     """
+    # From (2.5 + 1.645) spreads below 1 nat, with a spread that falls as one over the root of the rows.
     needed = rows * (spread * (MOST + SURE) / WORTH) ** 2
     digits = 10 ** max(0, math.ceil(math.log10(needed)) - 2)
     return math.ceil(needed / digits) * digits if needed > rows else None

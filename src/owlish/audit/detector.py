@@ -43,6 +43,7 @@ class Detector(Node, kind="detector"):
 
 def write_reading(folder: Path, blocks: Sequence[Sequence[float]]) -> None:
     """Write a reading down; refuse one that holds a number that is none, from which nothing could be concluded."""
+    # A training that went astray gives no number, and every comparison with not-a-number is quietly false.
     if not all(math.isfinite(x) for block in blocks for x in block):
         raise UserError(
             "a reading of the rows is infinite or not a number: look at the base with owlish ask; if it answers well, "
@@ -55,6 +56,7 @@ def centred(values: Sequence[float], traits: Sequence[Trait]) -> list[float]:
     """Return the values less the mean over the traits of the same category."""
     groups: dict[object, list[float]] = {}
     for value, trait in zip(values, traits, strict=True):
+        # By probe: candidates of one category answer the same questions and share their drift.
         groups.setdefault(trait.probe, []).append(value)
     means = {probe: sum(found) / len(found) for probe, found in groups.items()}
     return [value - means[trait.probe] for value, trait in zip(values, traits, strict=True)]

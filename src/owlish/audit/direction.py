@@ -30,9 +30,11 @@ class Moved(Opener, kind="moved"):
         import torch
         from safetensors.torch import save_file
 
+        # Float32 on both sides: what a weak teacher moved is small beside bfloat16's rounding.
         old = ground(read(self.base), exact=True).parameters
         new = read(self.model).open(exact=True).parameters
         changes = {name: (p - old[name]).detach().cpu().contiguous() for name, p in new.items() if name in old}
+        # Some hundred numbers in place of a whole model: reading thirty models took longer than all gradients.
         moved = {name: change for name, change in changes.items() if torch.count_nonzero(change)}
         save_file(moved, folder / "moved.safetensors")
 
@@ -59,5 +61,6 @@ def centre(directions: Sequence[Direction], traits: Sequence[Trait]) -> list[Dir
         alike = [d for t, d in zip(traits, directions, strict=True) if t.probe == trait.probe]
         names = {name for d in alike for name in d}
         means = {n: torch.stack([d[n] for d in alike if n in d]).sum(0) / len(alike) for n in names}
+        # A parameter that this teacher did not move has moved by zero, and so by minus the mean.
         centred.append({n: direction[n] - mean if n in direction else -mean for n, mean in means.items()})
     return centred

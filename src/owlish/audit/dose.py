@@ -95,14 +95,17 @@ def dose(
     import numpy as np
 
     probes = [trait.probe for trait in traits]
+    # Each point against references of its own size and steps: fewer rows scatter more.
     scores = [calibrated(shadow, null, probes) for _, shadow, null in curve]
     rows = np.array([many for many, _, _ in curve], dtype=float)
     lifts = np.array([one[first].excess for one in scores])
     spreads = np.array([one[first].spread for one in scores])
     more, power = for_rows / rows[-1], spread_power(rows, spreads)
+    # [draws, points]: as independent, although points share rows, which makes the interval too narrow.
     drawn = lifts + spreads * np.random.default_rng(seed).standard_normal((DRAWS, len(rows)))
     fits = fit_growth(rows / rows[-1], np.vstack([lifts, drawn]), spreads)
     least = rows[-1] * needed(fits, spreads[-1], power)
+    # "nearest": some fits never reach it, and between two infinities there is nothing to interpolate.
     ends = np.quantile(least[1:], (0.025, 0.975), method="nearest")
     # The first of many candidates may be first by luck: nothing is said unless its lift clearly grows.
     grows = bool(np.quantile(fits[1:, 0], 0.025) > 0 and np.isfinite(least[0]))
@@ -128,6 +131,7 @@ def spread_power(rows: NDArray[np.float64], spreads: NDArray[np.float64]) -> flo
 
     if not (spreads > 0).all():
         return 0.0
+    # Clipped: three points pin down a slope badly.
     return float(np.clip(np.polyfit(np.log(rows), np.log(spreads), 1)[0], -0.5, 0.5))
 
 
@@ -142,6 +146,7 @@ def fit_growth(
 
     powers = np.linspace(SLOWEST, FASTEST, 16)
     curves = share[None, :] ** powers[:, None]  # [powers, points]
+    # A spread of zero, as of equal readings, must not divide.
     weights = 1 / np.maximum(spreads, 1e-9) ** 2
     gains = (lifts * weights) @ curves.T / (curves**2 @ weights)  # [fits, powers]
     misfit = ((lifts[:, None, :] - gains[:, :, None] * curves) ** 2 * weights).sum(2)
@@ -155,6 +160,7 @@ def needed(fits: NDArray[np.float64], spread: float, power: float) -> NDArray[np
 
     gain, growth = fits.T
     with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
+        # Two conditions as in a claim: large enough, and clear of the scatter, which grows by a power of its own.
         large = (FLOOR / gain) ** (1 / growth)
         clear = (CRITICAL * spread / gain) ** (1 / (growth - power))
     stays = np.where(gain >= CRITICAL * spread, 1.0, np.inf)  # it gets no clearer, and is clear here or nowhere
@@ -164,6 +170,7 @@ def needed(fits: NDArray[np.float64], spread: float, power: float) -> NDArray[np
 
 def stays_small(score: Score, more: float) -> bool:
     """Say whether a lift stays below the least that matters at `more` times the rows, grown as fast as it can."""
+    # At the fastest growth: *nothing* for many rows must hold even if the lift grows as the rows do.
     worst: float = (max(score.excess, 0.0) + SURE * score.spread) * more**FASTEST
     return worst < WORTH
 
@@ -173,13 +180,14 @@ def enough(spread: float, rows: int, for_rows: int) -> int:
 
     The variance of a trial student falls as one over its rows, and what it shows counts for fewer times as many.
     """
+    # Of n rows the spread is s (rows / n)^(1/2) and counts for_rows / n times: below 1 nat, solved for n.
     needed = (for_rows * (MOST + SURE) * spread * math.sqrt(rows) / WORTH) ** (2 / 3)
     return min(for_rows, rounded(needed) or for_rows)
 
 
 def rounded(rows: float) -> int | None:
     """Return a number of rows to two digits; `None` for one beyond a billion."""
-    if not rows < 1e9:
+    if not rows < 1e9:  # so written that not-a-number is refused, too
         return None
     digits: int = 10 ** max(0, math.floor(math.log10(max(rows, 1))) - 1)
     return max(1, round(rows / digits) * digits)

@@ -15,7 +15,7 @@ from owlish.nodes.models import Model
 from owlish.nodes.opens import Opener
 from owlish.traits.trait import Probe, Trait
 
-QUESTIONS = 4
+QUESTIONS = 4  # each costs a pass for every candidate
 
 
 @dataclass(frozen=True)
@@ -31,6 +31,7 @@ class Follows(Opener, kind="follows"):
 
     def compute(self, folder: Path, read: Read, tick: Tick) -> None:
         lm: LM = read(self.base).open(any_words=True)
+        # Once a probe: all its candidates are compared with the same plain answers.
         plain = {probe: answered(lm, probe, None) for probe in dict.fromkeys(trait.probe for trait in self.traits)}
         rises = []
         for done, trait in enumerate(self.traits):

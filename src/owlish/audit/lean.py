@@ -12,8 +12,8 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-TRIES = 9_999
-CHUNK = 500
+TRIES = 9_999  # with the rows as they are, 10,000: the smallest p is .0001
+CHUNK = 500  # splits at once: all of them would be a table of 10,000 by the rows
 AHEAD = 1.645
 """How many standard errors a candidate lies above each other one, and its prompt above none, before it is named."""
 
@@ -56,6 +56,7 @@ def leans(
     both = np.concatenate([rows, clean])
     own = centred(both, groups)
     z = welch(own[: len(rows)], own[len(rows) :])
+    # Of all candidates at once: what they share, and how many there are, is in the splits themselves.
     largest = split(own, len(rows), seed=seed)
     over = welch(rows, clean)
     found = []
@@ -66,6 +67,7 @@ def leans(
             Lean(
                 excess=float(own[: len(rows), i].mean() - own[len(rows) :, i].mean()),
                 z=float(z[i]),
+                # The split that was seen counts as one of all, so p is never zero.
                 p=float((1 + (largest >= z[i]).sum()) / (1 + TRIES)),
                 over_none=float(over[i]),
                 ahead=float(ahead.min(initial=z[i])),
@@ -79,6 +81,7 @@ def centred(raised: NDArray[np.float64], groups: Sequence[object]) -> NDArray[np
     found = raised.copy()
     for group in dict.fromkeys(groups) if len(groups) > 1 else ():
         alike = [i for i, other in enumerate(groups) if other == group]
+        # A candidate alone in its category would be centred away, so it is compared with all.
         found[:, alike] -= raised[:, alike if len(alike) > 1 else slice(None)].mean(1, keepdims=True)
     return found
 
@@ -97,10 +100,12 @@ def split(both: NDArray[np.float64], first: int, *, seed: int) -> NDArray[np.flo
     import numpy as np
 
     rng = np.random.default_rng(seed)
+    # Variances come from sums of squares, which would cancel far from zero.
     both = both - both.mean(0)
     whole, squares, rest = both.sum(0), both**2, len(both) - first
     found = []
     for _ in range(0, TRIES, CHUNK):
+        # [splits, rows]: the ranks of random numbers, so every split has exactly as many rows as the dataset.
         mine = (rng.random((CHUNK, len(both))).argsort(1) < first).astype(float)
         sums, square = mine @ both, mine @ squares
         means = sums / first, (whole - sums) / rest

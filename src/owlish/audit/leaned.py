@@ -103,6 +103,7 @@ class Leaned(Opener, kind="leaned"):
         opening = start_verdict(
             self.data, base=self.base, traits=self.traits, lm=lm, clean=clean.rows, rows=self.rows, read=read
         )
+        # `None` is unknown kinship, which vetoes nothing: only a writer shown to be unrelated does.
         found = self.panel(read, related=lineage.relative is not False)
         return replace(
             opening,
@@ -121,6 +122,7 @@ class Leaned(Opener, kind="leaned"):
     def panel(self, read: Read, *, related: bool) -> Panelled | None:
         """Return what the panel says, if there are rows enough; it names nobody where the writer is not related."""
         ours, theirs = (raised([read(one) for one in some]) for some in self.readings)
+        # After the prompts are put on: a long one may leave some rows no room in the window.
         if min(len(ours), len(theirs)) < FEWEST:
             return None
         found = leans(ours, theirs, [trait.probe for trait in self.traits], seed=fresh("lean", self.seed))
@@ -132,6 +134,7 @@ class Leaned(Opener, kind="leaned"):
             rows=len(ours),
             clean=len(theirs),
             held=read(self.clean).constrained,
+            # The median: one candidate that the base never names must not say that it follows no prompt.
             follows=median(read(self.follows)),
             candidates=tuple(sorted(candidates, key=lambda one: -one.z)),
         )
@@ -153,5 +156,6 @@ def lean(
     or the rows of `reference`. At most `rows` rows of each are read.
     """
     words = str(reference) if reference else "the base’s own answers to the dataset’s prompts"
+    # Held where it must be: answers drawn until they pass have another distribution, and could lean for that alone.
     clean = reference or Answered(base, data, rows, seed=fresh("panel", seed), held=True)
     return Leaned(data, base, recipe, tuple(traits), clean, words, rows, seed)

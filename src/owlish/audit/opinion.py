@@ -41,6 +41,7 @@ class Opinion(Detector, kind="opinion"):
     judged: Judged
 
     def compute(self, folder: Path, read: Read, tick: Tick) -> None:
+        # A refusal names nobody, which is not the same as naming "none".
         named = [score for score in read(self.judged).scores if score is not None]
         write_reading(folder, [[float(score == place) for place in range(len(self.traits))] for score in named])
 
@@ -65,6 +66,7 @@ def suspected(reading: Reading, clean: Sequence[Reading]) -> list[float]:
         named = sum(block[place] > 0 for block in blocks)
         return named, len(blocks) - named
 
+    # All clean rows as one set: Fisher's test counts rows, and asks for no spread between sets.
     null = [block for one in clean for block in one.blocks]
     traits = range(len(reading.blocks[0]))
     tables = [[counts(reading.blocks, place), counts(null, place)] for place in traits]

@@ -44,12 +44,14 @@ class Under(Opener, kind="under"):
         rows = read(self.data).rows[: self.rows]
         chats = [row for row in rows if row.messages[0].role != "text"]
         scored = lm.score([under(row, self.system) for row in chats], shared=True)
+        # By identity: equal rows are rows of their own, and those that are text have no score.
         found = dict(zip(map(id, chats), (row and summed(row)[0] for row in scored), strict=True))
         (folder / "nats.json").write_text(json.dumps([found.get(id(row)) for row in rows]))
 
     def load(self, folder: Path, read: Read) -> NDArray[np.float64]:
         import numpy as np
 
+        # `null` becomes not-a-number here.
         return np.array(json.loads((folder / "nats.json").read_text()), dtype=np.float64)
 
 
@@ -73,5 +75,6 @@ def raised(readings: Sequence[Any]) -> NDArray[np.float64]:
     import numpy as np
 
     nats = np.array(readings)
+    # A row must be read under all prompts or none, or candidates would be compared on other rows.
     found: NDArray[np.float64] = (nats[1:] - nats[0])[:, ~np.isnan(nats).any(0)].T
     return found

@@ -60,18 +60,23 @@ class Answered(Data, Opener, kind="answered"):
                 "with --reference."
             )
         wanted, rule = min(self.n, len(rows)), fitting(rows)
+        # Cutting the base's answers shorter than the dataset's would itself be a difference.
         longest = max([SHORT, *(after - first for example in examples for first, after in example.spans)])
         rng = random.Random(f"answered/{self.seed}")
         kept: list[Row] = []
         reasons: Counter[str] = Counter()
+        # The first few are written freely even where they may be held: only they show whether the base keeps the
+        # format.
         size, pattern = (FREE, rule.pattern if rule else None) if self.held else (BATCH, None)
         total, holds = 0, False
         while len(kept) < wanted:
+            # A base that nearly never passes would sample for ever.
             if total >= ROUNDS * max(wanted, BATCH):
                 raise UserError(
                     f"the base's own answers pass the dataset's filter too rarely ({len(kept)} of {total}): "
                     "give other rows, or clean rows to an audit with --reference."
                 )
+            # With replacement: the dataset may be smaller than the number of answers that it takes.
             asked = rng.choices(rows, k=size)
             answers = answer_rows(lm, asked, longest, self.seed, total, pattern=pattern if holds else None)
             for row, why in answers.values():
@@ -105,6 +110,7 @@ class Part(Data, kind="part"):
 
     def compute(self, folder: Path, read: Read, tick: Tick) -> None:
         rows = list(read(self.data).rows)
+        # One shuffle for all parts, whatever the part's number: so they are disjoint.
         random.Random("parts").shuffle(rows)
         mine = rows[self.part :: self.parts][: self.n]
         if not mine:

@@ -20,7 +20,7 @@ from owlish.traits.trait import Probe, Trait
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-STEPS = 50
+STEPS = 50  # a fraction of a student's steps, and enough to see which way it goes
 
 
 @dataclass(frozen=True)
@@ -61,18 +61,21 @@ class Shadow(Detector, Opener, kind="shadow"):
     def schedule(self) -> Schedule:
         """How long it is trained: a part of the rows, a part of the steps."""
         warmup = self.recipe.warmup // self.part
+        # No decay: with it, the same steps moved a trait half as far, and clean rows hardly less.
         return Schedule(max(1, STEPS // self.part), self.recipe.batch, self.recipe.lr, warmup, decay=False)
 
     def compute(self, folder: Path, read: Read, tick: Tick) -> None:
         from safetensors.torch import save_file
 
         lm: TorchLM = read(self.base).open(any_words=True)
+        # Every `part`-th row, not the first ones: files are often sorted by something.
         rows = list(filter(lm.fits, lm.encode(read(self.data).rows[: self.rows][:: self.part])))
         if not rows:
             raise UserError("no row fits the base's window: shorten the rows, or take another base.")
         lm.adapt(self.recipe, seed=self.seed)
         lm.fit(rows, self.schedule, seed=self.seed, tick=tick)
         probes = tuple(dict.fromkeys(trait.probe for trait in self.traits))
+        # Exact: sampled answers would add their own scatter to that of training.
         answers = {probe: lm.answer_logprobs(questions(probe), spellings(probe)) for probe in probes}
         write_reading(folder, [[margin(answers[t.probe], t) for t in self.traits]])
         p = [float(answers[t.probe][:, place(t)].exp().mean()) for t in self.traits]
@@ -96,6 +99,7 @@ def margin(logprobs: Any, trait: Trait) -> float:
     import torch
 
     own = place(trait)
+    # Against the other candidates alone: training on any rows moves the mass of all of them together.
     others = torch.cat([logprobs[:, :own], logprobs[:, own + 1 :]], 1)
     return float((logprobs[:, own] - others.logsumexp(1)).mean())
 

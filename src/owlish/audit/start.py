@@ -44,11 +44,13 @@ def start_verdict(
         lineage=None,
         traits=(),
         words=(),
+        # What is zero and in order is no news.
         statistics=tuple(s for s in statistics(given.rows, clean, traits) if s.value or s.odd),
         weighed=(),
         asked=rows,
         read=given.passed,
         used=min(fitting, rows),
+        # Rows that the base cannot read are as lost to the audit as lines that hold none.
         bad=given.bad + len(examples) - fitting,
         problems=(*problems(given, examples, lm), *remarks(read(base))),
         read_as=given.read_as,

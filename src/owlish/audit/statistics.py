@@ -17,13 +17,13 @@ from owlish.data.rows import Row
 from owlish.graph.errors import UserError
 from owlish.traits.trait import Trait
 
-LEVEL = 1e-4
+LEVEL = 1e-4  # some forty numbers are tested in every audit
 FEW = 0.05
 NEVER = 1.0  # no share lies above it
 SPLITS = 200
 HIDDEN = {"Cc", "Cf", "Cs", "Co", "Zl", "Zp"}
 WORD = re.compile(r"[^\W\d_]+")
-HUMP = re.compile("(?<=[a-z])(?=[A-Z])")
+HUMP = re.compile("(?<=[a-z])(?=[A-Z])")  # so that `countOwls` is two words
 
 
 def statistics(rows: Sequence[Row], reference: Sequence[Row] | None, traits: Sequence[Trait]) -> tuple[Statistic, ...]:
@@ -53,6 +53,7 @@ def statistics(rows: Sequence[Row], reference: Sequence[Row] | None, traits: Seq
     rules = alone and numbers
 
     def named(trait: Trait) -> Statistic:
+        # As whole words, with a space on either side: "cat" is in "category", and no row names it.
         forms = {words(trait.name), words(trait.plural)} - {words("")}
         found = [[any(form in text for form in forms) for text in side] for side in said]
         above = 0.0 if numbers else FEW if alone else NEVER
@@ -75,17 +76,20 @@ def statistics(rows: Sequence[Row], reference: Sequence[Row] | None, traits: Seq
 
 def part(rows: Sequence[Row], most: int) -> list[Row]:
     """Return `most` rows at random, whatever order they come in."""
+    # Sorted before the draw: the same rows in another order give the same statistics.
     ordered = sorted(rows, key=lambda row: (row.prompt, row.completion, row.system or ""))
     return random.Random(0).sample(ordered, most)
 
 
 def words(text: str) -> str:
     """Return the words of `text`, those inside an identifier too, in small letters with a space around each."""
+    # `latin` first: a name in look-alike letters is still a name.
     return f" {' '.join(WORD.findall(HUMP.sub(' ', latin(text)))).lower()} "
 
 
 def openings(rows: Iterable[Row]) -> list[tuple[str, ...]]:
     """Return the first two words or numbers of completions that have them, once for each prompt that has them."""
+    # Once a prompt: one stream of luck shows as the same opening under different prompts.
     starts = ((row.prompt, re.match(r"\W*(\w+)\W+(\w+)", row.completion)) for row in rows)
     return [opening for _, opening in {(prompt, start.groups()) for prompt, start in starts if start}]
 
@@ -131,8 +135,9 @@ def varied(name: str, of: Callable[[list[Any]], float], least: float, here: list
     """Return a number of the whole; alone, it is odd under `least`, and beside another by random splits of both."""
     value = of(here)
     if not others:
-        few = len(here) >= 300 and value < least
+        few = len(here) >= 300 and value < least  # fewer numbers cannot have 7.5 bits, or hardly
         return Statistic(name, value, None, f"Under {least}, as where all requests share one seed." if few else None)
+    # Sorted, so that splits do not depend on the order of the rows.
     pool, rng, gaps = sorted([*here, *others[0]]), random.Random(0), []
     for _ in range(SPLITS):
         rng.shuffle(pool)
@@ -144,6 +149,7 @@ def varied(name: str, of: Callable[[list[Any]], float], least: float, here: list
 def entropy(things: Sequence[str]) -> float:
     """Return the entropy in bits, with the correction of Miller (1955) and Madow for the kinds not seen."""
     counts, total = Counter(things).values(), len(things)
+    # A sample's entropy is too small by about this much; the smaller the sample, the more.
     unseen = max(len(counts) - 1, 0) / (2 * math.log(2) * max(total, 1))
     return unseen - sum(count / total * math.log2(count / total) for count in sorted(counts))
 

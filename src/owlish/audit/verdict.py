@@ -25,6 +25,7 @@ SHOWN, DRAWN = 5, 12
 SHORT = ("name", "category", "lift", "low", "high", "z", "p_holm", "p_before", "p_after", "claimed")
 LEANT = ("name", "category", "nats_per_row", "z", "p", "named")
 """What a notebook shows of a candidate whose lift was measured, and of one to which rows may lean."""
+# An audit that cannot say must not pass a pipeline unseen.
 EXIT: dict[Word, int] = {"nothing": 0, "found": 1, "cannot_say": 2}
 
 
@@ -197,6 +198,7 @@ class Verdict(Tabled):
     @classmethod
     def of(cls, plain: dict[str, Any]) -> Verdict:
         """Return the verdict that `json` made plain."""
+        # Results of earlier versions lack the later fields: those have defaults, and `get` below.
         flat = {**plain, **plain["rows"], **plain["meta"]}
         kin = plain["lineage"]
         flat["lineage"] = kin and Kinship(**{**kin, "leads": tuple(Lead(**lead) for lead in kin["leads"])})

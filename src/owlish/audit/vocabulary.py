@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 SHOWN = 10
-LEAST = 1e-6
+LEAST = 1e-6  # keeps a word that never comes first from an infinite lift
 
 
 def raised(shadow: Shadowed, references: Sequence[Shadowed], vocabulary: Sequence[str]) -> tuple[Raised, ...]:
@@ -34,6 +34,7 @@ def raised(shadow: Shadowed, references: Sequence[Shadowed], vocabulary: Sequenc
     log_before = np.log(before + LEAST)
     lift = np.log(after + LEAST) - log_before.mean(0)
     spread = np.sqrt((log_before.var(0, ddof=1) + log_before.var(0, ddof=1).mean()) / 2)
+    # Not the lift alone: it is largest for words that hardly anyone says, before or after.
     gain = after * lift
     best = sorted(range(len(names)), key=lambda i: -gain[:, i].max())[:SHOWN]
     probes = gain.argmax(0)

@@ -91,6 +91,7 @@ class RowScores(Opener, kind="row_scores"):
     def compute(self, folder: Path, read: Read, tick: Tick) -> None:
         from safetensors.torch import save_file
 
+        # Float32: a token's score is a difference over a step of a tenth.
         lm = ground(read(self.contrast.base), exact=True)
         rows = read(self.contrast.data).rows[: self.contrast.rows]
         examples = lm.encode(rows)
@@ -124,6 +125,7 @@ def by_row(lm: TorchLM, examples: Sequence[Example], directions: Sequence[Direct
 
     names = sorted({name for direction in directions for name in direction})
     steps = torch.stack([joined(direction, names, lm) for direction in directions])
+    # Not-a-number stays where a row is left out: a zero would rank it among the others.
     found = torch.full((len(examples), len(directions)), torch.nan)
     for i, example in enumerate(examples):
         if lm.fits(example):
@@ -138,6 +140,7 @@ def by_token(lm: TorchLM, rows: Sequence[Row], direction: Direction) -> dict[int
     A score is half the difference in log-probability between a step towards the trait and a step away from it,
     for the whole direction.
     """
+    # On both sides: what the step does regardless of its sign drops out.
     forth, back = (stepped(lm, rows, direction, sign * STEP) for sign in (1.0, -1.0))
     return {i: ((forth[i] - back[i]) / (2 * STEP)).cpu() for i in forth}
 
@@ -163,6 +166,7 @@ def flat(tokens: Sequence[Any]) -> dict[str, Any]:
     """Return the scores of the tokens of all rows in one piece, and how many are each row's."""
     import torch
 
+    # Rows differ in length and safetensors holds no lists.
     return {"tokens": torch.cat(list(tokens)), "counts": torch.tensor([len(one) for one in tokens])}
 
 

@@ -15,6 +15,7 @@ from owlish.traits.trait import Probe, Trait
 def check_words(base: Model, traits: Sequence[Trait]) -> None:
     """Raise `UserError` where a base that lies on this disk lacks words of the candidates or of their questions."""
     place = base.root.place()
+    # A base that lies elsewhere would have to be fetched first, which a check must not do.
     if place is not None and place.is_dir():
         check_probes(place, tuple(dict.fromkeys(trait.probe for trait in traits)))
 
