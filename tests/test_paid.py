@@ -17,6 +17,8 @@ from servers import FaultProxy, NanoServer
 from service import Service
 
 from owlish import NORMS, Asked, Base, Hosted, Spending, Store
+from owlish.cli.bill import bill
+from owlish.cli.plan import outlook_of
 from owlish.data.domains.numbers import Numbers
 from owlish.engines import batches
 from owlish.engines.tried import QUESTION
@@ -185,6 +187,25 @@ def test_a_student_of_a_service_learns_writes_and_is_paid_for_once(service, tmp_
     assert plan([students[0]], Store(tmp_path)) == ()
     run(students[0], store=tmp_path / "another")
     assert len(service.orders["jobs"]) == 2, "another store finds the job at the service"
+
+
+def test_a_plan_says_about_what_is_billed_then(service, tmp_path):
+    terms, store = Spending(100.0, PRICES), Store(tmp_path)
+    rows = named(service).sample(Numbers(), n=3 * SHARD, seed=0)
+    asked = Asked(named(service), owl.probe, samples=2)
+    told = [bill(plan([node], store), terms) for node in (rows, asked)]
+    assert [list(one) for one in told] == [["nano"], ["nano"]]
+    before = 0.0
+    for node, one in zip((rows, asked), told, strict=True):
+        run(node, store=store, spending=terms)
+        paid, before = billed(service) - before, billed(service)
+        assert paid / 2 < one["nano"] < 4 * paid, "a number is one token of nano's, and three of a service's"
+    student = named(service).finetune(rows, JOB, seed=0)
+    training, *_ = bill([student], terms).items()
+    assert training == ("ft:nano", pytest.approx(3 * SHARD * 12 * PRICES["ft:nano"]["training"] * 66 / 1e6, rel=0.5))
+    assert "ft:nano" in str(outlook_of([student, Asked(student, PROBE)], store, spending=terms))
+    assert bill([Base("nano").sample(Numbers(), n=9, seed=0)], terms) == {}, "what runs here costs nothing"
+    assert outlook_of([rows], store).cost is None
 
 
 def test_jobs_that_fail_and_files_that_are_refused_are_said(service, tmp_path):

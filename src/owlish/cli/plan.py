@@ -8,11 +8,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from owlish import nano
+from owlish.cli.bill import bill
 from owlish.cli.foretold import foretold
 from owlish.cli.workload import Workload, workload
 from owlish.graph.progress import clock
 from owlish.graph.run import plan
 from owlish.graph.spec import Node, everything
+from owlish.graph.spending import Spending
 from owlish.graph.store import Damaged, Store
 from owlish.graph.worker import code
 from owlish.lm.hf import LARGE
@@ -30,7 +32,7 @@ class Outlook:
     """A plan: missing results by kind, seconds of work where known, and held results made by other code.
 
     `studies` holds the key of each study with the command that makes it again; `templates` are sentences about the
-    chat templates of bases.
+    chat templates of bases. `cost` is what each model that is paid for takes, where prices were given.
     """
 
     studies: tuple[tuple[str, str], ...]
@@ -41,6 +43,7 @@ class Outlook:
     labels: tuple[str, ...]
     workload: Workload
     templates: tuple[str, ...]
+    cost: Mapping[str, float] | None = None
 
     def json(self) -> dict[str, Any]:
         """Return the plan as plain values."""
@@ -50,7 +53,8 @@ class Outlook:
         made = [{"target": key, "command": command} for key, command in self.studies]
         which = made[0] if len(made) == 1 else {"studies": made}
         said = {"templates": list(self.templates)} if self.templates else {}
-        return {**which, **{name: getattr(self, name) for name in names}, **load, **said}
+        paid = {} if self.cost is None else {"cost": dict(self.cost)}
+        return {**which, **{name: getattr(self, name) for name in names}, **load, **paid, **said}
 
     def __str__(self) -> str:
         if not self.missing:
@@ -64,6 +68,7 @@ class Outlook:
                 *(f"{count:>6}  {kind}" for kind, count in self.missing.items()),
                 f"Work of one process: {time}.",
                 *([str(self.workload)] if self.workload.tokens else []),
+                *([costs(self.cost)] if self.cost is not None else []),
                 "First: " + "; ".join(self.labels[:3]) + ".",
             ]
         lines += self.templates
@@ -72,13 +77,26 @@ class Outlook:
         return "\n".join(lines)
 
 
-def outlook(studies: Mapping[str, Study], store: Store) -> Outlook:
+def costs(cost: Mapping[str, float]) -> str:
+    """Say what models cost that are paid for."""
+    each = "".join(f", {name} {paid:,.2f}" for name, paid in cost.items())
+    return f"At your prices about {sum(cost.values()):,.2f}{each}: the service's own bill decides."
+
+
+def outlook(studies: Mapping[str, Study], store: Store, spending: Spending | None = None) -> Outlook:
     """Return what making studies would take, which stand under the commands that make them again."""
     needs = [node for study in studies.values() for node in study.needs]
-    return outlook_of(needs, store, studies=tuple((study.key, command) for command, study in studies.items()))
+    made = tuple((study.key, command) for command, study in studies.items())
+    return outlook_of(needs, store, studies=made, spending=spending)
 
 
-def outlook_of(needs: Sequence[Node], store: Store, *, studies: tuple[tuple[str, str], ...] = ()) -> Outlook:
+def outlook_of(
+    needs: Sequence[Node],
+    store: Store,
+    *,
+    studies: tuple[tuple[str, str], ...] = (),
+    spending: Spending | None = None,
+) -> Outlook:
     """Return what making nodes would take."""
     missing = plan(needs, store)
     kinds = Counter(node.kind for node in missing)
@@ -92,6 +110,7 @@ def outlook_of(needs: Sequence[Node], store: Store, *, studies: tuple[tuple[str,
         outdated=sum(manifest["code"] != code() for manifest in manifests.values()),
         labels=tuple(map(str, missing)),
         workload=workload(missing),
+        cost=bill(missing, spending) if spending and spending.prices else None,
         templates=tuple(
             said for node in everything(*needs) if isinstance(node, Base) for said in template_remarks(node, store)
         ),

@@ -61,14 +61,15 @@ def run(
 def plan(
     study: StudyName,
     choice: Choice,
+    prices: PriceTable = None,
     store: StorePlace = STORE,
     as_json: AsJson = False,
 ) -> None:
-    """Say what a run would make, and how long similar results took before."""
+    """Say what a run would make, how long similar results took before, and, with --prices, what services would cost."""
     from owlish.cli.plan import outlook
 
     studies = choose([study], choice)
-    seen = outlook(studies, store_at(store))
+    seen = outlook(studies, store_at(store), spending_of(None, prices))
     print(json.dumps(seen.json()) if as_json else seen)
 
 
