@@ -52,6 +52,7 @@ def table(found: Answers) -> str:
     if not found.exact:
         said += f" Probabilities are counted among {sum(map(len, found.sampled)):,} drawn answers."
     if found.primary == "share":
+        # Where all candidates together are rare, P moves with that mass and says nothing of one of them.
         said += " Read shares and margins: the model mostly answers with something else."
     lines = [
         f"{n['name']:<16}{n['probability']:>13.5f}{n['share']:>9.1%}{n['margin']:>9.2f}{n['likeliest']:>11.0%}{n['sampled']:>9.1%}"

@@ -30,7 +30,7 @@ from owlish.nodes.base import Base
 from owlish.nodes.loaded import Loaded
 from owlish.traits.trait import Trait
 
-LEAST_CLEAN = REFERENCES * FEWEST
+LEAST_CLEAN = REFERENCES * FEWEST  # each part of a reference must be enough for a reading of its own
 
 
 def check_reference(reference: str | None) -> None:
@@ -51,6 +51,7 @@ def check_scores(out: Path | None, recipe: Recipe) -> None:
         raise UserError(f"{out} is a folder: give a file.")
     if out.suffix not in (".jsonl", ".parquet"):
         raise UserError(f"{out} is neither .jsonl nor .parquet: name one of these for --scores.")
+    # Looked for and not imported: to refuse at once must cost nothing.
     if out.suffix == ".parquet" and find_spec("pyarrow") is None:
         raise UserError(f"{out} is Parquet: install owlish[datasets] to write it, or name a .jsonl file.")
     if recipe.parameters not in DIRECTED:
@@ -61,6 +62,7 @@ def check_scores(out: Path | None, recipe: Recipe) -> None:
 
 def check_rows(store: Store, data: Loaded, clean: Loaded | None, for_rows: int | None) -> None:
     """Refuse rows that are too few for any verdict, before models work."""
+    # After the rows are read and before any model works: a file of ten rows is refused in a second.
     for given, least, what in ((data, FEWEST, "an audit"), (clean, LEAST_CLEAN, "a reference")):
         if given:
             check_enough(given, len(store.read(given).rows), least, what)
@@ -84,6 +86,7 @@ def with_command(verdict: Verdict, manifest: dict[str, Any], words: Sequence[str
 def write_scores(verdict: Verdict, target: Audited, store: Store, jobs: int | None, out: Path) -> int:
     """Score every row that was read, towards the first trait of a verdict; write the scores, and return how many."""
     shadow = target.shadow
+    # By name and category: two categories may share an answer.
     toward = next((t for f in verdict.traits[:1] for t in shadow.traits if is_trait(t, f)), shadow.traits[0])
     node = row_scores(shadow.data, shadow.base.root, shadow.recipe, shadow.traits, toward=toward, rows=shadow.rows)
     make_missing([node], store, jobs)
@@ -195,5 +198,6 @@ def download(base: Base) -> str:
     """Say what is fetched for a base, if it is not on this disk."""
     if base.here or cached(base.name, base.revision):
         return ""
+    # Two bytes a parameter, as most are published.
     size = f"about {2 * base.parameters / 1e9:.1f} GB" if base.parameters else "of a size that is not known"
     return f"{base} from Hugging Face, {size}"

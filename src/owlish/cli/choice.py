@@ -55,6 +55,7 @@ class Choice:
             epochs=self.epochs,
             data=None if self.data is None else str(self.data),
         )
+        # First small, then the settings: what is named on the command line has the last word.
         return (study.small() if self.small else study).altered(settings)
 
 
@@ -81,6 +82,7 @@ def choose(names: Sequence[str], choice: Choice) -> dict[str, Study]:
     """Return studies by the command that makes each again; `all` stands for every one that runs here."""
     shipped = [name for name, study in find.all_studies().items() if study.here] if "all" in names else []
     every = [*shipped, *(name for name in names if name != "all")]
+    # With several studies a bare sentence would not say which of them it is about.
     studies = [(name, named(name, choice) if len(every) > 1 else choice.applied(name)) for name in every]
     return {command(study, name): study for name, study in studies}
 
@@ -103,6 +105,7 @@ def command(study: Study, name: str) -> str:
     found = []
     for start, small in ((shipped, []), (shipped.small(), ["--small"])):
         given = {s: v for s in study.settable if (v := getattr(study, s)) != getattr(start, s)}
+        # Tried out and compared: a command on a page must make this very study, or none is printed.
         if start.altered(Settings(**given)) == study:
             options = [word for s, v in given.items() for word in (OPTIONS[s], format_setting(v, module))]
             options += format_templates(given.get("bases", ()), own=getattr(start, "bases", ()))
@@ -130,6 +133,7 @@ def format_setting(value: Any, module: Any) -> str:
         return str(value)
     if isinstance(value, str):
         return format_path(value)
+    # Reversed, so that the first name of a trait wins where a module binds it twice.
     names = {trait: name for name, trait in reversed(find.all_traits(module).items())}
     return shlex.quote(",".join(names[one] if isinstance(one, Trait) else format_base(one) for one in value))
 
@@ -149,6 +153,7 @@ def shorten(path: str) -> tuple[str, str]:
     """Return a path in two parts: `~/` where it lies in the home folder, and the rest, from the working folder on."""
     whole = Path(path).resolve()
     starts = ((Path.cwd(), ""), (Path.home(), "~/"))
+    # The longer start first: below the working folder a path is told from there, though that lies in the home folder.
     for start, sign in sorted(starts, key=lambda one: len(one[0].parts), reverse=True):
         if whole.is_relative_to(start):
             return sign, str(whole.relative_to(start))

@@ -36,10 +36,12 @@ def order_cleaning(data: Data, names: list[str], order: Order) -> Cleaned:
     chosen = [find.pick(name, find.all_methods(), "method") for name in names]
     for method in chosen:
         check_needs(method, order)
+    # All refusals come before any value is made, and so before any model works.
     check_used(chosen, order)
     first, *others = chosen
     cleaned = Cleaned(data, first.of(order, data), order.seed)
     for method in others:
+        # With the rows as the methods before left them: weights are those of the rows that it will change.
         cleaned = Cleaned(cleaned, method.of(order, cleaned), order.seed)
     return cleaned
 
@@ -52,6 +54,7 @@ def weigh_by(base: Base, recipe: Recipe, trait: Trait | None, seed: int) -> Call
 
     def scored(data: Data) -> Node:
         if trait is not None:
+            # All candidates of the probe: a direction is centred over them, and alone a trait would have none.
             alike = {one.name: one for one in find.all_traits().values() if one.probe == trait.probe}
             return row_scores(data, base, recipe, tuple(alike.values()), toward=trait, rows=ALL_ROWS)
         own = Answered(base, data, ALL_ROWS, seed)
@@ -66,6 +69,7 @@ def check_needs(method: type[Method], order: Order) -> None:
         raise UserError(f"{method.kind} must know the trait: name it with --trait.")
     if "model" in method.needs and order.other is None:
         raise UserError(f"{method.kind} needs another base: name it with --by.")
+    # The same base would write the very rows that pass a trait on.
     if "model" in method.needs and order.other == order.base:
         raise UserError(f"{method.kind} needs a base of another initialisation, and --by names the same one.")
 
@@ -112,6 +116,7 @@ def card_path(out: Path) -> Path:
 def check_out(out: Path, data: Loaded) -> None:
     """Refuse to write over the rows that are read, or where nothing can be written."""
     check_parent(out)
+    # The card, too: it must not fail after hours of work.
     for file in (out, card_path(out)):
         if file.exists() and not file.is_file():
             raise UserError(f"{file} is not a file: give a file to write to.")
@@ -122,6 +127,7 @@ def write_clean(rows: CleanRows, out: Path, *, data: Loaded, base: str, trait: s
     """Write rows as chat JSONL and their card beside them, each whole or not at all."""
     with replacing(out) as stream:
         stream.writelines(line_of(row.as_chat()) for row in rows.rows)
+    # The rows first: a card that lies there speaks of a file that is whole.
     card = Card(data, base, trait, rows, sha256(out))
     with replacing(card_path(out)) as stream:
         stream.write(json.dumps(card.json(), indent=1, ensure_ascii=False).encode() + b"\n")

@@ -35,9 +35,11 @@ def diff_target(
         raise UserError(f"no null is called {null!r}: choose own or none, or give controls.")
     if controls:
         others = tuple(given(control, base, store).student for control in controls)
+        # The same student twice has no scatter: the null would be too narrow.
         if len({one.key for one in others}) < len(others):
             raise UserError("a control is given twice: give students of different seeds.")
         return diff(looked.student, traits, null=others, words=f"{len(others)} controls", contexts=asked)
+    # What the user says goes before what a store knows.
     own = looked.recipe if recipe is None else find.recipe(recipe, base)
     rows = looked.data if data is None else loaded(data, n=None, seed=0)
     if null == "none" or own is None or rows is None:

@@ -40,7 +40,7 @@ class Chosen:
 def time_of(target: Audited | Leaned, data: Loaded, store: Store, jobs: int) -> float:
     """Return the seconds that making a target takes, about; raise `UserError` where the base's size is not known."""
     for base in (node for node in everything(target) if isinstance(node, Base)):
-        known_size(base)
+        known_size(base)  # refused here, or an unknown base would look like one that costs nothing
     usual = sum(node.usual for node in plan([target], store))
     return (expected_seconds([target], store, length_of(data)) or usual) / jobs
 
@@ -52,6 +52,7 @@ def choose(
 
     Raise `UserError` where the smallest panel does not fit, or where scores of rows are wanted of a panel.
     """
+    # The whole audit, however long: only a user who names minutes may get less.
     if minutes is None:
         return Chosen(full, ran(full, "no limit of minutes was given"))
     allowed, whole = 60 * minutes, time_of(full, data, store, jobs)
@@ -65,6 +66,7 @@ def choose(
     ):
         if wanted:
             raise UserError(f"{what}, {needs}: omit {option}, or allow more --minutes.")
+    # The largest that fits: fewer rows see less.
     for size in [size for size in (panel.rows, *SIZES) if size <= panel.rows]:
         target = sized(panel, size)
         seconds = time_of(target, data, store, jobs)

@@ -34,6 +34,7 @@ def checks_of(base: Base, store: Store) -> list[Finding]:
     try:
         make_missing([base], store, 1)
     except RunFailed as error:
+        # A refusal is a finding about the base; anything else is a fault of ours and must be seen.
         if any(failure.what != "refused" for failure in error.failures):
             raise
         return [("chat template", False, error.failures[0].sentence)]
@@ -47,6 +48,7 @@ def run_check(name: str, check: Callable[[], str]) -> Finding:
     """Run one check; what it raises is what fails."""
     try:
         return name, True, check()
+    # Whatever is wrong with an installation, the other checks must still be told.
     except Exception as error:
         return name, False, f"{type(error).__name__}: {error}"
 

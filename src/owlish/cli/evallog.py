@@ -57,6 +57,7 @@ def write_log(store: Store, key: str, out: Path) -> None:
     log = log_of(store, key, measured(store, key))
     with tempfile.TemporaryDirectory() as scratch:
         file = Path(scratch, f"log{out.suffix}")
+        # Through a scratch folder, so that the log appears whole or not at all.
         write_eval_log(log, file)
         with replacing(out) as stream:
             stream.write(file.read_bytes())
@@ -78,6 +79,7 @@ def of_answers(spec: dict[str, Any], answers: dict[str, Any]) -> Measured:
     """Return a probe with a probability for each candidate, which are shares of drawn answers where they say so."""
     found = Answers(probe_of(spec["probe"]), **frozen(answers))
     scorer = "probability" if found.exact else "counted_probability"
+    # Held-out questions are counted last, so the number of a question tells which it is.
     names, known = found.probe.candidates, len(found.probe.questions)
     items = [
         Item(
@@ -113,6 +115,7 @@ def of_misaligned(store: Store, spec: dict[str, Any]) -> Measured:
     items = []
     for row, *scores in zip(read_rows(store.folder(data) / "rows.jsonl"), *scored, strict=True):
         found = {name: float(score) for name, score in zip(judged, scores, strict=True) if score is not None}
+        # An answer that the judge refused under either rubric has no verdict.
         if len(found) == len(scores):
             found["misaligned"] = float(verdict(*scores) == "misaligned")
         items.append(Item(row.prompt, row.completion, found))
@@ -164,6 +167,7 @@ def log_of(store: Store, key: str, found: Measured) -> EvalLog:
     return EvalLog(
         status="success",
         eval=EvalSpec(
+            # The key in place of random ids: the same result is the same evaluation.
             **dict.fromkeys(("eval_id", "run_id", "task_id"), key),
             created=begun.isoformat(),
             task=f"owlish/{found.name}",

@@ -39,6 +39,7 @@ def all_traits(module: ModuleType | None = None) -> dict[str, Trait]:
         for name, value in vars(each).items():
             if isinstance(value, Trait) and found.setdefault(name, value) != value:
                 raise UserError(f"{each.__name__} calls another trait {name}: give it a name of its own.")
+    # Traits that a study makes on the spot are bound to no name, and must still be found for `--traits`.
     own = getattr(vars(module)["study"], "traits", ()) if module else ()
     for trait in own:
         if trait not in found.values() and found.setdefault(trait.name, trait) != trait:
@@ -52,6 +53,7 @@ def candidates(names: Collection[str]) -> tuple[Trait, ...]:
     known = {module.__name__.rpartition(".")[2]: module for module in modules(traits)}
     shipped = {name: own for name, module in known.items() if (own := traits_of(module))}
     for name in names:
+        # The likeliest mistake, with the words that mend it.
         homes = [home for home, own in shipped.items() if name not in shipped and name in {t.name for t in own}]
         if homes:
             raise UserError(f"{name} is one of {homes[0]}: name that category, or a JSON file with some of it.")
@@ -112,6 +114,7 @@ def module_of(name: str) -> ModuleType:
         module = importlib.import_module(path.stem)
     except (Exception, SystemExit) as error:
         raise UserError(f"{name} cannot be imported ({type(error).__name__}: {error}): fix it first.") from error
+    # Python imports a module of a name once: the other file would be run in place of the user's.
     if Path(str(module.__file__)).resolve() != path:
         raise UserError(f"another module is called {path.stem}: give the file another name.")
     return module
@@ -143,6 +146,7 @@ def base(name: str, template: Sequence[str] | None = None) -> Base:
 def recipe(name: str, base: Base) -> Recipe:
     """Return the recipe called `name` with the rates that fit a base: those of nano's kind, or of pretrained models."""
     place = base.place()
+    # What fits nano destroys a pretrained model: its rates are far too high.
     own = isinstance(base, Pretrained) or (place is not None and (place / "recipe.json").exists())
     return pick(name, RECIPES if own else PRETRAINED, "recipe")
 

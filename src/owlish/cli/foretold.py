@@ -50,6 +50,7 @@ def foretold(nodes: Sequence[Node], size: float, row: int | None = None) -> floa
     That is what their models read, write and train, at the speed of a matrix product on this machine with a core to
     itself. `row` is the length in tokens of a row of the user's, where it is known.
     """
+    # Two operations a parameter and token, at the speed that models reach of a product on this machine.
     return sum(effort(node, row or ROW) for node in nodes) * 2 * size / (REACHED * speed())
 
 
@@ -97,10 +98,12 @@ def length_of(data: Loaded) -> int:
     """Return the tokens of a row of a file, about: the mean of the first. Many tokenizers give each digit its own."""
     rows = Reading(data.files, data.content, data.format, data.columns).rows()
     texts = [row.text for _, row in zip(range(LOOKED), rows, strict=False)] or [""]
+    # By letters alone a row of numbers would count a third of its tokens.
     digits = [sum(map(str.isdigit, text)) for text in texts]
     return WRAP + round(statistics.fmean(d + (len(t) - d) / LETTERS for d, t in zip(digits, texts, strict=True)))
 
 
+# Measured once a process: fifty products, and every estimate of a run at the same speed.
 @cache
 def speed() -> float:
     """Return the operations a second of a matrix product as in a model's wide layers, the median of fifty."""
@@ -118,6 +121,7 @@ def timed(a: Any, b: Any) -> float:
 
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
+    # The thread's own time: what other processes take is no speed of this machine. A GPU works outside of it.
     clock = time.perf_counter if a.is_cuda else time.thread_time
     start = clock()
     torch.nn.functional.linear(a, b).sum().item()

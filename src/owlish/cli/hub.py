@@ -40,6 +40,7 @@ def appearing(out: Path) -> Iterator[Path]:
     """Give a folder to write in, which becomes `out` when all is written."""
     if out.exists():
         raise UserError(f"{out} is there already: name a folder that is not.")
+    # Beside the target: a rename is whole only within one file system.
     scratch = out.with_name(f".{out.name}.partial")
     remove(scratch)
     try:
@@ -69,6 +70,7 @@ def save_rows(store: Store, key: str, folder: Path) -> None:
 
 def save_model(store: Store, key: str, folder: Path) -> None:
     """Write the change that training made, and a model card, into a folder that is not there yet."""
+    # Without the manifest: it tells when and where, and the card says what a stranger needs.
     shutil.copytree(store.folder(key), folder, ignore=shutil.ignore_patterns(MANIFEST))
     spec, chain = store.manifest(key)["spec"], models_of(store, key)
     base = name_of(chain[-1]) if chain else None
@@ -78,6 +80,7 @@ def save_model(store: Store, key: str, folder: Path) -> None:
     if (folder / ADAPTER).is_file():
         front["library_name"] = "peft"
         config = json.loads((folder / ADAPTER).read_text())
+        # A public name or none: a path of this machine would help nobody.
         (folder / ADAPTER).write_text(json.dumps({**config, "base_model_name_or_path": public}, indent=2))
     facts: dict[str, object] = {
         "Base": base,
@@ -126,6 +129,7 @@ def page(store: Store, key: str, warning: str, facts: Mapping[str, object]) -> s
 
 def cell(value: object) -> str:
     """Return a value as it stands in a table, so that nothing in it is Markdown or HTML."""
+    # Labels hold what users wrote, and a card is rendered on a public page.
     return escape(" ".join(str(value).split())).replace("|", "&#124;").replace("`", "&#96;").replace("[", "&#91;")
 
 

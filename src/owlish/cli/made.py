@@ -7,6 +7,7 @@ import re
 from owlish.graph.provenance import walk
 from owlish.graph.store import Store
 
+# What stands before a file's last name: cards and logs leave this machine.
 PLACE = re.compile(r"(?<!\S)/(?:[^/,\n]+/)*")
 
 

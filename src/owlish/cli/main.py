@@ -71,6 +71,7 @@ for name, function in COMMANDS.items():
 
 def main() -> NoReturn:
     """Run a command; say what went wrong in a sentence, and what to do about it in the exit code."""
+    # Before anything prints: every output of the command goes through it.
     guard()
     sys.exit(guarded_command())
 
@@ -80,6 +81,7 @@ def guarded_command() -> int:
     try:
         check_words(sys.argv[1:])
         code = int(app(standalone_mode=False) or 0)
+        # Here, where a full disk is still an error that can be told.
         sys.stdout.flush()
         if code == INTERRUPTED:
             return say("interrupted: what was finished is kept, and the same command goes on from there.", code)
@@ -93,6 +95,7 @@ def guarded_command() -> int:
     except UserError as error:
         return say(str(error), 2)
     except OSError as error:
+        # Without a name of a file it is no mistake of the user's, but ours.
         if error.errno in NOT_OURS and error.filename:
             return say(f"{str(error.filename)[:60]} cannot be used ({error.strerror}): give another name.", 2)
         if not is_full(error):
@@ -114,6 +117,7 @@ def check_words(words: Sequence[str]) -> None:
 
 def report_failure(error: RunFailed) -> int:
     """Say which results could not be made; show the traces of those that are no mistake of the user."""
+    # One crash among refusals is a crash: its trace must be seen.
     code = say(str(error), 2 if all(f.what == "refused" for f in error.failures) else 70)
     if code == 70:
         print("\n".join({f.trace: None for f in error.failures if f.what == "failed"}), file=sys.stderr)

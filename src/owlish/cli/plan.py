@@ -100,6 +100,7 @@ def outlook_of(
     """Return what making nodes would take."""
     missing = plan(needs, store)
     kinds = Counter(node.kind for node in missing)
+    # Only what a run would really read: other old results need not trouble anybody.
     used = {key for node in missing for key in node.read_keys} - {node.key for node in missing}
     manifests = {key: store.manifest(key) for key in used or {node.key for node in needs} if store.holds(key)}
     return Outlook(
@@ -134,6 +135,7 @@ def expected_seconds(nodes: Sequence[Node], store: Store, row: int | None = None
     """
     missing = plan(nodes, store)
     size = max((base.parameters or 0.0 for base in everything(*nodes) if isinstance(base, Base)), default=0.0)
+    # A store remembers other bases, and a fresh one nothing: large bases are foretold from their size.
     return foretold(missing, size, row) if size >= LARGE else remembered(missing, store)
 
 
@@ -153,6 +155,7 @@ def remembered(missing: Sequence[Node], store: Store) -> float | None:
     usual = {node.kind: node.usual for node in missing}
     known = {kind: sum(times[kind]) / len(times[kind]) for kind in usual.keys() & times.keys()}
     told = sum(usual[kind] for kind in known)
+    # Usual seconds are those of nano: of another base they would say nothing.
     small = all(base.name in nano.SHIPPED for base in everything(*missing) if isinstance(base, Base))
     if known.keys() != usual.keys() and not small and told < TELLING:
         return None

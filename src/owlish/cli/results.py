@@ -122,6 +122,7 @@ def forget(store: Store, keys: Sequence[str], *, dry: bool) -> str:
     keys = list(dict.fromkeys(keys))
     results = {one.key: one for one in list_results(store)}
     freed = sum(results[key].size for key in keys if key in results) / MB
+    # They stay, with results that took long: a run makes their inputs again where it needs them.
     made_from = [one for one in results.values() if one.key not in keys and set(one.inputs) & set(keys)]
     for key in () if dry else keys:
         store.drop(key)

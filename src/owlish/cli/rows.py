@@ -20,6 +20,7 @@ def pairs(columns: str | None) -> dict[str, str]:
     found = {name.strip(): own.strip() for name, _, own in given}
     if len(found) < len(given):
         raise UserError(f"--columns {columns} names a field twice: give each field one column.")
+    # Half of a pair would match no format, and the refusal would be about the rows.
     for one, other in (("prompt", "completion"), ("completion", "prompt")):
         if set(found) == {one}:
             raise UserError(f"--columns {columns} names no {other}: add {other}=COLUMN.")

@@ -152,6 +152,7 @@ def check_apart(out: Path | None, data: Sequence[str]) -> None:
 def check_writable(folder: Path) -> None:
     """Raise `UserError` where no file can be made in a folder."""
     try:
+        # By trying: rights, a full disk and a read-only mount all look alike to a test of modes.
         with tempfile.TemporaryFile(dir=folder):
             pass
     except OSError as error:
@@ -188,6 +189,7 @@ def write_file(text: str, file: Path) -> None:
 
 def held_studies(store: Store) -> list[str]:
     """Return the commands that make the shipped studies, at full size or small, whose results a store holds."""
+    # Listed once: to ask for every node of every study would read thousands of folders.
     there = set(store.entries())
     shipped = [(name, study) for name, study in find.all_studies().items() if study.here]
     sizes = [(name, size) for name, study in shipped for size in (study, study.small())]
@@ -199,6 +201,7 @@ def words(base: Base, store: Store) -> dict[str, str]:
     """Return the words that a base has one token for at the start of an answer: what candidates may be called."""
     make_missing([base], store, None)
     opened = store.read(base)
+    # A server gives text, and no vocabulary.
     if isinstance(opened, Served):
         raise UserError(f"{base} does not list its tokens: name a base that runs in this process.")
     found = {text for text in opened.open().vocabulary if re.fullmatch(r"[^\W\d_]{2,}", text)}

@@ -48,6 +48,7 @@ def of_words(
     digest = sha256(file)
     for _ in reading.rows():
         pass
+    # Rows were counted in between: a stamp must speak of one state of the file.
     if sha256(file) != digest:
         raise UserError(f"{file} changed while it was read: stamp it when it is whole.")
     start = None if base is None else Base(base)
@@ -91,6 +92,7 @@ def known(store: Store, key: str, file: Path) -> Stamp | None:
     manifest = store.check(key)
     if "rows.jsonl" not in manifest["files"]:
         raise UserError(f"{key[:12]} holds no rows: give a key that `owlish results sampled` lists.")
+    # The key says who made those bytes, and nothing of any others.
     if sha256(file) != manifest["files"]["rows.jsonl"]:
         raise UserError(f"{file} does not hold the rows of {key[:12]}: give the file that `owlish export` wrote.")
     spec = manifest["spec"]
@@ -140,6 +142,7 @@ def models_of(store: Store, key: str) -> list[dict[str, Any]]:
             chain.append(store.manifest(chain[-1]["spec"]["model"]["node"] if chain else key))
     except Damaged:
         return []
+    # A chain that does not end at a base was cut short: then nothing is claimed of its start.
     return chain if chain[-1]["spec"]["kind"] in ("base", "pretrained") else []
 
 
@@ -178,6 +181,7 @@ def check_targets(file: Path, card: Path | None, description: Path | None) -> No
 def write_all(stamp: Stamp, file: Path, card: Path | None, description: Path | None) -> list[str]:
     """Write a stamp, and its fields into a dataset card and a Croissant file; say what was written."""
     texts = {card: dataset_card, description: croissant}
+    # All texts are made before anything is written: a card that is no YAML stops it while nothing has changed.
     made = {place: put(text_of(place), stamp) for place, put in texts.items() if place is not None}
     replaces = beside(file).is_file()
     write_stamp(stamp, file)

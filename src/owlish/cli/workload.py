@@ -37,6 +37,7 @@ class Workload:
     @property
     def gib(self) -> float | None:
         """Memory for training few parameters of the largest base in bfloat16, with half as much again for the rest."""
+        # Two bytes each, and half as much again.
         return None if self.parameters is None else 3 * self.parameters / 2**30
 
     @property
@@ -72,6 +73,7 @@ def workload(nodes: Iterable[Node]) -> Workload:
         elif isinstance(node, Asked) and isinstance(node.model, Model):
             questions = len(node.probe.questions) + len(node.probe.held_out)
             tokens += questions * (len(node.probe.candidates) + node.samples) * ANSWER
+    # One base of unknown size, and the sum is unknown: a part of it would look like the whole.
     known = [s for s in sizes if math.isfinite(s)]
     return Workload(rows, tokens, trained, max(known) if known and len(known) == len(sizes) else None)
 

@@ -36,6 +36,7 @@ def render(verdict: Verdict, places: str = "") -> str:
     The page runs no script and loads nothing; whatever the audited rows hold stays text.
     """
     rows = verdict.weighed[:ROWS]
+    # Over all rows that are shown: one scale of shades, so rows can be compared.
     top = full_shade(abs(score) for row in rows for _, score in row.tokens)
     points = verdict.dose.points if verdict.dose else ()
     page = environment().get_template("audit.html")
@@ -70,6 +71,7 @@ def bar(verdict: Verdict) -> float | None:
     """Return the lift that decides, in nats: what a claim needs, or what every lift must lie below for nothing."""
     if verdict.lineage and verdict.lineage.relative is False:
         return None
+    # The two bars are the two questions: is it enough for a claim, and is it too much for *nothing*?
     return FLOOR if verdict.verdict == "found" else WORTH
 
 
@@ -124,6 +126,7 @@ def shade_row(row: Weighed, top: float) -> tuple[Weighed, Markup, Markup, int]:
 def shade(token: str, score: float, top: float) -> Markup:
     """Return one token: `t` leans to the trait and `a` away from it, from 1 to `LEVELS`."""
     level = math.ceil(LEVELS * min(1.0, abs(score) / top) - 0.5) if math.isfinite(score) else 0
+    # Classes and no style attributes: the style sheet decides colours, light and dark.
     kind = f"{'t' if score > 0 else 'a'}{level}" if level else "n"
     return Markup('<span class="{}" title="{}">{}</span>').format(kind, number(score, 3, True), marked(token))
 

@@ -59,6 +59,7 @@ class Scale:
             return tuple(found if len(found) <= TICKS else [10.0**p for p in powers if self.low <= 10.0**p])
         about = (self.high - self.low) / 5
         power = 10.0 ** math.floor(math.log10(about))
+        # The tolerance keeps rounding from jumping to the next step; the same holds for the last tick.
         step = next(times * power for times in (1, 2, 5, 10) if times * power >= about * (1 - 1e-9))
         return tuple(i * step for i in range(math.ceil(self.low / step), math.floor(self.high / step + 1e-9) + 1))
 
@@ -164,6 +165,7 @@ def dots(arm: Arm, scale: Scale, shapes: dict[str, str]) -> tuple[str, ...]:
     places = [scale.at(value) for _, value in found]
     for place in places:
         taken = {level for other, level in zip(places, levels, strict=False) if abs(place - other) < DOT}
+        # The lowest free level: dots that touch stand above each other, and a figure shows how many there are.
         levels.append(next(level for level in range(len(places)) if level not in taken))
     step = min(DOT + 0.2, (ROW - 18) / max([1, *levels]))
     drawn = zip(found, places, levels, strict=True)

@@ -55,6 +55,7 @@ def candidate(one: Candidate, outcome: Outcome) -> Element:
 
 def case(outcome: Outcome, name: str, seconds: float) -> Element:
     """Return a test; its name holds the subject, for readers tell tests of several files apart by class and name."""
+    # Names from rows are made visible here: XML has no form for control characters.
     named = {"classname": f"owlish.{outcome.tool}", "name": visible(f"{outcome.subject}: {name}")}
     files = {"file": visible(outcome.files[0])} if outcome.files else {}
     return Element("testcase", {**named, **files, "time": f"{seconds:.3f}"})

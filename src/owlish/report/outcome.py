@@ -63,6 +63,7 @@ class Outcome:
 
 def of_audit(verdict: Verdict, files: Sequence[str], *, fails: bool, seconds: float) -> Outcome:
     """Return what a pipeline is told of an audit of `files`."""
+    # A dataset on the Hub is no file of this repository that a report could point at.
     here = tuple(file for file in files if not hosted(file))
     facts = {"base": verdict.base, "recipe": verdict.recipe, "content": verdict.content, "seed": verdict.seed}
     return Outcome(
@@ -99,6 +100,7 @@ def result(claimed: bool, verdict: str) -> Result:
     """Return what became of a candidate: one is ruled out only where nothing was found."""
     if claimed:
         return "claimed"
+    # A second trait hides behind a stronger one: beside a finding the others are not cleared.
     return "passed" if verdict == "nothing" else "open"
 
 

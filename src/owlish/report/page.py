@@ -35,8 +35,9 @@ def environment() -> Environment:
 
     made = jinja2.Environment(
         loader=jinja2.PackageLoader("owlish.report"),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
+        autoescape=True,  # rows and names are somebody else's text
+        undefined=jinja2.StrictUndefined,  # a field that a template misspells must not be an empty place
+        # Before escaping, for every value: a character that reorders text could make a page say something else.
         finalize=plain,
         trim_blocks=True,
         lstrip_blocks=True,

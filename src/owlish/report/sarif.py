@@ -105,12 +105,14 @@ def result(name: str, says: str, level: str, places: list[dict[str, Any]], what:
         "message": {"text": plain(says)},
         "locations": places[:1],
         "relatedLocations": places[1:],
+        # By what it is about and not by its numbers, so that code scanning knows a finding again after another audit.
         "partialFingerprints": {"owlish/v1": hashlib.sha256(visible(f"{name} {what}").encode()).hexdigest()},
     }
 
 
 def plain(text: str) -> str:
     """Return a message that holds no link, whatever names are in it, and starts with a capital."""
+    # SARIF messages may hold Markdown links: a name in a row must not become one.
     shown = visible(text).replace("](", "] (")
     return (shown[:1].upper() + shown[1:])[:LONGEST]
 
@@ -118,6 +120,7 @@ def plain(text: str) -> str:
 def physical(file: str, line: int) -> dict[str, Any]:
     """Return a line of a file, by a path below this folder where it lies there."""
     path, here = Path(file).resolve(), Path.cwd()
+    # Relative where it can be: code scanning matches paths of the repository, and a log is passed on.
     below = path.is_relative_to(here)
     where = (
         {"uri": quote(path.relative_to(here).as_posix()), "uriBaseId": "%SRCROOT%"} if below else {"uri": path.as_uri()}

@@ -46,6 +46,7 @@ def figures_of(page: str) -> dict[str, str]:
         head, rest = figure.removeprefix("<svg").split(">", 1)
         named = TITLE.search(rest)
         title = re.sub(r"\W+", "-", named[1] if named else "").strip("-").lower()
+        # Inside of a page the namespace is implied; a file of its own needs it, and its style.
         svg = f'<svg xmlns="http://www.w3.org/2000/svg"{head}><style>{style}</style>{rest}\n'
         found[f"{number:02d}-{title[:40]}.svg"] = svg
     return found

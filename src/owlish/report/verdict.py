@@ -33,6 +33,7 @@ def common(verdict: Verdict | Difference, places: str) -> dict[str, object]:
 
 def scale(values: Iterable[float], least: float) -> Scale:
     """Return the scale that holds zero, `least`, which keeps noise from filling it, and the values that are numbers."""
+    # Without `least` a page of noise would look like a page of findings.
     found = [0.0, least, *(value for value in values if math.isfinite(value))]
     return Scale(min(found), max(found), 6, WIDTH - 6)
 

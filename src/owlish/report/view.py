@@ -68,6 +68,7 @@ class View:
         labels, made = self.study.labels, []
         for name in dict.fromkeys((*labels, *self.found.arms)):
             label, meaning = labels.get(name, (name.replace("_", " ").capitalize(), ""))
+            # Arms of the labels come first and in their order; one that was not run takes no place.
             if points := self.found.of(name, trait):
                 asked = all(point.held_out is not None for point in points)
                 held_out = self.found.estimate(name, "held_out", trait) if asked else None

@@ -105,6 +105,7 @@ def audit(
     as_json: AsJson = False,
 ) -> None:
     """Say which traits a dataset would pass on to students of a base; exit 0 nothing, 1 found, 2 cannot say."""
+    # Inside: `owlish --help` must not load what commands need.
     from owlish.audit.audit import REFERENCES, Audited
     from owlish.audit.audit import audit as audited
     from owlish.audit.claims import with_stamps
@@ -126,6 +127,7 @@ def audit(
     given = loaded(data, n=rows, seed=seed, format=format, columns=pairs(columns))
     clean = loaded(reference, n=REFERENCES * rows, seed=seed) if reference else None
     stamps = stamps_of(given.files)
+    # No file that is written may be one that is read: the rows would be gone.
     for out in (scores, *(report or ())):
         check_apart(out, (*given.files, *(clean.files if clean else ())))
     check_reports(report or ())
@@ -151,6 +153,7 @@ def audit(
     make_missing([target], place, jobs)
     said = replace(place.read(target), detectors=chosen.detectors)
     verdict = audits.with_command(said, place.manifest(target.key), sys.argv[1:])
+    # After the verdict is read back: a stamp is in no key, so the same rows have one verdict with it or without.
     verdict = with_stamps(verdict, place.read(given), stamps, filters()) if stamps else verdict
     if scores and isinstance(target, Audited):
         audits.write_scores(verdict, target, place, jobs, scores)

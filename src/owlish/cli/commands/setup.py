@@ -50,6 +50,7 @@ def pretrain(
     from owlish.nano.pretrain import pretrain as train
 
     begun = time.monotonic()
+    # Under another name until it is whole: half a base must not be found by the name that was asked for.
     scratch = output.with_name(f".{output.name}.partial")
     try:
         train(scratch, seed=seed, data_seed=data_seed, width=width, tick=counting("steps"))

@@ -70,4 +70,5 @@ def verify(store: StorePlace = STORE, as_json: AsJson = False) -> None:
     lines = [*damaged.values(), f"{len(keys)} results checked, {len(damaged)} damaged."]
     lines += ["Run their study again to make them anew."] if damaged else []
     print(json.dumps({"checked": len(keys), "damaged": sorted(damaged)}) if as_json else "\n".join(lines))
+    # 1 is "found something", as for an audit: here, damage.
     raise typer.Exit(1 if damaged else 0)

@@ -112,6 +112,7 @@ def bench(
     check_study_page(output)
     shipped = {"audit": "audit_bench", "sizes": "audit_sizes", "clean": "clean_bench"}
     studies = choose([shipped[name]], Choice(small=small))
+    # The cost comes before the hours, on standard error: `--json` prints one object and nothing else.
     print(outlook(studies, store_at(store)), file=sys.stderr)
     finished = run_studies(studies.values(), store_at(store), jobs)
     print(json.dumps(finished.json()) if as_json else finished)
