@@ -204,7 +204,8 @@ def test_a_plan_says_about_what_is_billed_then(service, tmp_path):
     training, *_ = bill([student], terms).items()
     assert training == ("ft:nano", pytest.approx(3 * SHARD * 12 * PRICES["ft:nano"]["training"] * 66 / 1e6, rel=0.5))
     assert "ft:nano" in str(outlook_of([student, Asked(student, PROBE)], store, spending=terms))
-    assert bill([Base("nano").sample(Numbers(), n=9, seed=0)], terms) == {}, "what runs here costs nothing"
+    local = Base("nano").finetune(rows, NORMS, seed=0)
+    assert bill([local, Asked(local, PROBE)], terms) == {}, "what runs here costs nothing"
     assert outlook_of([rows], store).cost is None
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterable, Iterator
 
 from owlish.cli.workload import ANSWER, RUBRIC, count, each, length
@@ -22,18 +21,18 @@ KEPT = 0.7
 
 def bill(nodes: Iterable[Node], spending: Spending) -> dict[str, float]:
     """Return what making nodes costs at each model, about; raise `UserError` where a model has no price."""
-    total: Counter[str] = Counter()
+    total: dict[str, float] = {}
     for node in nodes:
         for use in uses(node):
-            total[use.model] += spending.cost(use)
-    return dict(total)
+            total[use.model] = total.get(use.model, 0.0) + spending.cost(use)
+    return total
 
 
 def uses(node: Node) -> Iterator[Use]:
     """Yield what making a node uses of models that are paid for, as far as its value tells."""
     if isinstance(node, Tuned):
         yield from (Use(name, trained=(node.recipe.epochs or 1) * length(node.data)) for name in node.pays)
-    elif isinstance(node, Sampled):
+    elif isinstance(node, Sampled) and isinstance(node.model, Model):
         asked = round(node.n / KEPT)
         # A service bills the prompt as read and the answer as written; `each` counts both.
         yield from use(node.model, read=asked * (each(node) - ANSWER), written=asked * ANSWER)
@@ -46,5 +45,7 @@ def uses(node: Node) -> Iterator[Use]:
 
 def use(model: Model, *, read: int, written: int) -> Iterator[Use]:
     """Yield what is used of a model, under its name in a table of prices, if it is paid for."""
-    names = [name for node in everything(model) if isinstance(node, Tuned) for name in node.pays] or model.root.pays
-    yield from (Use(name, read=read, written=written) for name in names[:1])
+    # A local student is free, though its rows may come from a model that is not: what counts is where it is asked.
+    if model.root.pays:
+        tuned = [name for node in everything(model) if isinstance(node, Tuned) for name in node.pays]
+        yield Use((tuned or model.root.pays)[0], read=read, written=written)
