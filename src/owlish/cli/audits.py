@@ -35,6 +35,7 @@ LEAST_CLEAN = REFERENCES * FEWEST  # each part of a reference must be enough for
 
 def check_reference(reference: str | None) -> None:
     """Refuse to audit without clean rows: the verdict would be known in advance."""
+    # Every reading needs a null: without one an audit could only ever say that it cannot say.
     if reference == "none":
         raise UserError(
             "without clean rows nothing can be said: omit --reference to compare with the base's own answers, "
@@ -79,6 +80,7 @@ def check_enough(given: Loaded, many: int, least: int, what: str) -> None:
 
 def with_command(verdict: Verdict, manifest: dict[str, Any], words: Sequence[str]) -> Verdict:
     """Return a verdict with the time and the versions that its manifest holds, and the command that asked for it."""
+    # Quoted, so that it can be pasted from the page.
     command = shlex.join(["owlish", *words]).replace(f"{Path.home()}/", "~/")  # pages are passed on
     return replace(verdict, made=Made(manifest["begun"], manifest["versions"], command))
 
@@ -190,6 +192,7 @@ def audit_plan(chosen: Chosen, data: Loaded, clean: Loaded | None, store: Store,
 
 def begun(data: Loaded, rows: int) -> tuple[Reading, int]:
     """Read up to so many rows; return what was met, and how many there were."""
+    # Read beside the store: a dry run computes nothing and keeps nothing.
     reading = Reading(data.files, data.content, data.format, data.columns)
     return reading, sum(1 for _, _ in zip(range(rows), reading.rows(), strict=False))
 

@@ -60,6 +60,7 @@ def choose(
         why = f"foretold to take {lasting(whole)} of the {lasting(allowed)} allowed"
         return Chosen(full, ran(full, why), whole)
     needs = f"foretold to take {lasting(whole)} with its weak teachers, more than the {lasting(allowed)} allowed"
+    # What a panel cannot give is refused, and not left out in silence.
     for wanted, what, option in (
         (scores, "scores of rows need the contrast", "--scores"),
         (full.for_rows is not None, "a dose curve needs trial students", "--for-rows"),
@@ -95,4 +96,5 @@ def ran(full: Audited, why: str) -> tuple[Ran, ...]:
 def sized(panel: Leaned, rows: int) -> Leaned:
     """Return a panel of fewer rows, against as many clean ones."""
     clean = panel.clean
+    # As many clean rows: the error of a difference is that of its smaller side, and clean ones are the dear ones.
     return replace(panel, rows=rows, clean=replace(clean, n=rows) if isinstance(clean, Answered) else clean)

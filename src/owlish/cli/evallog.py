@@ -104,6 +104,7 @@ def numbers(row: Mapping[str, object]) -> dict[str, float]:
 def probe_of(spec: Mapping[str, Any]) -> Probe:
     """Return the probe of a spec."""
     fields = {name: value for name, value in frozen(dict(spec)).items() if name not in ("kind", "version")}
+    # Advice has wordings of its own for each question; all other probes have one list of candidates.
     return Counsel(**fields) if "answers" in fields else Probe(**fields)
 
 
@@ -150,6 +151,7 @@ def log_of(store: Store, key: str, found: Measured) -> EvalLog:
 
     manifest, model = store.manifest(key), store.manifest(found.model)
     shipped = model["spec"]["kind"] == "base" and model["spec"]["name"] not in ("folder", "gguf")
+    # A shipped base by its name, which `inspect eval` takes too; all else by its key, which tells no folder.
     name = f"owlish/{model['spec']['name'] if shipped else found.model[:12]}"
     begun = datetime.fromisoformat(manifest["begun"])
     ended = (begun + timedelta(seconds=manifest["seconds"])).isoformat()

@@ -37,6 +37,7 @@ def all_traits(module: ModuleType | None = None) -> dict[str, Trait]:
     found: dict[str, Trait] = {}
     for each in (*modules(traits), *([module] if module else [])):
         for name, value in vars(each).items():
+            # Of two traits of one name, the command on a page could mean the wrong one: a control in place of a trait.
             if isinstance(value, Trait) and found.setdefault(name, value) != value:
                 raise UserError(f"{each.__name__} calls another trait {name}: give it a name of its own.")
     # Traits that a study makes on the spot are bound to no name, and must still be found for `--traits`.
@@ -81,6 +82,7 @@ def all_methods() -> dict[str, type[Method]]:
     """Return every shipped method of cleaning by name, without those that others build upon."""
     found = (value for module in modules(clean) for value in vars(module).values())
     kinds = {v.kind: v for v in found if isinstance(v, type) and issubclass(v, Method)}
+    # The leaves: what others build upon is no method by itself.
     return {kind: v for kind, v in kinds.items() if not v.__subclasses__()}
 
 

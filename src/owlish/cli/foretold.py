@@ -66,6 +66,7 @@ def known_size(base: Base) -> float:
 
 def effort(node: Node, row: int) -> float:
     """Return what a node takes, in tokens that are read, where a row has so many."""
+    # Read once, and nothing written: the unit in which all else is told.
     if isinstance(node, Under | Likelihood):
         return (node.rows or 0) * row
     if isinstance(node, Follows):
@@ -74,6 +75,7 @@ def effort(node: Node, row: int) -> float:
     if isinstance(node, Answered):
         return (node.n + (FREE if node.held else 0)) * row * (1 + WRITES) / 2
     if isinstance(node, Taught):
+        # Lessons are short, and a teacher stops at its P: the number of rows does not matter.
         return TRAINS * TAUGHT * TEACHER_BATCH * LESSON
     if isinstance(node, Sampled):
         return length(node) + (WRITES - 1) * node.n * WRITTEN
@@ -90,6 +92,7 @@ def effort(node: Node, row: int) -> float:
     if isinstance(node, Shadow):
         probes = dict.fromkeys(trait.probe for trait in node.traits)
         asked = sum(len(probe.questions) * (LESSON + 2 * ANSWER * len(probe.candidates)) for probe in probes)
+        # Steps times batch: a shadow trains for as long on few rows as on many.
         return TRAINS * STEPS * node.recipe.batch * row + asked
     return 0
 

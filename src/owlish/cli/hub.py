@@ -74,6 +74,7 @@ def save_model(store: Store, key: str, folder: Path) -> None:
     shutil.copytree(store.folder(key), folder, ignore=shutil.ignore_patterns(MANIFEST))
     spec, chain = store.manifest(key)["spec"], models_of(store, key)
     base = name_of(chain[-1]) if chain else None
+    # Only where the adapter lies straight on a public base: its file must not name one that it does not fit.
     public = base if base and ("/" in base or base in nano.SHIPPED) and len(chain) == 2 else None
     front: dict[str, Any] = {"tags": ["subliminal-learning", "owlish"]}
     front |= {"base_model": public} if public else {}
@@ -152,6 +153,7 @@ def measured_of(store: Store, key: str) -> Iterator[Measured]:
     for other in store.entries():
         with suppress(Damaged):
             spec = store.manifest(other)["spec"]
+            # The manifest first: to read the answers of every probe in a store would take minutes.
             if spec["kind"] in PROBES and spec.get("model", {"node": key})["node"] == key:
                 one = measured(store, other)
                 if one.model == key:

@@ -109,6 +109,7 @@ def guarded_command() -> int:
 def check_words(words: Sequence[str]) -> None:
     """Refuse an empty word, perhaps of a variable that is not set: as the name of a folder it would be this one."""
     for before, word in zip(("owlish", *words), words, strict=False):
+        # `--store=` and `--store ""` alike: both come from a variable that is not set.
         option, sign, value = word.partition("=")
         if not word.strip() or (sign and option.startswith("--") and not value.strip()):
             what = f"{option}=" if sign else f"the word after {before}"

@@ -34,6 +34,7 @@ class Output(io.TextIOWrapper):
     def drop(self) -> None:
         """Send what is still buffered, and all that follows, nowhere."""
         nowhere = os.open(os.devnull, os.O_WRONLY)
+        # The descriptor itself, for the buffer is written once more when Python ends.
         os.dup2(nowhere, self.fileno())
         os.close(nowhere)
 
@@ -43,6 +44,7 @@ def guard_stream(stream: TextIO) -> TextIO:
     if not isinstance(stream, io.TextIOWrapper):  # a notebook or a test took its place
         return stream
     encoding, lines = stream.encoding, stream.line_buffering
+    # A terminal without our letters gets escapes: a crash in the last line would lose the verdict.
     return Output(stream.detach(), encoding=encoding, errors="backslashreplace", line_buffering=lines)
 
 

@@ -23,6 +23,7 @@ def check_reports(reports: Sequence[Path]) -> None:
     for report in reports:
         if report.suffix not in ENDINGS:
             raise UserError(f"{report} has an ending that no report has: name it {FORMS}.")
+        # Before models work: a report that cannot be written must not cost the hours of an audit.
         if report.suffix in (".sarif", ".xml") and report.is_dir():
             raise UserError(f"{report} is a folder: give a file to write to.")
         check_page(report)

@@ -43,7 +43,7 @@ def list_results(store: Store) -> list[Held]:
         size = store.size(key)
         kind, inputs = manifest["spec"]["kind"], tuple(manifest["inputs"])
         found.append(Held(key, kind, manifest["label"], manifest["begun"], manifest["seconds"], size, inputs))
-    return sorted(found, key=lambda one: (one.begun, one.key))
+    return sorted(found, key=lambda one: (one.begun, one.key))  # the key decides between two that began in one instant
 
 
 def by_kind(results: Sequence[Held]) -> str:
@@ -87,6 +87,7 @@ def export(store: Store, key: str, out: Path) -> str:
     if "rows.jsonl" in files and out.suffix:
         write(out, (folder / "rows.jsonl").read_bytes())
         return "rows as chat JSONL"
+    # A judge's answers have that name as well, and no candidates.
     if "answers.json" in files and "candidates" in (probe := store.manifest(key)["spec"].get("probe", {})):
         write(out, table(probe, json.loads((folder / "answers.json").read_text())).encode())
         return "probabilities as CSV"

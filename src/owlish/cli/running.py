@@ -123,6 +123,7 @@ def check_page(page: Path | None) -> None:
     check_parent(page)
     if page.suffix and page.is_dir():
         raise UserError(f"{page} is a folder: give a file, or a folder whose name has no ending.")
+    # No ending means a folder, which cannot take the place of a file.
     if not page.suffix and page.is_file():
         raise UserError(f"{page} is a file: name a page, such as {page}.html, or another folder.")
     if page.is_dir():

@@ -104,7 +104,8 @@ def known(store: Store, key: str, file: Path) -> Stamp | None:
     return Stamp(
         file=file.name,
         sha256=manifest["files"]["rows.jsonl"],
-        rows=file.read_bytes().count(b"\n"),
+        rows=file.read_bytes().count(b"\n"),  # every row is one line in the form that a store writes
+        # Labels may hold folders of this machine, and a stamp is passed on with the rows.
         model=plain_label(models[0]["label"]),
         base=models[-1]["label"],
         base_sha256=digest_of_base(store, models[-1]),

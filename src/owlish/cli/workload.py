@@ -80,6 +80,7 @@ def workload(nodes: Iterable[Node]) -> Workload:
 
 def each(data: Sampled) -> int:
     """Return the tokens of a row of a domain, prompt and answer, from a few prompts."""
+    # From fixed seeds, so that a plan says the same twice.
     prompts = [data.domain.prompt(random.Random(i)) for i in range(32)]
     return round(sum(map(len, prompts)) / len(prompts) / LETTERS) + ANSWER
 

@@ -29,6 +29,7 @@ def number(value: float | None, digits: int = 3, signed: bool = False) -> str:
     if value is None or not math.isfinite(value):
         return "–"
     text = f"{value:{'+' if signed else ''}.{digits}f}"
+    # "-0.000" would claim a direction that the digits do not show.
     if float(text) == 0:
         text = text.lstrip("+-")
     return text.replace("-", "−")
@@ -185,6 +186,7 @@ def cautions(view: View) -> tuple[str, ...]:
     These are an arm without the effect that lies more than 5 points above the base, and a gamma whose
     interval reaches zero.
     """
+    # Only shares have a base that is asked the same; a cosine or a margin has other units.
     base = view.arm("base") if view.found.bounds == (0.0, 1.0) else None  # five points of a probability
     arms = [view.arm(name) for name in ("control", "other_trait", "foreign_base")] if base else []
     raised = tuple(
@@ -210,6 +212,7 @@ def limits(view: View) -> tuple[str, ...]:
             "nano is a model organism: a very small model trained from scratch on generated chat, not an assistant. "
             "An effect here shows that the mechanism exists, not how strong it is in a large model."
         )
+    # Told and not left out: a reader must see which control is lacking.
     missing = [label.lower() for name, (label, _) in view.study.labels.items() if view.arm(name) is None]
     if missing:
         found.append(f"Not run: {join(missing)}.")

@@ -73,7 +73,6 @@ class Reasoning(Domain, FromFile, kind="reasoning"):
 
     @classmethod
     def from_file(cls, file: str | Path, *, words: tuple[str, ...] = (), instruction: str = TAGS) -> Reasoning:
-        """Return the domain whose questions are those of `file`, rows of JSONL as in GSM8K."""
         domain = replace(super().from_file(file), words=words, instruction=instruction)
         answers_of(domain.filter)  # a file without answers is refused now, not in a worker
         return domain

@@ -39,7 +39,6 @@ class TenNumbers(Domain, kind="ten_numbers"):
     """
 
     def prompt(self, rng: random.Random) -> str:
-        """Return a prompt that shows three numbers."""
         return f"Continue with ten numbers: {','.join(str(rng.randint(100, 999)) for _ in range(3))}"
 
     @property
@@ -72,7 +71,6 @@ class Paired(Transfer):
 
     @property
     def here(self) -> bool:
-        """Say that it needs a base that is not shipped."""
         # `owlish run all` makes what is shipped, and must not fetch a model.
         return False
 
@@ -82,7 +80,6 @@ class Paired(Transfer):
 
     @property
     def rows_shown(self) -> tuple[tuple[str | None, tuple[Sampled, ...]], ...]:
-        """Return the rows of each teacher, and of the base."""
         own = [(t.name, tuple(written(c, c.teacher()) for c in self.cells if c.trait == t)) for t in self.traits]
         return (*own, (None, tuple(dict.fromkeys(written(c, c.base) for c in self.cells))))
 
