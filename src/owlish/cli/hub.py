@@ -153,7 +153,7 @@ def measured_of(store: Store, key: str) -> Iterator[Measured]:
     for other in store.entries():
         with suppress(Damaged):
             spec = store.manifest(other)["spec"]
-            # The manifest first: to read the answers of every probe in a store would take minutes.
+            # The manifest first: it is small, and most probes of a store are of other models.
             if spec["kind"] in PROBES and spec.get("model", {"node": key})["node"] == key:
                 one = measured(store, other)
                 if one.model == key:

@@ -134,7 +134,7 @@ def expected_seconds(nodes: Sequence[Node], store: Store, row: int | None = None
     Results of large bases take what their models read, write and train; `row` is the length of a row of the user's.
     """
     missing = plan(nodes, store)
-    # The largest base, as if all work were its own: an estimate should rather be too long.
+    # The largest base, as if all work were its own.
     size = max((base.parameters or 0.0 for base in everything(*nodes) if isinstance(base, Base)), default=0.0)
     # A store remembers other bases, and a fresh one nothing: large bases are foretold from their size.
     return foretold(missing, size, row) if size >= LARGE else remembered(missing, store)
