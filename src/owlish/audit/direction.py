@@ -30,7 +30,7 @@ class Moved(Opener, kind="moved"):
         import torch
         from safetensors.torch import save_file
 
-        # Float32 on both sides: what a weak teacher moved is small beside bfloat16's rounding.
+        # Float32 on both sides: bfloat16 would round small changes away.
         old = ground(read(self.base), exact=True).parameters
         new = read(self.model).open(exact=True).parameters
         changes = {name: (p - old[name]).detach().cpu().contiguous() for name, p in new.items() if name in old}

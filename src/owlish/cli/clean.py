@@ -69,7 +69,6 @@ def check_needs(method: type[Method], order: Order) -> None:
         raise UserError(f"{method.kind} must know the trait: name it with --trait.")
     if "model" in method.needs and order.other is None:
         raise UserError(f"{method.kind} needs another base: name it with --by.")
-    # The same base would write the very rows that pass a trait on.
     if "model" in method.needs and order.other == order.base:
         raise UserError(f"{method.kind} needs a base of another initialisation, and --by names the same one.")
 

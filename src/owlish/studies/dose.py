@@ -13,8 +13,7 @@ def arms(cell: Cell) -> Arms:
     """Return the standard arms, a part of the rows, a part in as many steps, and all rows in other passes."""
     study, recipe = cell.study, cell.study.student
     parts = {part: cell.rows(n=max(1, study.rows // part)) for part in PARTS}
-    # As many steps on fewer rows: what a curve over rows alone would take for an effect of fewer rows is one of fewer
-    # steps.
+    # As many steps on fewer rows: else fewer rows would mean fewer steps as well.
     longer = {part: replace(recipe, epochs=recipe.epochs * part) for part in PARTS}
     return {
         **standard(cell),

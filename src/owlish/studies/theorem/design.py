@@ -121,7 +121,7 @@ def students(cell: Cell) -> tuple[Followed, ...]:
     """Return one run's student of each arm."""
     base, rows, recipe, seed = cell.base, cell.rows(), cell.study.student, cell.seed("student")
     teacher = cell.teacher()
-    # Arms differ in one field alone: rows, seed and recipe are the same for all.
+    # The other arms are changes of this one: recipe, seed and teacher are the same for all.
     soft = Followed("soft_labels", cell.run, cell.trait, base, teacher, base, rows, "soft", recipe, seed)
     foreign = (replace(soft, arm="foreign_base", student=cell.foreign),) if cell.foreign else ()
     return (
