@@ -64,7 +64,7 @@ def address_of(name: str) -> Address | None:
         parts = urlsplit(url)
         named = bool(parts.netloc and model and not re.search(r"\s", url) and parts.port != 0)
     except ValueError:  # brackets without an end, a port that is none
-        # Without its cause: the words of `urlsplit` repeat the name, which may hold a key.
+        # Without its cause: the words of `urlsplit` may repeat a part of the name, which may hold a key.
         raise UserError(FORM) from None
     key = os.environ.get(KEY)
     if parts.username or parts.password or parts.query or LIKE_A_KEY.search(name) or (key and key in name):

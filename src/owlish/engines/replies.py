@@ -40,7 +40,7 @@ def parse_reply(body: bytes) -> Reply:
     choices = whole.get("choices") if isinstance(whole, dict) else None
     if not isinstance(choices, list):
         raise Garbled("something other than a chat completion")
-    # The SDK hands on any number of answers, and none, without a word.
+    # Some servers send several answers to one request, or none, as if all were well.
     if len(choices) != 1:
         raise Garbled(f"{len(choices)} answers to one request")
     try:

@@ -79,5 +79,5 @@ class Tuned(Model, kind="tuned"):
 def tuned_model(before: Served, folder: Path) -> Served:
     """Return the model that a job made of another, as the folder of its entry names it."""
     known, name = before.address, json.loads((folder / "tuned.json").read_text())["model"]
-    # A model that was tuned twice has the price of what its first base becomes.
+    # A table has one price for all that is tuned from a model, however often.
     return replace(before, address=replace(known, model=name, tuned_from=known.tuned_from or known.model))
