@@ -65,8 +65,7 @@ class Answered(Data, Opener, kind="answered"):
         rng = random.Random(f"answered/{self.seed}")
         kept: list[Row] = []
         reasons: Counter[str] = Counter()
-        # The first few are written freely even where they may be held: only they show whether the base keeps the
-        # format.
+        # The first few are written freely even where they may be held: they show whether the base keeps the format.
         size, pattern = (FREE, rule.pattern if rule else None) if self.held else (BATCH, None)
         total, holds = 0, False
         while len(kept) < wanted:

@@ -24,8 +24,7 @@ class Gradient(Contrast, kind="gradient"):
         names = sorted({name for direction in super().directions(lm, read) for name in direction})
         own, found = lm.parameters, []
         for trait in self.traits:
-            # The first step alone: on the benchmark it names 5 of 11 traits, and taught directions of many steps 23 of
-            # 31.
+            # The first step alone: it names 5 of 11 traits on the benchmark, where taught directions name 23 of 31.
             slope = lm.gradient(lm.encode(lesson_rows(trait)), names)
             sizes = [own[name].numel() for name in names]
             parts = torch.split(slope, sizes)

@@ -131,8 +131,7 @@ class Transfer(Study):
         # Points are told apart by the answer, which two traits of one name would share.
         if not self.traits or len({trait.name for trait in self.traits}) < len(self.traits):
             raise UserError("give at least one trait (--traits), and only one with each answer.")
-        # Every run is asked every trait's answer, from which other-trait controls and gamma come: one probe has them
-        # all.
+        # Every run is asked about every trait (other-trait controls, gamma): one probe must hold all their answers.
         if len({trait.probe for trait in self.traits}) > 1:
             raise UserError("the traits of one study answer the same questions: give animals, or trees, not both.")
         if len(set(self.bases)) < len(self.bases) or any(
