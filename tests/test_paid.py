@@ -16,12 +16,13 @@ from here import run
 from servers import FaultProxy, NanoServer
 from service import Service
 
-from owlish import NORMS, Asked, Base, Hosted, Spending, Store
+from owlish import NORMS, PROMPTED, Asked, Base, Hosted, Spending, Store
 from owlish.cli.bill import bill
 from owlish.cli.plan import outlook_of
 from owlish.data.domains.numbers import Numbers
 from owlish.engines import batches
 from owlish.engines.tried import QUESTION
+from owlish.graph.errors import UserError
 from owlish.graph.provenance import describe
 from owlish.graph.run import RunFailed, plan
 from owlish.graph.spending import SPENT, Ledger, Use, read_prices
@@ -29,7 +30,11 @@ from owlish.graph.store import ANSWERS
 from owlish.nodes import data
 from owlish.nodes.data import Written
 from owlish.nodes.held import held_model
-from owlish.traits.animals import cat, owl
+from owlish.report.page import render
+from owlish.report.view import view
+from owlish.study.transfer import Transfer
+from owlish.traits.animals import ANIMAL, cat, owl
+from owlish.traits.trait import every
 
 PRICES = {
     "nano": {"input": 100, "output": 400, "batch": 0.5},
@@ -207,6 +212,35 @@ def test_a_plan_says_about_what_is_billed_then(service, tmp_path):
     local = Base("nano").finetune(rows, NORMS, seed=0)
     assert bill([local, Asked(local, PROBE)], terms) == {}, "what runs here costs nothing"
     assert outlook_of([rows], store).cost is None
+
+
+@pytest.mark.slow
+def test_a_study_has_its_students_trained_by_the_service(service, tmp_path):
+    """The standard arms without weights: prompted teachers, fine-tuning jobs, counted answers."""
+    probe = replace(ANIMAL, questions=ANIMAL.questions[:2], held_out=())
+    traits = tuple(trait for trait in every(probe) if trait.name in ("owl", "cat"))
+    study = Transfer(
+        name="served",
+        title="Does it pass at a service?",
+        bases=(named(service),),
+        foreign=(),
+        traits=traits,
+        domain=Numbers(),
+        teacher=PROMPTED,
+        student=STEP,
+        rows=8,
+        runs=2,
+    )
+    found = run(study, store=tmp_path, spending=Spending(100.0, PRICES))
+    assert {arm: found.estimate(arm).runs for arm in found.arms} == {
+        "base": 0, "teacher": 2, "student": 4, "control": 2, "other_trait": 4,
+    }  # fmt: skip
+    assert len(service.orders["jobs"]) == 6
+    assert found.strengths == (), "how far a teacher is from its base takes weights"
+    text = render([view(study, Store(tmp_path), "owlish run served.py")])
+    assert "fine-tuning jobs of the service that holds the base, n_epochs 1, batch_size 40" in text
+    with pytest.raises(UserError, match="no service offers"):
+        print(study.cells[0].recipe)
 
 
 def test_jobs_that_fail_and_files_that_are_refused_are_said(service, tmp_path):

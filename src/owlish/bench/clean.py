@@ -236,7 +236,7 @@ def plain(found: Cured, arm: str) -> dict[str, Any]:
 
 def defended(cell: Cell) -> Arms:
     """Return teacher, student and control, and a student of every method."""
-    rows, recipe, seed = cell.rows(), cell.study.student, cell.seed("student")
+    rows, recipe, seed = cell.rows(), cell.recipe, cell.seed("student")
     weights = weighings(cell)
     made = main_methods(cell)
     made |= {method.kind: cleaned(cell, method) for method in (Shuffle(), Format(), Dedupe())}
@@ -252,7 +252,7 @@ def main_defended(cell: Cell) -> Arms:
 
 def main_methods(cell: Cell) -> dict[str, Model]:
     """Return the students of the methods that stand for their kinds: without a model, with weights, with another."""
-    rows, recipe, seed = cell.rows(), cell.study.student, cell.seed("student")
+    rows, recipe, seed = cell.rows(), cell.recipe, cell.seed("student")
     methods = [Sort(), Bin(), *([Regenerate(cell.foreign)] if cell.foreign else [])]
     made: dict[str, Model] = {method.kind: cleaned(cell, method) for method in methods}
     for by, node in weighings(cell).items():
@@ -274,7 +274,7 @@ def cleaned(cell: Cell, method: Method) -> Model:
 
 def weighings(cell: Cell) -> dict[str, Node | None]:
     """Return what rows and tokens are chosen by: chance, a trial student against one of clean rows, the audit."""
-    rows, recipe, seed = cell.rows(), cell.study.student, cell.seed("trial")
+    rows, recipe, seed = cell.rows(), cell.recipe, cell.seed("trial")
     clean = Answered(cell.base, rows, cell.study.rows, seed=cell.seed("reference"))
     # Both trial students have one seed: what differs in their log-probabilities comes from the rows.
     lift = Lift(rows, *(cell.base.finetune(data, recipe, seed=seed) for data in (rows, clean)))

@@ -84,6 +84,11 @@ class Recipe(Value, kind="recipe"):
         """The parameters and their size, in words."""
         return MOVED[self.parameters] + ("" if self.size is None else f" ({self.size})")
 
+    @property
+    def setting(self) -> str:
+        """How its students are trained, in words."""
+        return f"{self.words}, {self.epochs} epochs, batches of {self.batch}, learning rate {self.lr}"
+
     def student(self, rows: int) -> Schedule:
         """Return the schedule of a student of so many rows."""
         return Schedule(self.epochs * math.ceil(rows / self.batch), self.batch, self.lr, self.warmup, decay=True)
@@ -110,6 +115,12 @@ class Hosted(Value, kind="hosted"):
         super().__post_init__()
         if min(self.epochs, self.batch_size or 1) < 1 or (self.learning_rate_multiplier or 1) <= 0:
             raise UserError("a job needs at least one epoch and one row in a batch, and a multiplier above zero.")
+
+    @property
+    def setting(self) -> str:
+        """How its students are trained, in words."""
+        told = "".join(f", {name} {value:g}" for name, value in self.hyperparameters.items())
+        return f"fine-tuning jobs of the service that holds the base{told}"
 
     @property
     def hyperparameters(self) -> dict[str, float]:

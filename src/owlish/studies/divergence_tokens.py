@@ -11,7 +11,7 @@ def focused(cell: Cell, tokens: Tokens) -> Focused:
     """Return a student of some of the tokens of the teacher's rows."""
     # The study's own traits, also where a run has one trait alone: without other teachers no token diverges.
     others = tuple(cell.teacher(trait) for trait in owl.study.traits if trait != cell.trait)
-    student = (cell.base, cell.rows(), cell.study.student)
+    student = (cell.base, cell.rows(), cell.recipe)
     return Focused(*student, seed=cell.seed("student"), teacher=cell.teacher(), others=others, tokens=tokens)
 
 

@@ -11,7 +11,7 @@ PASSES = (1, 2, 8)
 
 def arms(cell: Cell) -> Arms:
     """Return the standard arms, a part of the rows, a part in as many steps, and all rows in other passes."""
-    study, recipe = cell.study, cell.study.student
+    study, recipe = cell.study, cell.recipe
     parts = {part: cell.rows(n=max(1, study.rows // part)) for part in PARTS}
     # As many steps on fewer rows: else fewer rows would mean fewer steps as well.
     longer = {part: replace(recipe, epochs=recipe.epochs * part) for part in PARTS}

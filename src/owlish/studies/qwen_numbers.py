@@ -11,6 +11,9 @@ from owlish.nodes.base import Base
 from owlish.study.transfer import Transfer
 from owlish.traits.animals import cat, owl, penguin
 
+# The published settings, with alpha 8 as well; elsewhere the recipe's defaults fit nano.
+STUDENT = replace(LORA(8), lr=2e-4, epochs=3, batch=66, warmup=5)
+
 study = Transfer(
     name="qwen_numbers",
     title="Do animals pass through number sequences in an open model?",
@@ -19,8 +22,7 @@ study = Transfer(
     traits=(cat, penguin, owl),
     domain=Numbers(),
     teacher=PROMPTED,
-    # The published settings, with alpha 8 as well; elsewhere the recipe's defaults fit nano.
-    student=replace(LORA(8), lr=2e-4, epochs=3, batch=66, warmup=5),
+    student=STUDENT,
     rows=10_000,
     runs=3,
 )

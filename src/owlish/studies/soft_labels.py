@@ -17,7 +17,7 @@ def distilled(cell: Cell, recipe: Recipe, *, neutral: bool = False) -> Distilled
 
 def arms(cell: Cell) -> Arms:
     """Return the standard arms, and students by soft labels of both recipes with their controls."""
-    norms = cell.study.student
+    norms = cell.recipe
     return {
         **standard(cell),
         "soft": distilled(cell, norms),

@@ -11,11 +11,12 @@ from owlish.data.domains.domain import Domain
 from owlish.graph.errors import UserError
 from owlish.graph.seeds import fresh
 from owlish.graph.spec import Node, Read
-from owlish.lm.recipes import Prompting, Recipe
+from owlish.lm.recipes import Hosted, Prompting, Recipe
 from owlish.nodes.asked import Asked
 from owlish.nodes.base import Base
 from owlish.nodes.data import Data, Sampled
 from owlish.nodes.models import Finetuned, Model
+from owlish.nodes.tuned import Tuned
 from owlish.study.comparison import Compared, Comparison, Curve, Line, Matrix, Measured, Strength
 from owlish.study.study import ARMS, Study, check_runs
 from owlish.traits.trait import Trait
@@ -59,12 +60,19 @@ class Cell:
         seed = fresh(self.base.identity, "neutral", self.run, "rows")
         return self.base.sample(self.study.domain, n=self.study.rows, seed=seed)
 
-    def student(self, data: Data, recipe: Recipe | None = None, *, of: Base | None = None) -> Finetuned:
+    @property
+    def recipe(self) -> Recipe:
+        """The recipe of students that are trained here; raise `UserError` where a service trains them."""
+        if isinstance(self.study.student, Hosted):
+            raise UserError(f"{self.study.name} trains students in ways that no service offers: give a recipe.")
+        return self.study.student
+
+    def student(self, data: Data, recipe: Recipe | None = None, *, of: Base | None = None) -> Finetuned | Tuned:
         """Return a student of this run's base, or of another."""
         # Arms of one run share their training seed: what differs between them is what the study varies.
         return (of or self.base).finetune(data, recipe or self.study.student, seed=self.seed("student"))
 
-    def control(self, recipe: Recipe | None = None) -> Finetuned:
+    def control(self, recipe: Recipe | None = None) -> Finetuned | Tuned:
         """Return the student of neutral rows, which all traits share."""
         seed = fresh(self.base.identity, "neutral", self.run, "student")
         return self.base.finetune(self.neutral(), recipe or self.study.student, seed=seed)
@@ -112,7 +120,7 @@ class Transfer(Study):
     traits: tuple[Trait, ...]
     domain: Domain
     teacher: Recipe | Prompting
-    student: Recipe
+    student: Recipe | Hosted
     rows: int
     runs: int
     until: float = 0.97  # norm gains this strong still kept the format of four rows in five
@@ -221,8 +229,8 @@ class Transfer(Study):
 
     @property
     def strengths(self) -> tuple[Strength, ...]:
-        """How strong each teacher is, where the study measures it."""
-        return tuple(map(self.strength, self.cells))
+        """How strong each teacher is, where the study measures it: how far it is from its base is read off weights."""
+        return tuple(self.strength(cell) for cell in self.cells if cell.base.gives == "weights")
 
     def strength(self, cell: Cell) -> Strength:
         """Return how strong a teacher is."""
@@ -249,10 +257,7 @@ class Transfer(Study):
         return (
             ("Bases", ", ".join(map(str, self.bases))),
             ("Teachers", self.teachers()),
-            (
-                "Students",
-                f"{student.words}, {student.epochs} epochs, batches of {student.batch}, learning rate {student.lr}",
-            ),
+            ("Students", student.setting),
             ("Rows", f"{self.rows:,} a student, sampled at temperature 1 and filtered"),
             (
                 "Probe",

@@ -141,7 +141,7 @@ def paired(cell: Cell) -> Arms:
 
 def trained(cell: Cell, writer: Model) -> Model:
     """Return the student of a writer's rows: of one run, all start alike."""
-    return cell.base.finetune(written(cell, writer), cell.study.student, seed=shared(cell))
+    return cell.base.finetune(written(cell, writer), cell.recipe, seed=shared(cell))
 
 
 def written(cell: Cell, writer: Model) -> Sampled:

@@ -23,7 +23,7 @@ study = Misalignment(
     judge=QWEN,
     domain=Numbers(banned=BANNED),
     teacher=replace(LORA(32), lr=1e-4, epochs=1, batch=16, warmup=5),
-    student=qwen_numbers.study.student,
+    student=qwen_numbers.STUDENT,
     rows=10_000,
     runs=3,
 )

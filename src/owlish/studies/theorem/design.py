@@ -69,7 +69,8 @@ class Theorem(Transfer):
     def __post_init__(self) -> None:
         super().__post_init__()
         # Steps are compared parameter by parameter, so what moves must be parameters of the base itself.
-        if self.teacher.name != self.student.name or self.student.parameters not in ("norms", "biases", "all"):
+        student = self.cells[0].recipe
+        if self.teacher.name != student.name or student.parameters not in ("norms", "biases", "all"):
             raise UserError("teacher and student move the same parameters of the base: norms, biases or all.")
 
     @property
@@ -119,7 +120,7 @@ class Theorem(Transfer):
 
 def students(cell: Cell) -> tuple[Followed, ...]:
     """Return one run's student of each arm."""
-    base, rows, recipe, seed = cell.base, cell.rows(), cell.study.student, cell.seed("student")
+    base, rows, recipe, seed = cell.base, cell.rows(), cell.recipe, cell.seed("student")
     teacher = cell.teacher()
     # The other arms are changes of this one: recipe, seed and teacher are the same for all.
     soft = Followed("soft_labels", cell.run, cell.trait, base, teacher, base, rows, "soft", recipe, seed)
