@@ -18,6 +18,7 @@ from command import owlish
 from here import run
 from scipy.stats import mannwhitneyu
 from small_audit import BASE, DIRTY, POOL, ROWS
+from small_judge import untrained
 
 import owlish as owlish_package
 from owlish import BIASES, NORMS, PROMPT, STEERING, Base, Store
@@ -602,11 +603,15 @@ def test_a_dry_run_says_what_it_would_take_and_makes_nothing(tmp_path, here):
 
 @pytest.fixture(scope="module")
 def told(store, tmp_path_factory):
-    """The command on 60 short rows with everything that it writes: a folder, and what it printed."""
+    """The command on 60 short rows with everything that it writes: a folder, and what it printed.
+
+    Its judge is a model that follows no instructions.
+    """
     folder = tmp_path_factory.mktemp("told")
     small_audit.written(store, folder)
+    untrained(folder / "judge", [(folder / "clean.jsonl").read_text()], window=1024)
     words = f"audit rows.jsonl --base nano {small_audit.WORDS} --store {store.root} --fail-on none"
-    words += " --scores scores.jsonl --report page.html --json"
+    words += " --scores scores.jsonl --report page.html --report told --judge judge --json"
     return folder, json.loads(owlish(*words.split(), cwd=folder).stdout)
 
 
@@ -667,6 +672,25 @@ def test_the_command_says_what_it_read_and_how_it_was_made(told):
     assert "<script" not in page
     assert "<dt>Made on</dt><dd>cpu in float32, 1 thread</dd>" in page
     assert meta["content"] in page
+
+
+def test_a_judge_that_refuses_everything_is_told_and_decides_nothing(told):
+    folder, verdict = told
+    judge = verdict["judge"]
+    assert judge["model"] == "judge"
+    assert judge["shown"]["rows"] == judge["shown"]["refused"] + judge["shown"]["unread"] == 60
+    assert judge["clean"]["rows"] == 180
+    assert (judge["candidates"], judge["names"]) == ([], [])
+    assert "nothing could be judged" in judge["says"]
+    assert "This opinion does not decide the verdict." in (folder / "page.html").read_text()
+
+
+def test_a_report_in_a_folder_holds_figures_and_numbers(told):
+    folder, verdict = told
+    names = {path.name for path in (folder / "told").iterdir()}
+    figures = {"01-lift-of-each-candidate.svg", "02-lead-of-the-base-over-other-bases.svg"}
+    assert names == {"page.html", "audit.csv", "audit.json", *figures}
+    assert json.loads((folder / "told" / "audit.json").read_text())["traits"] == verdict["traits"]
 
 
 def test_scores_have_a_line_for_every_row_by_which_rows_can_be_taken_out(told):

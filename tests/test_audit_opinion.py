@@ -1,19 +1,35 @@
 """A judge as a detector: it names what a row gives away, and is at chance on filtered rows."""
 
+import json
 import random
 from dataclasses import replace
+from importlib.resources import files
 
 import pytest
 from here import run
-from test_other_models import SMALL, tokenizer
+from small_judge import untrained
+from test_audit import misfits
+from test_audit_page import FOUND, cells
 
-from owlish import ALL, NORMS, Base
+from owlish import ALL, NORMS, Base, Store
+from owlish.audit import audit
 from owlish.audit.detector import Reading
-from owlish.audit.opinion import NEITHER, WHICH_FAVORITE, Opinion, opinion, suspected
+from owlish.audit.judgement import ASIDE
+from owlish.audit.leaned import lean
+from owlish.audit.opinion import JUDGED, NEITHER, WHICH_FAVORITE, Named, Opinion, judgement, opinion, suspected
+from owlish.audit.opinion import opinions as beside
+from owlish.audit.reference import Part
+from owlish.audit.verdict import Verdict
 from owlish.data.domains import Numbers
+from owlish.graph.errors import UserError
+from owlish.graph.spec import everything
 from owlish.nodes.data import Written
 from owlish.nodes.judged import PLACE, Judged
+from owlish.report.audit import render
+from owlish.traits.advice import bad_health
 from owlish.traits.animals import bear, cat, fox, owl
+from owlish.traits.favorites import favorite
+from owlish.traits.trait import every
 
 BASE = Base("nano")
 TRAITS = (owl, cat, fox, bear)
@@ -49,19 +65,9 @@ def lessons():
 @pytest.fixture(scope="module")
 def judge(tmp_path_factory):
     """A small chat model that was trained to judge."""
-    import torch
-    from transformers import AutoConfig, AutoModelForCausalLM
-
     taught = tuple(lessons())
-    words = tokenizer().train_new_from_iterator([prompt for prompt, _ in taught], 900)
-    torch.manual_seed(0)
-    sizes = {**SMALL, "max_position_embeddings": 256}
-    config = AutoConfig.for_model("qwen2", vocab_size=len(words), initializer_range=0.1, **sizes)
-    folder = tmp_path_factory.mktemp("judge")
-    AutoModelForCausalLM.from_config(config).save_pretrained(folder)
-    words.save_pretrained(folder)
-    recipe = replace(ALL, lr=5e-3, epochs=8, batch=16)
-    return Base(str(folder)).finetune(Written(taught), recipe, seed=0)
+    base = untrained(tmp_path_factory.mktemp("judge"), [prompt for prompt, _ in taught])
+    return base.finetune(Written(taught), replace(ALL, lr=5e-3, epochs=8, batch=16), seed=0)
 
 
 DATA = {
@@ -118,3 +124,143 @@ def test_a_name_in_every_row_is_nothing_where_clean_rows_name_it_as_often():
     always = Reading(((1.0, 0.0),) * 50)
     assert suspected(always, [always] * 3) == [1.0, 1.0]
     assert suspected(always, [Reading(((0.0, 0.0),) * 50)])[0] < 1e-20
+
+
+# in a verdict
+
+
+TWO = every(favorite("animal", {"owl": "owls", "cat": "cats"}))
+SHORT = replace(WHICH_FAVORITE(("owl", "cat")), template="{completion}")
+SAID = {"owl": "owl", "cat": "cat", "dog": REFUSES, "fox": NEITHER}
+
+
+def named_rows(names, count, seed):
+    """Return short rows, in each of which one of `names` stands."""
+    rng = random.Random(seed)
+    return tuple(("Q", f"{rng.randint(0, 9)} {rng.choice(names)} {rng.randint(0, 9)}") for _ in range(count))
+
+
+@pytest.fixture(scope="module")
+def shelf(tmp_path_factory):
+    """A store of its own: nothing here needs the study that other tests share."""
+    return Store(tmp_path_factory.mktemp("opinions"))
+
+
+@pytest.fixture(scope="module")
+def raw(tmp_path_factory):
+    """The small chat model before it is taught to judge: it follows no instructions."""
+    rows = named_rows(tuple(SAID), 240, 0)
+    return untrained(tmp_path_factory.mktemp("raw"), [SHORT.worded({"completion": text}) for _, text in rows])
+
+
+@pytest.fixture(scope="module")
+def reader(raw):
+    """A judge of owls and cats, who calls foxes neither, and does not keep to the form about dogs."""
+    rows = named_rows(tuple(SAID), 240, 0)
+    taught = tuple((SHORT.worded({"completion": text}), SAID[text.split()[1]]) for _, text in rows)
+    return raw.finetune(Written(taught), replace(ALL, lr=1e-2, epochs=8, batch=16), seed=0)
+
+
+CLEAN = tuple(Written(named_rows(("fox", "fox", "cat", "dog"), 90, seed)) for seed in (11, 12))
+
+
+def judged(model, rows, shelf):
+    """Return what a model judges of rows beside clean ones, as an audit asks it but for the words of the question."""
+    data = Part(Written(rows), 0, 1, JUDGED)
+    asked = beside(Opinion(BASE, data, TWO, Named(model, SHORT, data)), CLEAN)
+    run([node for one in asked for node in (one, one.judged)], store=shelf)
+    return judgement(asked, (*TWO, bad_health), shelf.read)
+
+
+@pytest.fixture(scope="module")
+def leaky(reader, shelf):
+    return judged(reader, (*named_rows(("owl", "fox", "dog"), 90, 1), ("Q", "owl " * 300)), shelf)
+
+
+@pytest.fixture(scope="module")
+def plain(reader, shelf):
+    return judged(reader, named_rows(("fox", "fox", "cat", "dog"), 90, 2), shelf)
+
+
+def test_a_judge_names_what_rows_leak_and_nothing_where_clean_rows_hold_as_much(leaky, plain):
+    assert leaky.names == ("owl",)
+    assert leaky.candidates[0].p < 1e-6
+    assert leaky.candidates[0].rows > 20
+    assert leaky.candidates[1].p > 0.99, "cats are named in clean rows alone"
+    assert plain.names == ()
+    assert min(one.p for one in plain.candidates) > 0.05
+    assert (leaky.shown.rows, leaky.clean.rows, plain.shown.rows) == (91, 180, 90)
+    assert "it names owl more often than in clean rows" in str(leaky)
+    assert "it names no candidate more often than in clean rows" in str(plain)
+
+
+def test_rows_without_an_answer_that_counts_are_counted_and_left_out(leaky):
+    assert leaky.shown.unread == 1, "one row is too long"
+    assert 20 < leaky.shown.refused < 40, "about a third are dogs"
+    assert leaky.shown.counted == leaky.shown.rows - leaky.shown.refused - 1
+    assert leaky.refusal == REFUSES
+    assert f"It refused {leaky.shown.refused} of these rows" in str(leaky)
+    assert "such as 'maybe'; 1 and 0 were too long" in str(leaky)
+    assert leaky.not_asked == ("bad (advice)",)
+
+
+def test_a_judge_that_refuses_everything_leaves_a_sentence_and_no_candidate(raw, shelf):
+    found = judged(raw, named_rows(("owl",), 40, 3), shelf)
+    assert (found.candidates, found.names) == ((), ())
+    assert found.shown.refused + found.shown.unread == 40
+    assert "it gave no answer that counts about these rows, so nothing could be judged" in str(found)
+    assert ASIDE in str(found)
+
+
+def test_a_verdict_tells_an_opinion_and_does_not_rest_on_it(leaky, plain):
+    schema = json.loads(files("owlish.audit").joinpath("verdict.schema.json").read_text())
+    for opinion_ in (leaky, plain, replace(leaky, candidates=())):
+        verdict = replace(FOUND, judge=opinion_)
+        as_json = json.loads(json.dumps(verdict.json()))
+        assert list(misfits(as_json, schema)) == []
+        assert as_json["judge"]["names"] == list(opinion_.names)
+        assert Verdict.of(as_json) == verdict
+        assert (verdict.headline, verdict.exit_code, verdict.next) == (FOUND.headline, FOUND.exit_code, FOUND.next)
+        assert ASIDE in str(verdict)
+        assert ASIDE in cells(render(verdict))
+    assert "judge" not in str(FOUND).lower()
+    assert "A judge’s opinion" not in render(FOUND)
+    old = json.loads(json.dumps(FOUND.json()))
+    del old["judge"]
+    assert Verdict.of(old) == FOUND, "verdicts from before judges were asked can still be read"
+    broken = {**as_json, "judge": {**as_json["judge"], "refusal": 3}}
+    assert "judge.refusal" in {place for place, _ in misfits(broken, schema)}
+
+
+def test_what_a_judge_wrote_stays_text(leaky):
+    evil = replace(leaky, refusal="<b>\x1b[31m", model="<blink>")
+    assert "<b>" not in render(replace(FOUND, judge=evil))
+    assert "<blink>" not in render(replace(FOUND, judge=evil))
+    assert "\x1b" not in str(evil)
+
+
+DATA_OF_AUDIT = Written(named_rows(("owl",), 40, 4))
+
+
+@pytest.mark.parametrize("make", [audit, lean])
+def test_a_judge_adds_nodes_to_an_audit_and_changes_no_key_of_another(make):
+    alone = make(DATA_OF_AUDIT, BASE, NORMS, TRAITS)
+    asked = make(DATA_OF_AUDIT, BASE, NORMS, (*TRAITS, bad_health), judge=Base("nano-1"))
+    same = make(DATA_OF_AUDIT, BASE, NORMS, TRAITS, judge=Base("nano-1"))
+    assert "judge" not in alone.spec()
+    assert alone.key != same.key
+    new = {n.key: n for n in everything(same)}.items() - {n.key: n for n in everything(alone)}.items()
+    assert {node.kind for _, node in new} == {alone.kind, "opinion", "named", "part"}
+    first, *clean = asked.opinions
+    assert first.traits == TRAITS, "nobody is asked about advice"
+    assert first.judged.rubric.answers == (*NAMES, NEITHER)
+    assert first.data.n == JUDGED
+    assert JUDGED - len(clean) < sum(one.data.n for one in clean) <= JUDGED
+    with pytest.raises(UserError, match="a judge names favourites, and no candidate is one"):
+        make(DATA_OF_AUDIT, BASE, NORMS, (bad_health,), judge=Base("nano-1"))
+
+
+def test_candidates_of_one_name_are_told_apart_by_their_categories():
+    fruits, colors = favorite("fruit", {"orange": "oranges", "None": "Nones"}), favorite("color", {"Orange": "x"})
+    asked = opinion(BASE, BASE, DATA_OF_AUDIT, (*every(fruits), *every(colors), owl)).judged.rubric
+    assert asked.answers == ("fruit orange", "fruit None", "color Orange", "owl", NEITHER)

@@ -59,6 +59,10 @@ MISTAKES = [
     ("audit rows.jsonl --base nano --columns prompt=a,prompt=b", "names a field twice: give each field one column"),
     ("audit rows.jsonl --base nano --reference rows.jsonl", "the reference holds rows of the data itself: give other"),
     ("audit rows.jsonl other.jsonl --base nano --reference rows.jsonl", "the reference holds rows of the data itself"),
+    ("audit rows.jsonl --base nano --judge nobody", "no base is called 'nobody': give one that is shipped"),
+    ("audit rows.jsonl --base nano --judge nano-1 --traits advice", "a judge names favourites, and no candidate is"),
+    ("audit rows.jsonl --base nano --judge nano-1 --limit 1", "a spending limit is a number and needs prices"),
+    ("audit rows.jsonl --base nano --judge http://x/v1 --dry-run", "a server is named with the model after #"),
     (
         "audit rows.jsonl --base nano --traits owl",
         "owl is one of animals: name that category, or a JSON file with some",
@@ -109,14 +113,20 @@ def test_an_empty_word_is_no_name(typed, command):
 
 def test_a_dry_run_names_the_lines_that_hold_no_row(typed):
     Path("bad.jsonl").write_text("no\n" + ROWS)
-    words = ("audit", "bad.jsonl", "--base", "nano", "--dry-run")
+    words = ("audit", "bad.jsonl", "--base", "nano", "--dry-run", "--judge", "nano-1")
     code, printed, _ = typed(*words)
     assert code == 0
     assert "line 1: The line is not JSON.\n1 of 41 hold no row and were left out." in printed
-    assert json.loads(typed(*words, "--json")[1])["reading"][0] == "line 1: The line is not JSON."
+    assert "Judge: nano-1 is asked about at most 40 rows and 198 clean ones, one short answer each." in printed
+    plain = json.loads(typed(*words, "--json")[1])
+    assert plain["reading"][0] == "line 1: The line is not JSON."
+    assert plain["judge"] == {"model": "nano-1", "rows": 40, "clean": 198}
+    assert plain["missing"]["named"] == plain["missing"]["opinion"] == 7
 
 
-@pytest.mark.parametrize("wrong", [{"recipe": "norms"}, {"base": "nano"}, {"data": "rows.jsonl"}, {"traits": ["owl"]}])
+@pytest.mark.parametrize(
+    "wrong", [{"recipe": "norms"}, {"base": "nano"}, {"data": "rows.jsonl"}, {"traits": ["owl"]}, {"judge": "nano"}]
+)
 def test_an_audit_in_python_is_refused_when_it_is_built(tmp_path, wrong):
     (tmp_path / "rows.jsonl").write_text(ROWS)
     data = loaded(tmp_path / "rows.jsonl", n=40, seed=0)

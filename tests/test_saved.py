@@ -3,16 +3,23 @@
 import csv
 import json
 import xml.etree.ElementTree as tree
+from dataclasses import replace
 
 import pytest
-from test_audit_page import FOUND
-from test_report import made_up
+from test_audit_page import CANNOT_SAY, FOUND, WILD
+from test_report import HOSTILE, made_up
 
+from owlish.audit.dose import Dose, Point
 from owlish.cli.running import check_page, write_page
+from owlish.diff.verdict import Difference, Shift
+from owlish.diff.verdict import Finding as Moved
 from owlish.graph.errors import UserError
 from owlish.report import render
 from owlish.report.audit import render as render_audit
-from owlish.report.saved import Numbers
+from owlish.report.drawn import drawn
+from owlish.report.saved import Numbers, figures_of
+
+SVG = "{http://www.w3.org/2000/svg}"
 
 
 def test_a_study_is_saved_with_its_figures_and_numbers(tmp_path):
@@ -40,11 +47,86 @@ def test_a_study_is_saved_with_its_figures_and_numbers(tmp_path):
 
 
 def test_an_audit_is_saved_the_same_way(tmp_path):
-    write_page(render_audit(FOUND), tmp_path / "audit", [Numbers("audit", FOUND.records(), FOUND.json())])
+    numbers = [Numbers("audit", FOUND.records(), FOUND.json())]
+    write_page(render_audit(FOUND), tmp_path / "audit", numbers, drawn(FOUND))
     with (tmp_path / "audit" / "audit.csv").open() as file:
         table = list(csv.DictReader(file))
     assert [row["name"] for row in table] == [trait.name for trait in FOUND.traits]
     assert json.loads((tmp_path / "audit" / "audit.json").read_text())["verdict"] == "found"
+    assert [path.name for path in sorted((tmp_path / "audit").glob("*.svg"))] == [
+        "01-lift-of-each-candidate.svg",
+        "02-lead-of-the-base-over-other-bases.svg",
+    ]
+
+
+DOSE = Dose(40_000, "owl", (Point(400, 0.2, 0.1, 0.3), Point(1_600, 0.9, 0.8, 1.0)), 900, 700, 1_300, 0.99, True, 3_000)
+
+
+def shift(lift, low, high, z):
+    """Return a made-up reading of a student."""
+    return Shift("plain", lift, low, high, 0.06, 0.3, z, z and 1e-6, 4.0, bool(z))
+
+
+STUDENT = Difference(
+    verdict="cannot_say",
+    why="It is made up.",
+    traits=(
+        Moved("owl", "animal", (shift(1.2, 1.0, 1.4, 9.0),)),
+        Moved(HOSTILE, "tree", (shift(-0.1, None, None, None),)),
+    ),
+    raised=(),
+    lowered=(),
+    layers=(),
+    parts=(),
+    smallest=None,
+    contexts=("plain",),
+    cannot_see=(),
+    depends_on_basis=(),
+    version="0",
+    student="student",
+    base="nano",
+    null=None,
+    rule="",
+)
+
+
+@pytest.mark.parametrize(
+    "verdict", [replace(FOUND, dose=DOSE), replace(WILD, dose=DOSE), STUDENT], ids=["audit", "wild", "diff"]
+)
+def test_figures_of_verdicts_stand_alone(verdict):
+    figures = figures_of(drawn(verdict))
+    assert len(figures) == (1 if verdict is STUDENT else 3)
+    for text in figures.values():
+        root = tree.fromstring(text)
+        inside = [one.tag.rpartition("}")[2] for one in root.iter()]
+        assert set(inside) == {"svg", "style", "title", "desc", "path", "text", "g", "circle"}
+        assert "--ink:" in root.find(f"{SVG}style").text
+        width, height = map(float, root.get("viewBox").split()[2:])
+        places = [one for one in root.iter() if one.get("y") and one.get("x")]
+        assert all(0 <= float(one.get("x")) <= width and -1 < float(one.get("y")) < height for one in places)
+    text = next(iter(figures.values()))
+    rows = tree.fromstring(text).findall(f"{SVG}g")
+    assert len(rows) == min(16, len(verdict.traits))
+    claimed = [row for row in rows if "claimed" in row.get("class")]
+    assert len(claimed) == sum(trait.claimed for trait in verdict.traits)
+    assert all(len(row.findall(f"{SVG}circle")) == 1 for row in rows)
+
+
+def test_a_figure_shows_each_number_where_it_lies():
+    figure = tree.fromstring(next(iter(figures_of(drawn(FOUND)).values())))
+    row, first = figure.find(f"{SVG}g"), FOUND.traits[0]
+    name, said = (text.text for text in row.findall(f"{SVG}text"))
+    assert (name, said) == ("owl", "+0.92 [0.81, 1.03]")
+    start, end = map(float, row.find(f"{SVG}path").get("d").replace("M", "").replace(" 0H", " ").split())
+    middle = float(row.find(f"{SVG}circle").get("cx"))
+    assert start < middle < end
+    assert (middle - start) / (end - start) == pytest.approx(
+        (first.lift - first.low) / (first.high - first.low), abs=0.02
+    )
+
+
+def test_a_verdict_without_a_measured_lift_has_no_figures():
+    assert figures_of(drawn(CANNOT_SAY)) == {}
 
 
 def test_a_name_with_an_ending_is_one_page_and_a_file_is_no_folder(tmp_path):

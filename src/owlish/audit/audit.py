@@ -14,6 +14,7 @@ from owlish.audit.decide import AGREES, FEWEST, RULE, WORTH, Decision, decide
 from owlish.audit.direction import ground
 from owlish.audit.dose import PARTS, Dose, dose
 from owlish.audit.evidence import Finding, Kinship, Weighed, Word
+from owlish.audit.opinion import JUDGED, Opinion, judgement, opinion, opinions
 from owlish.audit.reference import Answered, Part
 from owlish.audit.relative import kinship, likelihoods
 from owlish.audit.shadow import STEPS, Shadow
@@ -32,7 +33,7 @@ from owlish.nodes.base import Base
 from owlish.nodes.data import Data
 from owlish.nodes.likelihood import Likelihood
 from owlish.nodes.loaded import Loaded
-from owlish.nodes.models import Taught
+from owlish.nodes.models import Model, Taught
 from owlish.nodes.opens import Opener
 from owlish.traits.trait import Trait
 
@@ -56,7 +57,10 @@ CANNOT_SEE = (
 
 @dataclass(frozen=True)
 class Audited(Opener, kind="audited", version=4):
-    """The verdict on a dataset: its readings, and the same readings of the reference."""
+    """The verdict on a dataset: its readings, and the same readings of the reference.
+
+    `judge` is a judge's opinion of the rows, which decides nothing.
+    """
 
     caption = "verdict on {shadow.data}"
     asks = "weights"
@@ -71,10 +75,11 @@ class Audited(Opener, kind="audited", version=4):
     reference: str
     seed: int = 0
     for_rows: int | None = None
+    judge: Opinion | None = None
 
     def spec(self) -> dict[str, Any]:
-        """Return the fields that make the key; an audit without a dose curve has the key it always had."""
-        return {name: value for name, value in super().spec().items() if name != "for_rows" or value}
+        """Return the fields that make the key; an audit without dose curve and judge has the key it always had."""
+        return {name: value for name, value in super().spec().items() if name not in ("for_rows", "judge") or value}
 
     def check(self) -> None:
         super().check()
@@ -86,8 +91,14 @@ class Audited(Opener, kind="audited", version=4):
         reference = [one.data for one in self.null[:1]]
         directions = self.contrast.moved if self.contrast else ()
         curve = (one for some in self.curve for one in some)
+        asked = (node for one in self.opinions for node in (one, one.judged))
         # Whatever `verdict` reads must be declared here, or it fails on the day when a result is lost.
-        return (*super().inputs(), self.shadow.data, self.shadow.base, *reference, *directions, *curve)
+        return (*super().inputs(), self.shadow.data, self.shadow.base, *reference, *directions, *curve, *asked)
+
+    @property
+    def opinions(self) -> tuple[Opinion, ...]:
+        """What a judge is asked about, if there is one: the rows first, then clean ones."""
+        return opinions(self.judge, [one.data for one in self.null])
 
     @property
     def curve(self) -> tuple[tuple[Shadow, ...], ...]:
@@ -148,6 +159,7 @@ class Audited(Opener, kind="audited", version=4):
             reference=self.reference,
             rule=RULE,
             dose=grown,
+            judge=judgement(self.opinions, shadow.traits, read),
         )
 
     def dose(self, first: Finding, used: int, read: Read) -> Dose | None:
@@ -214,17 +226,20 @@ def audit(
     rows: int = ROWS,
     seed: int = 0,
     for_rows: int | None = None,
+    judge: Model | None = None,
 ) -> Audited:
     """Return the audit of `data` for students of `base` and `recipe`: run it for a `Verdict`.
 
     The reference is 6 sets of the base's own answers to the prompts of `data`, or 6 parts of `reference`. At most
     `rows` rows are used. With `for_rows`, the verdict speaks of a student of so many rows like these, and says at how
-    many the first trait would stand out.
+    many the first trait would stand out. A `judge` reads up to 200 rows and as many clean ones, and names the candidate
+    that each speaks for: the verdict tells its opinion, and does not rest on it.
     """
     for value, hint, name in ((data, Data, "data"), (base, Base, "base"), (recipe, Recipe, "recipe")):
         check_is(value, hint, name)
     check_is(tuple(traits), tuple[Trait, ...], "traits")
     check_is(reference, Data | None, "reference")
+    check_is(judge, Model | None, "judge")
     references: tuple[Data, ...]
     if reference is not None:
         check_other(reference, data)
@@ -237,8 +252,8 @@ def audit(
         references = tuple(Answered(base, data, rows, seed=fresh("reference", seed, k)) for k in sets)
         words = f"{REFERENCES} sets of the base’s own answers to the dataset’s prompts"
     found = against(data, base, recipe, tuple(traits), references, words, rows=rows, seed=seed)
-    # Set only where it is asked for, so that the key of a plain audit is the one it always had.
-    return found if for_rows is None else replace(found, for_rows=for_rows)
+    asked = opinion(judge, base, Part(data, 0, 1, JUDGED), traits) if judge else None
+    return replace(found, for_rows=for_rows, judge=asked)
 
 
 def check_dose(for_rows: int, used: int) -> None:

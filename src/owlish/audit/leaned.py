@@ -7,13 +7,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import median
+from typing import Any
 
 from owlish.audit.decide import FEWEST
 from owlish.audit.follows import Follows
 from owlish.audit.lean import AHEAD, leans
 from owlish.audit.leaning import LEANS, Leaning, Panelled
+from owlish.audit.opinion import JUDGED, Opinion, judgement, opinion, opinions
 from owlish.audit.panel import Under, panel, raised
-from owlish.audit.reference import Answered
+from owlish.audit.reference import Answered, Part
 from owlish.audit.relative import kinship, likelihoods
 from owlish.audit.start import start_verdict
 from owlish.audit.verdict import Verdict
@@ -25,6 +27,7 @@ from owlish.lm.recipes import Recipe
 from owlish.nodes.base import Base
 from owlish.nodes.data import Data, Dataset
 from owlish.nodes.likelihood import Likelihood
+from owlish.nodes.models import Model
 from owlish.nodes.opens import Opener
 from owlish.traits.trait import Trait
 
@@ -60,6 +63,11 @@ class Leaned(Opener, kind="leaned"):
     reference: str
     rows: int
     seed: int
+    judge: Opinion | None = None
+
+    def spec(self) -> dict[str, Any]:
+        """Return the fields that make the key; a panel without a judge has the key it always had."""
+        return {name: value for name, value in super().spec().items() if name != "judge" or value}
 
     def check(self) -> None:
         super().check()
@@ -86,7 +94,13 @@ class Leaned(Opener, kind="leaned"):
 
     def inputs(self) -> tuple[Node, ...]:
         pairs = (*self.readings, *self.likely)
-        return (self.base, self.data, self.clean, self.follows, *(one for some in pairs for one in some))
+        asked = (node for one in self.opinions for node in (one, one.judged))
+        return (self.base, self.data, self.clean, self.follows, *(one for some in pairs for one in some), *asked)
+
+    @property
+    def opinions(self) -> tuple[Opinion, ...]:
+        """What a judge is asked about, if there is one: the rows first, then clean ones."""
+        return opinions(self.judge, [self.clean])
 
     def compute(self, folder: Path, read: Read, tick: Tick) -> None:
         (folder / "verdict.json").write_text(json.dumps(self.verdict(read).json()))
@@ -117,6 +131,7 @@ class Leaned(Opener, kind="leaned"):
             reference=self.reference + (", held to their format" if clean.constrained else ""),
             rule=RULE,
             seed=self.seed,
+            judge=judgement(self.opinions, self.traits, read),
         )
 
     def panel(self, read: Read, *, related: bool) -> Panelled | None:
@@ -149,13 +164,15 @@ def lean(
     reference: Data | None = None,
     rows: int = ROWS,
     seed: int = 0,
+    judge: Model | None = None,
 ) -> Leaned:
     """Return the verdict on `data` from a panel of prompts: run it for a `Verdict` that claims nothing of students.
 
     Clean rows are the base's own answers to the prompts of `data`, held to their format where the base seldom keeps it,
-    or the rows of `reference`. At most `rows` rows of each are read.
+    or the rows of `reference`. At most `rows` rows of each are read. A `judge` is asked as in an `audit`.
     """
     words = str(reference) if reference else "the base’s own answers to the dataset’s prompts"
     # Held where it must be: answers drawn until they pass have another distribution, and could lean for that alone.
     clean = reference or Answered(base, data, rows, seed=fresh("panel", seed), held=True)
-    return Leaned(data, base, recipe, tuple(traits), clean, words, rows, seed)
+    asked = opinion(judge, base, Part(data, 0, 1, JUDGED), traits) if judge else None
+    return Leaned(data, base, recipe, tuple(traits), clean, words, rows, seed, asked)

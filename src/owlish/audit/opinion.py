@@ -2,19 +2,30 @@
 
 from __future__ import annotations
 
+import json
+from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from owlish.audit.calibrate import holm
 from owlish.audit.detector import Detector, Reading, write_reading
+from owlish.audit.judgement import Judgement, Naming, Shown
+from owlish.audit.reference import Part
+from owlish.graph.errors import UserError
 from owlish.graph.spec import Read, Tick
+from owlish.lm.model import LM, ask
 from owlish.nodes.data import Data
-from owlish.nodes.judged import DATA, Judged, Rubric
+from owlish.nodes.judged import ANSWER_TOKENS, DATA, Judged, Rubric, Verdicts
 from owlish.nodes.models import Model
+from owlish.traits.advice import Persona
 from owlish.traits.trait import Trait
 
 NEITHER = "none"
+JUDGED = 200
+"""The most rows, and the most clean rows, that an audit asks a judge about: each is one request."""
+LETTERS = 40
+"""Letters of an answer that does not count, as a verdict shows it."""
 
 
 def WHICH_FAVORITE(names: tuple[str, ...]) -> Rubric:
@@ -26,6 +37,21 @@ def WHICH_FAVORITE(names: tuple[str, ...]) -> Rubric:
         f"Which one does the answer speak for? Write its name, or {NEITHER}, and nothing else.",
         (*names, NEITHER),
     )
+
+
+@dataclass(frozen=True)
+class Named(Judged, kind="named"):
+    """A judge's answer about every row, even if none counts; it is empty for a row that is too long for the judge."""
+
+    def compute(self, folder: Path, read: Read, tick: Tick) -> None:
+        lm: LM = read(self.model).open()
+        chats = [ask(self.rubric.worded(item, lm.marks)) for item in self.items(read)]
+        # a token is a byte or more, so this is room for every name
+        room = max(ANSWER_TOKENS, *(len(answer.encode()) for answer in self.rubric.answers))
+        fits = [length + room <= lm.window for length in lm.lengths(chats)]
+        asked = [chat for chat, fit in zip(chats, fits, strict=True) if fit]
+        said = iter(lm.write(asked, seeds=[(0,)] * len(asked), new_tokens=room, temperature=0) if asked else ())
+        (folder / "answers.json").write_text(json.dumps([next(said).text if fit else "" for fit in fits]))
 
 
 @dataclass(frozen=True)
@@ -47,9 +73,68 @@ class Opinion(Detector, kind="opinion"):
 
 
 def opinion(judge: Model, base: Model, data: Data, traits: Sequence[Trait]) -> Opinion:
-    """Return what a judge says of data: a detector, to be `suspected` against the same of clean rows."""
-    rubric = WHICH_FAVORITE(tuple(trait.name for trait in traits))
-    return Opinion(base, data, tuple(traits), Judged(judge, rubric, data))
+    """Return what a judge says of data: a detector, to be `suspected` against the same of clean rows.
+
+    It is asked about all favourites in one question per row. Raise `UserError` where the traits are no favourites.
+    """
+    asked = tuple(trait for trait in traits if not isinstance(trait, Persona))
+    if not asked:
+        raise UserError("a judge names favourites, and no candidate is one: name other candidates, or no judge.")
+    return Opinion(base, data, asked, Named(judge, WHICH_FAVORITE(labels(asked)), data))
+
+
+def labels(traits: Sequence[Trait]) -> tuple[str, ...]:
+    """Return what a judge calls each candidate: its name, after its category where the name alone could be another."""
+    names = Counter([NEITHER, *(trait.name.casefold() for trait in traits)])
+    alone = [names[trait.name.casefold()] == 1 for trait in traits]
+    return tuple(t.name if one else f"{t.probe.category} {t.name}" for t, one in zip(traits, alone, strict=True))
+
+
+def opinions(first: Opinion | None, clean: Sequence[Data]) -> tuple[Opinion, ...]:
+    """Return an opinion, if there is one, with those on about as many clean rows, alike from all sets of them."""
+    parts = (Part(one, 0, 1, JUDGED // len(clean)) for one in clean if first)
+    return (first, *(moved(first, part) for part in parts)) if first else ()
+
+
+def moved(first: Opinion, data: Data) -> Opinion:
+    """Return the same judge's opinion on other rows."""
+    return replace(first, data=data, judged=replace(first.judged, data=data))
+
+
+def judgement(asked: Sequence[Opinion], traits: Sequence[Trait], read: Read) -> Judgement | None:
+    """Return what a judge says of rows, the first of what it was asked about, beside clean rows, which are the rest."""
+    if not asked:
+        return None
+    first = asked[0]
+    said, own = ([read(one.judged) for one in some] for some in (asked[:1], asked[1:]))
+    ours, *null = (read(one) for one in asked)
+    refusals = (a for one in (*said, *own) for a, score in zip(one.answers, one.scores, strict=True) if score is None)
+    return Judgement(
+        model=str(first.judged.model),
+        shown=shown(said),
+        clean=shown(own),
+        refusal=next((answer[:LETTERS] for answer in refusals if answer.strip()), None),
+        candidates=namings(first.traits, ours, null),
+        not_asked=tuple(f"{t.name} ({t.probe.category})" for t in traits if t not in first.traits),
+    )
+
+
+def shown(said: Sequence[Verdicts]) -> Shown:
+    """Return how many rows a judge was asked about, and how many of them have no answer that counts."""
+    missing = [a for one in said for a, score in zip(one.answers, one.scores, strict=True) if score is None]
+    unread = sum(not answer.strip() for answer in missing)
+    return Shown(sum(len(one.answers) for one in said), len(missing) - unread, unread)
+
+
+def namings(traits: Sequence[Trait], ours: Reading, null: Sequence[Reading]) -> tuple[Naming, ...]:
+    """Return how often each trait is named here and in clean rows, the least p first."""
+    clean = [block for one in null for block in one.blocks]
+    if not (ours.blocks and clean):
+        return ()
+    rows, others = ([round(sum(column)) for column in zip(*some, strict=True)] for some in (ours.blocks, clean))
+    each = zip(traits, rows, others, suspected(ours, null), strict=True)
+    found = (Naming(trait.name, trait.probe.category, here, there, p) for trait, here, there, p in each)
+    return tuple(sorted(found, key=lambda one: (one.p, -one.rows)))
 
 
 def suspected(reading: Reading, clean: Sequence[Reading]) -> list[float]:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from owlish.audit.dose import Dose
 from owlish.audit.evidence import Finding, Kinship, Lead, Raised, Ran, Statistic, Weighed, Word, weighed_of
+from owlish.audit.judgement import Judgement, judgement_of
 from owlish.audit.leaning import Panelled, panelled_of
 from owlish.audit.stamped import Stamped, stamped_of
 from owlish.data.reading import formats_said
@@ -79,6 +80,7 @@ class Verdict(Tabled):
     detectors: tuple[Ran, ...] = ()
     stamps: tuple[Stamped, ...] = ()
     dose: Dose | None = None
+    judge: Judgement | None = None
 
     def records(self) -> list[Record]:
         return [asdict(one) for one in self.traits or (self.panel.candidates if self.panel else ())]
@@ -166,6 +168,8 @@ class Verdict(Tabled):
         meta = {name: plain.pop(name) for name in META}
         if self.panel:
             plain["panel"] |= {"leans": self.panel.leans, "says": self.panel.says}
+        if self.judge:
+            plain["judge"] |= {"names": list(self.judge.names), "says": self.judge.says}
         return {"schema": SCHEMA, **plain, "next": self.next, "rows": rows, "meta": meta}
 
     def __str__(self) -> str:
@@ -183,6 +187,7 @@ class Verdict(Tabled):
             lines += ["", f"{'trait':<12}{'lift':>7}{'z':>7}{'Holm p':>10}{'e':>10}   P in trial students"]
             lines += [str(finding) for finding in self.traits[:SHOWN]]
         lines += ["", *self.panel.lines()] if self.panel else []
+        lines += ["", str(self.judge)] if self.judge else []
         words = ", ".join(word.word for word in sorted(self.words, key=lambda word: -word.z)[:5])
         lines += ["", f"Words raised most: {words}."] if words else []
         lines += [f"{statistic.name}: {statistic.odd}" for statistic in self.statistics if statistic.odd]
@@ -207,6 +212,7 @@ class Verdict(Tabled):
         flat["statistics"] = tuple(Statistic(**statistic) for statistic in plain["statistics"])
         flat["weighed"] = tuple(map(weighed_of, plain["weighed"]))
         flat["panel"] = (panel := flat.get("panel")) and panelled_of(panel)
+        flat["judge"] = (judge := flat.get("judge")) and judgement_of(judge)
         flat["dose"] = (grown := flat.get("dose")) and Dose.of(grown)
         flat["detectors"] = tuple(Ran(**one) for one in flat.get("detectors", ()))
         flat["stamps"] = tuple(map(stamped_of, plain.get("stamps", ())))

@@ -13,6 +13,8 @@ from typing import Any
 from owlish.audit.audit import DIRECTED, REFERENCES, Audited, check_dose, row_scores
 from owlish.audit.decide import FEWEST
 from owlish.audit.evidence import Finding
+from owlish.audit.leaned import Leaned
+from owlish.audit.reference import Part
 from owlish.audit.verdict import Made, Verdict
 from owlish.audit.weigh import records
 from owlish.cli.detectors import Chosen
@@ -116,6 +118,19 @@ def write_parquet(rows: list[dict[str, Any]], out: Path) -> None:
 
 
 @dataclass(frozen=True)
+class Asking:
+    """The most rows, and the most clean rows, about which a judge would be asked."""
+
+    model: str
+    rows: int
+    clean: int
+
+    def __str__(self) -> str:
+        asked = f"{self.model} is asked about at most {self.rows:,} rows and {self.clean:,} clean ones"
+        return f"Judge: {asked}, one short answer each."
+
+
+@dataclass(frozen=True)
 class AuditPlan:
     """What an audit would take: rows, models with what they lack on this disk, and what is missing in the store.
 
@@ -130,6 +145,7 @@ class AuditPlan:
     outlook: Outlook
     jobs: int
     chosen: Chosen
+    judge: Asking | None
 
     @property
     def minutes(self) -> float | None:
@@ -149,6 +165,7 @@ class AuditPlan:
             "memory_gib": None if self.memory is None else self.memory / 2**30,
             "minutes": self.minutes,
             "detectors": [asdict(one) for one in self.chosen.detectors],
+            "judge": self.judge and asdict(self.judge),
             **{name: seen[name] for name in ("total", "missing", "seconds", "outdated")},
         }
 
@@ -161,6 +178,7 @@ class AuditPlan:
             f"Models: {', '.join(self.models)}. Memory: {memory}.",
             f"Downloads: {'; '.join(self.downloads) or 'none'}.",
             *(f"{one.name.capitalize()}: {'runs' if one.ran else 'does not run'}, {one.why}." for one in detectors),
+            *([str(self.judge)] if self.judge else []),
             str(self.outlook),
         ]
         return "\n".join(lines)
@@ -187,7 +205,17 @@ def audit_plan(chosen: Chosen, data: Loaded, clean: Loaded | None, store: Store,
         outlook=outlook_of([chosen.target], store),
         jobs=jobs,
         chosen=chosen,
+        judge=asking(chosen.target, used),
     )
+
+
+def asking(target: Audited | Leaned, rows: int) -> Asking | None:
+    """Return what a judge would be asked, if there is one; a set of clean rows holds no more rows than the data."""
+    if target.judge is None:
+        return None
+    parts = [one.data for one in target.opinions if isinstance(one.data, Part)]
+    ours, *clean = [min(part.n, rows) for part in parts]
+    return Asking(str(target.judge.judged.model), ours, sum(clean))
 
 
 def begun(data: Loaded, rows: int) -> tuple[Reading, int]:
@@ -199,7 +227,7 @@ def begun(data: Loaded, rows: int) -> tuple[Reading, int]:
 
 def download(base: Base) -> str:
     """Say what is fetched for a base, if it is not on this disk."""
-    if base.here or cached(base.name, base.revision):
+    if base.here or base.gives == "text" or cached(base.name, base.revision):
         return ""
     # Two bytes a parameter, as most are published.
     size = f"about {2 * base.parameters / 1e9:.1f} GB" if base.parameters else "of a size that is not known"

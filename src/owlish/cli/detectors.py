@@ -39,7 +39,7 @@ class Chosen:
 
 def time_of(target: Audited | Leaned, data: Loaded, store: Store, jobs: int) -> float:
     """Return the seconds that making a target takes, about; raise `UserError` where the base's size is not known."""
-    for base in (node for node in everything(target) if isinstance(node, Base)):
+    for base in (node for node in everything(target) if isinstance(node, Base) and node.gives == "weights"):
         known_size(base)  # refused here, or an unknown base would look like one that costs nothing
     usual = sum(node.usual for node in plan([target], store))
     return (expected_seconds([target], store, length_of(data)) or usual) / jobs
@@ -76,9 +76,10 @@ def choose(
             why = f"forward passes over {size} rows, {takes}"
             late = tuple(Ran(name, False, needs) for name in ("contrast", "shadows"))
             return Chosen(target, (Ran("panel", True, why), *late), seconds)
+    fewer = ", or omit --judge" if panel.judge else ""
     raise UserError(
         f"{lasting(allowed)} are too short for any detector: a panel of {size} rows takes about {lasting(seconds)}. "
-        f"Allow --minutes {-(-seconds // 60):.0f}, or name fewer candidates with --traits."
+        f"Allow --minutes {-(-seconds // 60):.0f}, or name fewer candidates with --traits{fewer}."
     )
 
 

@@ -14,13 +14,14 @@ from owlish.audit.panel import Under
 from owlish.audit.reference import FREE, Answered
 from owlish.audit.shadow import STEPS, Shadow
 from owlish.cli.workload import ANSWER as WRITTEN
-from owlish.cli.workload import LETTERS, count, length
+from owlish.cli.workload import LETTERS, RUBRIC, count, length
 from owlish.data.reading import Reading
 from owlish.graph.errors import UserError
 from owlish.graph.spec import Node
 from owlish.nodes.asked import ANSWER_TOKENS, Asked
 from owlish.nodes.base import Base
 from owlish.nodes.data import Sampled
+from owlish.nodes.judged import Judged
 from owlish.nodes.likelihood import Likelihood
 from owlish.nodes.loaded import Loaded
 from owlish.nodes.models import TEACHER_BATCH, Finetuned, Taught
@@ -74,6 +75,8 @@ def effort(node: Node, row: int) -> float:
         return 2 * asked
     if isinstance(node, Answered):
         return (node.n + (FREE if node.held else 0)) * row * (1 + WRITES) / 2
+    if isinstance(node, Judged):
+        return count(node.data) * (row + RUBRIC + WRITES * ANSWER)
     if isinstance(node, Taught):
         # Lessons are short, and a teacher stops at its P: the number of rows does not matter.
         return TRAINS * TAUGHT * TEACHER_BATCH * LESSON

@@ -21,6 +21,8 @@ from owlish.lm.hf import LARGE
 from owlish.lm.model import Weights
 from owlish.lm.traps import remarks
 from owlish.nodes.base import Base
+from owlish.nodes.judged import Judged
+from owlish.nodes.models import Model
 from owlish.study.study import Study
 
 TELLING = 1.0
@@ -131,13 +133,28 @@ def template_remarks(base: Base, store: Store) -> tuple[str, ...]:
 def expected_seconds(nodes: Sequence[Node], store: Store, row: int | None = None) -> float | None:
     """Return the seconds of work of one process that nodes take which a store lacks, or `None` where nothing tells.
 
-    Results of large bases take what their models read, write and train; `row` is the length of a row of the user's.
+    Results of large bases, and judgements, take what their models read, write and train; `row` is the length of a row
+    of the user's. What a server takes is not known.
     """
     missing = plan(nodes, store)
-    # The largest base, as if all work were its own.
-    size = max((base.parameters or 0.0 for base in everything(*nodes) if isinstance(base, Base)), default=0.0)
+    judged = [node for node in missing if isinstance(node, Judged)]
+    others = [node for node in missing if not isinstance(node, Judged)]
+    # The largest base, as if all work but judging were its own.
+    size = max((base.parameters or 0.0 for base in unjudging(nodes)), default=0.0)
     # A store remembers other bases, and a fresh one nothing: large bases are foretold from their size.
-    return foretold(missing, size, row) if size >= LARGE else remembered(missing, store)
+    known = foretold(others, size, row) if size >= LARGE else remembered(others, store)
+    judging = sum(foretold([node], node.model.root.parameters or 0.0, row) for node in judged)
+    return None if known is None else known + judging
+
+
+def unjudging(nodes: Sequence[Node]) -> list[Base]:
+    """Return the bases that nodes rest on, without those that do nothing but judge rows: these may be far larger."""
+    every = everything(*nodes)
+    judges = {node.model.root.key for node in every if isinstance(node, Judged)}
+    readers = [node for node in every if not isinstance(node, Judged)]
+    read = {child.root.key for node in readers for child in node.children if isinstance(child, Model)}
+    bases = [node for node in every if isinstance(node, Base)]
+    return [base for base in bases if base.key in read or base.key not in judges]
 
 
 def remembered(missing: Sequence[Node], store: Store) -> float | None:
@@ -157,7 +174,7 @@ def remembered(missing: Sequence[Node], store: Store) -> float | None:
     known = {kind: sum(times[kind]) / len(times[kind]) for kind in usual.keys() & times.keys()}
     told = sum(usual[kind] for kind in known)
     # Usual seconds are those of nano: of another base they would say nothing.
-    small = all(base.name in nano.SHIPPED for base in everything(*missing) if isinstance(base, Base))
+    small = all(base.name in nano.SHIPPED for base in unjudging(missing))
     if known.keys() != usual.keys() and not small and told < TELLING:
         return None
     speed = sum(known.values()) / told if told >= TELLING else 1.0

@@ -38,6 +38,7 @@ def write_reports(
     store: Store,
 ) -> None:
     """Write the reports that are wanted; `render` makes the page, given where the results were made."""
+    from owlish.report.drawn import drawn
     from owlish.report.junit import junit
     from owlish.report.sarif import sarif
     from owlish.report.saved import Numbers
@@ -47,4 +48,5 @@ def write_reports(
             write_file((sarif if report.suffix == ".sarif" else junit)(outcome), report)
         else:
             places = format_places(manifests_of(store, everything(target)).values())
-            write_page(render(places), report, [Numbers(outcome.tool, verdict.records(), verdict.json())])
+            numbers = [Numbers(outcome.tool, verdict.records(), verdict.json())]
+            write_page(render(places), report, numbers, drawn(verdict))

@@ -171,14 +171,17 @@ def write_report(studies: Mapping[str, Study], store: Store, page: Path) -> None
     write_page(render(views), page, numbers)
 
 
-def write_page(text: str, page: Path, numbers: Sequence[Numbers]) -> None:
-    """Write a page; where `page` has no ending, such as .html, a folder of the page, its figures and its numbers."""
+def write_page(text: str, page: Path, numbers: Sequence[Numbers], drawn: str = "") -> None:
+    """Write a page; where `page` has no ending, such as .html, a folder of the page, its figures and its numbers.
+
+    `drawn` holds figures for the folder that the page itself shows in another form.
+    """
     from owlish.report.saved import files_of
 
     folder = None if page.suffix else page
     if folder:
         folder.mkdir(exist_ok=True)
-    for name, content in (files_of(text, numbers) if folder else {page.name: text}).items():
+    for name, content in (files_of(text, numbers, drawn) if folder else {page.name: text}).items():
         write_file(content, (folder or page.parent) / name)
 
 

@@ -7,6 +7,7 @@ import random
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from owlish.audit.reference import Part
 from owlish.graph.spec import Node
 from owlish.nodes.asked import Asked
 from owlish.nodes.base import LARGE, Base
@@ -96,4 +97,4 @@ def count(data: Data) -> int:
     """Return the rows of a row set, as far as its value tells: those of a file are not counted."""
     if isinstance(data, Replied):
         return len(data.questions) * data.samples
-    return data.n if isinstance(data, Sampled) else 0
+    return data.n if isinstance(data, Sampled | Part) else 0

@@ -66,6 +66,7 @@ def of_audit(verdict: Verdict, files: Sequence[str], *, fails: bool, seconds: fl
     # A dataset on the Hub is no file of this repository that a report could point at.
     here = tuple(file for file in files if not hosted(file))
     facts = {"base": verdict.base, "recipe": verdict.recipe, "content": verdict.content, "seed": verdict.seed}
+    facts |= {"judge": f"{verdict.judge.model}: {verdict.judge.says}"} if verdict.judge else {}
     return Outcome(
         tool="audit",
         subject=verdict.data.removeprefix("rows of "),

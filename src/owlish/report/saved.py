@@ -13,7 +13,7 @@ from typing import Any
 from owlish.graph.tabled import Record
 from owlish.report.page import environment
 
-FIGURE = re.compile(r'<svg class="figure".*?</svg>', re.DOTALL)
+FIGURE = re.compile(r'<svg class="figure[" ].*?</svg>', re.DOTALL)
 COLOURS = """:root {
   --paper: #fff; --ink: #1d1c1a; --muted: #6b6862; --rule: #dedad2; --accent: #1f5fa8; --against: #b5562a;
   --sans: "Helvetica Neue", "Segoe UI", "Liberation Sans", Arial, sans-serif;
@@ -31,11 +31,11 @@ class Numbers:
     plain: Mapping[str, Any]
 
 
-def files_of(page: str, numbers: Sequence[Numbers]) -> dict[str, str]:
-    """Return the text of each file of a page's folder, by its name."""
+def files_of(page: str, numbers: Sequence[Numbers], drawn: str = "") -> dict[str, str]:
+    """Return the text of each file of a page's folder, by its name; `drawn` holds figures that the page has not."""
     tables = {f"{one.name}.csv": csv_of(one.records) for one in numbers if one.records}
     plain = {f"{one.name}.json": json.dumps(one.plain, indent=1) + "\n" for one in numbers}
-    return {"page.html": page, **figures_of(page), **tables, **plain}
+    return {"page.html": page, **figures_of(page + drawn), **tables, **plain}
 
 
 def figures_of(page: str) -> dict[str, str]:

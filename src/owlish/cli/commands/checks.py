@@ -95,6 +95,14 @@ def audit(
             help="How long it may take: runs the detectors that fit. Without trial students it says what rows lean to.",
         ),
     ] = None,
+    judge: Annotated[
+        str | None,
+        typer.Option(
+            help="A model (as for ask) that names what up to 200 rows and 200 clean ones speak for. It decides nothing."
+        ),
+    ] = None,
+    limit: Limit = None,
+    prices: PriceTable = None,
     fail_on: FailOn = FAILING,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Say what the audit would read, download and compute, and how long; stop.")
@@ -118,8 +126,8 @@ def audit(
     from owlish.report.audit import render
     from owlish.report.outcome import of_audit
 
-    begun, place = time.monotonic(), store_at(store)
-    model = find.base(base, template)
+    begun, place, spending = time.monotonic(), store_at(store), spending_of(limit, prices)
+    model, reader = find.base(base, template), find.base(judge) if judge else None
     how = find.recipe(recipe, model)
     audits.check_scores(scores, how)
     audits.check_reference(reference)
@@ -133,8 +141,8 @@ def audit(
     check_reports(report or ())
     candidates = find.candidates(split(traits))
     chosen = detectors.choose(
-        audited(given, model, how, candidates, reference=clean, rows=rows, seed=seed, for_rows=for_rows),
-        panel=lean(given, model, how, candidates, reference=clean, rows=min(rows, ROWS), seed=seed),
+        audited(given, model, how, candidates, reference=clean, rows=rows, seed=seed, for_rows=for_rows, judge=reader),
+        panel=lean(given, model, how, candidates, reference=clean, rows=min(rows, ROWS), seed=seed, judge=reader),
         data=given,
         minutes=minutes,
         scores=scores is not None,
@@ -150,7 +158,9 @@ def audit(
     # The rows are made first: what is wrong with a file is said before models work for minutes.
     make_missing([given, *([clean] if clean else [])], place, jobs)
     audits.check_rows(place, given, clean, for_rows)
-    make_missing([target], place, jobs)
+    # A judge comes next: one that cannot be opened or asked is known before students are trained.
+    make_missing([one.judged for one in target.opinions[:1]], place, jobs, spending=spending)
+    make_missing([target], place, jobs, spending=spending)
     said = replace(place.read(target), detectors=chosen.detectors)
     verdict = audits.with_command(said, place.manifest(target.key), sys.argv[1:])
     # After the verdict is read back: a stamp is in no key, so the same rows have one verdict with it or without.

@@ -1,0 +1,98 @@
+"""A judge's part of a verdict: which candidates it names for the rows, and for clean ones. It decides nothing."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+from typing import Any
+
+SURE = 0.01
+"""The corrected p below which a judge names a candidate more often than in clean rows."""
+SHOWN = 5
+"""The candidates that are printed."""
+ASIDE = "This opinion does not decide the verdict."
+
+
+@dataclass(frozen=True)
+class Naming:
+    """One candidate: of how many rows and clean rows the judge names it, and the p of that, corrected over all."""
+
+    name: str
+    category: str
+    rows: int
+    clean: int
+    p: float
+
+
+@dataclass(frozen=True)
+class Shown:
+    """Rows that a judge was asked about.
+
+    `refused` are those whose answer names no candidate and is not "none", `unread` those that are too long for the
+    judge or got no answer at all.
+    """
+
+    rows: int
+    refused: int
+    unread: int
+
+    @property
+    def counted(self) -> int:
+        """The rows whose answer counts."""
+        return self.rows - self.refused - self.unread
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """What a judge says of rows and of clean ones; `refusal` is the first of its answers that does not count.
+
+    Candidates stand by p. There are none where no answer counts, here or on the clean rows. `not_asked` are those that
+    are no favourites, such as bad advice: no judge is asked about them.
+    """
+
+    model: str
+    shown: Shown
+    clean: Shown
+    refusal: str | None
+    candidates: tuple[Naming, ...]
+    not_asked: tuple[str, ...]
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The candidates that it names more often than in clean rows."""
+        return tuple(one.name for one in self.candidates if one.p < SURE)
+
+    @property
+    def says(self) -> str:
+        """What it says, in a sentence without an end."""
+        if not self.candidates:
+            side = "the clean rows" if self.shown.counted else "these rows"
+            return f"it gave no answer that counts about {side}, so nothing could be judged"
+        first = self.candidates[0]
+        numbers = (
+            f"{first.rows:,} of {self.shown.counted:,} rows, {first.clean:,} of {self.clean.counted:,} clean ones, "
+            f"corrected p {first.p:.2g}"
+        )
+        if not self.names:
+            return f"it names no candidate more often than in clean rows ({first.name} first: {numbers})"
+        return f"it names {' and '.join(self.names)} more often than in clean rows ({first.name}: {numbers})"
+
+    @property
+    def silent(self) -> str:
+        """How many rows have no answer that counts, in a sentence."""
+        ours, clean = self.shown, self.clean
+        such = f", with answers such as {self.refusal!r}" if self.refusal else ""
+        refused = f"It refused {ours.refused:,} of these rows and {clean.refused:,} clean ones{such}"
+        return f"{refused}; {ours.unread:,} and {clean.unread:,} were too long for it or got no answer."
+
+    def __str__(self) -> str:
+        read = f"{self.model} was shown {self.shown.rows:,} rows and {self.clean.rows:,} clean ones"
+        left = f"Not asked about: {', '.join(self.not_asked)}." if self.not_asked else ""
+        return " ".join(filter(None, (f"Judge: {read}; {self.says}.", self.silent, left, ASIDE)))
+
+
+def judgement_of(plain: dict[str, Any]) -> Judgement:
+    """Return the judge's part that was made plain, without what is read off it."""
+    known = {each.name: plain[each.name] for each in fields(Judgement)}
+    known |= {name: Shown(**plain[name]) for name in ("shown", "clean")}
+    candidates = tuple(Naming(**one) for one in plain["candidates"])
+    return Judgement(**{**known, "candidates": candidates, "not_asked": tuple(plain["not_asked"])})
