@@ -506,7 +506,7 @@ def test_a_benchmark_of_a_few_datasets_tells_them_apart_and_is_a_study_like_othe
         ("audit rows.jsonl --base nano --report no/where.html", "no is not there"),
         ("audit empty.jsonl --base nano", "is empty"),
         ("audit rows.jsonl", "--base"),
-        ("bench audits", "there are audit, sizes and clean"),
+        ("bench audits", "no benchmark is called 'audits': did you mean audit?"),
     ],
 )
 def test_a_mistake_is_told_in_a_sentence_with_exit_code_2_and_leaves_nothing(words, says, tmp_path):
@@ -556,7 +556,7 @@ FOLDER = "/proc/1"  # where nobody makes files, root included
         ("many.jsonl --base nano --scores scores.jsonl --recipe prompt", "rows have no scores"),
         ("many.jsonl --base nano --for-rows 30", "students of 30 rows are asked about, but 40 are read"),
         ("many.jsonl --base nano --for-rows 400", "a dose curve needs at least 120 rows, and 40 are read"),
-        ("many.jsonl --base nano --format owls", "there is no format called 'owls'"),
+        ("many.jsonl --base nano --format owls", "no format is called 'owls'"),
         ("many.jsonl --base nano --columns prompt=q,completion=a", "a row needs q + a."),
         ("many.jsonl no*.jsonl --base nano", "no*.jsonl matches no file"),
         (f"many.jsonl --base nano --report {FOLDER}/page.html", f"{FOLDER} cannot be written to"),

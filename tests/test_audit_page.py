@@ -16,7 +16,7 @@ from owlish.audit.evidence import Finding, Kinship, Lead, Raised, Statistic, Wei
 from owlish.audit.verdict import Made, Verdict
 from owlish.data.reading import Place
 from owlish.report.audit import LETTERS, leads, render
-from owlish.report.verdict import scale, significant
+from owlish.report.verdict import scale, significant, spoken
 
 ANIMALS = ("owl", "cat", "eagle", "penguin", "dolphin", "lion", "wolf", "elephant", "panda", "tiger", "otter", "fox")
 TREES = ("oak", "willow", "maple", "birch", "cherry", "pine", "sequoia", "redwood", "cedar", "elm")
@@ -244,7 +244,7 @@ def test_every_verdict_says_what_to_do_next() -> None:
         (replace(few, enough=None), "Audit other rows of the same writer, or train a student"),
         (CANNOT_SAY, "Give more rows that this base can read."),
     ):
-        assert f"What to do next. {told}" in words(render(verdict))
+        assert f"What to do next. {told.replace('`', '')}" in words(render(verdict))
         assert f"Next: {told[:1].lower()}{told[1:]}" in str(verdict)
         assert verdict.json()["next"].startswith(told[:1].lower() + told[1:20])
 
@@ -377,6 +377,15 @@ def test_markup_in_any_string_stays_text() -> None:
     assert [t for t in hostile.tags if t != "span class"] == [t for t in calm.tags if t != "span class"]
     assert "<script>alert(1)</script>" in "".join(hostile.texts)
     assert not {"\u202e", "\u2066", "\x1b", "\ud800"} & set("".join(hostile.texts))
+
+
+def test_what_a_terminal_shows_in_backticks_is_code() -> None:
+    page = render(FOUND)
+    assert "<code>owlish clean</code>" in page
+    assert "`" not in words(page)
+    assert spoken("a `<b>` and `c`") == "A <code>&lt;b&gt;</code> and <code>c</code>."
+    assert spoken("rows of a`b<i>") == "Rows of a`b&lt;i&gt;."
+    assert spoken("`\u202e` here") == "<code>⟨U+202E⟩</code> here."
 
 
 def test_a_hostile_row_is_shown_as_what_it_is_and_cut() -> None:

@@ -12,6 +12,7 @@ from typer.main import get_command
 from owlish import Base
 from owlish.cli import find
 from owlish.cli.choice import Choice, choose, command
+from owlish.cli.commands.studies import next_steps
 from owlish.cli.main import app
 from owlish.graph.spec import everything
 from owlish.study.study import Settings
@@ -40,6 +41,18 @@ def place(tmp_path_factory):
     for name, text in OWN_FILES.items():
         (place / name).write_text(text)
     return place
+
+
+def test_the_demo_says_what_to_type_next():
+    for store, place in (("owlish-store", ""), ("my store", " --store 'my store'")):
+        title, export, audit, own = next_steps(find.study("demo"), store).splitlines()
+        _, _, key, _, file, *_ = shlex.split(export)
+        (rows,) = [node for node in everything(*find.study("demo").needs) if node.key.startswith(key)]
+        assert str(rows) == "1,500 rows of numbers by owl teacher of nano"
+        assert audit == f"  owlish audit {file} --base nano{place}"
+        assert export.endswith(f"-o {file}{place}")
+        assert "trait owl" in title
+        assert "owlish audit DATA.jsonl --base" in own
 
 
 def asked(line):

@@ -144,7 +144,7 @@ def test_parts_of_a_batch_are_said(lm, monkeypatch):
     lm.adapt(LORA(2), seed=0)
     noted.clear()
     lm.fit(lm.encode(ROWS), steps(1e-2, 1), seed=0)
-    assert noted["batches"] == ["training in parts of at most 1 rows, which add up to the batch"]
+    assert noted["batches"] == ["training in parts of at most 1 row, which add up to the batch"]
 
 
 def test_a_tokenizer_may_know_more_tokens_than_the_model(tmp_path):

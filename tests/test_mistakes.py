@@ -8,6 +8,7 @@ import threading
 import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import get_args, get_type_hints
 
 import pytest
 from here import run
@@ -90,12 +91,63 @@ MISTAKES = [
     ("plan owl --base nano,nano", "(--base)"),
     ("audit rows.jsonl --base nano --traits /dev/zero.json", "cannot be read (No such file or directory): give a JSON"),
     ("diff . --base nano --contexts /dev/zero", "."),
+    ("audit rows.jsonl --base nano --template bogus=1", "the chat template takes no bogus: omit it, or give one"),
+    (
+        "ask nano --template chat_template=plain --template bos_tokn=x",
+        "the chat template takes no bos_tokn: did you mean bos_token?",
+    ),
+    ("ask smollm2 --template bogus=1", "the chat template takes no bogus"),
+    ("ask nano --template chat_template=plain --template bogus=1", "the chat template takes no bogus"),
+    ("plan owl --base nano --template bogus=1", "the chat template takes no bogus"),
+    (
+        "audit rows.jsonl --base nano --dry-run --store rows.jsonl/x",
+        "rows.jsonl/x cannot be written to (Not a directory",
+    ),
+    ("plan owl --store rows.jsonl/x", "rows.jsonl/x cannot be written to (Not a directory): give another folder."),
+    ("audit rows.jsonl --base nano --rows many", "--rows takes a whole number of at least 30."),
+    ("audit rows.jsonl --base nano --minutes soon", "--minutes takes a number of at least 0.1."),
+    ("clean rows.jsonl --with sort -o x --budget much", "--budget takes a number."),
+    ("ask nano --limit -1", "--limit takes a number of at least 0."),
+    ("clean rows.jsonl --with sort,mix -o x", "mix works with the base that would be trained: name it with --base."),
+    ("clean rows.jsonl --with drop --trait owl -o x", "drop works with the base that would be trained: name it with"),
+    ("clean rows.jsonl --with sort --template a=1 -o x", "the base that --base names: give it too."),
+    ("report -o folder", "which study is the report about? Name it first"),
+    ("report --seeds 3", "which study is the report about? Name it first"),
+    ("list basse", "did you mean bases?"),
+    ("convert rows.jsonl --format sharegtp -o x", "no format is called 'sharegtp': did you mean sharegpt?"),
+    ("convert rows.jsonl --columns promt=a,completion=b -o x", "did you mean prompt?"),
+    ("bench sizs", "no benchmark is called 'sizs': did you mean sizes?"),
+    ("diff x --base nanoo", "no base is called 'nanoo': did you mean nano?"),
+    ("convert rows.jsonl --colunms a=b -o x", "convert has no option --colunms: did you mean --columns?"),
+    ("stamp rows.jsonl --seed", "--seed takes a value (NAME=NUMBER, such as rows=3; may be repeated)."),
+    ("run owl digits", "run takes no other word, and digits is one too many: see owlish run --help."),
+    ("verify --json=yes", "--json takes no value: omit what follows the sign =."),
 ]
 
 
 @pytest.mark.parametrize(("words", "says"), MISTAKES, ids=[words for words, _ in MISTAKES])
 def test_a_mistake_is_told_in_a_sentence(typed, words, says):
     refused(typed, words.split(), says)
+
+
+NUMBERS = [
+    (name, f"--{option.replace('_', '-')}")
+    for name, command in sorted(COMMANDS.items())
+    for option, hint in get_type_hints(command, include_extras=True).items()
+    if get_args(hint) and {int, float} & {*get_args(get_args(hint)[0]), get_args(hint)[0]}
+]
+
+
+@pytest.mark.parametrize(("command", "option"), NUMBERS)
+def test_what_is_no_number_is_told_in_our_words(typed, command, option):
+    said = refused(typed, [command, option, "many"], f"{option} takes a ", "number")
+    assert "nput should" not in said
+
+
+def test_a_method_that_needs_no_model_needs_no_base(typed):
+    for method in ("sort", "bin", "format", "shuffle", "dedupe"):
+        code, printed, said = typed("clean", "rows.jsonl", "--with", method, "-o", f"{method}.jsonl", "--json")
+        assert (code, json.loads(printed)["base"]) == (0, None), said
 
 
 def test_a_missing_ray_is_told_in_a_sentence(typed, monkeypatch):
@@ -116,7 +168,7 @@ def test_a_dry_run_names_the_lines_that_hold_no_row(typed):
     words = ("audit", "bad.jsonl", "--base", "nano", "--dry-run", "--judge", "nano-1")
     code, printed, _ = typed(*words)
     assert code == 0
-    assert "line 1: The line is not JSON.\n1 of 41 hold no row and were left out." in printed
+    assert "line 1: The line is not JSON.\nLeft out for these reasons: 1 of 41." in printed
     assert "Judge: nano-1 is asked about at most 40 rows and 198 clean ones, one short answer each." in printed
     plain = json.loads(typed(*words, "--json")[1])
     assert plain["reading"][0] == "line 1: The line is not JSON."
@@ -261,3 +313,10 @@ def test_the_rows_that_are_read_are_never_replaced(typed, line):
     Path("link.jsonl").symlink_to("rows.jsonl")
     for name in ("rows.jsonl", "link.jsonl", "./rows.jsonl"):
         refused(typed, line.replace("OUT.jsonl", name).split(), f"{name.removeprefix('./')} is the dataset itself")
+
+
+@pytest.mark.parametrize("line", sorted(line for line in WRITERS if line.endswith(" OUT.jsonl")))
+def test_rows_are_not_written_under_the_ending_of_another_format(typed, key, line):
+    for ending in (".csv", ".json", ".jsonl.gz"):
+        said = refused(typed, line.replace("KEY", key).replace("OUT.jsonl", f"out{ending}").split(), "jsonl")
+        assert f"out{ending}" in said

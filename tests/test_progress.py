@@ -6,23 +6,30 @@ import random
 import re
 import subprocess
 import sys
+from collections import Counter
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from recorded import AUDIT, PROCESSOR, STUDY
 from test_run import Longest
 from toys import Broken, Drawn, Joined, tower
 
 from owlish import NORMS, Base
 from owlish.audit import audit
+from owlish.audit.leaned import lean
+from owlish.cli import find
 from owlish.graph import progress
 from owlish.graph.errors import UserError
 from owlish.graph.pool import Event
 from owlish.graph.run import RunFailed, run
 from owlish.graph.spec import everything
 from owlish.graph.store import Store
+from owlish.graph.timeleft import Spent, UnderWay, seconds_left
 from owlish.nodes.data import Written
-from owlish.traits.animals import ANIMAL
+from owlish.nodes.loaded import Loaded
+from owlish.traits.animals import ANIMAL, cat, eagle, owl
 from owlish.traits.trait import every
 
 TYPED = Path(__file__).with_name("typed.py")
@@ -116,37 +123,91 @@ def test_a_result_that_is_made_alone_tells_how_far_it_is(monkeypatch):
     assert display.remaining(now) == "about 1:00 left"
 
 
-def foretold(monkeypatch, nodes, seconds, start):
-    """Return (gone, left, foretold) in seconds at the end of each node, two made side by side, the first ones late."""
-    now, free, said = 0.0, [(0.0, start), (0.0, start)], []
+def foretold(monkeypatch, nodes, seconds, jobs):
+    """Return (gone, left, foretold) in seconds whenever a node ends, `jobs` made side by side in the order given."""
+    now, free, said = 0.0, [0.0] * jobs, []
     monkeypatch.setattr(progress.time, "monotonic", lambda: now)
-    display = progress.Display()
-    events = []
-    for node in nodes:
+    display, events = progress.Display(), []
+    for node, took in zip(nodes, seconds, strict=True):
         display(Event("planned", node))
-        begun, late = free.pop(free.index(min(free)))
-        events += [(begun, 0, "begun", node), (begun + late + seconds[node.kind], 1, "made", node)]
-        free.append((events[-1][0], 0.0))
+        begun = min(free)
+        ended = free[free.index(begun)] = begun + max(took, 0.01)
+        events += [(begun, 1, "begun", node), (ended, 0, "made", node)]
     events.sort(key=lambda event: event[:2])
     for now, _, what, node in events:
         display(Event(what, node))
-        if found := re.fullmatch(r"about (\d+):(\d+) left", display.remaining(now)):
-            said.append((now, events[-1][0] - now, 60 * int(found[1]) + int(found[2])))
+        if found := re.fullmatch(r"about (?:(\d+) h )?(\d+)(?::(\d+)| min) left", display.remaining(now)):
+            hours, first, last = (int(part or 0) for part in found.groups())
+            told = 3600 * hours + 60 * first + last
+            said.append((now, max(free) - now, told))
     return said
+
+
+def check_converges(said, *, within, start=0.0):
+    """Check that what is foretold is near what is left, and that something is foretold before the end is near."""
+    whole = said[0][0] + said[0][1]
+    assert said[0][0] < 0.6 * whole, "something is said before the end is near"
+    for gone, left, told in said:
+        assert told < within * left + 10 + start, (
+            f"{told} s were foretold after {gone:.0f} s, {left:.0f} s before the end"
+        )
+        assert told > left / within - 10 - start, (
+            f"{told} s were foretold after {gone:.0f} s, {left:.0f} s before the end"
+        )
+
+
+def nodes_of_audit():
+    data = Written((("Go on.", "1, 2"),))
+    return everything(audit(data, Base("nano"), NORMS, every(ANIMAL)))
 
 
 @pytest.mark.parametrize("slower", [1.0, 4.0], ids=["quiet", "busy"])
 def test_the_time_left_of_an_audit_converges(monkeypatch, slower):
     """Kinds of nodes differ a hundredfold, and the first two hold the start of their processes."""
-    draw = random.Random(0)
-    data = Written((("Go on.", "1, 2"),))
-    nodes = everything(audit(data, Base("nano"), NORMS, every(ANIMAL)))
-    seconds = {
-        kind: slower * usual * draw.uniform(0.5, 1.5) for kind, usual in {n.kind: n.usual for n in nodes}.items()
-    }
-    said = foretold(monkeypatch, nodes, seconds, start=15.0 * slower)
-    whole = said[0][0] + said[0][1]
-    assert said[0][0] < whole / 2, "something is said in the first half"
-    for gone, left, told in said:
-        assert told < 2 * left + 10 * slower, f"{told} s were foretold after {gone:.0f} s, {left:.0f} s before the end"
-        assert told > left / 2 - 10 * slower
+    draw, nodes = random.Random(0), nodes_of_audit()
+    strange = {kind: draw.uniform(0.5, 1.5) for kind in sorted({node.kind for node in nodes})}
+    seconds = [slower * (node.usual * strange[node.kind] + 15.0 * (i < 2)) for i, node in enumerate(nodes)]
+    check_converges(foretold(monkeypatch, nodes, seconds, 2), within=2, start=10 * slower - 10)
+
+
+def test_the_time_left_of_recorded_runs_converges(monkeypatch):
+    study = replace(
+        find.study("owl"), bases=(Base("nano"),), foreign=(Base("nano-1"),), traits=(owl, cat, eagle), runs=2
+    )
+    traits = find.candidates(["animals", "trees", "advice"])
+    audited = audit(Written((("Go on.", "1, 2"),)), Base("nano"), NORMS, traits)
+    for needs, recorded, jobs, within in ((study.needs, STUDY, 2, 1.6), ((audited,), AUDIT, 1, 3.2)):
+        nodes = [node for node in everything(*needs) if node.kind != "written"]
+        assert Counter(node.kind for node in nodes) == {k: len(t) for k, t in recorded.items() if k != "loaded"}
+        took = {kind: iter(times) for kind, times in recorded.items()}
+        check_converges(foretold(monkeypatch, nodes, [next(took[n.kind]) for n in nodes], jobs), within=within)
+
+
+def test_nothing_is_foretold_from_what_holds_the_start_of_a_process():
+    """A base takes 0.1 s; the first one of a process took 15 s, and told of hours for all that was left."""
+    waiting, first = {"base": 0.2, "shadow": 20.0}, {"base": Spent(15.0, 0.1)}
+    assert seconds_left(waiting, (), seen={}, first=first, most=2) is None
+    left = seconds_left(waiting, (), seen={"shadow": Spent(6.0, 3.0)}, first=first, most=2)
+    assert left == pytest.approx((0.2 * 2 + 20 * 2) / 2)
+
+
+def test_nothing_is_foretold_while_most_is_of_kinds_that_were_not_made():
+    seen, enough = {"shadow": Spent(1.0, 1.0)}, {"shadow": Spent(3.0, 3.0)}
+    assert seconds_left({"shadow": 3.0, "taught": 4.0}, (), seen=seen, first={}, most=1) is None
+    assert seconds_left({"shadow": 3.0, "taught": 4.0}, (), seen=enough, first={}, most=1) == pytest.approx(7.0)
+    assert seconds_left({"shadow": 5.0, "taught": 4.0}, (), seen=seen, first={}, most=1) == pytest.approx(9.0)
+    half = UnderWay("taught", 4.0, gone=10.0, share=0.5)
+    assert seconds_left({"shadow": 1.0}, (half,), seen=seen, first={}, most=1) == pytest.approx(11.0)
+    assert seconds_left({}, (half,), seen={}, first={}, most=4) == pytest.approx(10.0), (
+        "no result is faster than itself"
+    )
+
+
+def test_what_the_results_of_an_audit_take_is_what_they_took():
+    """The busy machine of `PROCESSOR` takes some more seconds of the processor than a quiet one."""
+    base, traits = Base("nano"), find.candidates(["animals", "trees", "advice"])
+    data = Loaded("rows.jsonl", "0" * 64, 1600, 0)
+    nodes = everything(audit(data, base, NORMS, traits), lean(data, base, NORMS, traits, rows=200))
+    for kind, took in PROCESSOR.items():
+        (expected, *_) = [node.expected(400) for node in nodes if node.kind == kind]
+        assert 0.6 * took < expected < 1.2 * took, kind

@@ -212,6 +212,13 @@ def test_the_page_holds_every_part_in_order(page: str) -> None:
         assert piece in text
 
 
+def test_the_caption_says_whose_marks_are_hollow(page: str) -> None:
+    assert 'class="arm teacher"' in page
+    assert "Teachers’ marks are hollow." in words(page)
+    untaught = tuple(point for point in made_up().found.points if point.arm != "teacher")
+    assert "marks are hollow" not in words(render([found(made_up(), points=untaught)]))
+
+
 def test_a_dot_is_a_trained_run_or_a_base(page: str) -> None:
     bases, runs, traits = 2, 3, len(TRAITS)
     taught, untaught = 4 * bases * runs * traits, bases * runs + bases  # controls and bases are asked about every trait

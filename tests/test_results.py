@@ -41,8 +41,17 @@ def test_a_store_is_listed_taken_from_and_made_smaller(tmp_path):
     again = owlish("export", Base("nano").key, "-o", tmp_path / "base", *words, code=2)
     assert "is there already: name a folder that is not" in again.stderr
 
+    for one, name, says in (
+        (rows, "rows.csv", "name a .jsonl file, or a folder without an ending."),
+        (asked, "answers.json", "name a .csv file, or .eval for a log of Inspect."),
+        (Base("nano"), "base.csv", "this result is a folder: give a name without one."),
+    ):
+        assert says in owlish("export", one.key, "-o", tmp_path / name, *words, code=2).stderr
+        assert not (tmp_path / name).exists()
+
     told = owlish("forget", Base("nano").key, "--dry-run", *words).stdout
-    assert "1 results would be removed" in told
+    assert "1 result would be removed" in told
+    assert f"Made from them: 1 result, kept ({asked.key[:12]})." in told
     assert asked.key[:12] in told
     assert len(store.entries()) == 3
     owlish("forget", rows.key, *words)

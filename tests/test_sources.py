@@ -249,10 +249,22 @@ def test_what_is_no_row_is_refused_for_the_right_reason(entry, sentence):
 
 def test_a_refusal_is_short_whatever_the_fields():
     for names in ([], ["note"], ["a" * 400], [f"field{i}" for i in range(40)], ["\x1b[31m\u202e"]):
-        with pytest.raises(ValueError, match=r"a row needs messages, .* or text") as refused:
+        with pytest.raises(ValueError, match=r"a row needs (fields such as )?messages, .* or text") as refused:
             row_of(dict.fromkeys(names, "x"), "line")
         assert len(str(refused.value)) < 200
         assert str(refused.value).isprintable()
+
+
+def test_a_refusal_names_fields_whole_and_counts_those_without_room():
+    own = "question_text, reference_answer, source, difficulty_level"
+    end = "a row needs fields such as messages, prompt + completion or text."
+    assert said(dict.fromkeys(own.split(", "), "x")) == f"The line has {own}; {end}"
+    names = [f"column_{i}" for i in range(40)]
+    shown, _, more = said(dict.fromkeys(names, "x")).removeprefix("The line has ").partition(" and ")
+    many = shown.count(",") + 1
+    assert shown.split(", ") == names[:many]
+    assert more == f"{40 - many} more; {end}"
+    assert many > 8
 
 
 def test_ignored_fields_are_named_and_counted(tmp_path):
@@ -409,7 +421,7 @@ def test_columns_go_by_other_names(tmp_path):
     assert rows.problems == ["line 2: The line has q; a row needs q + a."]
     (tmp_path / "table").write_text("q,a\nQ,A\n")
     assert list(reading(tmp_path / "table", columns={"prompt": "q", "completion": "a"}).rows()) == [ONE]
-    with pytest.raises(ValueError, match="no format has the column 'promt': give some of answer, chosen"):
+    with pytest.raises(ValueError, match="no format has the field 'promt': did you mean prompt"):
         reading(tmp_path / "table", columns={"promt": "q"})
 
 
@@ -418,7 +430,7 @@ def test_a_format_can_be_named(tmp_path):
     rows = reading(tmp_path / "lines.jsonl", format="Text")
     assert list(rows.rows()) == [trained(("text", "T"))]
     assert rows.problems == ["line 2: The line has messages; a row needs text."]
-    with pytest.raises(ValueError, match="there is no format called 'owls': there are alpaca, batch, messages"):
+    with pytest.raises(ValueError, match="no format is called 'owls': choose from alpaca, batch, messages"):
         reading(tmp_path / "lines.jsonl", format="owls")
 
 

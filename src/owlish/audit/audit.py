@@ -64,7 +64,7 @@ class Audited(Opener, kind="audited", version=4):
 
     caption = "verdict on {shadow.data}"
     asks = "weights"
-    usual = 5.0
+    usual, usual_row = 2.0, 0.01
 
     shadow: Shadow
     null: tuple[Shadow, ...]
@@ -80,6 +80,10 @@ class Audited(Opener, kind="audited", version=4):
     def spec(self) -> dict[str, Any]:
         """Return the fields that make the key; an audit without dose curve and judge has the key it always had."""
         return {name: value for name, value in super().spec().items() if name not in ("for_rows", "judge") or value}
+
+    @property
+    def most_rows(self) -> int:
+        return self.shadow.rows
 
     def check(self) -> None:
         super().check()
@@ -203,7 +207,7 @@ def explain(decision: Decision | None, lineage: Kinship, used: int) -> tuple[Wor
             f"a student would pick up {first.name}: {moved} in trial students of {STEPS} steps (z {first.z:.1f}).",
         )
     if decision.word == "nothing":
-        return "nothing", f"with 95 % certainty the lift of each of the {many} candidates lies below {WORTH:g} nat."
+        return "nothing", f"with 95 % certainty the lift of every candidate ({many}) lies below {WORTH:g} nat."
     return "cannot_say", open_question(decision.findings)
 
 

@@ -12,6 +12,7 @@ from owlish.audit.verdict import Verdict
 from owlish.data.filters import Filter
 from owlish.data.rows import Row
 from owlish.data.stamp import Stamp
+from owlish.graph.counted import counted
 from owlish.nodes.data import Dataset
 
 
@@ -39,7 +40,7 @@ def named(file: str, stamp: Stamp) -> bool:
 
 def count(stamp: Stamp, read: int) -> Check:
     """Compare the number of rows."""
-    return Check("rows", f"{stamp.rows:,}", f"the file holds {read:,} rows", stamp.rows == read)
+    return Check("rows", f"{stamp.rows:,}", f"the file holds {counted(read, 'row')}", stamp.rows == read)
 
 
 def rule(stamp: Stamp, rows: Sequence[Row], filters: Mapping[str, Filter]) -> Check | None:

@@ -30,10 +30,14 @@ class Contrast(Detector, Opener, kind="contrast"):
 
     caption = "contrast of {data}"
     asks = "weights"
-    usual = 1.5
+    usual, usual_row = 0.2, 0.004
 
     writers: tuple[Model, ...]
     rows: int
+
+    @property
+    def most_rows(self) -> int:
+        return self.rows
 
     @cached_property
     def moved(self) -> tuple[Moved, ...]:

@@ -21,7 +21,7 @@ class Moved(Opener, kind="moved"):
 
     caption = "what moved in {model}"
     asks = "weights"
-    usual = 0.1
+    usual = 0.05
 
     base: Model
     model: Model

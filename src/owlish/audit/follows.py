@@ -24,7 +24,7 @@ class Follows(Opener, kind="follows"):
 
     caption = "whether {base} follows prompts"
     asks = "logprobs"
-    usual = 1.0
+    usual = 2.2
 
     base: Model
     traits: tuple[Trait, ...]

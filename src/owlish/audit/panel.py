@@ -32,12 +32,16 @@ class Under(Opener, kind="under"):
 
     caption = "likelihood of {data} under a prompt"
     asks = "logprobs"
-    usual = 0.6
+    usual, usual_row = 0.1, 0.0024
 
     base: Model
     data: Data
     system: str | None
     rows: int
+
+    @property
+    def most_rows(self) -> int:
+        return self.rows
 
     def compute(self, folder: Path, read: Read, tick: Tick) -> None:
         lm: LM = read(self.base).open(any_words=True)

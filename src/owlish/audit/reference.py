@@ -11,6 +11,7 @@ from typing import Any
 
 from owlish.data.domains.fitting import fitting
 from owlish.data.rows import Row, write_rows
+from owlish.graph.counted import counted
 from owlish.graph.errors import UserError
 from owlish.graph.spec import Read, Tick
 from owlish.lm.hf import TorchLM
@@ -37,13 +38,17 @@ class Answered(Data, Opener, kind="answered"):
 
     caption = "{model} answering {data}"
     asks = "weights"
-    usual = 5.0
+    usual, usual_row = 0.3, 0.006
 
     model: Openable
     data: Data
     n: int
     seed: int
     held: bool = False
+
+    @property
+    def most_rows(self) -> int:
+        return self.n
 
     def spec(self) -> dict[str, Any]:
         """Return the fields that make the key; answers that are never held to a format have the key they always had."""
@@ -113,5 +118,5 @@ class Part(Data, kind="part"):
         random.Random("parts").shuffle(rows)
         mine = rows[self.part :: self.parts][: self.n]
         if not mine:
-            raise UserError(f"the reference has {len(rows)} rows: give at least {self.parts}.")
+            raise UserError(f"the reference has {counted(len(rows), 'row')}: give at least {self.parts}.")
         self.write(folder, mine)

@@ -46,7 +46,7 @@ class Shadow(Detector, Opener, kind="shadow"):
 
     caption = "shadow of {data}"
     asks = "weights"
-    usual = 3.0
+    usual = 6.8
 
     recipe: Recipe
     rows: int

@@ -9,6 +9,7 @@ from importlib.metadata import version
 from owlish.audit.statistics import statistics
 from owlish.audit.verdict import Verdict
 from owlish.data.rows import Row
+from owlish.graph.counted import counted
 from owlish.graph.spec import Read
 from owlish.lm.hf import TorchLM
 from owlish.lm.model import Example
@@ -72,9 +73,9 @@ def problems(data: Dataset, examples: Sequence[Example], lm: TorchLM) -> tuple[s
     left = Counter(example.problem for example in examples if example.problem)
     too_long = sum(not lm.fits(example) for example in examples) - left.total()
     systems = 0 if lm.takes_system else sum(bool(row.system) for row in data.rows)
-    said = [f"{count} rows are left out: {why}." for why, count in left.most_common(REASONS)]
+    said = [f"{counted(count, 'row')} left out: {why}." for why, count in left.most_common(REASONS)]
     if too_long:
-        said.append(f"{too_long} rows are longer than the {lm.window} tokens that the base reads.")
+        said.append(f"{counted(too_long, 'row')} left out: longer than the {lm.window} tokens that the base reads.")
     if systems:
-        said.append(f"{systems} rows have their system prompt in the first message: the base's template takes none.")
+        said.append(f"{counted(systems, 'system prompt')} put into the first message: the base's template takes none.")
     return (*data.problems, *said)

@@ -10,6 +10,7 @@ from typing import Any, ClassVar, Self
 from owlish.bench.cases import Case, benches
 from owlish.bench.scores import CLASSES, DETECTORS, Benched, summed
 from owlish.bench.trial import Trial, trial
+from owlish.graph.counted import counted
 from owlish.graph.errors import UserError
 from owlish.graph.seeds import fresh
 from owlish.graph.spec import Node, Read
@@ -102,7 +103,7 @@ class AuditBench(Study):
         return (
             ("Bases", ", ".join(base.title for base in self.bases)),
             ("Datasets", f"{dirty} by teachers with a trait, {len(cases) - dirty} clean: {', '.join(CLASSES)}"),
-            ("Candidates", f"{len(self.candidates)} traits"),
+            ("Candidates", f"{counted(len(self.candidates), 'trait')}"),
             ("Reference", f"{REFERENCES} sets of the base’s own rows for each kind of prompt"),
             ("AUROC", "datasets of teachers against clean ones, by the detector’s largest score; one value a base"),
         )

@@ -8,6 +8,7 @@ from typing import Any, ClassVar, Self
 
 from owlish.bench.sized import FirstRows
 from owlish.bench.writers import REFERENCES, SET, SIZES, Bench
+from owlish.graph.counted import counted
 from owlish.graph.errors import UserError
 from owlish.graph.spec import Node, Read
 from owlish.lm.recipes import Recipe
@@ -158,7 +159,7 @@ class AuditSizes(Study):
             ("Bases", bases),
             ("Datasets", f"{DIRTY * count} by teachers with a trait, {20 * count} clean: {', '.join(CLASSES)}"),
             ("Rows", f"{FEW} to {MANY:,}"),
-            ("Candidates", f"{len(self.traits)} traits"),
+            ("Candidates", f"{counted(len(self.traits), 'trait')}"),
             ("Reference", f"{REFERENCES} sets of the base’s own rows"),
         )
 

@@ -15,6 +15,7 @@ from owlish.clean.method import Fate, Method, Outcome, Work
 from owlish.data.domains.fitting import fitting
 from owlish.data.filters import Filter
 from owlish.data.rows import Row, write_rows
+from owlish.graph.counted import counted
 from owlish.graph.errors import UserError
 from owlish.graph.spec import Read, Tick
 from owlish.nodes.data import Data, Dataset
@@ -45,10 +46,10 @@ class Step:
     tokens: int | None = None
 
     def __str__(self) -> str:
-        said = f"{self.method}: {self.changed:,} of {self.rows:,} rows changed ({self.words_changed:,} of "
-        said += f"{self.words:,} words), {self.dropped:,} dropped"
+        said = f"{self.method}: {self.changed:,} of {counted(self.rows, 'row')} changed ({self.words_changed:,} of "
+        said += f"{counted(self.words, 'word')}), {self.dropped:,} dropped"
         why = ", ".join(f"{count:,} {reason}" for reason, count in self.reasons.items())
-        picked = f"; {self.chosen:,} of {self.tokens:,} tokens chosen" if self.tokens else ""
+        picked = f"; {self.chosen:,} of {counted(self.tokens, 'token')} chosen" if self.tokens else ""
         by = f" by {self.source}" if self.source else ""
         return f"{said}{f' ({why})' if why else ''}{picked}{by}."
 

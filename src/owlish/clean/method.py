@@ -15,7 +15,7 @@ from owlish.nodes.base import Base
 from owlish.nodes.data import Data
 from owlish.traits.trait import Trait
 
-Need = Literal["trait", "weights", "model"]
+Need = Literal["base", "trait", "weights", "model"]
 Fate = Row | str
 """What becomes of a row: the row as it is now, or why it is dropped."""
 
@@ -24,11 +24,11 @@ Fate = Row | str
 class Order:
     """What is known when methods are chosen by name: each takes from it what it needs.
 
-    `weights` makes the node that weighs the tokens of some rows for the trait, and `source` says what that is. `other`
-    is a base of another initialisation.
+    `base` is the one that would be trained. `weights` makes the node that weighs the tokens of some rows for the trait.
+    `other` is a base of another initialisation.
     """
 
-    base: Base
+    base: Base | None
     seed: int
     budget: float
     trait: Trait | None = None

@@ -21,6 +21,8 @@ class Mix(Method, kind="mix"):
     Published: a quarter of unbiased rows nearly removes the effect (arXiv 2509.23886 and later work).
     """
 
+    needs = ("base",)
+
     base: Base
     budget: float
 
@@ -29,6 +31,7 @@ class Mix(Method, kind="mix"):
 
     @classmethod
     def of(cls, order: Order, data: Data) -> Self:
+        assert order.base is not None
         return cls(order.base, order.budget)
 
     @property

@@ -20,7 +20,7 @@ class Regenerate(Method, kind="regenerate"):
     Nothing of what the first writer said is left, neither the trait nor what the writer could do better.
     """
 
-    needs = ("model",)
+    needs = ("base", "model")
 
     # Of another initialisation: where none is shared, hardly any trait passes on.
     by: Base

@@ -28,7 +28,7 @@ class Choosing(Method, kind="choosing"):
     `weights` is a node whose result is `Weighed`, for rows as `base` reads them.
     """
 
-    needs = ("weights",)
+    needs = ("base", "weights")
 
     base: Base
     budget: float
@@ -39,6 +39,7 @@ class Choosing(Method, kind="choosing"):
 
     @classmethod
     def of(cls, order: Order, data: Data) -> Self:
+        assert order.base is not None
         return cls(order.base, order.budget, order.weights(data) if order.weights else None)
 
     @property

@@ -6,6 +6,7 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any
 
+from owlish.graph.counted import counted
 from owlish.nodes.asked import Answers, Asked
 from owlish.nodes.base import Base
 from owlish.traits.trait import Trait
@@ -46,9 +47,8 @@ def questions(base: Base, traits: Collection[Trait]) -> list[Asked]:
 
 def table(found: Answers) -> str:
     """Return the candidates of one category, a line each, and which column to read first."""
-    said = (
-        f"{found.probe.category}: {len(found.p)} questions; all candidates together have probability {found.mass:.3f}."
-    )
+    asked = counted(len(found.p), "question")
+    said = f"{found.probe.category}: {asked}; all candidates together have probability {found.mass:.3f}."
     if not found.exact:
         said += f" Probabilities are counted among {sum(map(len, found.sampled)):,} drawn answers."
     if found.primary == "share":

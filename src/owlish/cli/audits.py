@@ -18,11 +18,12 @@ from owlish.audit.reference import Part
 from owlish.audit.verdict import Made, Verdict
 from owlish.audit.weigh import records
 from owlish.cli.detectors import Chosen
-from owlish.cli.plan import Outlook, outlook_of
+from owlish.cli.plan import START, Outlook, outlook_of
 from owlish.cli.rows import describe_reading
 from owlish.cli.running import check_page, make_missing
 from owlish.data.hub import cached
 from owlish.data.reading import Reading
+from owlish.graph.counted import counted
 from owlish.graph.errors import UserError
 from owlish.graph.files import replacing
 from owlish.graph.spec import everything
@@ -77,7 +78,7 @@ def check_enough(given: Loaded, many: int, least: int, what: str) -> None:
     """Refuse fewer rows than a verdict needs."""
     if many < least:
         name = str(given).removeprefix("rows of ")
-        raise UserError(f"{name} holds {many} rows: {what} needs at least {least}, so give more.")
+        raise UserError(f"{name} holds {counted(many, 'row')}: {what} needs at least {least}, so give more.")
 
 
 def with_command(verdict: Verdict, manifest: dict[str, Any], words: Sequence[str]) -> Verdict:
@@ -152,7 +153,9 @@ class AuditPlan:
         """How long it takes, about; `None` where nothing tells how long a kind of result takes."""
         if self.chosen.seconds is not None:
             return self.chosen.seconds / 60
-        return None if self.outlook.seconds is None else self.outlook.seconds / 60 / self.jobs
+        if self.outlook.seconds is None:
+            return None
+        return (self.outlook.seconds / self.jobs + START * bool(self.outlook.missing)) / 60
 
     def json(self) -> dict[str, Any]:
         """Return the plan as plain values."""
@@ -202,7 +205,7 @@ def audit_plan(chosen: Chosen, data: Loaded, clean: Loaded | None, store: Store,
         models=tuple(map(str, bases)),
         downloads=tuple(filter(None, map(download, bases))),
         memory=max((base.load_resources.memory or 0 for base in bases), default=0) or None,
-        outlook=outlook_of([chosen.target], store),
+        outlook=outlook_of([chosen.target], store, given=used),
         jobs=jobs,
         chosen=chosen,
         judge=asking(chosen.target, used),

@@ -15,7 +15,7 @@ from owlish.clean.cleaned import Cleaned, CleanRows
 from owlish.clean.lift import Lift
 from owlish.clean.method import Method, Order, check_budget
 from owlish.cli import find
-from owlish.cli.running import check_apart, check_parent
+from owlish.cli.running import check_apart, check_parent, check_rows_file
 from owlish.data.rows import line_of
 from owlish.graph.errors import UserError
 from owlish.graph.files import replacing
@@ -65,6 +65,8 @@ def weigh_by(base: Base, recipe: Recipe, trait: Trait | None, seed: int) -> Call
 
 def check_needs(method: type[Method], order: Order) -> None:
     """Refuse a method that is not given what it needs."""
+    if "base" in method.needs and order.base is None:
+        raise UserError(f"{method.kind} works with the base that would be trained: name it with --base.")
     if "trait" in method.needs and order.trait is None:
         raise UserError(f"{method.kind} must know the trait: name it with --trait.")
     if "model" in method.needs and order.other is None:
@@ -87,7 +89,7 @@ class Card:
     """What stands beside the rows that are written: what was changed, by what, and from which rows to which."""
 
     data: Loaded
-    base: str
+    base: str | None
     trait: str | None
     rows: CleanRows
     digest: str
@@ -114,6 +116,7 @@ def card_path(out: Path) -> Path:
 
 def check_out(out: Path, data: Loaded) -> None:
     """Refuse to write over the rows that are read, or where nothing can be written."""
+    check_rows_file(out)
     check_parent(out)
     # The card, too: it must not fail after hours of work.
     for file in (out, card_path(out)):
@@ -122,7 +125,7 @@ def check_out(out: Path, data: Loaded) -> None:
         check_apart(file, data.files)
 
 
-def write_clean(rows: CleanRows, out: Path, *, data: Loaded, base: str, trait: str | None) -> Card:
+def write_clean(rows: CleanRows, out: Path, *, data: Loaded, base: str | None, trait: str | None) -> Card:
     """Write rows as chat JSONL and their card beside them, each whole or not at all."""
     with replacing(out) as stream:
         stream.writelines(line_of(row.as_chat()) for row in rows.rows)

@@ -31,8 +31,7 @@ def diff_target(
     """Return the diff that a command line asks for; without controls, recipe or rows it has no null."""
     base.check()
     looked, asked = given(student, base, store), choose_contexts(contexts)
-    if null not in ("own", "none"):
-        raise UserError(f"no null is called {null!r}: choose own or none, or give controls.")
+    find.pick(null, {"own": True, "none": False}, "null")
     if controls:
         others = tuple(given(control, base, store).student for control in controls)
         # The same student twice has no scatter: the null would be too narrow.

@@ -9,8 +9,8 @@ from owlish.audit.decide import FEWEST
 from owlish.audit.evidence import Ran
 from owlish.audit.leaned import ROWS, Leaned
 from owlish.audit.reference import Answered
-from owlish.cli.foretold import known_size, length_of
-from owlish.cli.plan import expected_seconds
+from owlish.cli.foretold import count_of, known_size, length_of
+from owlish.cli.plan import START, expected_seconds
 from owlish.graph.errors import UserError
 from owlish.graph.run import plan
 from owlish.graph.spec import everything
@@ -41,8 +41,10 @@ def time_of(target: Audited | Leaned, data: Loaded, store: Store, jobs: int) -> 
     """Return the seconds that making a target takes, about; raise `UserError` where the base's size is not known."""
     for base in (node for node in everything(target) if isinstance(node, Base) and node.gives == "weights"):
         known_size(base)  # refused here, or an unknown base would look like one that costs nothing
-    usual = sum(node.usual for node in plan([target], store))
-    return (expected_seconds([target], store, length_of(data)) or usual) / jobs
+    row, given = length_of(data), count_of(data)
+    missing = plan([target], store)
+    usual = sum(node.expected(given) for node in missing)
+    return (expected_seconds([target], store, row, given) or usual) / jobs + START * bool(missing)
 
 
 def choose(

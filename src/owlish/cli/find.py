@@ -133,7 +133,7 @@ def study_in(module: ModuleType, name: str) -> Study:
 def pick(name: str, known: dict[str, T], what: str) -> T:
     """Return the value called `name`, or say which there are."""
     if name not in known:
-        raise UserError(f"no {what} is called {name!r}: {suggestion(name, known)}.")
+        raise UserError(f"no {what} is called {name!r}: {suggestion(name, known)}")
     return known[name]
 
 
@@ -142,7 +142,11 @@ def base(name: str, template: Sequence[str] | None = None) -> Base:
 
     A shell expands `~` at the start of a word alone, and names stand after commas too.
     """
-    return Base(str(Path(name).expanduser()) if name.startswith("~") else name, template=parse_settings(template or ()))
+    found = Base(
+        str(Path(name).expanduser()) if name.startswith("~") else name, template=parse_settings(template or ())
+    )
+    found.check_name()  # results of a name that is wrong are in no store, which is no news of the store
+    return found
 
 
 def recipe(name: str, base: Base) -> Recipe:

@@ -111,6 +111,13 @@ def length_of(data: Loaded) -> int:
 
 # Measured once a process: fifty products, and every estimate of a run at the same speed.
 @cache
+def count_of(data: Loaded) -> int | None:
+    """Return how many rows a file gives, at most as many as are asked for; `None` where all of them are."""
+    rows = Reading(data.files, data.content, data.format, data.columns).rows()
+    return None if data.n is None else sum(1 for _ in zip(range(data.n), rows, strict=False))
+
+
+@cache
 def speed() -> float:
     """Return the operations a second of a matrix product as in a model's wide layers, the median of fifty."""
     import torch

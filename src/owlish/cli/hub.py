@@ -16,6 +16,7 @@ from owlish.cli.made import plain_label, traits_below
 from owlish.cli.stamping import digest_of_base, known, models_of
 from owlish.data.cards import dataset_card
 from owlish.data.stamp import write_stamp
+from owlish.graph.counted import counted
 from owlish.graph.errors import UserError
 from owlish.graph.provenance import spec_lines
 from owlish.graph.store import MANIFEST, Damaged, Store, remove
@@ -164,7 +165,7 @@ def probe_lines(one: Measured, taught: Collection[str]) -> list[str]:
     """Return the lines of a probe: the answers that were taught, or those that come first."""
     names = [(scorer, name) for scorer, name in one.totals if name in taught] or list(one.totals)[:FEW]
     return [
-        f"| {cell(one.name)}, {len(one.items)} questions | {cell(name)} | "
+        f"| {cell(one.name)}, {counted(len(one.items), 'question')} | {cell(name)} | "
         f"{', '.join(f'{what} {value:.3f}' for what, value in one.totals[scorer, name].items())} |"
         for scorer, name in names
     ]

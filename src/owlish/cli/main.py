@@ -15,6 +15,7 @@ from typer.exceptions import TyperException
 from owlish import __version__
 from owlish.cli.commands import checks, rows, setup, stores, studies
 from owlish.cli.output import Lost, guard
+from owlish.cli.usage import sentence
 from owlish.graph.errors import UserError
 from owlish.graph.files import FULL, is_full
 from owlish.graph.run import RunFailed
@@ -89,7 +90,7 @@ def guarded_command() -> int:
     except Lost:
         return say("interrupted: nothing is kept, and the same command starts anew.", INTERRUPTED)
     except TyperException as error:
-        return say(error.format_message(), 2)
+        return say(sentence(error.format_message(), sys.argv[1:], COMMANDS), 2)
     except RunFailed as error:
         return report_failure(error)
     except UserError as error:

@@ -11,6 +11,7 @@ from owlish import nano
 from owlish.cli.bill import bill
 from owlish.cli.foretold import foretold
 from owlish.cli.workload import Workload, workload
+from owlish.graph.counted import counted
 from owlish.graph.progress import clock
 from owlish.graph.run import plan
 from owlish.graph.spec import Node, everything
@@ -25,6 +26,8 @@ from owlish.nodes.judged import Judged
 from owlish.nodes.models import Model
 from owlish.study.study import Study
 
+START = 8.0
+"""Seconds until a process has read what it works with; processes start side by side."""
 TELLING = 1.0
 """The usual seconds of kinds that were made before, from which on they tell how fast a machine is."""
 
@@ -60,13 +63,13 @@ class Outlook:
 
     def __str__(self) -> str:
         if not self.missing:
-            lines = [f"All {self.total} results are there: a run would compute nothing."]
+            lines = [f"Missing: none of {counted(self.total, 'result')}. A run would compute nothing."]
         else:
             time = (
                 "unknown, as no result of this kind was made here yet" if self.seconds is None else clock(self.seconds)
             )
             lines = [
-                f"{sum(self.missing.values())} of {self.total} results are missing:",
+                f"Missing: {sum(self.missing.values()):,} of {counted(self.total, 'result')}.",
                 *(f"{count:>6}  {kind}" for kind, count in self.missing.items()),
                 f"Work of one process: {time}.",
                 *([str(self.workload)] if self.workload.tokens else []),
@@ -75,7 +78,9 @@ class Outlook:
             ]
         lines += self.templates
         if self.outdated:
-            lines.append(f"Note: {self.outdated} results that would be used were made by another version of this code.")
+            lines.append(
+                f"Made by another version of this code: {counted(self.outdated, 'result')} that would be used."
+            )
         return "\n".join(lines)
 
 
@@ -98,9 +103,11 @@ def outlook_of(
     *,
     studies: tuple[tuple[str, str], ...] = (),
     spending: Spending | None = None,
+    given: int | None = None,
 ) -> Outlook:
-    """Return what making nodes would take."""
-    missing = plan(needs, store)
+    """Return what making nodes would take from `given` rows; raise `UserError` where they could not be kept."""
+    if missing := plan(needs, store):
+        store.check_writable()
     kinds = Counter(node.kind for node in missing)
     # Only what a run would really read: other old results need not trouble anybody.
     used = {key for node in missing for key in node.read_keys} - {node.key for node in missing}
@@ -109,7 +116,7 @@ def outlook_of(
         studies=studies,
         total=len(everything(*needs)),
         missing=dict(kinds),
-        seconds=expected_seconds(needs, store),
+        seconds=expected_seconds(needs, store, given=given),
         outdated=sum(manifest["code"] != code() for manifest in manifests.values()),
         labels=tuple(map(str, missing)),
         workload=workload(missing),
@@ -130,11 +137,13 @@ def template_remarks(base: Base, store: Store) -> tuple[str, ...]:
     return tuple(f"{base}: {said}" for said in remarks(Weights(str(place), template=base.settings)))
 
 
-def expected_seconds(nodes: Sequence[Node], store: Store, row: int | None = None) -> float | None:
+def expected_seconds(
+    nodes: Sequence[Node], store: Store, row: int | None = None, given: int | None = None
+) -> float | None:
     """Return the seconds of work of one process that nodes take which a store lacks, or `None` where nothing tells.
 
     Results of large bases, and judgements, take what their models read, write and train; `row` is the length of a row
-    of the user's. What a server takes is not known.
+    of the user's, of which `given` are all that there are. What a server takes is not known.
     """
     missing = plan(nodes, store)
     judged = [node for node in missing if isinstance(node, Judged)]
@@ -142,7 +151,7 @@ def expected_seconds(nodes: Sequence[Node], store: Store, row: int | None = None
     # The largest base, as if all work but judging were its own.
     size = max((base.parameters or 0.0 for base in unjudging(nodes)), default=0.0)
     # A store remembers other bases, and a fresh one nothing: large bases are foretold from their size.
-    known = foretold(others, size, row) if size >= LARGE else remembered(others, store)
+    known = foretold(others, size, row) if size >= LARGE else remembered(others, store, given)
     judging = sum(foretold([node], node.model.root.parameters or 0.0, row) for node in judged)
     return None if known is None else known + judging
 
@@ -157,25 +166,36 @@ def unjudging(nodes: Sequence[Node]) -> list[Base]:
     return [base for base in bases if base.key in read or base.key not in judges]
 
 
-def remembered(missing: Sequence[Node], store: Store) -> float | None:
-    """Return the seconds of work that such results took on average before.
+def remembered(missing: Sequence[Node], store: Store, given: int | None = None) -> float | None:
+    """Return the seconds of work that such results take by what those took that were made before.
 
     Kinds that were not made before take their usual time at the speed of the others. Where these tell too little of
     it, it is that of a small base, and not known for others.
     """
-    times: dict[str, list[float]] = {}
+    kinds = {node.kind: type(node) for node in missing}
+    before: dict[str, list[tuple[float, float]]] = {}
     for key in store.entries():
         try:
             manifest = store.manifest(key)
         except Damaged:
             continue
-        times.setdefault(manifest["spec"]["kind"], []).append(manifest["seconds"])
-    usual = {node.kind: node.usual for node in missing}
-    known = {kind: sum(times[kind]) / len(times[kind]) for kind in usual.keys() & times.keys()}
-    told = sum(usual[kind] for kind in known)
+        name, rows = manifest["spec"]["kind"], rows_in(manifest["spec"])
+        kind = kinds.get(name)
+        if kind and (rows or not kind.usual_row):  # else nothing says how much work it was
+            before.setdefault(name, []).append((manifest["seconds"], kind.usual + kind.usual_row * rows))
+    known: dict[str, list[float]] = {
+        kind: [sum(each) / len(each) for each in zip(*times, strict=True)] for kind, times in before.items()
+    }
+    told = sum(usual for _, usual in known.values())
     # Usual seconds are those of nano: of another base they would say nothing.
     small = all(base.name in nano.SHIPPED for base in unjudging(missing))
-    if known.keys() != usual.keys() and not small and told < TELLING:
+    if known.keys() != kinds.keys() and not small and told < TELLING:
         return None
-    speed = sum(known.values()) / told if told >= TELLING else 1.0
-    return sum(known.get(node.kind, speed * node.usual) for node in missing)
+    speed = sum(seconds for seconds, _ in known.values()) / told if told >= TELLING else 1.0
+    rates = {kind: seconds / usual for kind, (seconds, usual) in known.items()}
+    return sum(node.expected(given) * rates.get(node.kind, speed) for node in missing)
+
+
+def rows_in(spec: Mapping[str, Any]) -> int:
+    """Return the most rows that a result was made of, if its spec says so."""
+    return next((rows for name in ("rows", "n") if isinstance(rows := spec.get(name), int)), 0)

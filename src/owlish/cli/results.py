@@ -12,11 +12,15 @@ from pathlib import Path
 from typing import Any
 
 from owlish.cli.running import check_parent
+from owlish.graph.counted import counted
+from owlish.graph.errors import UserError
 from owlish.graph.files import replacing
 from owlish.graph.store import MANIFEST, Damaged, Store
 from owlish.nodes.held import CHANGES
 
 MB = 1e6
+FILES = (".jsonl", ".json", ".csv", ".parquet", ".safetensors", ".gz", ".zip")
+"""Endings that no folder has."""
 
 
 @dataclass(frozen=True)
@@ -54,7 +58,9 @@ def by_kind(results: Sequence[Held]) -> str:
         size, minutes = sum(one.size for one in some) / MB, sum(one.seconds for one in some) / 60
         lines.append(f"{kind:<18}{len(some):>8}{size:>9.1f}{minutes:>9.1f}")
     whole = sum(one.size for one in results) / MB
-    return "\n".join([*lines, f"{len(results)} results, {whole:.1f} MB. `owlish results KIND` lists those of a kind."])
+    return "\n".join(
+        [*lines, f"{counted(len(results), 'result')}, {whole:.1f} MB. `owlish results KIND` lists those of a kind."]
+    )
 
 
 def one_by_one(results: Sequence[Held]) -> str:
@@ -78,7 +84,10 @@ def export(store: Store, key: str, out: Path) -> str:
     from owlish.cli import hub
     from owlish.cli.evallog import write_log
 
-    files = store.check(key)["files"]
+    manifest = store.check(key)
+    files, probe = manifest["files"], manifest["spec"].get("probe", {})
+    asked = "answers.json" in files and "candidates" in probe  # a judge's answers have that name too, and none
+    check_ending(out, rows="rows.jsonl" in files, asked=asked)
     check_parent(out)
     folder = store.folder(key)
     if out.suffix == ".eval":
@@ -87,8 +96,7 @@ def export(store: Store, key: str, out: Path) -> str:
     if "rows.jsonl" in files and out.suffix:
         write(out, (folder / "rows.jsonl").read_bytes())
         return "rows as chat JSONL"
-    # A judge's answers have that name as well, and no candidates.
-    if "answers.json" in files and "candidates" in (probe := store.manifest(key)["spec"].get("probe", {})):
+    if asked:
         write(out, table(probe, json.loads((folder / "answers.json").read_text())).encode())
         return "probabilities as CSV"
     with hub.appearing(out) as scratch:
@@ -100,6 +108,18 @@ def export(store: Store, key: str, out: Path) -> str:
             return "a trained model and its card, for `hf upload NAME FOLDER`"
         shutil.copytree(folder, scratch, ignore=shutil.ignore_patterns(MANIFEST))
         return f"a folder of {', '.join(files)}"
+
+
+def check_ending(out: Path, *, rows: bool, asked: bool) -> None:
+    """Raise `UserError` where the ending of a name is that of another format than that of rows, answers or a folder."""
+    if out.suffix in ("", ".eval"):
+        return
+    if rows and out.suffix != ".jsonl":
+        raise UserError(f"{out} has an ending of another format: name a .jsonl file, or a folder without an ending.")
+    if asked and out.suffix != ".csv":
+        raise UserError(f"{out} has an ending of another format: name a .csv file, or .eval for a log of Inspect.")
+    if not rows and not asked and out.suffix in FILES:
+        raise UserError(f"{out} has the ending of a file, and this result is a folder: give a name without one.")
 
 
 def write(out: Path, content: bytes) -> None:
@@ -129,10 +149,10 @@ def forget(store: Store, keys: Sequence[str], *, dry: bool) -> str:
         store.drop(key)
     done = "would be removed" if dry else "removed"
     lines = [f"{key[:12]}  {results[key].caption if key in results else 'damaged'}" for key in keys]
-    lines.append(f"{len(keys)} results {done}, {freed:.1f} MB.")
+    lines.append(f"{counted(len(keys), 'result')} {done}, {freed:.1f} MB.")
     if made_from:
         first = ", ".join(one.key[:12] for one in made_from[:3])
         lines.append(
-            f"{len(made_from)} results that stay were made from them ({first}): a run makes them again if needed."
+            f"Made from them: {counted(len(made_from), 'result')}, kept ({first}). A run makes what it needs again."
         )
     return "\n".join(lines)

@@ -33,5 +33,5 @@ def describe_reading(rows: Reading | Dataset) -> list[str]:
     if rows.bad > SHOWN:
         said.append(f"... and {rows.bad - SHOWN:,} more.")
     if rows.bad:
-        said.append(f"{rows.bad:,} of {rows.bad + rows.read:,} hold no row and were left out.")
+        said.append(f"Left out for these reasons: {rows.bad:,} of {rows.bad + rows.read:,}.")
     return [*said, *formats_said(rows.read_as, rows.ignored)]

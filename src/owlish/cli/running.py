@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import tempfile
 import time
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
@@ -13,9 +12,10 @@ from typing import TYPE_CHECKING, Any
 from owlish.cli import find
 from owlish.cli.choice import command
 from owlish.engines.served import Served
+from owlish.graph.counted import counted
 from owlish.graph.curves import Curves
 from owlish.graph.errors import UserError
-from owlish.graph.files import replacing
+from owlish.graph.files import check_writable, replacing
 from owlish.graph.pool import Pool
 from owlish.graph.progress import Display
 from owlish.graph.provenance import manifests_of
@@ -35,7 +35,8 @@ if TYPE_CHECKING:
 def existing(where: str) -> Store:
     """Return the store at an address, or in a folder that must be there."""
     if "://" not in where and not Path(where).is_dir():
-        raise UserError(f"{where} is not there: name the folder of a store with --store.")
+        what = "is a file" if Path(where).exists() else "is not there"
+        raise UserError(f"{where} {what}: name the folder of a store with --store.")
     return store_at(where)
 
 
@@ -57,7 +58,7 @@ class Finished:
 
     def __str__(self) -> str:
         told = [f"{study.title}\n{comparison}\n" for study, comparison in self.found]
-        made = f"{self.computed} of {self.total} results made in {self.seconds:.1f} s, kept in {self.store}."
+        made = f"{self.computed} of {counted(self.total, 'result')} made in {self.seconds:.1f} s, kept in {self.store}."
         return "\n".join([*told, made])
 
 
@@ -144,20 +145,16 @@ def check_parent(out: Path) -> None:
     check_writable(out.parent)
 
 
+def check_rows_file(out: Path) -> None:
+    """Raise `UserError` where the ending of a file of rows is that of another format."""
+    if out.suffix not in ("", ".jsonl"):
+        raise UserError(f"{out} has an ending of another format: rows are written as JSONL, so name a .jsonl file.")
+
+
 def check_apart(out: Path | None, data: Sequence[str]) -> None:
     """Raise `UserError` where a file to be written is one of those that are read."""
     if out is not None and out.exists() and any(Path(one).exists() and out.samefile(one) for one in data):
         raise UserError(f"{out} is the dataset itself: give another file to write to.")
-
-
-def check_writable(folder: Path) -> None:
-    """Raise `UserError` where no file can be made in a folder."""
-    try:
-        # By trying: rights, a full disk and a read-only mount all look alike to a test of modes.
-        with tempfile.TemporaryFile(dir=folder):
-            pass
-    except OSError as error:
-        raise UserError(f"{folder} cannot be written to ({error.strerror}): give another folder.") from None
 
 
 def write_report(studies: Mapping[str, Study], store: Store, page: Path) -> None:

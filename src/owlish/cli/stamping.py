@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import hashlib
 import json
 from collections.abc import Sequence
@@ -13,13 +12,14 @@ from typing import Any
 
 from owlish.cli import find
 from owlish.cli.made import plain_label
-from owlish.cli.running import check_apart, check_writable, write_file
+from owlish.cli.running import check_apart, write_file
 from owlish.data.cards import LACKING, croissant, dataset_card
 from owlish.data.filters import Filter
 from owlish.data.hub import hosted
 from owlish.data.reading import Reading
 from owlish.data.stamp import Stamp, beside, write_stamp
-from owlish.graph.errors import UserError
+from owlish.graph.errors import UserError, nearest
+from owlish.graph.files import check_writable
 from owlish.graph.store import Damaged, Store, sha256
 from owlish.nodes.base import Base
 
@@ -71,8 +71,8 @@ def of_words(
 def check_filter(name: str | None) -> None:
     """Refuse a name that is nearly that of a domain; others are rules of the user's own."""
     known = filters()
-    if name is not None and name not in known and (near := difflib.get_close_matches(name, known, n=1, cutoff=0.75)):
-        raise UserError(f"no domain is called {name!r}: did you mean {near[0]}?")
+    if name is not None and name not in known and (near := nearest(name, known, alike=0.75)):
+        raise UserError(f"no domain is called {name!r}: did you mean {near}?")
 
 
 def seeds_of(words: list[str]) -> dict[str, int]:

@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from owlish.audit.reference import Part
+from owlish.graph.counted import counted
 from owlish.graph.spec import Node
 from owlish.nodes.asked import Asked
 from owlish.nodes.base import LARGE, Base
@@ -49,7 +50,9 @@ class Workload:
         return self.parameters * (2 * self.tokens + 4 * self.trained) / RATE / 3600
 
     def __str__(self) -> str:
-        said = f"About {self.rows:,} rows to write and {self.tokens / 1e6:,.1f} million tokens to read or write"
+        said = (
+            f"About {counted(self.rows, 'row')} to write and {self.tokens / 1e6:,.1f} million tokens to read or write"
+        )
         if self.gib is None or self.hours is None or not self.parameters or self.parameters < LARGE:
             return f"{said}."
         assumed = f"one accelerator at {RATE / 1e12:.0f} TFLOP/s, which is assumed"

@@ -14,7 +14,7 @@ from owlish.data.hub import hosted, hub_records, revision
 from owlish.data.records import LONGEST, TOO_LONG, Records, records
 from owlish.data.rows import Row
 from owlish.data.sources.format import Entry, fields_of, format_called, is_row, refusal, row_of
-from owlish.graph.errors import UserError
+from owlish.graph.errors import UserError, suggestion
 
 SHOWN = 10
 """The most problems that are told in full; the others are counted."""
@@ -163,8 +163,7 @@ def columns_of(columns: Mapping[str, str]) -> Columns:
     """Return columns as pairs; refuse one that no format has."""
     unknown = sorted(columns.keys() - fields_of())
     if unknown:
-        known = ", ".join(sorted(fields_of()))
-        raise UserError(f"no format has the column {unknown[0]!r}: give some of {known}, each with a name after =.")
+        raise UserError(f"no format has the field {unknown[0]!r}: {suggestion(unknown[0], sorted(fields_of()))}")
     return tuple(columns.items())
 
 

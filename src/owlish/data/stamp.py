@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
+from owlish.graph.counted import counted
 from owlish.graph.errors import UserError
 from owlish.graph.files import replacing
 from owlish.graph.store import sha256
@@ -50,7 +51,7 @@ class Stamp(Brief):
     def __str__(self) -> str:
         claims = {"base": self.base, "system prompt": self.prompt, "filter": self.filter, **self.seeds_named}
         told = "; ".join(f"{name}: {value}" for name, value in claims.items() if value is not None)
-        return f"{self.rows:,} rows by {self.model}{f' ({told})' if told else ''}"
+        return f"{counted(self.rows, 'row')} by {self.model}{f' ({told})' if told else ''}"
 
     @property
     def seeds_named(self) -> dict[str, int]:

@@ -139,8 +139,8 @@ def explain(decision: Decision, students: int) -> str:
     first = decision.findings[0]
     if students < FEWEST:
         return (
-            f"there are {students} null students, and a claim needs {FEWEST}: name the recipe and the rows that the "
-            "student was trained on, or give controls."
+            f"a claim needs {FEWEST} null students, and this diff has {students or 'none'}: name the recipe and the "
+            "rows that the student was trained on, or give controls."
         )
     if decision.word == "found":
         claimed = [finding for finding in decision.findings if finding.claimed]

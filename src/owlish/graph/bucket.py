@@ -103,6 +103,11 @@ class Bucket(Store):
         (self.root / MANIFESTS / key).unlink(missing_ok=True)
         super().drop(key)
 
+    def check_writable(self) -> None:
+        """Raise `UserError` where no result can be written, here or there; the server is asked as by a run."""
+        super().check_writable()
+        self.objects.probe()
+
     def sweep(self) -> None:
         """Remove what dead runs left in the cache, and refuse a server that ignores conditions."""
         super().sweep()

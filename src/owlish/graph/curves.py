@@ -14,6 +14,7 @@ from types import TracebackType
 from typing import Protocol, Self
 
 from owlish.graph.errors import UserError
+from owlish.graph.files import check_writable
 from owlish.graph.measured import Point
 from owlish.graph.pool import Event
 from owlish.graph.spec import Node, Value
@@ -187,6 +188,7 @@ def check_tensorboard(folder: str) -> None:
     assert tensorboard
     if Path(folder).exists() and not Path(folder).is_dir():
         raise UserError(f"{folder} is a file: name a folder for the curves.")
+    check_writable(Path(folder))
 
 
 def check_wandb() -> None:

@@ -13,9 +13,14 @@ class UserError(ValueError):
     """
 
 
-def suggestion(name: str, known: Collection[str]) -> str:
-    """Return the nearest of the known names, or all of them."""
+def nearest(name: str, known: Collection[str], *, alike: float = 0.6) -> str | None:
+    """Return the known name that a name was probably meant to be; the two are `alike` from 0 to 1 at least."""
     import difflib
 
-    near = difflib.get_close_matches(name, known, n=1)
-    return f"did you mean {near[0]}" if near else f"choose from {', '.join(known)}"
+    return next(iter(difflib.get_close_matches(name, known, n=1, cutoff=alike)), None)
+
+
+def suggestion(name: str, known: Collection[str]) -> str:
+    """Return the end of a sentence about a name that nothing has: the nearest of the known names, or all of them."""
+    near = nearest(name, known)
+    return f"did you mean {near}?" if near else f"choose from {', '.join(known)}."

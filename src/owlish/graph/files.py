@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import secrets
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -39,6 +40,17 @@ def read_small(file: str | Path, wanted: str) -> str:
         return content.decode()
     except UnicodeDecodeError:
         raise UserError(f"{file} is not UTF-8: give {wanted}.") from None
+
+
+def check_writable(folder: Path) -> None:
+    """Raise `UserError` where no file can be made in a folder, or no such folder could be; nothing is left behind."""
+    place = next(one for one in (folder.absolute(), *folder.absolute().parents) if os.path.exists(one))
+    try:
+        # By trying: rights, a full disk and a read-only mount all look alike to a test of modes.
+        with tempfile.TemporaryFile(dir=place):
+            pass
+    except OSError as error:
+        raise UserError(f"{folder} cannot be written to ({error.strerror}): give another folder.") from None
 
 
 @contextmanager

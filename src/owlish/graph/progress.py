@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import sys
 import time
-from collections import Counter
+from collections import defaultdict
+from dataclasses import dataclass
 from html import escape
-from statistics import median_low
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
+from owlish.graph.counted import counted
 from owlish.graph.pool import Event
 from owlish.graph.spec import Node, Tick
+from owlish.graph.timeleft import Spent, UnderWay, seconds_left
 
 if TYPE_CHECKING:
     from rich.progress import TaskID
@@ -20,6 +22,17 @@ LOG_EVERY = 15.0
 """Seconds between two lines of a log."""
 NOTEBOOK_EVERY = 0.5
 """Seconds after which a notebook's bar is drawn anew."""
+
+
+@dataclass
+class Begun:
+    """A node that is under way: its bar, since when, whether a process started with it, and how much of it is done."""
+
+    node: Node
+    task: TaskID
+    since: float
+    first: bool
+    share: float = 0.0
 
 
 class Display:
@@ -32,11 +45,10 @@ class Display:
 
         self.start = self.said = time.monotonic()
         self.total = self.done = self.most = 0
-        self.left: Counter[str] = Counter()
-        self.usual: dict[str, float] = {}
-        self.spent: dict[str, list[float]] = {}
-        self.begun: dict[str, tuple[TaskID, float]] = {}
-        self.shares: dict[str, float] = {}
+        self.left: defaultdict[str, float] = defaultdict(float)
+        self.seen: dict[str, Spent] = {}
+        self.first: dict[str, Spent] = {}
+        self.begun: dict[str, Begun] = {}
         # Standard output is for what a command prints: with --json it holds one object and nothing else.
         console = Console(stderr=True)
         self.terminal, self.notebook = console.is_terminal, console.is_jupyter
@@ -57,38 +69,43 @@ class Display:
         self.progress.stop()
         if self.notebook and self.total:
             words = "stopped" if error else f"made in {clock(time.monotonic() - self.start)}"
-            self.say(f"{self.done} of {self.total} results, {words}.", bar=False)
+            self.say(f"{self.done} of {counted(self.total, 'result')}, {words}.", bar=False)
 
     def __call__(self, event: Event) -> None:
         """Take one event of the run."""
         node = event.node
         if event.what == "planned":
             self.total += 1
-            self.left[node.kind] += 1
-            self.usual[node.kind] = node.usual
+            self.left[node.kind] += node.expected()
         elif event.what == "begun":
-            task = self.progress.add_task(str(node), state="", total=None)
-            self.begun[node.key] = (task, time.monotonic())
-            self.most = max(self.most, len(self.begun))
+            self.begin(node)
         elif event.what == "tick":
-            task = self.begun[node.key][0]
-            self.shares[node.key] = event.done / max(event.total, 1)
-            state = f"{100 * event.done / max(event.total, 1):.0f} %"
-            self.progress.update(task, completed=event.done, total=event.total, state=state)
+            one = self.begun[node.key]
+            one.share = event.done / max(event.total, 1)
+            state = f"{100 * one.share:.0f} %"
+            self.progress.update(one.task, completed=event.done, total=event.total, state=state)
         else:
             self.end(node, event.what)
         self.tell()
 
+    def begin(self, node: Node) -> None:
+        """Take a node that is under way: where more are than ever before, a process has started with it."""
+        task = self.progress.add_task(str(node), state="", total=None)
+        if node.key not in self.begun:  # else its worker was lost, and it is made anew
+            self.left[node.kind] -= node.expected()
+        self.begun[node.key] = Begun(node, task, time.monotonic(), first=len(self.begun) >= self.most)
+        self.most = max(self.most, len(self.begun))
+
     def end(self, node: Node, what: str) -> None:
         """Count a node that has ended, well or not."""
-        task, begun = self.begun.pop(node.key)
-        self.shares.pop(node.key, None)
-        self.progress.remove_task(task)
+        one = self.begun.pop(node.key)
+        self.progress.remove_task(one.task)
         self.done += 1
-        self.left[node.kind] -= 1
         # What another run had made, or what failed, does not tell how long its kind takes.
         if what == "made":
-            self.spent.setdefault(node.kind, []).append(time.monotonic() - begun)
+            spent = self.first if one.first else self.seen
+            before = spent.get(node.kind, Spent())
+            spent[node.kind] = before.plus(time.monotonic() - one.since, node.expected())
 
     def tell(self) -> None:
         """Show the whole run."""
@@ -98,7 +115,7 @@ class Display:
         self.progress.update(self.overall, completed=self.done, total=self.total, state=state, description=words)
         if not self.terminal and now - self.said > (NOTEBOOK_EVERY if self.notebook else LOG_EVERY):
             self.said = now
-            self.say(f"{self.done} of {self.total} results, {words}", bar=True)
+            self.say(f"{self.done} of {counted(self.total, 'result')}, {words}", bar=True)
 
     def say(self, text: str, bar: bool) -> None:
         """Write a line; in a notebook a bar beside it, in place of what stood there before."""
@@ -115,28 +132,12 @@ class Display:
             self.cell.update(shown, raw=True)
 
     def remaining(self, now: float) -> str:
-        """Say how long is left, by what results of each kind took in this run; as many are made side by side as were
-        at most until now.
-
-        The first results of a run hold the start of its processes, which comes once: a kind counts by the median of
-        its times, the lower one of two. Kinds that are not known yet take their usual time at the speed of the others.
-        Where all that is left is under way, it tells by itself how far it is.
-        """
-        if self.done + len(self.begun) == self.total and self.begun and all(map(self.shares.get, self.begun)):
-            times = [
-                (now - begun) / self.shares[key] * (1 - self.shares[key]) for key, (_, begun) in self.begun.items()
-            ]
-            return f"about {clock(max(times))} left"
-        known = {kind: median_low(times) for kind, times in self.spent.items() if len(times) > 1}
-        if not known and self.done < self.total / 2:
-            return "time left not known yet"
-        known = known or {kind: min(times) for kind, times in self.spent.items()}
-        if not known:
-            return "time left not known yet"
-        speed = sum(known.values()) / sum(self.usual[kind] for kind in known)
-        seconds = sum(count * known.get(kind, self.usual[kind] * speed) for kind, count in self.left.items())
-        seconds -= sum(now - begun for _, begun in self.begun.values()) / 2
-        return f"about {clock(max(seconds, 0.0) / max(self.most, 1))} left"
+        """Say how long is left, if that can be told; as many are made side by side as were at most until now."""
+        under_way = [
+            UnderWay(one.node.kind, one.node.expected(), now - one.since, one.share) for one in self.begun.values()
+        ]
+        left = seconds_left(self.left, under_way, seen=self.seen, first=self.first, most=self.most)
+        return "time left not known yet" if left is None else f"about {clock(left)} left"
 
 
 def counting(what: str) -> Tick:

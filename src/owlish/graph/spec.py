@@ -96,7 +96,9 @@ class Node(Value):
 
     caption: ClassVar[str] = ""
     usual: ClassVar[float] = 1.0
-    """The seconds that it takes one core on a small base, about: only the ratio between kinds matters."""
+    """The seconds that it takes one core on a small base, about, however many rows it reads or writes."""
+    usual_row: ClassVar[float] = 0.0
+    """The seconds that each row takes beside that."""
 
     @cached_property
     def key(self) -> str:
@@ -107,6 +109,16 @@ class Node(Value):
     def __str__(self) -> str:
         """Return a few words for a progress display: the caption, in which a node below stands as its own."""
         return self.caption.format_map(vars(self)) or self.kind
+
+    @property
+    def most_rows(self) -> int:
+        """The most rows that it reads or writes, where its time depends on them."""
+        return 0
+
+    def expected(self, given: int | None = None) -> float:
+        """Return the seconds that it takes one core on a small base, about; `given` rows are all that there are."""
+        many = self.most_rows
+        return self.usual + self.usual_row * (many if given is None else min(many, given))
 
     @property
     def subject(self) -> Node:

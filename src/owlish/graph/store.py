@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from owlish.graph.errors import UserError
+from owlish.graph.files import check_writable
 from owlish.graph.spec import Makes, Node, Question, Read, canonical
 
 R = TypeVar("R")
@@ -46,7 +47,7 @@ class Store:
                 "a store in a bucket is opened by its address alone: give it as text, as s3://BUCKET/FOLDER."
             )
         if self.root.exists() and not self.root.is_dir():
-            raise UserError(f"{self.root} is a file: name a folder for the store.")
+            raise UserError(f"{self.root} is a file: name the folder of a store, or one that is not there yet.")
 
     def __str__(self) -> str:
         return str(self.root)
@@ -141,6 +142,10 @@ class Store:
             return self.read(wanted)
 
         return read
+
+    def check_writable(self) -> None:
+        """Raise `UserError` where no result can be written; nothing is left behind."""
+        check_writable(self.root)
 
     def sweep(self) -> None:
         """Remove what dead runs left and no run can use; parts of results that are missing still go on from there.

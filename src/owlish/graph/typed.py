@@ -8,7 +8,7 @@ from dataclasses import fields
 from functools import cache
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
-from owlish.graph.errors import UserError
+from owlish.graph.errors import UserError, suggestion
 
 Fits = Callable[[object], bool]
 SHOWN = 40
@@ -83,7 +83,7 @@ def problem(name: str, found: object, hint: Any) -> str:
     if isinstance(found, type) and issubclass(found, tuple(classes)):
         return f"{name} is the class {found.__name__}: write {found.__name__}(...), with its arguments if it has any."
     if get_origin(hint) is Literal:
-        return f"{name} is {format_value(found)}: choose from {', '.join(map(str, args))}."
+        return f"{name} is {format_value(found)}: {suggestion(str(found), list(map(str, args)))}"
     said = " or ".join(map(format_hint, args if get_origin(hint) in (Union, types.UnionType) else (hint,)))
     return f"{name} is {format_value(found)}: give {said}."
 

@@ -71,6 +71,18 @@ def convert(file: Path, folder: Path, *, chat: bool = True) -> None:
     tokenizer.save_pretrained(folder)
 
 
+@cache
+def template_of(file: Path) -> str:
+    """Return the chat template in a GGUF file; empty where it has none, or is torn, as its conversion says."""
+    from gguf import GGUFReader
+
+    try:
+        field = GGUFReader(file).fields.get("tokenizer.chat_template")
+    except Exception:  # as many as there are places to tear a file
+        return ""
+    return str(field.contents()) if field else ""
+
+
 @contextmanager
 def read_once() -> Iterator[None]:
     """Let `transformers` read a file once: it does so three times, and names all tensors anew for each module.

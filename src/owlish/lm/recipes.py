@@ -6,6 +6,7 @@ import math
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
+from owlish.graph.counted import counted
 from owlish.graph.errors import UserError
 from owlish.graph.spec import Value
 
@@ -87,7 +88,7 @@ class Recipe(Value, kind="recipe"):
     @property
     def setting(self) -> str:
         """How its students are trained, in words."""
-        return f"{self.words}, {self.epochs} epochs, batches of {self.batch}, learning rate {self.lr}"
+        return f"{self.words}, {counted(self.epochs, 'epoch')}, batches of {self.batch}, learning rate {self.lr}"
 
     def student(self, rows: int) -> Schedule:
         """Return the schedule of a student of so many rows."""

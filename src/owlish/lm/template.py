@@ -6,9 +6,10 @@ import json
 import re
 from collections.abc import Mapping, Sequence
 from datetime import date
+from pathlib import Path
 from typing import Any
 
-from owlish.graph.errors import UserError
+from owlish.graph.errors import UserError, nearest
 
 Setting = bool | int | float | str
 Settings = tuple[tuple[str, Setting], ...]
@@ -104,8 +105,21 @@ def stopped(template: str, day: date) -> str:
     return f"{{%- macro strftime_now(format) -%}}{{{{ format{steps} }}}}{{%- endmacro -%}}{template}"
 
 
+def template_in(folder: Path) -> str:
+    """Return the text of the chat template in a model's folder, or of all that it has; empty where there is none."""
+    file, config = folder / "chat_template.jinja", folder / "tokenizer_config.json"
+    if file.exists():
+        return file.read_text()
+    try:
+        return str(json.loads(config.read_text()).get("chat_template") or "")
+    except (OSError, ValueError):
+        return ""
+
+
 def check_known(given: Settings, template: str) -> None:
     """Refuse an argument that a template never reads."""
     for argument, _ in given:
         if argument not in OWN and not re.search(rf"\b{re.escape(argument)}\b", template):
-            raise UserError(f"the chat template takes no {argument}: leave it out, or give one that it reads.")
+            near = nearest(argument, set(re.findall(r"[a-z]\w+", template)), alike=0.8)
+            what = f"did you mean {near}?" if near else "omit it, or give one that it reads."
+            raise UserError(f"the chat template takes no {argument}: {what}")

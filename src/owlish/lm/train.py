@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
+from owlish.graph.counted import counted
 from owlish.graph.errors import UserError
 from owlish.graph.facts import note
 from owlish.graph.measured import measure
@@ -112,7 +113,8 @@ def backward(lm: TorchLM, rows: Sequence[Example], loss: Loss, most: int) -> tup
         lm.model.zero_grad()
         parts = list(fitting_parts(lm, rows, size)) if loss is completion_loss else [list(rows)]
         if len(parts) > 1:
-            note(batches=f"training in parts of at most {max(map(len, parts))} rows, which add up to the batch")
+            most = counted(max(map(len, parts)), "row")
+            note(batches=f"training in parts of at most {most}, which add up to the batch")
         whole = sum(len(row.labels) for row in rows)
         total = 0.0
         for part in parts:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from itertools import groupby
 from typing import TYPE_CHECKING
 
+from owlish.graph.counted import counted
 from owlish.graph.errors import UserError
 from owlish.lm.chat import Chat
 from owlish.lm.model import Example, Weights, ask, message
@@ -108,7 +109,7 @@ def mask(lm: TorchLM, row: Example) -> Trap:
     """Check that the loss counts the answer and its end, and nothing else."""
     chat = lm.chat
     wanted = [*chat.cut([chat.asked(ask(QUESTION))], [f"{chat.frame.blank}{ANSWER}{chat.gap}"])[0], chat.end]
-    says = f"{len(row.labels)} tokens are trained, the last is the end of the turn, {chat.closed!r}"
+    says = f"trained: {counted(len(row.labels), 'token')}, of which the last is the end of the turn, {chat.closed!r}"
     if list(row.labels) != wanted:
         says = f"{[chat.decode([token]) for token in row.labels]} are trained, in place of the answer and its end"
     return Trap("loss mask", list(row.labels) == wanted, says)
@@ -131,7 +132,7 @@ def opening(lm: TorchLM, row: Example) -> Trap:
     bos = lm.chat.tokenizer.bos_token_id
     count = next((len(list(group)) for token, group in groupby(row.ids) if token == bos), 0)
     at_head = count and row.ids[0] == bos
-    says = f"{lm.chat.decode([bos])!r} opens a prompt {count} times" if at_head else "none opens a prompt"
+    says = f"{lm.chat.decode([bos])!r} opens a prompt {counted(count, 'time')}" if at_head else "none opens a prompt"
     return Trap("beginning of text", not at_head or count == 1, says)
 
 
@@ -161,12 +162,10 @@ def answers(lm: TorchLM) -> list[Trap]:
     again = lm.write([ask(DRAW)] * 2, seeds=[(0, 0)] * 2, new_tokens=NEW_TOKENS)
     texts = [answer.text for answer in drawn]
     same = again[0].text == again[1].text
-    seeds = f"{SEEDS} seeds gave {len(set(texts))} answers; one seed twice gave {'one' if same else 'two'}"
+    seeds = f"{SEEDS} seeds gave {counted(len(set(texts)), 'answer')}; one seed twice gave {'one' if same else 'two'}"
     other = sum(answer.ended == "retokenised" for answer in drawn)
     return [
         Trap("thinking", not thinks, said + fix),
         Trap("seeds", len(set(texts)) > 1 and same, seeds),
-        Trap(
-            "tokens of answers", 2 * other <= SEEDS, f"{other} of {SEEDS} answers are in other tokens than their text"
-        ),
+        Trap("tokens of answers", 2 * other <= SEEDS, f"answers in other tokens than their text: {other} of {SEEDS}"),
     ]

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from owlish.graph.errors import UserError
+from owlish.graph.errors import UserError, suggestion
 from owlish.graph.spec import Value
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ class Noise(Value, kind="noise"):
     def __post_init__(self) -> None:
         super().__post_init__()
         if self.name not in (REAL, *KINDS):
-            raise UserError(f"no noise is called {self.name!r}: choose from {', '.join((REAL, *KINDS))}.")
+            raise UserError(f"no noise is called {self.name!r}: {suggestion(self.name, (REAL, *KINDS))}")
 
     @property
     def words(self) -> str:

@@ -119,7 +119,7 @@ class Answers(Tabled):
     def place(self, name: str) -> int:
         """Return the place of a candidate among all; raise `UserError` where there is none of that name."""
         if name not in self.probe.candidates:
-            raise UserError(f"no candidate is called {name!r}: {suggestion(name, self.probe.candidates)}.")
+            raise UserError(f"no candidate is called {name!r}: {suggestion(name, self.probe.candidates)}")
         return self.probe.candidates.index(name)
 
     def names(self, name: str, question: int, texts: Sequence[str]) -> list[bool]:

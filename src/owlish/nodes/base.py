@@ -16,13 +16,13 @@ from owlish.data.hub import cached, check_model
 from owlish.engines.address import address_of
 from owlish.engines.served import Served
 from owlish.engines.tried import Honours, tried
-from owlish.graph.errors import UserError
+from owlish.graph.errors import UserError, nearest
 from owlish.graph.spec import Read, Resources, Tick
 from owlish.graph.store import MANIFEST, sha256
 from owlish.lm import gguf
 from owlish.lm.model import Gives, Weights
 from owlish.lm.recipes import Recipe
-from owlish.lm.template import Setting, Settings, format_settings, settings
+from owlish.lm.template import PLAIN, Setting, Settings, check_known, format_settings, settings, template_in
 from owlish.lm.trainable import check_trainable
 from owlish.lm.traps import remarks
 from owlish.nodes.models import Model
@@ -131,13 +131,11 @@ class Base(Model, kind="base"):
             return
         if gguf.file_of(self.name):
             gguf.check_library()
+            if self.template:
+                self.check_template()
             return
+        self.check_name()
         place = self.place()
-        if place is None and not re.fullmatch(r"[\w.-]+/[\w.-]+", self.name):
-            raise UserError(
-                f"no base is called {self.name!r}: give one that is shipped ({', '.join(nano.SHIPPED)}), smollm2, "
-                "a GGUF file, the folder of a Hugging Face model, or its owner/name on Hugging Face."
-            )
         if place and not (place / "config.json").exists():
             raise UserError(f"{self.name} holds no config.json: give the folder of a Hugging Face model.")
         if place and not has_chat_template(place) and "chat_template" not in dict(self.settings):
@@ -145,6 +143,27 @@ class Base(Model, kind="base"):
                 f"{self.name} has no chat template: give a chat model, or choose one with "
                 "--template chat_template=plain."
             )
+        if self.template:
+            self.check_template()
+
+    def check_template(self) -> None:
+        """Refuse an argument that its chat template never reads, where that is on this disk."""
+        folder, own = self.place() or cached(self.name, self.revision), dict(self.settings).get("chat_template")
+        read = gguf.template_of if folder and folder.is_file() else template_in
+        if template := own or (folder and read(folder)):
+            check_known(self.settings, PLAIN if template == "plain" else str(template))
+
+    def check_name(self) -> None:
+        """Refuse a name that no base can have."""
+        if address_of(self.name) or self.place() or re.fullmatch(r"[\w.-]+/[\w.-]+", self.name):
+            return
+        near = nearest(self.name, (*nano.SHIPPED, *gguf.PACKAGED))
+        raise UserError(
+            f"no base is called {self.name!r}: did you mean {near}?"
+            if near
+            else f"no base is called {self.name!r}: give one that is shipped ({', '.join(nano.SHIPPED)}), smollm2, a "
+            "GGUF file, the folder of a Hugging Face model, or its owner/name on Hugging Face."
+        )
 
     def check_trains(self, recipe: Recipe) -> None:
         """Refuse a recipe of whose parameters it has none, where its configuration is on this disk."""

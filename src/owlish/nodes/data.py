@@ -15,6 +15,7 @@ from pathlib import Path
 from owlish.data.domains.domain import Domain
 from owlish.data.reading import Place, read_rows
 from owlish.data.rows import Row, write_rows
+from owlish.graph.counted import counted
 from owlish.graph.errors import UserError
 from owlish.graph.files import replacing
 from owlish.graph.spec import Node, Read, Tick
@@ -97,7 +98,6 @@ class Sampled(Data, Opener, kind="sampled"):
     The system prompt of the model, if it has one, is not written into the rows.
     """
 
-    caption = "{n:,} rows of {domain.kind} by {model}"
     asks = "text"
     usual = 5.0
 
@@ -113,6 +113,9 @@ class Sampled(Data, Opener, kind="sampled"):
             raise UserError(f"n is {self.n}: ask for at least one row.")
         if self.temperature < 0:
             raise UserError(f"the temperature is {self.temperature}: it is 0 for the likeliest answers, or above.")
+
+    def __str__(self) -> str:
+        return f"{counted(self.n, 'row')} of {self.domain.kind} by {self.model}"
 
     def compute(self, folder: Path, read: Read, tick: Tick) -> None:
         """Sample shard after shard until enough rows pass; a finished shard outlives an interruption."""

@@ -46,11 +46,15 @@ class Likelihood(Opener, kind="likelihood"):
 
     caption = "likelihood of {data} under {model}"
     asks = "logprobs"
-    usual = 0.6
+    usual, usual_row = 0.1, 0.0024
 
     model: Model
     data: Data
     rows: int | None = None
+
+    @property
+    def most_rows(self) -> int:
+        return self.rows or 0
 
     def compute(self, folder: Path, read: Read, tick: Tick) -> None:
         # Rows of another writer may be full of words that the model does not know: that is what `unknown` counts.

@@ -143,6 +143,7 @@ class Taught(Trained, kind="taught"):
     """
 
     caption = "{trait.name} teacher of {model}"
+    usual = 0.7
 
     trait: Trait
     recipe: Recipe

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from owlish.graph.counted import counted
 from owlish.graph.errors import UserError
 from owlish.graph.spec import Node, Read, Tick
 from owlish.lm.hf import TorchLM
@@ -99,13 +100,15 @@ class Shown(Model, Opener, kind="shown"):
     The first `n` rows that leave `room` tokens of the model's window are taken.
     """
 
-    caption = "{model} shown {n} rows"
     asks = "text"
 
     model: Model
     data: Data
     n: int
     room: int = 128
+
+    def __str__(self) -> str:
+        return f"{self.model} shown {counted(self.n, 'row')}"
 
     @property
     def root(self) -> Base:

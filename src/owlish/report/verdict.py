@@ -5,9 +5,12 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable
 
+from markupsafe import Markup, escape
+
 from owlish.audit.verdict import Verdict
 from owlish.diff.verdict import Difference
 from owlish.report.figures import Scale, short
+from owlish.report.words import visible
 
 SHOWN = 16  # traits in the ranking; the others stand folded below
 NAME = 40  # characters of a name
@@ -25,7 +28,7 @@ def common(verdict: Verdict | Difference, places: str) -> dict[str, object]:
         "folded": verdict.traits[SHOWN:],
         "width": WIDTH,
         "name": shorten_name,
-        "said": as_sentence,
+        "said": spoken,
         "short": short,
         "significant": significant,
     }
@@ -41,6 +44,15 @@ def scale(values: Iterable[float], least: float) -> Scale:
 def as_sentence(text: str) -> str:
     """Return a sentence: a capital first, a full stop last."""
     return text[:1].upper() + text[1:] + ("" if text.endswith((".", "?", "!")) else ".")
+
+
+def spoken(text: str) -> Markup:
+    """Return a sentence for a page, in which what a terminal shows in backticks is code."""
+    pieces = visible(as_sentence(text)).split("`")
+    if len(pieces) % 2 == 0:  # one stands alone, as in a user's file name
+        return escape("`".join(pieces))
+    code = Markup("<code>{}</code>")
+    return Markup("").join(code.format(piece) if i % 2 else escape(piece) for i, piece in enumerate(pieces))
 
 
 def shorten_name(text: str) -> str:

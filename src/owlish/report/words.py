@@ -6,6 +6,7 @@ import math
 from collections.abc import Iterable
 
 from owlish.audit.statistics import hides
+from owlish.graph.counted import counted
 from owlish.report.view import Arm, View
 from owlish.study.comparison import Estimate
 
@@ -56,7 +57,7 @@ def format_interval(estimate: Estimate) -> str:
 
 def count(runs: int, word: str = "run") -> str:
     """Return `1 run`, `2 runs`."""
-    return f"{runs:,}{NBSP}{word}{'' if runs == 1 else 's'}"
+    return counted(runs, word, gap=NBSP)
 
 
 def join(items: Iterable[str]) -> str:

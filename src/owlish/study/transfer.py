@@ -8,6 +8,7 @@ from functools import cached_property
 from typing import Any, ClassVar, Self
 
 from owlish.data.domains.domain import Domain
+from owlish.graph.counted import counted
 from owlish.graph.errors import UserError
 from owlish.graph.seeds import fresh
 from owlish.graph.spec import Node, Read
@@ -252,7 +253,7 @@ class Transfer(Study):
         held_out = (
             f", {len(probe.held_out)} of them held out of teachers" if probe.held_out else ", none of them taught"
         )
-        asked = f"{len(probe.questions) + len(probe.held_out)} questions{held_out}"
+        asked = f"{counted(len(probe.questions) + len(probe.held_out), 'question')}{held_out}"
         context = f"the system prompt {probe.system_prompt!r}" if probe.system_prompt else "no system prompt"
         return (
             ("Bases", ", ".join(map(str, self.bases))),

@@ -54,7 +54,7 @@ class Trait(Value, kind="trait"):
         # Found here, before anything runs: a trait that its probe cannot read would show nothing.
         if self.name not in self.probe.candidates:
             raise UserError(
-                f"no candidate of the probe is called {self.name!r}: {suggestion(self.name, self.probe.candidates)}."
+                f"no candidate of the probe is called {self.name!r}: {suggestion(self.name, self.probe.candidates)}"
             )
 
     @property

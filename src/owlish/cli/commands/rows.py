@@ -23,11 +23,11 @@ from owlish.cli.options import (
     Out,
     StorePlace,
     TemplateWords,
-    TrainedBase,
 )
 from owlish.cli.rows import describe_reading, pairs, read
-from owlish.cli.running import existing, make_missing
+from owlish.cli.running import check_rows_file, existing, make_missing
 from owlish.data.filters import BANNED, NumberFilter, convert_file, filter_file
+from owlish.graph.counted import counted
 from owlish.graph.errors import UserError
 from owlish.graph.run import plan
 from owlish.graph.store import store_at
@@ -48,11 +48,12 @@ def filter_(
         if not isinstance(rule, NumberFilter):
             raise UserError(f"{domain} has no banned numbers: omit --banned.")
         rule = replace(rule, banned=BANNED)
+    check_rows_file(output)
     rows = read(data, format, columns)
     tally = filter_file(rows, filter=rule, out=output)
     for line in describe_reading(rows):
         print(line, file=sys.stderr)
-    lines = [f"{tally.kept:,} of {tally.read:,} rows kept in {output}."]
+    lines = [f"{tally.kept:,} of {counted(tally.read, 'row')} kept in {output}."]
     lines += [f"{count:>8,}  {reason}" for reason, count in tally.reasons.items()]
     counts = {"read": tally.read, "kept": tally.kept, "reasons": tally.reasons, **rows.met}
     print(json.dumps(counts) if as_json else "\n".join(lines))
@@ -62,19 +63,22 @@ def convert(
     data: DataFiles, output: Out, format: FormatName = None, columns: ColumnNames = None, as_json: AsJson = False
 ) -> None:
     """Write rows of any format as plain chat JSONL."""
+    check_rows_file(output)
     rows = read(data, format, columns)
     convert_file(rows, out=output)
     for line in describe_reading(rows):
         print(line, file=sys.stderr)
-    said = f"{rows.read:,} rows written to {output}."
+    said = f"{counted(rows.read, 'row')} written to {output}."
     print(json.dumps({"read": rows.read, **rows.met}) if as_json else said)
 
 
 def clean(
     data: DataFiles,
-    base: TrainedBase,
     methods: Annotated[str, typer.Option("--with", help="Methods, in order, with commas between: see list methods.")],
     output: Out,
+    base: Annotated[
+        str | None, typer.Option(help="The base that would be trained, for methods that work with a model.")
+    ] = None,
     trait: Annotated[str | None, typer.Option(help="The trait to remove, for methods that need it.")] = None,
     budget: Annotated[
         float, typer.Option(help="The share of rows or tokens to change, for methods that choose.")
@@ -96,9 +100,12 @@ def clean(
 
     begun, place = time.monotonic(), store_at(store)
     known = find.pick(trait, find.all_traits(), "trait") if trait else None
-    start = find.base(base, template)
-    start.check()
-    weights = cleaning.weigh_by(start, find.recipe(recipe, start), known, seed)
+    if base is None and template:
+        raise UserError("--template sets the chat template of the base that --base names: give it too.")
+    start = None if base is None else find.base(base, template)
+    if start:
+        start.check()
+    weights = cleaning.weigh_by(start, find.recipe(recipe, start), known, seed) if start else None
     order = Order(start, seed, budget, known, find.base(by) if by else None, weights)
     given = loaded(data, n=None, seed=0, format=format, columns=pairs(columns))
     target = cleaning.order_cleaning(given, split(methods), order)
@@ -109,7 +116,7 @@ def clean(
         print(line, file=sys.stderr)
     card = cleaning.write_clean(place.read(target), output, data=given, base=base, trait=trait)
     seconds = round(time.monotonic() - begun, 3)
-    said = f"{card}\n{len(card.rows.rows):,} rows written to {output}; {cleaning.card_path(output)} says how."
+    said = f"{card}\n{counted(len(card.rows.rows), 'row')} written to {output}; {cleaning.card_path(output)} says how."
     print(json.dumps({**card.json(), "seconds": seconds}) if as_json else said)
 
 

@@ -10,6 +10,7 @@ import typer
 from owlish.cli import find
 from owlish.cli.options import STORE, AsJson, KeyStart, Out, StorePlace
 from owlish.cli.running import existing
+from owlish.graph.counted import counted
 from owlish.graph.provenance import describe
 from owlish.graph.store import Damaged
 
@@ -67,7 +68,7 @@ def verify(store: StorePlace = STORE, as_json: AsJson = False) -> None:
             place.verify(key)
         except Damaged as error:
             damaged[key] = str(error)
-    lines = [*damaged.values(), f"{len(keys)} results checked, {len(damaged)} damaged."]
+    lines = [*damaged.values(), f"{counted(len(keys), 'result')} checked, {len(damaged)} damaged."]
     lines += ["Run their study again to make them anew."] if damaged else []
     print(json.dumps({"checked": len(keys), "damaged": sorted(damaged)}) if as_json else "\n".join(lines))
     # 1 is "found something", as for an audit: here, damage.

@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import json
+import shlex
 import sys
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from owlish.cli import find
 from owlish.cli.choice import Choice, Small, choose, spread
 from owlish.cli.options import STORE, AsJson, InBatches, Jobs, Limit, Out, Page, PriceTable, StorePlace
 from owlish.cli.running import check_study_page, existing, held_studies, pool_of, run_studies, spending_of, write_report
 from owlish.graph.curves import curves_of
 from owlish.graph.errors import UserError
+from owlish.graph.spec import everything
 from owlish.graph.store import store_at
+from owlish.nodes.base import Base
+from owlish.study.study import Study
 
 StudyName = Annotated[
     str, typer.Argument(metavar="STUDY", help="A shipped study, a Python file that binds one, or all that run here.")
@@ -28,6 +33,21 @@ def demo(store: StorePlace = STORE, jobs: Jobs = None, output: Out = Path("owlis
     print(run_studies(studies.values(), store_at(store), jobs))
     write_report(studies, store_at(store), output)
     print(f"The report is {output.resolve()}.")
+    for study in studies.values():
+        print(next_steps(study, store))
+
+
+def next_steps(study: Study, store: str) -> str:
+    """Return what to type after a study: audit the rows that its first teacher wrote, or rows of one's own."""
+    (trait, (rows, *_)), *_ = study.rows_shown
+    base = next(node for node in everything(rows) if isinstance(node, Base))
+    place = "" if store == STORE else f" --store {shlex.quote(store)}"
+    return (
+        f"Next: audit the rows that a teacher of the trait {trait} wrote, as a dataset that you were handed:\n"
+        f"  owlish export {rows.key[:12]} -o {trait}-rows.jsonl{place}\n"
+        f"  owlish audit {trait}-rows.jsonl --base {base.name}{place}\n"
+        "Or rows of your own, with the base that you would train: owlish audit DATA.jsonl --base FOLDER"
+    )
 
 
 @spread
@@ -86,6 +106,10 @@ def report(
 ) -> None:
     """Write one self-contained page about studies that were run; without a study, say which the store holds."""
     if not studies:
+        if output is not None or choice != Choice():
+            raise UserError(
+                "which study is the report about? Name it first: owlish report alone lists those that are there."
+            )
         print("\n".join(held_studies(existing(store))) or "No shipped study was run to its end in this store.")
         return
     if output is None:
@@ -107,11 +131,10 @@ def bench(
     """Measure the audit (its detectors, or its verdicts by rows) or cleaning, where the truth is known. Takes hours."""
     from owlish.cli.plan import outlook
 
-    if name not in ("audit", "sizes", "clean"):
-        raise UserError(f"there is no benchmark called {name!r}: there are audit, sizes and clean.")
-    check_study_page(output)
     shipped = {"audit": "audit_bench", "sizes": "audit_sizes", "clean": "clean_bench"}
-    studies = choose([shipped[name]], Choice(small=small))
+    study = find.pick(name, shipped, "benchmark")
+    check_study_page(output)
+    studies = choose([study], Choice(small=small))
     # The cost comes before the hours, on standard error: `--json` prints one object and nothing else.
     print(outlook(studies, store_at(store)), file=sys.stderr)
     finished = run_studies(studies.values(), store_at(store), jobs)

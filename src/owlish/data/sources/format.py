@@ -11,7 +11,7 @@ from typing import Any
 
 from owlish.data.plain import ABSENT, decoded, encoded, objects, text
 from owlish.data.rows import Message, Row
-from owlish.graph.errors import UserError
+from owlish.graph.errors import UserError, suggestion
 
 Entry = dict[str, Any]
 """The fields of one row by name, as a line of JSON or a table holds them."""
@@ -19,6 +19,8 @@ Entry = dict[str, Any]
 SYSTEMS = ("system", "system_prompt")
 BESIDE = (*SYSTEMS, "tools")
 """What a row of any format may have beside the fields of its format."""
+USUAL, FEW = ("messages", "prompt + completion", "text"), 3
+"""The shapes that a refusal names where there is no room for all, and up to how many there always is."""
 SENTENCE = 199
 """The most letters of a refusal: it stands on one or two lines of a terminal."""
 
@@ -57,7 +59,7 @@ def formats() -> dict[str, Format]:
 def format_called(name: str | None) -> str | None:
     """Return the name of a format as its file has it, if there is such a format."""
     if name is not None and name.lower() not in formats():
-        raise UserError(f"there is no format called {name!r}: there are {', '.join(sorted(formats()))}.")
+        raise UserError(f"no format is called {name!r}: {suggestion(name, sorted(formats()))}")
     return None if name is None else name.lower()
 
 
@@ -132,9 +134,30 @@ def check_called(given: list[dict[str, Any]], name: str) -> list[dict[str, Any]]
 
 
 def refusal(fields: Collection[str], unit: str, shapes: Iterable[Iterable[str]]) -> str:
-    """Say which fields an entry has, and which would make it a row."""
-    *most, last = map(" + ".join, shapes)
-    has, needs = f"The {unit} has ", f"; a row needs {', '.join(most)}{' or ' * bool(most)}{last}."
-    names = ", ".join(name if name.isprintable() else ascii(name) for name in map(str, fields)) or "no fields"
-    room = SENTENCE - len(has) - len(needs)
-    return has + (names if len(names) <= room else f"{names[: room - 3]}...") + needs
+    """Say which fields an entry has, as many as have room, and which would make it a row: all shapes, or a few."""
+    names = [name if name.isprintable() else ascii(name) for name in map(str, fields)] or ["no fields"]
+    every = list(map(" + ".join, shapes))
+    has, needs = f"The {unit} has ", f"; a row needs {alternatives(every)}."
+    if len(every) > FEW and len(has + ", ".join(names) + needs) > SENTENCE:
+        needs = f"; a row needs fields such as {alternatives([one for one in every if one in USUAL])}."
+    return has + listed(names, SENTENCE - len(has) - len(needs)) + needs
+
+
+def alternatives(names: Sequence[str]) -> str:
+    """Return `a`, `a or b`, or `a, b or c`."""
+    *most, last = names
+    return f"{', '.join(most)} or {last}" if most else last
+
+
+def listed(names: Sequence[str], room: int) -> str:
+    """Return as many names as have room, and how many more there are; a first one that has none is cut."""
+    best, taken = "", -2
+    for shown, name in enumerate(names, start=1):
+        taken += len(name) + 2
+        if taken > room:
+            break
+        more = f" and {len(names) - shown} more" if shown < len(names) else ""
+        if taken + len(more) <= room:
+            best = ", ".join(names[:shown]) + more
+    more = f" and {len(names) - 1} more" if len(names) > 1 else ""
+    return best or f"{names[0][: max(room - len(more) - 3, 0)]}...{more}"
