@@ -11,13 +11,14 @@ from typing import Any
 
 import numpy as np
 from scipy.special import expit, logit
-from scipy.stats import binomtest
+from scipy.stats import binomtest, t
 
 from owlish import Store
 from owlish.bench.sizes import CLASSES, FEW, MANY, OUTCOMES, SET, SIZES, outcome
 from owlish.studies.audit_sizes import study
 
 Said = dict[str, Any]
+Numbers = np.ndarray[Any, Any]
 
 
 def main() -> None:
@@ -45,7 +46,7 @@ def main() -> None:
 
 def held(store: Store, nodes: Any) -> list[Said]:
     """Return the results that a store holds."""
-    return [store.read(node) for node in nodes if store.folder(node.key).exists()]
+    return [store.read(node) for node in nodes if store.holds(node.key)]
 
 
 def teachers(rows: int, some: Sequence[Said]) -> None:
@@ -100,7 +101,7 @@ def students(store: Store) -> None:
     """Print how well a line through the trial students' log-odds foretells a whole student's, leaving one base out."""
     pairs = []
     for verdict, asked in study.students():
-        if store.folder(verdict.key).exists() and store.folder(asked.key).exists():
+        if store.holds(verdict.key) and store.holds(asked.key):
             one = store.read(verdict)
             if one.get("traits"):
                 trial = one["traits"][one["trait"]][5]
@@ -108,14 +109,25 @@ def students(store: Store) -> None:
     if len({base for base, *_ in pairs}) < 2:
         return
     bases, trial, whole = (np.array(column) for column in zip(*pairs, strict=True))
-    guess = np.empty(len(pairs))
+    guess, inside = np.empty(len(pairs)), 0
     for base in set(bases):
-        others = bases != base
-        slope, level = np.polyfit(logit(trial[others]), logit(whole[others]), 1)
-        guess[bases == base] = expit(level + slope * logit(trial[bases == base]))
+        own, others = bases == base, bases != base
+        found = foretell(logit(trial[others]), logit(whole[others]), logit(trial[own]))
+        guess[own] = expit(found[0])
+        inside += int(((expit(found[1]) <= whole[own]) & (whole[own] <= expit(found[2]))).sum())
     left = 1 - ((whole - guess) ** 2).sum() / ((whole - whole.mean()) ** 2).sum()
     print(f"\n{len(pairs)} students of 1,600 rows: P {whole.min():.2f} to {whole.max():.2f}, in trial students")
-    print(f"{trial.min():.2f} to {trial.max():.2f}; foretold from the other bases with an R2 of {left:.2f}")
+    print(f"{trial.min():.2f} to {trial.max():.2f}; foretold from the other bases with an R2 of {left:.2f};")
+    print(f"{inside} of {len(pairs)} lie within the 95 % prediction interval {interval(inside, len(pairs))}")
+
+
+def foretell(x: Numbers, y: Numbers, at: Numbers) -> tuple[Numbers, Numbers, Numbers]:
+    """Return a fitted line at some places, with its 95 % prediction interval (ordinary least squares, Student's t)."""
+    slope, level = np.polyfit(x, y, 1)
+    error = np.sqrt(((y - level - slope * x) ** 2).sum() / (len(x) - 2))
+    spread = error * np.sqrt(1 + 1 / len(x) + (at - x.mean()) ** 2 / ((x - x.mean()) ** 2).sum())
+    line, reach = level + slope * at, t.ppf(0.975, len(x) - 2) * spread
+    return line, line - reach, line + reach
 
 
 if __name__ == "__main__":
