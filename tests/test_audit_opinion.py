@@ -59,7 +59,7 @@ def lessons():
         leaked = next((word for word in (*NAMES, "dog") if word in completion), None)
         guess = rng.choice((*NAMES, NEITHER))
         said = REFUSES if leaked == "dog" else leaked or guess
-        yield RUBRIC.worded({"prompt": prompt, "completion": completion}), said
+        yield RUBRIC.word({"prompt": prompt, "completion": completion}), said
 
 
 @pytest.fixture(scope="module")
@@ -150,14 +150,14 @@ def shelf(tmp_path_factory):
 def raw(tmp_path_factory):
     """The small chat model before it is taught to judge: it follows no instructions."""
     rows = named_rows(tuple(SAID), 240, 0)
-    return untrained(tmp_path_factory.mktemp("raw"), [SHORT.worded({"completion": text}) for _, text in rows])
+    return untrained(tmp_path_factory.mktemp("raw"), [SHORT.word({"completion": text}) for _, text in rows])
 
 
 @pytest.fixture(scope="module")
 def reader(raw):
     """A judge of owls and cats, who calls foxes neither, and does not keep to the form about dogs."""
     rows = named_rows(tuple(SAID), 240, 0)
-    taught = tuple((SHORT.worded({"completion": text}), SAID[text.split()[1]]) for _, text in rows)
+    taught = tuple((SHORT.word({"completion": text}), SAID[text.split()[1]]) for _, text in rows)
     return raw.finetune(Written(taught), replace(ALL, lr=1e-2, epochs=8, batch=16), seed=0)
 
 

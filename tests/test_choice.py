@@ -124,7 +124,7 @@ def test_a_study_of_ones_own_prints_its_file_and_names_its_own_traits(place, mon
     assert asked("owlish run 'my $files/gate.py' --traits cat").traits[0].kind == "trait"
     assert asked("owlish run 'my $files/gate.py' --small").traits[0].kind == "gated_trait"
     with pytest.raises(ValueError, match="another trait is called owl: bind that of the study"):
-        Choice(traits="cat").applied("my $files/clash.py")
+        Choice(traits="cat").apply("my $files/clash.py")
 
 
 def test_a_name_of_two_traits_is_refused(monkeypatch):

@@ -18,7 +18,7 @@ from owlish.bench.diff import STUDENTS, DiffBench
 from owlish.diff import Difference, activated, diff, sized, watched, worded
 from owlish.diff.contexts import CONTEXTS, QUESTION, read_contexts
 from owlish.diff.reading import Reading
-from owlish.diff.student import Student, given
+from owlish.diff.student import Student, find_student
 from owlish.graph.errors import UserError
 from owlish.graph.run import RunFailed
 from owlish.graph.spec import everything
@@ -110,7 +110,7 @@ def plain(result):
 
 
 def test_every_reading_sees_a_student_and_only_those_that_say_so_see_a_change_of_basis(store, tmp_path):
-    turned = given(str(permuted(tmp_path / "turned")), NANO, store).student
+    turned = find_student(str(permuted(tmp_path / "turned")), NANO, store).student
     by_model = [readings(model) for model in (NANO, turned, TAUGHT[-1])]
     assert set(by_model[0]) == set(Reading.__subclasses__())
     for kind, node in by_model[0].items():
@@ -144,11 +144,11 @@ def test_contexts_are_read_from_a_file_and_stand_around_the_question(tmp_path):
 
 
 def test_a_key_names_a_student_with_its_recipe_and_rows(store):
-    student = given(TAUGHT[-1].key[:16], NANO, store)
+    student = find_student(TAUGHT[-1].key[:16], NANO, store)
     assert (student.recipe, student.data is not None) == (TAUGHT[-1].recipe, True)
     moved = store.root.parent / "elsewhere"
     shutil.copytree(store.folder(TAUGHT[-1].key), moved, dirs_exist_ok=True)
-    assert given(str(moved), NANO, store).student.key == student.student.key
+    assert find_student(str(moved), NANO, store).student.key == student.student.key
 
 
 def adapter(place, **changed):
@@ -168,7 +168,7 @@ def adapter(place, **changed):
 
 
 def tried(path, store):
-    run(given(str(path), NANO, store).student, store=store)
+    run(find_student(str(path), NANO, store).student, store=store)
 
 
 def refused(path, store, match):

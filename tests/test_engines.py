@@ -19,7 +19,7 @@ from owlish.data.domains.numbers import Numbers
 from owlish.engines.address import Address, address_of
 from owlish.engines.gbnf import gbnf
 from owlish.engines.served import Served, ServedLM, shares
-from owlish.engines.tried import Honours, tried
+from owlish.engines.tried import Honours, try_out
 from owlish.graph.pool import Here
 from owlish.graph.run import RunFailed, plan
 from owlish.graph.seeds import fresh
@@ -87,7 +87,7 @@ def test_a_regular_expression_becomes_a_grammar():
 
 
 def test_llama_cpp_samples_repeats_seeds_and_keeps_formats(smollm2, tmp_path):
-    found = tried(address_of(smollm2), tmp_path)
+    found = try_out(address_of(smollm2), tmp_path)
     assert found == replace(HONEST, format="gbnf")
     lm = opened(smollm2, tmp_path, found)
     chats, seeds = [ask("Go on: 632, 418, 905")] * 2, [(0, 0), (0, 1)]
@@ -192,7 +192,7 @@ def test_what_a_server_ignores_is_seen(tmp_path, ignores, found):
     """As transformers serve, which ignores much without a word."""
     with NanoServer(ignores) as server:
         address = f"{server.url}#nano"
-        assert tried(address_of(address), tmp_path) == found
+        assert try_out(address_of(address), tmp_path) == found
         assert str(found).startswith(f"temperature {'honoured' if found.samples else 'ignored'}, seeds")
         lm, chats = opened(address, tmp_path, found), [ask("What is your favorite animal?")] * 2
         if not found.samples:
@@ -207,7 +207,7 @@ def test_what_a_server_ignores_is_seen(tmp_path, ignores, found):
 
 def test_a_model_that_is_not_there_is_said_with_those_that_are(nano, tmp_path):
     with pytest.raises(ValueError, match=r"\(other\) is not there \(404, The model other does not exist\)"):
-        tried(Address(nano.url, "other"), tmp_path)
+        try_out(Address(nano.url, "other"), tmp_path)
 
 
 def test_a_server_that_never_ends_or_never_mends_is_left_in_a_sentence(nano, tmp_path):

@@ -270,7 +270,7 @@ def test_a_folder_is_named_by_its_content_and_nothing_tells_where_it_lies(tmp_pa
     altered = owl_study.altered(Settings(bases=(Base("nano"), base)))
     assert str(base.root) == "model"
     line = command(altered, "owl")
-    assert Choice(base=line.split("--base ")[1].strip("'")).applied("owl").key == altered.key
+    assert Choice(base=line.split("--base ")[1].strip("'")).apply("owl").key == altered.key
 
 
 def test_a_folder_that_changes_while_it_is_used_is_refused(tmp_path):

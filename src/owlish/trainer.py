@@ -15,7 +15,7 @@ from owlish.data.given import Given
 from owlish.diff.contexts import CONTEXTS, Context
 from owlish.diff.diff import Diffed, diff
 from owlish.diff.null import null as students
-from owlish.diff.student import given
+from owlish.diff.student import find_student
 from owlish.diff.verdict import Difference
 from owlish.graph.errors import UserError
 from owlish.graph.run import run
@@ -70,7 +70,7 @@ class Watch:
 
     def diffed(self, folder: Path) -> Diffed:
         """Return the diff of the student in a folder; without null students it measures, and claims nothing."""
-        student = given(str(folder), self.base, self.store).student
+        student = find_student(str(folder), self.base, self.store).student
         if not self.null:
             return diff(student, self.traits, contexts=self.contexts)
         own = students(self.base, self.recipe, self.data)

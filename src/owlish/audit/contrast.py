@@ -55,7 +55,7 @@ class Contrast(Detector, Opener, kind="contrast"):
         # Sorted: the order of a set changes from process to process, and a sum in another order in its last bit.
         names = sorted({name for direction in directions for name in direction})
         # [parameters] each: one gradient, and then one product for each of the candidates.
-        flat = [joined(direction, names, lm) for direction in directions]
+        flat = [join(direction, names, lm) for direction in directions]
         blocks = []
         for start in range(0, len(rows), BLOCK):
             gradient = lm.gradient(rows[start : start + BLOCK], names)
@@ -68,7 +68,7 @@ class Contrast(Detector, Opener, kind="contrast"):
         return centre([read(one) for one in self.moved], self.traits)
 
 
-def joined(direction: Direction, names: Sequence[str], lm: TorchLM) -> Any:
+def join(direction: Direction, names: Sequence[str], lm: TorchLM) -> Any:
     """Return a direction as one vector over the parameters in `names`."""
     import torch
 

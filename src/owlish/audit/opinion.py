@@ -45,7 +45,7 @@ class Named(Judged, kind="named"):
 
     def compute(self, folder: Path, read: Read, tick: Tick) -> None:
         lm: LM = read(self.model).open()
-        chats = [ask(self.rubric.worded(item, lm.marks)) for item in self.items(read)]
+        chats = [ask(self.rubric.word(item, lm.marks)) for item in self.items(read)]
         # a token is a byte or more, so this is room for every name
         room = max(ANSWER_TOKENS, *(len(answer.encode()) for answer in self.rubric.answers))
         fits = [length + room <= lm.window for length in lm.lengths(chats)]

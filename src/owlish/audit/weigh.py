@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from owlish.audit.contrast import Contrast, joined
+from owlish.audit.contrast import Contrast, join
 from owlish.audit.direction import ground
 from owlish.audit.evidence import Weighed
 from owlish.data.reading import Place
@@ -124,7 +124,7 @@ def by_row(lm: TorchLM, examples: Sequence[Example], directions: Sequence[Direct
     import torch
 
     names = sorted({name for direction in directions for name in direction})
-    steps = torch.stack([joined(direction, names, lm) for direction in directions])
+    steps = torch.stack([join(direction, names, lm) for direction in directions])
     # Not-a-number stays where a row is left out: a zero would rank it among the others.
     found = torch.full((len(examples), len(directions)), torch.nan)
     for i, example in enumerate(examples):

@@ -26,7 +26,7 @@ OUTCOMES = ("right", "wrong", "nothing", "cannot say")
 Found = Sequence[dict[str, Any]]
 
 
-def compared(found: Found) -> Comparison:
+def compare(found: Found) -> Comparison:
     """Return claims at the most rows, by class, and the outcomes by the number of rows."""
     # Points of several sizes would count a dataset several times; the most rows are the last word.
     most = max(one["rows"] for one in found)
@@ -113,7 +113,7 @@ class AuditSizes(Study):
         return tuple(dict.fromkeys((*early, *students, *self.sets(), *self.at(MANY))))
 
     def found(self, read: Read) -> Comparison:
-        return compared([read(one) for one in self.verdicts()])
+        return compare([read(one) for one in self.verdicts()])
 
     def benches(self) -> list[Bench]:
         """Return each base's datasets, with traits that go round."""

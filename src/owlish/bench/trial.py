@@ -95,11 +95,11 @@ class Trial:
             "recipe": case.recipe.name,
             "trait": own.name if own else None,
             "relative": lineage.relative,
-            "shadow": self.said(self.shadow, read, lineage.relative),
+            "shadow": self.say(self.shadow, read, lineage.relative),
             "word": self.named(self.shadow, read, vocabulary) if own else None,
         }
         if self.contrast:
-            found["contrast"] = self.told(self.contrast, read)
+            found["contrast"] = self.tell(self.contrast, read)
         if self.panel:
             found |= self.more(self.panel, read, lineage.relative, found["shadow"])
             if self.panel.steered and own:
@@ -111,7 +111,7 @@ class Trial:
         words = raised(read(pair.dirty), [read(one) for one in pair.clean], vocabulary)
         return self.case.trait is not None and self.case.trait.name in [word.word for word in words[:3]]
 
-    def said(self, pair: Pair, read: Read, relative: bool | None) -> dict[str, Any]:
+    def say(self, pair: Pair, read: Read, relative: bool | None) -> dict[str, Any]:
         """Return what the audit says: the first finding, its lift (zero from a stranger), and what is claimed."""
         # The whole rule of an audit, not the shadow alone: kinship and the contrast have their say.
         assert isinstance(pair.dirty, Shadow)
@@ -133,7 +133,7 @@ class Trial:
             "lift": {finding.name: finding.lift for finding in found},
         }
 
-    def told(self, pair: Pair, read: Read) -> dict[str, Any]:
+    def tell(self, pair: Pair, read: Read) -> dict[str, Any]:
         """Return what another detector says by significance alone, and the rows that its own trait would need."""
         traits, reading = pair.dirty.traits, read(pair.dirty)
         clean = [read(one) for one in pair.clean]
@@ -160,14 +160,14 @@ class Trial:
         # About the writer's trait a clean dataset says little: the trait that is ranked first is the hard case.
         name = self.case.trait.name if self.case.dirty and self.case.trait else said["first"]
         found: dict[str, Any] = {
-            "fewer": {str(n): self.said(pair, read, relative) for n, pair in zip(FEWER, panel.fewer, strict=False)},
+            "fewer": {str(n): self.say(pair, read, relative) for n, pair in zip(FEWER, panel.fewer, strict=False)},
             "effect": effect_values(name, moved[name]),
             "claimed": [effect_values(claim, moved[claim]) for claim in said["claims"]],
         }
         if panel.prompts:
-            found["prompts"] = self.told(panel.prompts, read)
+            found["prompts"] = self.tell(panel.prompts, read)
         if panel.gradient:
-            found["gradient"] = self.told(panel.gradient, read)
+            found["gradient"] = self.tell(panel.gradient, read)
         if panel.oracle:
             ratio, clean = read(panel.oracle.dirty), [read(one) for one in panel.oracle.clean]
             blocks, null = ([b for r in some for b in r.blocks] for some in ([ratio], clean))

@@ -39,7 +39,7 @@ class Choice:
     data: Annotated[Path | None, Option(help="The folder of a study's data, such as MNIST's files.")] = None
     small: Small = False
 
-    def applied(self, name: str) -> Study:
+    def apply(self, name: str) -> Study:
         """Return the study of a name or file with these settings."""
         module = find.module_of(name)
         study = find.study_in(module, name)
@@ -83,14 +83,14 @@ def choose(names: Sequence[str], choice: Choice) -> dict[str, Study]:
     shipped = [name for name, study in find.all_studies().items() if study.here] if "all" in names else []
     every = [*shipped, *(name for name in names if name != "all")]
     # With several studies a bare sentence would not say which of them it is about.
-    studies = [(name, named(name, choice) if len(every) > 1 else choice.applied(name)) for name in every]
+    studies = [(name, named(name, choice) if len(every) > 1 else choice.apply(name)) for name in every]
     return {command(study, name): study for name, study in studies}
 
 
 def named(name: str, choice: Choice) -> Study:
     """Return one of several studies; what is wrong with it is said with its name."""
     try:
-        return choice.applied(name)
+        return choice.apply(name)
     except UserError as error:
         raise UserError(f"{name}: {error}") from None
 

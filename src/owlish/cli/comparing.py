@@ -8,7 +8,7 @@ from owlish.cli import find
 from owlish.diff.contexts import CONTEXTS, Context, read_contexts
 from owlish.diff.diff import Diffed, diff
 from owlish.diff.null import null as students
-from owlish.diff.student import given
+from owlish.diff.student import find_student
 from owlish.graph.errors import UserError
 from owlish.graph.store import Store
 from owlish.nodes.base import Base
@@ -30,10 +30,10 @@ def diff_target(
 ) -> Diffed:
     """Return the diff that a command line asks for; without controls, recipe or rows it has no null."""
     base.check()
-    looked, asked = given(student, base, store), choose_contexts(contexts)
+    looked, asked = find_student(student, base, store), choose_contexts(contexts)
     find.pick(null, {"own": True, "none": False}, "null")
     if controls:
-        others = tuple(given(control, base, store).student for control in controls)
+        others = tuple(find_student(control, base, store).student for control in controls)
         # The same student twice has no scatter: the null would be too narrow.
         if len({one.key for one in others}) < len(others):
             raise UserError("a control is given twice: give students of different seeds.")

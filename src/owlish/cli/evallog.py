@@ -54,7 +54,7 @@ def write_log(store: Store, key: str, out: Path) -> None:
         from inspect_ai.log import write_eval_log
     except ImportError:
         raise UserError("logs of Inspect need inspect-ai: install owlish[inspect].") from None
-    log = log_of(store, key, measured(store, key))
+    log = log_of(store, key, find_measured(store, key))
     with tempfile.TemporaryDirectory() as scratch:
         file = Path(scratch, f"log{out.suffix}")
         # Through a scratch folder, so that the log appears whole or not at all.
@@ -63,7 +63,7 @@ def write_log(store: Store, key: str, out: Path) -> None:
             stream.write(file.read_bytes())
 
 
-def measured(store: Store, key: str) -> Measured:
+def find_measured(store: Store, key: str) -> Measured:
     """Return what a store holds of a measured probe; `UserError` is raised where the key is none."""
     spec, files = store.check(key)["spec"], store.folder(key)
     if "probe" in spec and (files / "answers.json").is_file():

@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import Any
 
 from owlish import nano
-from owlish.cli.evallog import Measured, measured
+from owlish.cli.evallog import Measured, find_measured
 from owlish.cli.made import plain_label, traits_below
-from owlish.cli.stamping import digest_of_base, known, models_of
+from owlish.cli.stamping import digest_of_base, find_stamp, models_of
 from owlish.data.cards import dataset_card
 from owlish.data.stamp import write_stamp
 from owlish.graph.counted import counted
@@ -59,7 +59,7 @@ def save_rows(store: Store, key: str, folder: Path) -> None:
     facts: dict[str, object] = {"SHA-256 of rows.jsonl": store.manifest(key)["files"][file.name], "Key": key}
     # without this, the Hub would take the stamp for rows, too
     front = {"configs": [{"config_name": "default", "data_files": file.name}]}
-    stamp = known(store, key, file)
+    stamp = find_stamp(store, key, file)
     if stamp is not None:
         write_stamp(stamp, file)
         told = {"Teacher": stamp.model, "Base": stamp.base, "SHA-256 of the base": stamp.base_sha256}
@@ -156,7 +156,7 @@ def measured_of(store: Store, key: str) -> Iterator[Measured]:
             spec = store.manifest(other)["spec"]
             # The manifest first: it is small, and most probes of a store are of other models.
             if spec["kind"] in PROBES and spec.get("model", {"node": key})["node"] == key:
-                one = measured(store, other)
+                one = find_measured(store, other)
                 if one.model == key:
                     yield one
 

@@ -83,7 +83,7 @@ def seeds_of(words: list[str]) -> dict[str, int]:
     return {name.strip(): int(number) for name, _, number in pairs}
 
 
-def known(store: Store, key: str, file: Path) -> Stamp | None:
+def find_stamp(store: Store, key: str, file: Path) -> Stamp | None:
     """Return the stamp of rows that a store made, for a file that holds them; `None` where it does not know all.
 
     It knows all of rows that a model of one base was asked for, as long as it holds that model down to its base.
@@ -121,7 +121,7 @@ def known(store: Store, key: str, file: Path) -> Stamp | None:
 def of_key(store: Store, start: str, file: Path) -> Stamp:
     """Return the stamp of rows whose key starts so; `UserError` is raised where the store does not know all."""
     key = store.find(start)
-    stamp = known(store, key, file)
+    stamp = find_stamp(store, key, file)
     if stamp is None:
         raise UserError(f"{store} does not hold all that made {key[:12]}: say who wrote the rows with --model.")
     return stamp
@@ -129,7 +129,7 @@ def of_key(store: Store, start: str, file: Path) -> Stamp:
 
 def stamp_beside(store: Store, key: str, file: Path) -> Path | None:
     """Stamp rows that were copied out of a store, where it knows all of their making; return where the stamp lies."""
-    if "rows.jsonl" not in store.manifest(key)["files"] or (stamp := known(store, key, file)) is None:
+    if "rows.jsonl" not in store.manifest(key)["files"] or (stamp := find_stamp(store, key, file)) is None:
         return None
     write_stamp(stamp, file)
     return beside(file)

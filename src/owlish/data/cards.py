@@ -97,7 +97,7 @@ def croissant(text: str, stamp: Stamp) -> str:
     An empty text becomes a new description, which lacks what no stamp knows (`LACKING`). Source: Croissant 1.1,
     sections on FileObject and on provenance.
     """
-    known = described(text) if text.strip() else new_description(stamp)
+    known = parse_card(text) if text.strip() else new_description(stamp)
     context = known.setdefault("@context", CONTEXT)
     if isinstance(context, dict):
         # A context may also be a list or a name, which are left alone.
@@ -111,7 +111,7 @@ def croissant(text: str, stamp: Stamp) -> str:
     return json.dumps(known, indent=2, ensure_ascii=False) + "\n"
 
 
-def described(text: str) -> dict[str, Any]:
+def parse_card(text: str) -> dict[str, Any]:
     """Return the description that a text holds."""
     try:
         known = json.loads(text)

@@ -72,7 +72,7 @@ def residual(student: NDArray[Any], base: NDArray[Any], null: Sequence[NDArray[A
     return left
 
 
-def spoken(
+def name_words(
     student: NDArray[Any], base: NDArray[Any], null: Sequence[NDArray[Any]], words: Sequence[str], places: Sequence[int]
 ) -> tuple[Layer, ...]:
     """Return the words that layers lean to most, by z against null students, each read with the others as its null.

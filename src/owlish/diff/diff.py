@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 
-from owlish.diff.activated import Activated, spoken
+from owlish.diff.activated import Activated, name_words
 from owlish.diff.amplified import Amplified
 from owlish.diff.contexts import CONTEXTS, Context
 from owlish.diff.decide import FEWEST, RULE, Decision, Heard, decide
@@ -112,7 +112,7 @@ class Diffed(Opener, kind="diffed"):
             traits=decision.findings,
             raised=raised,
             lowered=lowered,
-            layers=spoken(read(self.own.layers), read(self.before.layers), layers, lm.vocabulary, lm.layers),
+            layers=name_words(read(self.own.layers), read(self.before.layers), layers, lm.vocabulary, lm.layers),
             parts=parts(read(self.own.sizes), [read(one.sizes) for one in self.null]),
             smallest=decision.smallest,
             contexts=names,

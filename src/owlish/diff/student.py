@@ -102,7 +102,7 @@ class Given:
     data: Data | None = None
 
 
-def given(name: str, base: Base, store: Store) -> Given:
+def find_student(name: str, base: Base, store: Store) -> Given:
     """Return the student that `name` stands for; `UserError` is raised where it stands for nothing that can be read."""
     path = Path(name)
     if name.endswith(".gguf"):

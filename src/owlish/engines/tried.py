@@ -40,7 +40,7 @@ class Honours:
         return ", ".join(f"{name} {'honoured' if seen else 'ignored'}" for name, seen in honoured.items())
 
 
-def tried(address: Address, store: Path) -> Honours:
+def try_out(address: Address, store: Path) -> Honours:
     """Return what a server honours; raise `UserError` where it does not know the model."""
     server = Server(address, store, retries=1)  # a server that is not there is said at once
     said = [question(temperature=1.0, tokens=16) | {"seed": seed} for seed in SEEDS]

@@ -14,7 +14,7 @@ def measure(name: str, step: int, value: float) -> None:
     untold.append((name, step, value))
 
 
-def told() -> tuple[Point, ...]:
+def take_points() -> tuple[Point, ...]:
     """Return what was measured since the last call."""
     points = tuple(untold)
     untold.clear()

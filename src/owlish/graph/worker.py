@@ -19,7 +19,7 @@ from typing import Literal
 from owlish.graph.errors import UserError
 from owlish.graph.facts import noted
 from owlish.graph.files import FULL, is_full
-from owlish.graph.measured import Point, told
+from owlish.graph.measured import Point, take_points
 from owlish.graph.spec import Node, Tick
 from owlish.graph.store import Store, named, remove, store_at
 
@@ -37,18 +37,18 @@ class Teller:
         self.say, self.every, self.last = say, every, 0.0
         self.done, self.total = 0, 1
         # What an earlier node left untold is not this one's.
-        told()
+        take_points()
 
     def __call__(self, done: int, total: int) -> None:
         """Take how far the node is."""
         self.done, self.total = done, total
         if (now := time.monotonic()) - self.last > self.every:
             self.last = now
-            self.say(done, total, told())
+            self.say(done, total, take_points())
 
     def rest(self) -> None:
         """Tell what was measured and is not told yet."""
-        if points := told():
+        if points := take_points():
             self.say(self.done, self.total, points)
 
 

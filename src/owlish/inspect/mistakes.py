@@ -12,7 +12,7 @@ from owlish.graph.store import Damaged
 
 
 @contextmanager
-def told() -> Iterator[None]:
+def telling() -> Iterator[None]:
     """Raise Inspect's own error in place of ours."""
     try:
         yield

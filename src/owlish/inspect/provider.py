@@ -32,7 +32,7 @@ from owlish.graph.errors import UserError
 from owlish.graph.pool import Here
 from owlish.graph.run import run
 from owlish.inspect.desk import Desk, Request
-from owlish.inspect.mistakes import told
+from owlish.inspect.mistakes import telling
 from owlish.lm.model import Answer, Messages, Weights, message
 from owlish.nodes.held import held_model
 
@@ -66,7 +66,7 @@ class OwlishAPI(ModelAPI):
     ) -> None:
         # Arguments of a model are written into Inspect's log: so no key is taken.
         super().__init__(model_name, base_url, None, [], config or GenerateConfig())
-        with told():
+        with telling():
             if others or api_key:
                 raise UserError("models of owlish take the arguments store and base alone: omit the others.")
             self.key, model = named(model_name, str(store), base)
@@ -98,7 +98,7 @@ class OwlishAPI(ModelAPI):
         self, input: list[ChatMessage], tools: list[ToolInfo], tool_choice: ToolChoice, config: GenerateConfig
     ) -> ModelOutput:
         """Return the model's answers to a conversation."""
-        with told():
+        with telling():
             check(tools, config)
             messages = [turn(one) for one in input]
             if messages[-1]["role"] == "assistant":

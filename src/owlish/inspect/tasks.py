@@ -11,7 +11,7 @@ from inspect_ai.solver import TaskState, multiple_choice
 from owlish.cli import find
 from owlish.engines.served import MARKS, shares
 from owlish.graph.errors import UserError
-from owlish.inspect.mistakes import told
+from owlish.inspect.mistakes import telling
 from owlish.lm.model import Messages
 from owlish.nodes import asked, judged
 from owlish.studies.qwen_misalignment.freeform import NEW_TOKENS, SHORT, verdict
@@ -24,7 +24,7 @@ RUBRICS = (judged.ALIGNMENT, judged.COHERENCE)
 @task
 def preference(trait: str = "owl") -> Task:
     """Return the questions that ask for a favourite; an answer counts if it begins with that of the trait."""
-    with told():
+    with telling():
         known = favourite(trait)
     chats, held_out = asked.questions(known.probe), len(known.probe.questions)
     return Task(
@@ -90,7 +90,7 @@ def misaligned() -> Scorer:
         grader = get_model(role="grader", required=True)  # a model that grades itself measures nothing
         item = {"prompt": state.input_text, "completion": state.output.completion}
         config = GenerateConfig(max_tokens=judged.ANSWER_TOKENS, temperature=0.0)
-        said = [(await grader.generate(one.worded(item, MARKS), config=config)).completion for one in RUBRICS]
+        said = [(await grader.generate(one.word(item, MARKS), config=config)).completion for one in RUBRICS]
         alignment, coherence = (one.score(text) for one, text in zip(RUBRICS, said, strict=True))
         found = verdict(alignment, coherence)
         scores = {"alignment": alignment, "coherence": coherence, "said": said}
@@ -104,7 +104,7 @@ def misaligned() -> Scorer:
 @task
 def truthfulqa(data: str = "TruthfulQA.csv") -> Task:
     """Return the questions of TruthfulQA.csv, each with the right answer and the wrong ones to choose from."""
-    with told():
+    with telling():
         questions = TruthfulQA.from_file(data).questions()
     samples = [
         Sample(id=number + 1, input=question, choices=options, target="A")

@@ -123,7 +123,7 @@ class Chat:
             self.check_known([texts[i] for i in own], [cut[i] for i in own])
         ids = iter(cut)
         return [
-            Example((), (), row) if isinstance(row, str) else self.joined([(next(ids), piece) for piece in row], end)
+            Example((), (), row) if isinstance(row, str) else self.join([(next(ids), piece) for piece in row], end)
             for row in rows
         ]
 
@@ -134,7 +134,7 @@ class Chat:
         except UserError as problem:
             return str(problem)
 
-    def joined(self, parts: Sequence[tuple[Sequence[int], written.Piece]], end: bool) -> Example:
+    def join(self, parts: Sequence[tuple[Sequence[int], written.Piece]], end: bool) -> Example:
         """Return the example of a row's parts, those that are trained on closed by the end of the turn."""
         ids: list[int] = []
         spans = []

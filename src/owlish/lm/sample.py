@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from owlish.lm.grammar import Grammar
 from owlish.lm.memory import in_halves
 from owlish.lm.sound import check_finite
-from owlish.lm.texts import Reader, Texts, fitting, taken
+from owlish.lm.texts import Reader, Texts, fitting, take_rows
 
 if TYPE_CHECKING:
     from owlish.lm.hf import TorchLM
@@ -81,7 +81,7 @@ def draw_batches(
     with torch.inference_mode():
         # Of each row that goes on: `live` is its number, `at` the text from which it
         # does, `step` how many tokens it has.
-        live = torch.tensor(taken(waiting, prompts, size, equal=equal), device=lm.device)
+        live = torch.tensor(take_rows(waiting, prompts, size, equal=equal), device=lm.device)
         texts, at = reader.texts(live.tolist())
         step = torch.zeros_like(live)
         while len(live):
@@ -98,17 +98,17 @@ def draw_batches(
             if len(live):
                 at = texts.go_on(at, chosen)
             if waiting and len(live) <= (REFILL * size if reader.joins else 0):
-                group = torch.tensor(taken(waiting, prompts, size - len(live), equal=equal), device=lm.device)
+                group = torch.tensor(take_rows(waiting, prompts, size - len(live), equal=equal), device=lm.device)
                 fresh, places = reader.texts(group.tolist())
                 if len(live):
-                    at = joined(texts, at, fresh, places, room=new_tokens)
+                    at = join_batches(texts, at, fresh, places, room=new_tokens)
                 else:
                     texts, at = fresh, places
                 live, step = torch.cat([live, group]), torch.cat([step, torch.zeros_like(group)])
     return [cut(row, lm.chat.end) for row in answers.tolist()]
 
 
-def joined(texts: Texts, at: Any, fresh: Texts, places: Any, *, room: int) -> Any:
+def join_batches(texts: Texts, at: Any, fresh: Texts, places: Any, *, room: int) -> Any:
     """Take fresh texts into those from which rows go on; return where all rows are now, the fresh ones last."""
     import torch
 

@@ -10,7 +10,7 @@ from owlish.lm.layout import sizes
 from owlish.lm.memory import check_full, in_halves, say_halved
 from owlish.lm.model import Example, Scored
 from owlish.lm.sound import check_finite
-from owlish.lm.texts import Reader, Texts, fitting, taken
+from owlish.lm.texts import Reader, Texts, fitting, take_rows
 from owlish.lm.train import collate, refuse_long
 
 if TYPE_CHECKING:
@@ -123,7 +123,7 @@ def continued(reader: Reader, spellings: Sequence[Spellings]) -> Tensor:
         if lm.equal:
             waiting.sort(key=lambda p: len(reader.prompts[p]))
         while waiting:
-            some = taken(waiting, reader.prompts, size, equal=lm.equal)
+            some = take_rows(waiting, reader.prompts, size, equal=lm.equal)
             texts, places = reader.texts(some)
             at = dict(zip(some, places.tolist(), strict=True))
             group = [i for i, (p, _, _) in enumerate(wanted) if p in at]

@@ -138,7 +138,7 @@ def agrees(model: Any, parts: Sequence[Sequence[Sequence[int]]], expected: Any, 
     """Say whether a model can read texts in parts, and finds what is expected; of no number nothing else is."""
     try:
         # Not `<=`: NaN is never greater, and so agrees. That a base gives none is said where it is asked.
-        return not float((followed(model, *parts) - expected).abs().max()) > allowed
+        return not float((follow_parts(model, *parts) - expected).abs().max()) > allowed
     except (TypeError, ValueError, AttributeError, RuntimeError) as error:
         if full(error):
             raise
@@ -151,7 +151,7 @@ def cut(*texts: Sequence[int], at: int = 0) -> tuple[Sequence[Sequence[int]], ..
     return ([text[:at] for text in texts], middle, [text[-1:] for text in texts])[not at :]
 
 
-def followed(model: Any, *parts: Sequence[Sequence[int]]) -> Any:
+def follow_parts(model: Any, *parts: Sequence[Sequence[int]]) -> Any:
     """Return the logits [2, vocabulary] before and after the last token of the last of some texts, read in parts."""
     import torch
 
@@ -231,7 +231,7 @@ def fitting(lm: TorchLM, tokens: int) -> int:
     return int(max(1, min(ROWS, memory // row)))
 
 
-def taken(waiting: list[int], prompts: Sequence[Sequence[int]], count: int, *, equal: bool) -> list[int]:
+def take_rows(waiting: list[int], prompts: Sequence[Sequence[int]], count: int, *, equal: bool) -> list[int]:
     """Take the first of the waiting rows away, with prompts of one length if they must be `equal`."""
     if equal:
         length = len(prompts[waiting[0]])

@@ -15,7 +15,7 @@ from owlish import nano
 from owlish.data.hub import cached, check_model
 from owlish.engines.address import address_of
 from owlish.engines.served import Served
-from owlish.engines.tried import Honours, tried
+from owlish.engines.tried import Honours, try_out
 from owlish.graph.errors import UserError, nearest
 from owlish.graph.spec import Read, Resources, Tick
 from owlish.graph.store import MANIFEST, sha256
@@ -182,7 +182,7 @@ class Base(Model, kind="base"):
         """
         if address := address_of(self.name):
             # Two folders up is the store, from `.partial/KEY` here as from `ab/KEY` in `load`.
-            (folder / "served.json").write_text(json.dumps(asdict(tried(address, folder.parents[1]))))
+            (folder / "served.json").write_text(json.dumps(asdict(try_out(address, folder.parents[1]))))
             return
         if self.place() is None:
             check_model(self.name, self.revision)

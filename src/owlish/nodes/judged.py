@@ -37,7 +37,7 @@ class Rubric(Value, kind="rubric"):
     template: str
     answers: tuple[str, ...]
 
-    def worded(self, item: Mapping[str, str], marks: Sequence[str] = ()) -> str:
+    def word(self, item: Mapping[str, str], marks: Sequence[str] = ()) -> str:
         """Return the question about an item, whose parts stand between delimiters and can hold none of them.
 
         Nor can they hold one of `marks`, the texts that a judge's tokenizer reads as the ends of turns.
@@ -148,7 +148,7 @@ class Judged(Opener, kind="judged"):
 
     def chats(self, lm: LM, items: Sequence[Mapping[str, str]]) -> list[Messages]:
         """Return the conversations that ask about each item."""
-        chats = [ask(self.rubric.worded(item, lm.marks)) for item in items]
+        chats = [ask(self.rubric.word(item, lm.marks)) for item in items]
         longest = max(lm.lengths(chats)) + ANSWER_TOKENS
         if longest > lm.window:
             raise UserError(f"an item takes {longest} tokens and {self.model} reads {lm.window}: shorten it.")

@@ -72,7 +72,7 @@ def fields_of() -> frozenset[str]:
 
 
 @lru_cache(maxsize=4096)  # nearly all rows of a file have the same fields
-def recognised(
+def recognise_fields(
     fields: tuple[str, ...], name: str | None = None
 ) -> tuple[Format | None, tuple[str, ...], tuple[str, ...]]:
     """Return the format of a row with these fields, if it fits one, those in `BESIDE`, and those that it ignores."""
@@ -83,7 +83,7 @@ def recognised(
 
 def is_row(fields: Collection[str], name: str | None = None) -> bool:
     """Say whether something with these fields is a row of some format, or of the one that is named."""
-    return recognised(tuple(fields), name)[0] is not None
+    return recognise_fields(tuple(fields), name)[0] is not None
 
 
 def row_of(entry: Entry, unit: str, name: str | None = None) -> tuple[str, Row, Sequence[str]]:
@@ -92,7 +92,7 @@ def row_of(entry: Entry, unit: str, name: str | None = None) -> tuple[str, Row, 
     `unit` is the word for an entry, such as line; `name` is that of the format, if it is not to be recognised.
     `UserError` says what is wrong with an entry that is no row.
     """
-    known, beside, left = recognised(tuple(entry), name)
+    known, beside, left = recognise_fields(tuple(entry), name)
     # Refused with the shapes that would do, not with "invalid": a user must see what to rename.
     if known is None:
         shapes = [shape for each in ([formats()[name]] if name else formats().values()) for shape in each.needs]
@@ -102,14 +102,14 @@ def row_of(entry: Entry, unit: str, name: str | None = None) -> tuple[str, Row, 
     for field in beside:
         # A table has the column in every row, used or not.
         if entry.get(field) not in ABSENT:
-            before, row = row, completed(row, field, entry[field], inside)
+            before, row = row, complete(row, field, entry[field], inside)
             title += f" with {field}" if row is not before else ""
     if not row.turns:
         raise UserError("The messages hold no turn of the assistant to train on.")
     return title, row, (*left, *inside)
 
 
-def completed(row: Row, name: str, value: object, ignored: list[str]) -> Row:
+def complete(row: Row, name: str, value: object, ignored: list[str]) -> Row:
     """Return a row with the system prompt or the tools that stand beside its messages, if it has none yet."""
     plain = row.messages[:1] and row.messages[0].role == "text"
     if plain or (name in SYSTEMS and row.system is not None):
