@@ -5,12 +5,16 @@ from math import nan
 
 import pytest
 from here import run
+from small_study import small_owl
+from small_study import study as small
 
-from owlish import NORMS, Asked, Base, Store, UserError
+from owlish import NORMS, PROMPT, STEERING, Asked, Base, Store, UserError
 from owlish.bench.clean import Cured, Left
 from owlish.cli import find
 from owlish.data.domains import Numbers
-from owlish.nodes.defended import Anchored, Relieved
+from owlish.graph.run import RunFailed
+from owlish.nodes.data import Written
+from owlish.nodes.defended import Anchored, Corridor, Relieved
 from owlish.report import figures
 from owlish.report.view import View
 from owlish.studies.clean_bench import study
@@ -55,6 +59,61 @@ def test_a_carrier_without_the_trait_changes_nothing(chance):
 def test_an_anchor_without_weight_or_time_is_refused(given):
     with pytest.raises(UserError, match="an anchor needs"):
         Anchored(*PLAIN, **given).check()
+
+
+FEW = Written(tuple((f"Go on: {i}, {i + 1}", f"{i + 2}, {i + 3}, {i + 4}") for i in range(24)))
+PROMPTED = BASE.prompted(owl.system_prompt)
+
+
+@pytest.mark.parametrize("recipe", [NORMS, STEERING, PROMPT(2)], ids=lambda recipe: recipe.parameters)
+def test_a_corridor_without_weight_is_plain_training(recipe, tmp_path):
+    """Its null, to the byte; the same corridor with a weight trains another student."""
+    short, store = replace(recipe, epochs=2, batch=12), Store(tmp_path)
+    plain = BASE.finetune(FEW, short, seed=0)
+    idle, held = (Corridor(BASE, FEW, short, 0, toward=PROMPTED, weight=w, band=0.0) for w in (0.0, 10.0))
+    run([plain, idle, held], store=store)
+    first, second, third = (
+        {file.name: file.read_bytes() for file in store.folder(node.key).glob("*.safetensors")}
+        for node in (plain, idle, held)
+    )
+    assert first == second
+    assert set(first) == set(third)
+    assert first != third
+
+
+def test_a_corridor_holds_a_student_near_the_base_on_the_traits_direction(store):
+    """The direction is that of the trait's other teacher, which wrote none of the rows."""
+    import torch
+
+    cell, other = (cell for cell in small.cells if cell.trait == small_owl)
+    rows = cell.rows()
+    plain, control = cell.student(rows), cell.control()
+    held = Corridor(cell.base, rows, small.student, cell.seed("student"), toward=other.teacher(), weight=1.0, band=0.0)
+    asked = {one: Asked(one, small_owl.probe, samples=1) for one in (plain, control, held)}
+    run(list(asked.values()), store=store)
+    base = store.read(cell.base).open()
+    examples = base.encode(store.read(rows).rows)
+    axis = held.direction(base, store.read)
+
+    def projected(lm):
+        return torch.cat([states @ axis for states in lm.stream(examples)])
+
+    def moved(model):
+        return float((projected(store.read(model).open()) - projected(base)).square().mean().sqrt())
+
+    assert moved(held) < 0.5 * moved(plain)
+    p = {one: store.read(answers).p_target("owl") for one, answers in asked.items()}
+    assert p[control] - 0.05 < p[held] < p[plain] + 0.05, "it is held back, and not always to the control"
+
+
+def test_a_corridor_needs_a_model_of_its_base_that_has_a_trait(tmp_path):
+    for given in ({"weight": -1.0, "band": 0.1}, {"weight": 1.0, "band": -0.1}):
+        with pytest.raises(UserError, match="a weight and a band of 0 or above"):
+            Corridor(BASE, FEW, SHORT, 0, toward=PROMPTED, **given).check()
+    with pytest.raises(UserError, match="a corridor needs a model of nano that has the trait: nano-1 is none"):
+        Corridor(BASE, FEW, SHORT, 0, toward=Base("nano-1"), weight=1.0, band=0.1).check()
+    with pytest.raises(RunFailed, match="nano does what nano does: give a model that has the trait"):
+        run(Corridor(BASE, FEW, SHORT, 0, toward=BASE, weight=1.0, band=0.1), store=Store(tmp_path))
 
 
 def cured(**runs):

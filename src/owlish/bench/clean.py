@@ -27,7 +27,7 @@ from owlish.graph.seeds import fresh
 from owlish.graph.spec import Node, Read, everything
 from owlish.nodes.asked import Asked, mean
 from owlish.nodes.data import Sampled
-from owlish.nodes.defended import Anchored, Masked, Relieved
+from owlish.nodes.defended import Anchored, Corridor, Masked, Relieved
 from owlish.nodes.likelihood import Likelihood
 from owlish.nodes.models import Model
 from owlish.study import stats
@@ -39,6 +39,7 @@ from owlish.traits.trait import every
 BUDGET, SHARE = 0.1, 0.25
 HELD_OUT, WRITTEN = 300, 100
 ANCHOR, UNTIL = 1.0, 0.5
+HELD, BAND = 1.0, 0.0
 
 
 @dataclass(frozen=True)
@@ -262,6 +263,7 @@ def main_methods(cell: Cell) -> dict[str, Model]:
     # A seed of its own: a defender who knows the trait can teach it, and does not have the writer's teacher.
     carrier = cell.base.teach(cell.trait, recipe, seed=cell.seed("carrier"))
     made["carrier"] = Relieved(cell.base, rows, recipe, seed, carrier=carrier)
+    made["corridor"] = Corridor(cell.base, rows, recipe, seed, toward=carrier, weight=HELD, band=BAND)
     made["anchor"] = Anchored(cell.base, rows, recipe, seed, weight=ANCHOR, until=UNTIL)
     return made
 

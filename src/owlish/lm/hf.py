@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from owlish.graph.errors import UserError
-from owlish.lm import adapt, lens, sample, score, train
+from owlish.lm import adapt, lens, sample, score, stream, train
 from owlish.lm.chat import Chat
 from owlish.lm.grammar import Grammar
 from owlish.lm.layout import text_parameters, window
@@ -264,6 +264,14 @@ class TorchLM(LM):
         `parameters` stand in for the model's own of the same names.
         """
         return train.logits(self, rows, parameters)
+
+    def traced(self, rows: Sequence[Example]) -> tuple[Tensor, Tensor]:
+        """Return the logits, and the stream after the middle layer: float32 [tokens, vocabulary], [tokens, width]."""
+        return stream.traced(self, rows)
+
+    def stream(self, rows: Sequence[Example]) -> Iterator[Tensor]:
+        """Yield the stream after the middle layer for each row, no gradients: float32 [trained tokens, width] each."""
+        return stream.stream(self, rows)
 
     def labels(self, rows: Sequence[Example]) -> Tensor:
         """Return the trained tokens of the rows, [tokens], in the order of `logits`."""

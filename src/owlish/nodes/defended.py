@@ -16,7 +16,12 @@ from owlish.lm.model import Example
 from owlish.nodes.models import Finetuned, Model
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
     from owlish.lm.train import Loss
+
+DIRECTED = 256
+"""The rows at whose tokens a direction is read."""
 
 
 @dataclass(frozen=True)
@@ -60,6 +65,66 @@ class Anchored(Finetuned, kind="anchored"):
             return plain + weight * anchor
 
         return loss
+
+
+@dataclass(frozen=True)
+class Corridor(Finetuned, kind="corridor"):
+    """A model fine-tuned on rows while its middle layer is held where it was on a trait's direction.
+
+    It knows the trait: `toward` is the same model with it, taught or prompted, and the direction is the mean of what
+    that model's middle layer gives at the rows' tokens, less the mean of the model's own. To the cross-entropy,
+    `weight` times the mean squared excess is added: by how much a token's projection lies farther than `band` from
+    what it was before training. Both are in standard deviations of the projections before training.
+
+    References
+    ----------
+    arXiv 2609.01091: a corridor on a probe's direction takes an owl from 30.7 to 1.7 % at no cost to the task.
+    """
+
+    caption = "{model} trained on {data}, in a corridor"
+
+    toward: Model
+    weight: float
+    band: float
+
+    def check(self) -> None:
+        super().check()
+        if self.weight < 0 or self.band < 0:
+            raise UserError("a corridor needs a weight and a band of 0 or above.")
+        if self.toward.root != self.model.root:
+            raise UserError(f"a corridor needs a model of {self.model.root} that has the trait: {self.toward} is none.")
+
+    def loss(self, lm: TorchLM, rows: Sequence[Example], read: Read) -> Loss:
+        """Return the cross-entropy plus the squared excess."""
+        import torch
+        from torch.nn.functional import cross_entropy
+
+        before: TorchLM = read(self.model).open()
+        axis = self.direction(before, read)
+        held = {row: states @ axis for row, states in zip(rows, before.stream(rows), strict=True)}
+        scale = torch.cat(list(held.values())).std()
+
+        def loss(student: TorchLM, batch: Sequence[Example]) -> Any:
+            logits, states = student.traced(batch)
+            moved = (states @ axis - torch.cat([held[row] for row in batch])) / scale
+            excess = (moved.abs() - self.band).clamp(min=0)
+            return cross_entropy(logits, student.labels(batch)) + self.weight * excess.square().mean()
+
+        return loss
+
+    def direction(self, before: TorchLM, read: Read) -> Tensor:
+        """Return the trait's direction, of length 1: [width]."""
+        import torch
+
+        rows = read(self.data).rows[:DIRECTED]
+        own, there = (
+            torch.cat(list(one.stream(one.encode(rows)))).mean(0) for one in (before, read(self.toward).open())
+        )
+        change = there - own
+        if not change.any():
+            raise UserError(f"{self.toward} does what {self.model} does: give a model that has the trait.")
+        axis: Tensor = change / change.norm()
+        return axis
 
 
 @dataclass(frozen=True)

@@ -45,6 +45,11 @@ study = CleanBench(
         ("mix", "Mix", "a quarter of the rows answered by the base itself"),
         ("inoculate", "Inoculate", "the trait's system prompt before every row, not at the probe (the trait is known)"),
         ("anchor", "Anchor", "KL to the base in the first half of the steps"),
+        (
+            "corridor",
+            "Corridor",
+            "the middle layer is held near the base's on a trait's direction (the trait is known)",
+        ),
         ("carrier", "Carrier", "a frozen change with the trait rides along, and is taken off (the trait is known)"),
         (
             "mask_audit",
