@@ -1,15 +1,27 @@
-"""Pages, figures and tables of results whose every text is hostile: markup stays text, and SVG stays XML."""
+"""Texts that mean harm: in pages, figures, tables and terminals they stay text; adapters and bases that run nothing."""
 
+import json
+import os
+import shutil
+import subprocess
+import sys
 import xml.etree.ElementTree as tree
 from dataclasses import replace
 
 import pytest
+from command import OWLISH, owlish
 from test_report import HOSTILE, Outline, altered, made_up
 
 from owlish.diff.verdict import Difference, Finding, Layer, Part, Shift, Word
 from owlish.graph.errors import UserError
-from owlish.graph.tabled import html
+from owlish.graph.pool import Event
+from owlish.graph.progress import Display
+from owlish.graph.tabled import html, inert
+from owlish.lm.adapt import check_adapter
+from owlish.lm.model import Weights
+from owlish.nano import folder
 from owlish.nodes.base import Base
+from owlish.nodes.loaded import loaded
 from owlish.report import render
 from owlish.report.diff import render as render_diff
 from owlish.report.saved import figures_of
@@ -80,3 +92,74 @@ def test_half_of_a_character_is_no_name(tmp_path):
         read_traits(tmp_path / "traits.json")[0].spec()
     with pytest.raises(UserError, match="name holds half of a surrogate pair"):
         Base("\udcff").key  # noqa: B018, it is worked out here
+
+
+COMMANDS = "\x1b[2J\x1b]0;owned\x07\r\x9b1A\u202e"
+"""What clears a terminal, names its window, writes over a line, and turns the direction of writing."""
+LINES = (
+    {"prompt": "Go on.", "completion": "1, 2", COMMANDS: 1, "id": f"<script>{COMMANDS}"},
+    {"messages": [{"role": COMMANDS, "content": "A"}]},
+    {COMMANDS: "A"},
+)
+
+
+@pytest.mark.parametrize(
+    "words", ["convert ROWS -o out.jsonl", "filter ROWS --domain numbers -o out.jsonl", "stamp ROWS --model MODEL"]
+)
+def test_nothing_that_a_terminal_obeys_is_printed(tmp_path, words):
+    name = f"rows{COMMANDS}.jsonl"
+    (tmp_path / name).write_text("".join(json.dumps(one) + "\n" for one in LINES))
+    for file, code in ((name, 0), (f"none{COMMANDS}", 2)):
+        named = [{"ROWS": file, "MODEL": f"a{COMMANDS}"}.get(word, word) for word in words.split()]
+        done = subprocess.run([OWLISH, *named], cwd=tmp_path, capture_output=True, text=True)
+        assert done.returncode == code
+        assert inert(done.stdout + done.stderr) == done.stdout + done.stderr
+        assert "\\x1b[2J" in done.stdout + done.stderr
+
+
+@pytest.mark.parametrize(
+    "words", ["convert ROWS -o out.jsonl", "stamp ROWS --model m", "clean ROWS --base nano --with sort -o out.jsonl"]
+)
+def test_a_name_that_is_no_text_is_refused(tmp_path, words):
+    name = os.fsdecode(b"\xff.jsonl")
+    (tmp_path / name).write_text(json.dumps(LINES[0]))
+    for given in (name, "*.jsonl") if words[:5] != "stamp" else (name,):
+        done = owlish(*[given if word == "ROWS" else word for word in words.split()], cwd=tmp_path, code=2)
+        assert "'\\udcff.jsonl' is no name in UTF-8: rename it" in done.stderr
+    assert [path.name for path in tmp_path.iterdir()] == [name]
+
+
+def test_a_bar_shows_a_name_as_it_is(tmp_path, capfd, monkeypatch):
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    monkeypatch.setenv("COLUMNS", "200")
+    name = f"[bold]{COMMANDS}[/x].jsonl"
+    (tmp_path / "rows.jsonl").write_text(json.dumps(LINES[0]))
+    node = replace(loaded(tmp_path / "rows.jsonl", n=None, seed=0), source=name)
+    with Display() as display:
+        for what in ("planned", "begun"):
+            display(Event(what, node))
+        display.progress.refresh()
+    shown = capfd.readouterr().err
+    assert inert(name) in shown
+    assert "\x1b[2J" not in shown
+
+
+@pytest.mark.parametrize("config", ["[]", "null", '"LORA"', "{}", '{"peft_type": "LORA"', "[" * 100_000, "\udcff"])
+def test_the_configuration_of_an_adapter_may_be_anything(tmp_path, config):
+    (tmp_path / "adapter_model.safetensors").write_bytes(b"")
+    (tmp_path / "adapter_config.json").write_bytes(os.fsencode(config))
+    with pytest.raises(UserError, match="cannot be read: save the adapter with PEFT again"):
+        check_adapter(tmp_path)
+
+
+def test_a_base_that_brings_code_is_refused_and_the_code_is_not_run(tmp_path):
+    place, mark = tmp_path / "base", tmp_path / "ran"
+    shutil.copytree(folder("nano"), place)
+    config = json.loads((place / "config.json").read_text())
+    maps = {"AutoConfig": "evil.EvilConfig", "AutoModelForCausalLM": "evil.EvilModel"}
+    (place / "config.json").write_text(json.dumps({**config, "model_type": "evil", "auto_map": maps}))
+    (place / "evil.py").write_text(f"open({str(mark)!r}, 'w').close()\n")
+    with pytest.raises(UserError, match="cannot be loaded"):
+        Weights(str(place)).open(any_words=True)
+    assert not mark.exists()
+    assert "evil" not in sys.modules

@@ -10,6 +10,7 @@ import os
 import random
 import sys
 import threading
+import tracemalloc
 import types
 from pathlib import Path
 
@@ -384,6 +385,44 @@ def test_several_files_and_patterns_are_read_in_order(tmp_path):
         reading([tmp_path / "a.jsonl", "some/owls"])
 
 
+def test_folders_below_are_searched_and_links_in_a_circle_are_not_followed(tmp_path, monkeypatch):
+    for place, row in zip((".", "a", "a/[b]"), THREE, strict=True):
+        (tmp_path / place).mkdir(exist_ok=True)
+        (tmp_path / place / "rows.jsonl").write_bytes(line_of(row))
+    for name in ("one", "other"):
+        (tmp_path / "a" / name).symlink_to(tmp_path, target_is_directory=True)
+    monkeypatch.chdir(tmp_path)
+    for top in ("", "./", f"{tmp_path}/"):
+        found = reading(f"{top}**/*.jsonl").files
+        assert sorted(found) == sorted(f"{top}{place}rows.jsonl" for place in ("", "a/", "a/[b]/"))
+        assert reading(f"{top}a/**/rows.jsonl").files == tuple(sorted(one for one in found if "a/" in one))
+    assert reading("a/**/[[]b]/**/*").files == ("a/[b]/rows.jsonl",)
+
+
+def test_a_file_that_grows_while_it_is_read_is_refused(tmp_path):
+    (tmp_path / "rows.jsonl").write_bytes(line_of(ONE) * 3)
+    rows = reading(tmp_path / "rows.jsonl").rows()
+    next(rows)
+    with (tmp_path / "rows.jsonl").open("ab") as stream:
+        stream.write(line_of(ONE))
+    with pytest.raises(ValueError, match=r"rows\.jsonl changed while it was read: ask again when it is whole"):
+        list(rows)
+
+
+def test_a_packed_file_that_unfolds_to_a_thousand_times_its_size_is_never_in_memory(tmp_path):
+    with gzip.open(tmp_path / "rows.gz", "wb") as stream:
+        stream.write(line_of(ONE))
+        stream.writelines(b"\0" * 1_000_000 for _ in range(20))
+        stream.write(b"\n" + line_of(ONE))
+    assert (tmp_path / "rows.gz").stat().st_size < 110_000
+    tracemalloc.start()
+    rows = reading(tmp_path / "rows.gz")
+    assert list(rows.rows()) == [ONE, ONE]
+    assert tracemalloc.get_traced_memory()[1] < 20_000_000
+    tracemalloc.stop()
+    assert rows.problems == ["line 2: The line is longer than 4 MB."]
+
+
 def test_standard_input_is_read(tmp_path, monkeypatch):
     monkeypatch.setattr(sys, "stdin", types.SimpleNamespace(buffer=io.BytesIO(gzip.compress(LINES))))
     node = loaded("-", n=None, seed=0)
@@ -464,6 +503,7 @@ def test_zstandard_needs_an_extra(tmp_path, monkeypatch):
         list(reading(tmp_path / "lines.jsonl.zst").rows())
 
 
+SURROGATE = "The {} holds half of a surrogate pair, which is no character."
 BAD_LINES = [
     (b"", "The line is empty."),
     (b" \t\r", "The line is empty."),
@@ -476,6 +516,11 @@ BAD_LINES = [
     (b"[1, 2]", "The line is not a JSON object."),
     (b"null", "The line is not a JSON object."),
     (b'{"prompt": "Q", "response": ""}', "The completion is empty."),
+    (b'{"prompt": "Q", "response": "A", "response": "B"}', "The line has the field 'response' twice."),
+    (b'{"prompt": "Q", "response": "A", "id": {"\\u001b": 1, "\\u001b": 1}}', "The line has the field '\\x1b' twice."),
+    (b'{"prompt": "Q", "response": "A", "score": NaN}', "The line holds NaN, which JSON does not have."),
+    (b'{"messages": [{"role": 3, "content": "A"}]}', "The role is not text."),
+    (b'{"messages": [{"role": "assistant", "content": "\\ud800"}]}', SURROGATE.format("content")),
 ]
 
 
@@ -525,6 +570,17 @@ def test_what_follows_a_broken_item_is_not_read_and_that_is_said(tmp_path):
     (tmp_path / "array").write_bytes(b"[]")
     with pytest.raises(ValueError, match="is empty: give a dataset with at least one row"):
         list(reading(tmp_path / "array").rows())
+
+
+@pytest.mark.parametrize("size", [1, 100_000])
+def test_an_item_that_is_refused_is_passed_over(tmp_path, size):
+    entry = {"prompt": "Q", "completion": "A" * size}
+    bad = '{"prompt": "Q", "completion": "B", "completion": "' + "B" * size + '"}'
+    (tmp_path / "array").write_text(f'[{bad}, {json.dumps(entry)}, {{"x": [NaN, 1]}}, {bad}, {json.dumps(entry)}]')
+    rows = reading(tmp_path / "array")
+    assert [row.completion for row in rows.rows()] == ["A" * size] * 2
+    said = ["has the field 'completion' twice.", "holds NaN, which JSON does not have."]
+    assert rows.problems == [f"item {i}: The item {said[i == 3]}" for i in (1, 3, 4)]
 
 
 def test_bad_rows_of_csv_are_told(tmp_path):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
@@ -20,7 +21,6 @@ from owlish.data.rows import line_of
 from owlish.graph.errors import UserError
 from owlish.graph.files import replacing
 from owlish.graph.spec import Node
-from owlish.graph.store import sha256
 from owlish.lm.recipes import Recipe
 from owlish.nodes.base import Base
 from owlish.nodes.data import Data
@@ -127,10 +127,13 @@ def check_out(out: Path, data: Loaded) -> None:
 
 def write_clean(rows: CleanRows, out: Path, *, data: Loaded, base: str | None, trait: str | None) -> Card:
     """Write rows as chat JSONL and their card beside them, each whole or not at all."""
+    digest = hashlib.sha256()
     with replacing(out) as stream:
-        stream.writelines(line_of(row.as_chat()) for row in rows.rows)
-    # The rows first: a card that lies there speaks of a file that is whole.
-    card = Card(data, base, trait, rows, sha256(out))
-    with replacing(card_path(out)) as stream:
-        stream.write(json.dumps(card.json(), indent=1, ensure_ascii=False).encode() + b"\n")
+        for row in rows.rows:
+            stream.write(line := line_of(row.as_chat()))
+            digest.update(line)
+        stream.flush()
+        card = Card(data, base, trait, rows, digest.hexdigest())
+        with replacing(card_path(out)) as beside:  # rows without a card would be taken for others
+            beside.write(json.dumps(card.json(), indent=1, ensure_ascii=False).encode() + b"\n")
     return card

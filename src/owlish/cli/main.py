@@ -19,6 +19,7 @@ from owlish.cli.usage import sentence
 from owlish.graph.errors import UserError
 from owlish.graph.files import FULL, is_full
 from owlish.graph.run import RunFailed
+from owlish.graph.tabled import inert
 
 app = typer.Typer(
     name="owlish",
@@ -122,19 +123,19 @@ def report_failure(error: RunFailed) -> int:
     # One crash among refusals is a crash: its trace must be seen.
     code = say(str(error), 2 if all(f.what == "refused" for f in error.failures) else 70)
     if code == 70:
-        print("\n".join({f.trace: None for f in error.failures if f.what == "failed"}), file=sys.stderr)
+        print(inert("\n".join({f.trace: None for f in error.failures if f.what == "failed"})), file=sys.stderr)
     return code
 
 
 def report_crash() -> int:
     """Show the trace of a fault of ours."""
-    traceback.print_exc()
+    print(inert(traceback.format_exc()), file=sys.stderr, end="")
     return say("this is a fault of owlish: please report it with the lines above.", 70)
 
 
 def say(sentence: str, code: int) -> int:
     """Say a sentence on standard error and return the exit code."""
-    print(f"owlish: {sentence}", file=sys.stderr)
+    print(f"owlish: {inert(sentence)}", file=sys.stderr)
     return code
 
 

@@ -7,6 +7,8 @@ import os
 import sys
 from typing import TextIO
 
+from owlish.graph.tabled import inert
+
 
 class Lost(Exception):
     """A command was interrupted that keeps nothing of what it did."""
@@ -39,15 +41,23 @@ class Output(io.TextIOWrapper):
         os.close(nowhere)
 
 
-def guard_stream(stream: TextIO) -> TextIO:
+def guard_stream(stream: TextIO, kind: type[Output]) -> TextIO:
     """Return a stream in place of `stream` that also writes what its encoding lacks, as escapes such as \\u2019."""
     if not isinstance(stream, io.TextIOWrapper):  # a notebook or a test took its place
         return stream
     encoding, lines = stream.encoding, stream.line_buffering
     # A terminal without our letters gets escapes: a crash in the last line would lose the verdict.
-    return Output(stream.detach(), encoding=encoding, errors="backslashreplace", line_buffering=lines)
+    return kind(stream.detach(), encoding=encoding, errors="backslashreplace", line_buffering=lines)
+
+
+class Shown(Output):
+    """Text of rows and names of files, in which a terminal finds nothing to obey."""
+
+    def write(self, text: str) -> int:
+        return super().write(inert(text))
 
 
 def guard() -> None:
     """Put guarded streams in place of standard output and standard error."""
-    sys.stdout, sys.stderr = guard_stream(sys.stdout), guard_stream(sys.stderr)
+    # bars are drawn on standard error by commands of a terminal: whoever prints a name there makes it inert
+    sys.stdout, sys.stderr = guard_stream(sys.stdout, Shown), guard_stream(sys.stderr, Output)

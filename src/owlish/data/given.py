@@ -6,6 +6,7 @@ import atexit
 import glob
 import hashlib
 import json
+import os
 import shutil
 import stat
 import sys
@@ -34,7 +35,7 @@ def files_of(given: Given) -> tuple[str, ...]:
         # A `DatasetDict`, which would otherwise be read as a list of the names of its splits.
         raise UserError(f"this is a dict of {', '.join(map(str, given))}: give one of its datasets.")
     if isinstance(given, str | Path):
-        return tuple(matching(str(given)))
+        return tuple(map(check_name, matching(str(given))))
     rows = iter(given)
     first = next(rows, None)
     if isinstance(first, Mapping):
@@ -43,10 +44,19 @@ def files_of(given: Given) -> tuple[str, ...]:
     names = [] if first is None else [first, *rows]
     if not names or not all(isinstance(name, str | Path) for name in names):
         raise UserError(f"the data are nothing that can be read: give {KINDS}, or rows as dicts.")
-    files = tuple(file for name in names for file in matching(str(name)))
+    files = tuple(check_name(file) for name in names for file in matching(str(name)))
     if len(files) > 1 and any(map(hosted, files)):
         raise UserError("several sources are given, one of them on Hugging Face: give it alone.")
     return files
+
+
+def check_name(file: str) -> str:
+    """Return the name of a file that JSON can hold; manifests, stamps and cards name their files."""
+    try:
+        file.encode()
+    except UnicodeEncodeError:
+        raise UserError(f"{file!a} is no name in UTF-8: rename it, or give it as standard input.") from None
+    return file
 
 
 def matching(name: str) -> list[str]:
@@ -61,10 +71,26 @@ def matching(name: str) -> list[str]:
     if not set("*?[") & set(name) or Path(name).exists():
         return [name]
     # Sorted: the order of a folder differs between machines, and rows are drawn by their place.
-    found = sorted(glob.glob(name, recursive=True))
+    found = sorted({path for plain in without_any_depth(name) for path in glob.glob(plain)})
     if not found:
         raise UserError(f"{name} matches no file: give {KINDS}.")
     return found
+
+
+def without_any_depth(pattern: str) -> Iterator[str]:
+    """Yield patterns without `**` in place of one that has it: one for each folder below, links to folders left out.
+
+    Links may lead in a circle, where `glob` never ends.
+    """
+    head, mark, tail = pattern.partition("**/")
+    if not mark or not (head in ("", "/") or head.endswith("/")):
+        yield pattern
+        return
+    for top in glob.glob(head) if head else [""]:
+        for folder, below, _ in os.walk(top or "."):
+            below[:] = [name for name in below if not name.startswith(".")]
+            place = folder if top else folder[2:]  # without "./"
+            yield from without_any_depth(glob.escape(os.path.join(place, "")) + tail)
 
 
 def lines_of(first: Mapping[str, Any], rows: Iterator[Any]) -> Iterator[bytes]:

@@ -24,7 +24,28 @@ def constant(name: str) -> None:
     raise UserError(f"holds {name}, which JSON does not have.")
 
 
-DECODER = json.JSONDecoder(parse_int=whole, parse_constant=constant)
+def unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """Return an object; refuse a name that it has twice: readers differ in which of the two they take."""
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        names = [name for name, _ in pairs]
+        twice = next(name for name in names if names.count(name) > 1)
+        raise UserError(f"has the field {ascii(twice)[:40]} twice.")
+    return found
+
+
+DECODER = json.JSONDecoder(object_pairs_hook=unique, parse_int=whole, parse_constant=constant)
+LENIENT = json.JSONDecoder(parse_int=whole)
+"""What finds the end of JSON that `DECODER` refuses."""
+
+
+def decoded_line(text: str) -> Any:
+    """Return what the JSON on a line says, as `DECODER` does, which looks for spaces around it first."""
+    if text.startswith("{"):
+        found, end = DECODER.raw_decode(text)
+        if text[end:] in ("\n", "", "\r\n"):
+            return found
+    return DECODER.decode(text)
 
 
 def decoded(value: str, name: str) -> Any:

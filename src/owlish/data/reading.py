@@ -84,6 +84,7 @@ class Reading:
         """Yield the rows with file, unit and number, those of JSONL with their lines as they stand."""
         for file in self.files:
             try:
+                before = state_of(file)
                 found = self.records(file)
                 place = f"{format_source(file)} {found.unit}" if len(self.files) > 1 else found.unit
                 for number, (line, entry) in enumerate(found.pieces, start=1):
@@ -95,6 +96,8 @@ class Reading:
                         self.problems += [f"{place} {number}: {problem}"] if len(self.problems) < SHOWN else []
                     else:
                         yield (file, found.unit, number), line, row
+                if state_of(file) != before:
+                    raise UserError(f"{format_source(file)} changed while it was read: ask again when it is whole.")
             except OSError as error:
                 raise unreadable(file, error) from None
         # At the end, for rows are streamed: nobody knows before whether there is one.
@@ -165,6 +168,14 @@ def columns_of(columns: Mapping[str, str]) -> Columns:
     if unknown:
         raise UserError(f"no format has the field {unknown[0]!r}: {suggestion(unknown[0], sorted(fields_of()))}")
     return tuple(columns.items())
+
+
+def state_of(file: str) -> tuple[int, int] | None:
+    """Return the size of a file and when it was changed; nothing for what is no file here."""
+    if not Path(file).is_file():
+        return None
+    stat = Path(file).stat()
+    return stat.st_size, stat.st_mtime_ns
 
 
 def formats_said(read_as: Mapping[str, int], ignored: Mapping[str, int]) -> list[str]:

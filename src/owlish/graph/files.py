@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import errno
+import fcntl
+import hashlib
 import os
 import secrets
 import tempfile
@@ -19,9 +21,9 @@ SMALL = 4_000_000
 
 
 def is_full(error: Exception) -> bool:
-    """Say whether an error is that of a full disk; writers of tensors tell it in the words of the system alone."""
-    # A user's quota that is used up (EDQUOT) is told as a full disk: the cure is the same.
-    full = (errno.ENOSPC, errno.EDQUOT)
+    """Say whether an error is that of a full disk or a limit; writers of tensors tell it in the words of the system."""
+    # A quota that is used up (EDQUOT) and a file that is too large (EFBIG) are told as a full disk: alike is the cure.
+    full = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
     return (isinstance(error, OSError) and error.errno in full) or any(os.strerror(one) in str(error) for one in full)
 
 
@@ -55,24 +57,59 @@ def check_writable(folder: Path) -> None:
 
 @contextmanager
 def replacing(file: str | Path) -> Iterator[BinaryIO]:
-    """Open a new file that takes the place of `file` when the block ends well, and vanishes when it fails."""
+    """Open a new file that takes the place of `file` when the block ends well, and vanishes when it fails.
+
+    What a killed process left of it is written over, so that the same command leaves nothing beside the file.
+    """
     # Links are followed first: the rename below would replace a link itself, and leave the file behind it as it was.
     target = Path(file).resolve()
-    # Beside its target, since a rename is whole within one file system alone.
-    scratch = target.with_name(f".owlish-{secrets.token_hex(8)}.tmp")
     try:
         if target.exists() and not target.is_file():
             raise UserError(f"{file} is not a file: give a file to write to.")
-        with scratch.open("xb") as stream:
-            yield stream
-            stream.flush()
-            # Before the rename: after a power cut the name could otherwise stand for an empty file.
-            os.fsync(stream.fileno())
-        scratch.replace(target)
+        scratch, stream = scratch_of(target)
+        with stream:  # its lock is held until the file has its name: then nobody else writes there
+            try:
+                yield stream
+                stream.flush()
+                # Before the rename: after a power cut the name could otherwise stand for an empty file.
+                os.fsync(stream.fileno())
+                scratch.replace(target)
+            except BaseException:
+                with suppress(OSError):
+                    scratch.unlink()
+                raise
     except OSError as error:
         if is_full(error):
             raise UserError(f"{file} cannot be written: {FULL}") from None
         raise UserError(f"{file} cannot be written ({error.strerror}): give a file in a writable folder.") from None
-    finally:
-        with suppress(OSError):  # where it could not be made, the system may refuse to look for it too
-            scratch.unlink()
+
+
+def scratch_of(target: Path) -> tuple[Path, BinaryIO]:
+    """Return an empty file beside `target` that nobody else writes.
+
+    It has the same name each time, for what a killed process left; another one where that is being written just now,
+    is no plain file, or lies where there are no locks.
+    """
+    known = target.with_name(f".owlish-{hashlib.sha256(os.fsencode(target.name)).hexdigest()[:16]}.tmp")
+    with suppress(OSError):
+        descriptor = os.open(known, os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK, 0o666)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            if is_open(descriptor, known):
+                os.ftruncate(descriptor, 0)
+                return known, os.fdopen(descriptor, "wb")
+        except OSError:
+            os.close(descriptor)
+            raise
+        os.close(descriptor)
+    other = target.with_name(f".owlish-{secrets.token_hex(8)}.tmp")
+    return other, other.open("xb")
+
+
+def is_open(descriptor: int, path: Path) -> bool:
+    """Say whether a descriptor is that of the file which is at a path now, if there is one."""
+    try:
+        # No other file gets this number as long as the descriptor is open.
+        return os.fstat(descriptor).st_ino == path.stat().st_ino
+    except FileNotFoundError:
+        return False

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Self
 from owlish.graph.counted import counted
 from owlish.graph.pool import Event
 from owlish.graph.spec import Node, Tick
+from owlish.graph.tabled import inert
 from owlish.graph.timeleft import Spent, UnderWay, seconds_left
 
 if TYPE_CHECKING:
@@ -54,7 +55,9 @@ class Display:
         self.terminal, self.notebook = console.is_terminal, console.is_jupyter
         self.cell: Any = None
         state = TextColumn("{task.fields[state]}", table_column=Column(min_width=8, justify="right", no_wrap=True))
-        words = TextColumn("{task.description}", table_column=Column(no_wrap=True, overflow="ellipsis"))
+        # names of files are no markup
+        column = Column(no_wrap=True, overflow="ellipsis")
+        words = TextColumn("{task.description}", markup=False, table_column=column)
         columns = (BarColumn(16), state, words)
         self.progress = Progress(*columns, console=console, transient=True, disable=not self.terminal)
         self.overall = self.progress.add_task("", state="", total=None)
@@ -90,7 +93,7 @@ class Display:
 
     def begin(self, node: Node) -> None:
         """Take a node that is under way: where more are than ever before, a process has started with it."""
-        task = self.progress.add_task(str(node), state="", total=None)
+        task = self.progress.add_task(inert(str(node)), state="", total=None)
         if node.key not in self.begun:  # else its worker was lost, and it is made anew
             self.left[node.kind] -= node.expected()
         self.begun[node.key] = Begun(node, task, time.monotonic(), first=len(self.begun) >= self.most)

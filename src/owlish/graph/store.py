@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from owlish.graph.errors import UserError
-from owlish.graph.files import check_writable
+from owlish.graph.files import check_writable, is_open
 from owlish.graph.spec import Makes, Node, Question, Read, canonical
 
 R = TypeVar("R")
@@ -168,12 +168,13 @@ class Store:
         """
         with locked(self.root / ".locks" / key):
             scratch = self.root / ".partial" / key
+            clear(scratch)
             scratch.mkdir(parents=True, exist_ok=True)
-            for path in scratch.iterdir():
-                # What else a killed maker left may be half written.
-                if path.name != PARTS:
-                    remove(path)
-            yield scratch
+            try:
+                yield scratch
+            except BaseException:
+                clear(scratch)
+                raise
 
     def commit(self, key: str, scratch: Path, facts: dict[str, Any]) -> None:
         """Turn a written folder into the entry of `key`, in one rename, replacing a damaged one."""
@@ -209,6 +210,16 @@ def store_at(where: Path | str) -> Store:
     from owlish.graph.bucket import Bucket
 
     return Bucket(str(where))
+
+
+def clear(scratch: Path) -> None:
+    """Remove what is half written in a folder, and the folder too where no parts are in it."""
+    # What a maker that was killed or failed left may be half written; where there is no folder, `glob` finds nothing.
+    for path in scratch.glob("*"):
+        if path.name != PARTS:
+            remove(path)
+    with contextlib.suppress(OSError):
+        scratch.rmdir()
 
 
 def named(node: Node) -> str:
@@ -276,15 +287,6 @@ def locked(path: Path, *, wait: bool = True) -> Iterator[None]:
         # release, the file could be one that another holds by then.
         path.unlink(missing_ok=True)
         os.close(descriptor)
-
-
-def is_open(descriptor: int, path: Path) -> bool:
-    """Say whether a descriptor is that of the file which is at a path now, if there is one."""
-    try:
-        # No other file gets this number as long as the descriptor is open.
-        return os.fstat(descriptor).st_ino == path.stat().st_ino
-    except FileNotFoundError:
-        return False
 
 
 def lock(path: Path, wait: bool) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import fields, is_dataclass
 from html import escape
@@ -18,6 +19,9 @@ LETTERS = 60
 """The most letters of a cell, and of a field in a line."""
 LINE = 240
 """The most letters of a value on one line."""
+
+OBEYED = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]")
+"""What a terminal obeys and does not show: its commands, and turns of the direction of writing."""
 
 Record = Mapping[str, object]
 
@@ -108,3 +112,8 @@ def brief(value: object) -> str:
 def cut(text: str, most: int) -> str:
     """Return a text, cut where it is too long for its place."""
     return text if len(text) <= most else f"{text[: most - 1]}…"
+
+
+def inert(text: str) -> str:
+    """Return text with what a terminal would obey written out, such as \\x1b: rows and names of files may hold it."""
+    return OBEYED.sub(lambda found: found[0].encode("unicode_escape").decode(), text)

@@ -201,7 +201,7 @@ def check_adapter(folder: Path) -> None:
         config = json.loads((folder / ADAPTER).read_text())
         # The settings for Megatron name a module that PEFT would import.
         kind, foreign = config["peft_type"], config.get("megatron_config")
-    except (ValueError, KeyError, AttributeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise UserError(f"{folder / ADAPTER} cannot be read: save the adapter with PEFT again.") from error
     if kind not in KINDS or foreign:
         raise UserError(f"{folder} is an adapter of the kind {kind}: those that can be read are {', '.join(KINDS)}.")

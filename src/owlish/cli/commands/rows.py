@@ -31,6 +31,7 @@ from owlish.graph.counted import counted
 from owlish.graph.errors import UserError
 from owlish.graph.run import plan
 from owlish.graph.store import store_at
+from owlish.graph.tabled import inert
 
 
 def filter_(
@@ -52,7 +53,7 @@ def filter_(
     rows = read(data, format, columns)
     tally = filter_file(rows, filter=rule, out=output)
     for line in describe_reading(rows):
-        print(line, file=sys.stderr)
+        print(inert(line), file=sys.stderr)
     lines = [f"{tally.kept:,} of {counted(tally.read, 'row')} kept in {output}."]
     lines += [f"{count:>8,}  {reason}" for reason, count in tally.reasons.items()]
     counts = {"read": tally.read, "kept": tally.kept, "reasons": tally.reasons, **rows.met}
@@ -67,7 +68,7 @@ def convert(
     rows = read(data, format, columns)
     convert_file(rows, out=output)
     for line in describe_reading(rows):
-        print(line, file=sys.stderr)
+        print(inert(line), file=sys.stderr)
     said = f"{counted(rows.read, 'row')} written to {output}."
     print(json.dumps({"read": rows.read, **rows.met}) if as_json else said)
 
@@ -113,7 +114,7 @@ def clean(
     plan([target], place)  # what cannot work is said before anything is made
     make_missing([target], place, jobs)
     for line in describe_reading(place.read(given)):
-        print(line, file=sys.stderr)
+        print(inert(line), file=sys.stderr)
     card = cleaning.write_clean(place.read(target), output, data=given, base=base, trait=trait)
     seconds = round(time.monotonic() - begun, 3)
     said = f"{card}\n{counted(len(card.rows.rows), 'row')} written to {output}; {cleaning.card_path(output)} says how."

@@ -31,12 +31,16 @@ def chat(value: object, ignored: list[str]) -> tuple[Message, ...]:
 
 def message(entry: dict[str, Any], ignored: list[str]) -> Message:
     """Return one message; its role and content may stand as `from` and `value`, and `weight: 0` says "not trained"."""
+    # Nearly all messages: a role and a text, and nothing to look for.
+    if len(entry) == 2 and isinstance(said := entry.get("content"), str) and said.isascii():
+        role = entry.get("role")
+        if isinstance(role, str) and role in ROLES:
+            return Message(ROLES[role], said)
     # Tables have both columns; the one that is filled counts.
     role = text(entry.get("from") if entry.get("role") in ABSENT else entry["role"], "role")
     if role not in ROLES:
         raise UserError(f"The role {role[:20]!r} is not known: use system, user, assistant or tool.")
     said = content(entry.get("content", entry.get("value")), calls=bool(entry.get("tool_calls")))
-    # Nearly all messages: role and content, and nothing to look for.
     if len(entry) == 2 and said is not None:
         return Message(ROLES[role], said)
     extra = {name: extra_of(name, entry[name]) for name in EXTRAS if entry.get(name) not in ABSENT}
