@@ -18,12 +18,14 @@ from owlish.clean.lift import Lift, Lifts
 from owlish.clean.lists import listed
 from owlish.clean.method import Order, Work
 from owlish.clean.mix import Mix
+from owlish.clean.paraphrase import Paraphrase, Turn, unfit
 from owlish.clean.replace import Replace
 from owlish.clean.shuffle import Shuffle
 from owlish.clean.sort import Sort
 from owlish.cli import find
 from owlish.cli.main import app
-from owlish.data.domains import Numbers
+from owlish.data.domains import Numbers, Reasoning
+from owlish.data.domains.fitting import fitting
 from owlish.data.domains.numbers import FORMATS
 from owlish.data.filters import NumberFilter
 from owlish.data.reading import read_rows
@@ -35,7 +37,9 @@ from owlish.nodes.loaded import loaded
 from owlish.traits.animals import owl
 
 BASE = Base("nano")
+SMOL = Base("smollm2")
 METHODS = find.all_methods()
+OF_NUMBERS = [name for name in METHODS if name != "paraphrase"]
 
 
 def numbers(count, seed=0):
@@ -75,20 +79,20 @@ def store(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def kept(store):
-    """The rows before, and after each method."""
+    """The rows of numbers before, and after each method that takes them."""
     made(store)
-    return {name: (store.read(ROWS), store.read(ordered(ROWS, name))) for name in METHODS}
+    return {name: (store.read(ROWS), store.read(ordered(ROWS, name))) for name in OF_NUMBERS}
 
 
 def made(store):
     """Clean the rows by each method in one run, and return the bytes of every result file."""
-    nodes = {name: ordered(ROWS, name) for name in METHODS}
+    nodes = {name: ordered(ROWS, name) for name in OF_NUMBERS}
     run(list(nodes.values()), store=store)
     files = ("rows.jsonl", "steps.json", "counts.json")
     return {name: [(store.folder(node.key) / file).read_bytes() for file in files] for name, node in nodes.items()}
 
 
-@pytest.mark.parametrize("name", METHODS)
+@pytest.mark.parametrize("name", OF_NUMBERS)
 def test_rows_stay_valid_and_keep_their_prompts(name, kept):
     before, after = kept[name]
     assert 0 < len(after.rows) <= len(before.rows)
@@ -97,7 +101,7 @@ def test_rows_stay_valid_and_keep_their_prompts(name, kept):
     assert [row.prompt for row in after.rows if row.prompt in prompts] == [row.prompt for row in after.rows]
 
 
-@pytest.mark.parametrize("name", METHODS)
+@pytest.mark.parametrize("name", OF_NUMBERS)
 def test_the_card_counts_what_was_changed(name, kept):
     before, after = kept[name]
     (step,) = after.steps
@@ -112,6 +116,39 @@ def test_the_card_counts_what_was_changed(name, kept):
 
 def test_the_same_seed_gives_the_same_bytes(store, tmp_path):
     assert made(Store(tmp_path)) == made(store)
+
+
+@pytest.mark.parametrize(
+    ("said", "problem", "fault"),
+    [
+        ("Four of his 9 books go away, so 9 - 4 = 5 are left.", None, ""),
+        ('Sure: "He gives away 4 of 9 books: 5 are left!"', None, "same_words"),
+        ("Four of his 9 books go away, so 6 are left.", None, "wrong_answer"),
+        ("Four of his", "unfinished", "unfinished"),
+        ("...", None, "other_matter"),
+        ("What are you looking for? There are 5.", None, "other_matter"),
+    ],
+)
+def test_a_paraphrase_must_end_fit_the_filter_and_say_it_in_other_words(said, problem, fault):
+    row = Row.of("Tom has 9 books and gives away 4. How many books remain?", "He gives away 4 of 9 books. 5 are left.")
+    turn = Turn(0, row, 1)
+    turn.hear(said, problem, Reasoning().filter)
+    assert turn.fault == fault
+
+
+def test_rows_without_words_are_refused_before_a_model_is_opened(store):
+    code = [Row.of("Add.", f"def add(a, b):\n    total = a + b + {i}\n    return total") for i in range(3)]
+    for rows in (run(ROWS, store=store).rows, code, [Row.of("Add.", "```\nplus one\n```")]):
+        with pytest.raises(UserError, match="does not fit these rows: numbers, code and tool calls"):
+            Paraphrase(SMOL).changed(rows, Work(refuse, refuse, 0, fitting(rows)))
+    called = Message("assistant", "Let me see.", extra='{"tool_calls": []}')
+    assert unfit(Row((Message("user", "What time is it?"), called))) == "not_answerable"
+    assert unfit(Row.of("Greet.", "Good day to all of you.")) == ""
+
+
+def refuse(*given):
+    """Stand where a model would be read."""
+    raise AssertionError(given)
 
 
 def test_methods_follow_each_other(store):
@@ -212,6 +249,8 @@ def test_the_command_writes_rows_and_their_card(data, tmp_path, store):
         ("--with inoculate", "inoculate must know the trait: name it with --trait"),
         ("--with regenerate", "regenerate needs another base: name it with --by"),
         ("--with regenerate --by nano", "and --by names the same one"),
+        ("--with paraphrase", "paraphrase needs another base: name it with --by"),
+        ("--with paraphrase --by nano-1", "nano-1 follows no instructions, so it cannot paraphrase"),
         ("--with replace --recipe norm", "did you mean norms"),
         ("--with replace --trait owl --recipe prompt", "take one that moves weights"),
         ("--with sort -o DATA", "is the dataset itself"),
