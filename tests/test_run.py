@@ -19,7 +19,7 @@ from test_store import files
 from toys import Broken, Bulk, Continued, Drawn, Joined, Noting, Placed, Refused, Secretive, Toy, tower
 
 from owlish.graph.files import FULL
-from owlish.graph.pool import Event, Here, Processes, usable_memory
+from owlish.graph.pool import Event, Here, Processes, group_limits, usable_memory
 from owlish.graph.provenance import describe, format_place, format_places
 from owlish.graph.run import RunFailed, make, plan, run
 from owlish.graph.spec import Node, everything
@@ -244,6 +244,27 @@ def test_nodes_share_the_memory_and_threads_of_the_machine(tmp_path):
     assert beside(a, c)
     assert not any(beside(d, other) for other in (a, b, c)), "what needs more than there is runs alone"
     assert [one["OMP_NUM_THREADS"] for one in where] == ["1", "1", "1", "9"]
+
+
+@pytest.mark.parametrize(
+    ("groups", "files", "limits"),
+    [
+        ("0::/\n", {"memory.max": "5"}, [5]),
+        ("0::/a/b\n", {"a/b/memory.max": "max", "a/memory.max": "7", "memory.max": "9"}, [7, 9]),
+        ("3:cpu:/c\n2:memory:/a/b\n", {"memory/a/memory.limit_in_bytes": "7", "cpu/c/memory.max": "1"}, [7]),
+        # A container of version 1 sees its own group at the top.
+        ("2:hugetlb,memory:/docker/1\n0::/\n", {"memory/memory.limit_in_bytes": "8"}, [8]),
+        (None, {}, []),
+    ],
+)
+def test_limits_of_memory_are_those_of_all_groups_around_a_process(tmp_path, groups, files, limits):
+    own = tmp_path / "cgroup"
+    if groups is not None:
+        own.write_text(groups)
+    for name, text in files.items():
+        (tmp_path / "root" / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "root" / name).write_text(f"{text}\n")
+    assert list(group_limits(own, tmp_path / "root")) == limits
 
 
 def test_another_pool_makes_the_same_bytes(tmp_path, whole):

@@ -7,11 +7,11 @@ import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from multiprocessing.connection import Pipe, wait
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any, Literal, Protocol
 
 from owlish.graph.errors import UserError
@@ -106,7 +106,7 @@ class Here:
 class Processes:
     """Worker processes on this machine, `jobs` threads in all (the number of cores, if not given).
 
-    Nodes run side by side as far as threads and memory reach; one alone runs whatever it resources. Nodes that need a
+    Nodes run side by side as far as threads and memory reach; one alone runs whatever it needs. Nodes that need a
     device have a GPU each, if there is one, and no other node sees any: so a result does not depend on `jobs`.
     """
 
@@ -159,7 +159,7 @@ class Processes:
         return [gpu for gpu in self.gpus if gpu not in taken]
 
     def worker(self, resources: Resources) -> Worker:
-        """Return an idle worker of the kind that a node resources; start one if there is none."""
+        """Return an idle worker of the kind that a node needs; start one if there is none."""
         # An empty list of devices hides every GPU. Where there is none, the user's setting stays as it is.
         none: Sequence[str | None] = [""] if self.gpus else [None]
         gpus = (self.free_gpus() if resources.device else []) or none
@@ -197,9 +197,27 @@ class Processes:
 def usable_memory() -> int:
     """Return the bytes of memory of this machine, or of the container that this process is kept in."""
     whole = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    with suppress(OSError, ValueError):  # no container, or one without a limit
-        return min(whole, int(Path("/sys/fs/cgroup/memory.max").read_text()))
-    return whole
+    return min([whole, *group_limits(Path("/proc/self/cgroup"), Path("/sys/fs/cgroup"))])
+
+
+def group_limits(own: Path, root: Path) -> Iterator[int]:
+    """Yield the limits of memory, in bytes, of the control groups that a process is in, and of those around them.
+
+    `own` lists the groups (version 2, or 1 with its groups for each resource), whose files lie below `root`.
+    """
+    lines: list[str] = []
+    with suppress(OSError):  # a system without groups
+        lines = own.read_text().splitlines()
+    for line in lines:
+        _, kinds, group = line.split(":", 2)
+        if kinds and "memory" not in kinds.split(","):
+            continue
+        place, file = (root / "memory", "memory.limit_in_bytes") if kinds else (root, "memory.max")
+        inner = PurePosixPath(group.lstrip("/"))
+        # To the top: a container may see its own group there, and not below the name that the machine gives it.
+        for around in (inner, *inner.parents):
+            with suppress(OSError, ValueError):  # no such group here, or "max"
+                yield int((place / around / file).read_text())
 
 
 def visible_gpus() -> list[str]:

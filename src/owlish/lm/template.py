@@ -78,7 +78,7 @@ def valued(text: str) -> Setting:
 
 
 def format_settings(given: Settings) -> tuple[str, ...]:
-    """Return settings as the words that `parsed` takes."""
+    """Return settings as the words that `parse_settings` takes."""
     return tuple(f"{name}={json.dumps(v) if isinstance(v, bool) else v}" for name, v in given)
 
 
