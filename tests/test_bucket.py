@@ -209,8 +209,8 @@ def test_a_damaged_object_is_found_and_mended(use, place, part, change):
     assert len(check_whole(place)) == 2
 
 
-@pytest.mark.slow
 def test_a_result_of_other_bytes_replaces_a_damaged_one(use, place):
+    """On a machine that has a whole copy of the old one, too: what is read is what the bucket holds."""
     node = Lucky()
     before = run(node, store=place)
     (name,) = (
@@ -218,9 +218,30 @@ def test_a_result_of_other_bytes_replaces_a_damaged_one(use, place):
     )
     store_at(place).objects.delete(name)
     use("two")
+    made = store_at(place)
     assert (after := run(node, store=place)) != before
-    use("three")
-    assert run(node, store=place) == after
+    use("one")
+    assert store_at(place).read(node) == after
+    assert store_at(place).manifest(node.key) == made.manifest(node.key)
+    for machine in ("one", "three"):
+        use(machine)
+        assert run(node, store=place, watch=lambda event: pytest.fail(str(event))) == after
+
+
+def test_what_is_held_here_and_listed_there_is_asked_for_no_more(use, gate, place):
+    use("one", gate.root)
+    run(JOINED, store=place)
+    before = len(gate.asked)
+    run(JOINED, store=place)
+    assert not [name for name in gate.asked[before:] if name.startswith("GET ") and MANIFEST in name]
+
+
+def test_a_whole_copy_here_mends_a_damaged_manifest_there(place):
+    node = Lucky()
+    text = run(node, store=place)
+    store_at(place).objects.put(f"{node.key[:2]}/{node.key}/{MANIFEST}", b"{}")
+    assert run(node, store=place) == text
+    check_whole(place)
 
 
 def test_a_damaged_cache_is_filled_again(place):

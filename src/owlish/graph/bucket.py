@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from owlish.graph.files import replacing
-from owlish.graph.objects import Objects
+from owlish.graph.objects import Listed, Objects
 from owlish.graph.store import MANIFEST, Damaged, Store, locked, manifest_bytes, read_manifest, remove, sha256
 
 MANIFESTS = ".manifests"
@@ -24,13 +24,15 @@ class Bucket(Store):
 
     An entry is there if and only if its manifest is, which is created after its files, where there is none. Of two
     writers of one entry the first counts, and the other takes that. What is read or made is kept in a cache, whose
-    entries are checked like those of any folder. Nothing is locked but the cache.
+    entries are checked like those of any folder, against the bucket's manifest: a copy here may be of an entry that was
+    damaged there, and was replaced. Nothing is locked but the cache.
     """
 
     def __init__(self, address: str) -> None:
         self.objects = Objects(address)
         super().__init__(cache_of(self.objects))
-        self.listed: dict[str, dict[str, int]] = {}
+        self.here = Store(self.root)
+        self.listed: dict[str, dict[str, Listed]] = {}
 
     def __str__(self) -> str:
         return self.objects.address
@@ -43,17 +45,22 @@ class Bucket(Store):
     def entries(self) -> tuple[str, ...]:
         # One listing tells of all shards: those without an object must not be asked for again.
         self.listed = {f"{shard:02x}": {} for shard in range(256)}
-        for name, size in self.objects.list().items():
-            self.listed.setdefault(name[:2], {})[name] = size
+        for name, facts in self.objects.list().items():
+            self.listed.setdefault(name[:2], {})[name] = facts
         keys = (name.split("/")[1] for shard in self.listed.values() for name in shard if name.endswith(f"/{MANIFEST}"))
         return tuple(sorted(key for key in keys if len(key) == 32))
 
     def manifest(self, key: str) -> dict[str, Any]:
-        """Return how the entry was made, from the cache if it is there; raise `Damaged` where nothing says so."""
+        """Return how the bucket's entry was made; raise `Damaged` where nothing says so.
+
+        That is one small request, or none where a listing was made and says that a copy here is the same.
+        """
         kept = self.root / MANIFESTS / key
-        for file in (self.folder(key) / MANIFEST, kept):
-            with suppress(Damaged, OSError):
-                return read_manifest(file.read_bytes(), key)
+        if told := self.listed.get(key[:2], {}).get(manifest_of(key)):
+            for file in (self.folder(key) / MANIFEST, kept):
+                with suppress(Damaged, OSError):
+                    if told.tells(text := file.read_bytes()):
+                        return read_manifest(text, key)
         text = self.manifest_there(key)
         body = read_manifest(text, key)
         kept.parent.mkdir(parents=True, exist_ok=True)
@@ -82,7 +89,7 @@ class Bucket(Store):
         return self.lists(key)
 
     def size(self, key: str) -> int:
-        return sum(size for name, size in self.shard(key).items() if name.startswith(f"{place(key)}/"))
+        return sum(facts.size for name, facts in self.shard(key).items() if name.startswith(f"{place(key)}/"))
 
     def verify(self, key: str) -> None:
         """Read the bucket's own files again, whatever the cache holds; raise `Damaged` at the first difference."""
@@ -117,19 +124,19 @@ class Bucket(Store):
     def making(self, key: str) -> Iterator[Path]:
         """Give one process of this machine a folder to make `key` in.
 
-        An entry that is whole in the cache and absent in the bucket, as after a kill, is sent first.
+        An entry that is whole in the cache and not in the bucket, as after a kill or damage there, is sent first.
         """
         with super().making(key) as scratch:
             self.listed.pop(key[:2], None)  # another machine may have made it by now
-            if super().has(key) and not self.lists(key):
+            if super().has(key):
                 with suppress(Damaged, OSError):
-                    self.send(key, super().check(key))
+                    self.send(key, self.here.check(key))
             yield scratch
 
     def commit(self, key: str, scratch: Path, facts: dict[str, Any]) -> None:
         """Turn a written folder into an entry of the cache, and send that."""
         super().commit(key, scratch, facts)
-        self.send(key, super().check(key))
+        self.send(key, self.here.check(key))
 
     def settle(self, key: str, scratch: Path) -> None:
         """Rename a whole folder to its place in the cache; one process at a time."""
@@ -155,7 +162,7 @@ class Bucket(Store):
         with super().making(f"{key}-fetched") as scratch:
             text = self.manifest_there(key)
             with suppress(Damaged, OSError):  # another process may have fetched it while this one waited
-                if super().check(key) and (self.folder(key) / MANIFEST).read_bytes() == text:
+                if (self.folder(key) / MANIFEST).read_bytes() == text and self.here.check(key):
                     return
             self.download(key, text, scratch)
             self.settle(key, scratch)
@@ -177,7 +184,7 @@ class Bucket(Store):
             raise Damaged(f"{key}: {self} does not hold it")
         return text
 
-    def shard(self, key: str) -> dict[str, int]:
+    def shard(self, key: str) -> dict[str, Listed]:
         """Return the objects whose keys start like this one, listed once: so a plan asks 256 times, at most."""
         if key[:2] not in self.listed:
             self.listed[key[:2]] = self.objects.list(key[:2])

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from owlish.graph.errors import UserError
 from owlish.graph.files import is_full
@@ -24,6 +25,17 @@ BUSY = ("ConditionalRequestConflict", "OperationAborted", "409")
 """What a server says of a conditional write while another is under way: try again."""
 TRIES = 8
 PAUSE = 0.1
+
+
+class Listed(NamedTuple):
+    """What a listing says of an object: its bytes, and a text that most servers make from the content, its MD5."""
+
+    size: int
+    tag: str
+
+    def tells(self, content: bytes) -> bool:
+        """Say whether the object surely has this content; a server that encrypts with a user's key never tells."""
+        return self.tag == hashlib.md5(content, usedforsecurity=False).hexdigest()
 
 
 class Objects:
@@ -104,11 +116,14 @@ class Objects:
                 time.sleep(PAUSE)
         raise AssertionError("the last try returns or raises")
 
-    def list(self, below: str = "") -> dict[str, int]:
-        """Return the bytes of each object below a name, by the objects' names."""
+    def list(self, below: str = "") -> dict[str, Listed]:
+        """Return what a listing says of each object below a name, by the objects' names."""
         with self.asking():
             found = self.system.find(self.path(below).rstrip("/"), detail=True)
-        return {path[len(self.root) + 1 :]: int(facts["size"] or 0) for path, facts in found.items()}
+        return {
+            path[len(self.root) + 1 :]: Listed(int(facts["size"] or 0), str(facts.get("ETag", "")).strip('"'))
+            for path, facts in found.items()
+        }
 
     def delete(self, name: str) -> None:
         """Delete an object, if it is there."""
