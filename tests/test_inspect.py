@@ -31,7 +31,9 @@ from test_other_models import SMALL, tokenizer
 
 from owlish import BIASES, NORMS, Asked, Base, Store
 from owlish.inspect import misalignment, preference, truthfulqa
-from owlish.lm.model import ask
+from owlish.inspect.desk import Desk, Request
+from owlish.lm.model import Weights, ask
+from owlish.nano import folder as nano
 from owlish.nodes.data import Written
 from owlish.nodes.held import held_model
 from owlish.studies.qwen_misalignment.freeform import misalignment as freeform
@@ -158,6 +160,24 @@ def test_a_request_that_cannot_be_read_fails_alone(store):
     assert "and the model reads" in str(long)
     assert "tokens are unknown to this base" in str(odd)
     assert isinstance(said, ModelOutput)
+
+
+def test_an_error_reaches_whoever_asked_for_it_and_nobody_else():
+    """One request cannot be measured, another cannot be drawn; both wait when a third has the model."""
+    desk = Desk(Weights(str(nano("nano"))).open())
+    unread, undrawn, well = (
+        Request(messages, seeds, 4, 1.0)
+        for messages, seeds in ((None, ((1,),)), (ask(QUESTION), ((-1,),)), (ask(QUESTION), ((1,),)))
+    )
+    desk.waiting += [unread, undrawn]
+    assert len(desk.ask(well)) == 1
+    with pytest.raises(TypeError):
+        unread.done.result(timeout=0)
+    assert desk.waiting == [undrawn]
+    desk.serve(undrawn)
+    with pytest.raises(ValueError, match="non-negative"):
+        undrawn.done.result(timeout=0)
+    assert not desk.waiting
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 from threading import Lock
@@ -51,21 +52,35 @@ class Desk:
         batch = [one for one in self.waiting if (one.room, one.temperature) == (request.room, request.temperature)]
         if request.done.done():  # its own mistake, which is nobody else's
             return
+        error = self.write(batch)
+        if error and batch != [request]:
+            # Another of them may have caused it. The others try for themselves, when they have the model.
+            error = self.write([request])
+        if error:
+            self.fail(request, error)
+
+    def write(self, batch: Sequence[Request]) -> Exception | None:
+        """Answer requests that are drawn in the same way, or return the error with which all of them failed."""
         try:
             answers = iter(
                 self.lm.write(
                     [one.messages for one in batch for _ in one.seeds],
                     seeds=[seed for one in batch for seed in one.seeds],
-                    new_tokens=request.room,
-                    temperature=request.temperature,
+                    new_tokens=batch[0].room,
+                    temperature=batch[0].temperature,
                 )
             )
-        except Exception:
-            self.waiting.remove(request)  # the others try for themselves
-            raise
+        except Exception as error:
+            return error
         for one in batch:
             self.waiting.remove(one)
             one.done.set_result([next(answers) for _ in one.seeds])
+        return None
+
+    def fail(self, request: Request, error: Exception) -> None:
+        """Answer a request with an error, which whoever asked is told, and nobody else."""
+        self.waiting.remove(request)
+        request.done.set_exception(error)
 
     def measure(self, request: Request) -> None:
         """Find how much a request leaves of the window; one that the model cannot read is answered with the reason."""
@@ -74,6 +89,5 @@ class Desk:
             request.room = min(request.limit, self.lm.window - request.read)
             if request.room < 1:
                 raise UserError(f"a conversation takes {request.read} tokens and the model reads {self.lm.window}.")
-        except UserError as error:
-            self.waiting.remove(request)
-            request.done.set_exception(error)
+        except Exception as error:  # a fault of ours, too: raised here, it would reach whoever has the model
+            self.fail(request, error)
