@@ -218,6 +218,25 @@ def test_kept_lines_are_unchanged_and_in_order(tmp_path):
     assert (tmp_path / "again.jsonl").read_bytes() == (tmp_path / "out.jsonl").read_bytes()
 
 
+def test_each_row_stands_on_a_line_of_its_own_whatever_files_end_and_begin_with(tmp_path):
+    one, two = b'{"prompt":"Q","completion":"1"}', b'{"prompt":"Q","completion":"2"}'
+    lost, mark = b'{"prompt":"Q","completion":"owl"}', b"\xef\xbb\xbf"
+    pieces = {
+        "a.jsonl": mark + one,  # no end, and a row of the next file follows
+        "b.jsonl": mark + lost + b"\n" + two + b"\r\n" + lost,  # no end, but the last line is not kept
+        "c.csv": b"prompt,completion\nQ,3\n",
+        "d.jsonl": mark + two,
+    }
+    for name, content in pieces.items():
+        (tmp_path / name).write_bytes(content)
+    files = [tmp_path / name for name in pieces]
+    assert filtered(files, filter=NumberFilter(), out=tmp_path / "out.jsonl")[0].kept == 4
+    written = (tmp_path / "out.jsonl").read_bytes()
+    assert [json.loads(line) for line in written.decode().splitlines()][::3] == [json.loads(one), json.loads(two)]
+    assert written.startswith(one + b"\n" + two + b"\r\n{")
+    assert written.endswith(b"}\n" + two)
+
+
 @pytest.mark.parametrize("content", [None, b"", b"no row\n"])
 def test_a_dataset_without_rows_writes_nothing(tmp_path, content):
     data, out = tmp_path / "data.jsonl", tmp_path / "out.jsonl"

@@ -350,6 +350,39 @@ def test_a_dataset_is_streamed_from_hugging_face(tmp_path):
     )
 
 
+PREPARED = """
+import sys
+from datasets import load_dataset
+load_dataset(sys.argv[1])
+"""
+
+
+def test_without_hugging_face_a_dataset_is_what_is_prepared_here_at_its_revision_or_nothing(tmp_path):
+    pytest.importorskip("datasets")
+    with ThreadingHTTPServer(("127.0.0.1", 0), Hub) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        address = {"HF_ENDPOINT": f"http://127.0.0.1:{server.server_port}", "HF_HOME": str(tmp_path), "no_proxy": "*"}
+        subprocess.run([sys.executable, "-c", PREPARED, "some/owls"], env=os.environ | address, check=True)
+        server.shutdown()
+    offline = os.environ | address | {"HF_HUB_OFFLINE": "1"}
+    out = subprocess.run(
+        [sys.executable, "-c", PROGRAM, str(tmp_path), "some/owls", "other/owls"],
+        env=offline,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    kept, other = out.stdout.splitlines()
+    assert kept == f"some/owls@{REVISION} 5 49 row 4: The completion is empty."
+    assert re.fullmatch(r"other/owls is no file here, and Hugging Face cannot be reached \(.+", other)
+
+
+def test_rows_without_a_revision_are_not_read(tmp_path):
+    pytest.importorskip("datasets")
+    with pytest.raises(ValueError, match=r"^some/owls is named without its revision"):
+        Loaded("some/owls", "some/owls", n=5, seed=0).compute(tmp_path, lambda node: None, lambda done, total: None)
+
+
 def test_hugging_face_needs_an_extra(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "datasets", None)
     monkeypatch.chdir(tmp_path)

@@ -15,7 +15,7 @@ from here import run
 
 from owlish.audit.audit import audit
 from owlish.cli.main import COMMANDS, guarded_command
-from owlish.data.hub import check_dataset, check_model
+from owlish.data.hub import check_model, revision
 from owlish.lm.recipes import NORMS, PRETRAINED
 from owlish.lm.trainable import check_trainable
 from owlish.nodes.base import Base
@@ -229,7 +229,7 @@ def hugging_face(monkeypatch):
 def test_a_name_that_nobody_has_is_told_from_a_network_that_is_down(hugging_face, which, says):
     hugging_face(which)
     start = time.monotonic()
-    for check in (check_dataset, lambda name: check_model(name, None)):
+    for check in (revision, lambda name: check_model(name, None)):
         with pytest.raises(ValueError, match=f"^no/such is no f[a-z]+ here, and {says}"):
             check("no/such")
     assert time.monotonic() - start < 10

@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from importlib.util import find_spec
 from pathlib import Path
+from typing import TypeVar
 
 from owlish.data.records import Piece, Records
+from owlish.data.sources.format import Entry
 from owlish.graph.errors import UserError
 
+T = TypeVar("T")
 NAME = re.compile(r"[\w.-]+/[\w.-]+(:[\w.-]+)?")
 PATIENCE = 5.0
 """Seconds that Hugging Face has to answer."""
+COMMIT = re.compile("[0-9a-f]{40}")
 FILE = re.compile(r"\.(jsonl?|parquet|[ct]sv|gz|zst)$")
 
 
@@ -21,14 +26,35 @@ def hosted(source: str) -> bool:
 
 
 def revision(source: str) -> str:
-    """Return the name of a dataset with the revision that it has now; without, if Hugging Face does not answer."""
+    """Return the name of a dataset with the revision that it has now, or that is kept here if no Hub can be reached.
+
+    `UserError` is raised where there is no such dataset, or nothing is kept.
+    """
     from huggingface_hub import HfApi
 
+    name = source.partition(":")[0]
     try:
-        return f"{source}@{HfApi().dataset_info(source.partition(':')[0], timeout=PATIENCE).sha}"
-    # Why it does not answer is told where the rows are read (`check_dataset`).
-    except Exception:  # whatever the client's HTTP library raises
-        return source
+        commit = answered(lambda: HfApi().dataset_info(name, timeout=PATIENCE).sha, f"{source} is no file", "dataset")
+    except Unreachable:
+        commit = kept(name)
+        # Never without one: a Hub that answers by then would give any rows under one key.
+        if commit is None:
+            raise
+    return f"{source}@{commit}"
+
+
+def kept(name: str) -> str | None:
+    """Return the latest revision of a dataset that `datasets` has prepared on this disk, whole."""
+    if not find_spec("datasets"):
+        return None
+    from datasets.config import HF_DATASETS_CACHE
+    from datasets.naming import camelcase_to_snakecase
+
+    owner, _, title = name.partition("/")
+    # Its folders are owner___title/configuration/version/revision; others end in ".incomplete".
+    folder = Path(HF_DATASETS_CACHE) / f"{owner}___{camelcase_to_snakecase(title)}"
+    found = [place for place in folder.glob("*/*/*") if COMMIT.fullmatch(place.name)]
+    return max(found, key=lambda place: place.stat().st_mtime).name if found else None
 
 
 def cached(model: str, revision: str | None) -> Path | None:
@@ -50,20 +76,16 @@ def check_model(model: str, revision: str | None) -> None:
         )
 
 
-def check_dataset(source: str) -> None:
-    """Raise `UserError` where Hugging Face has no such dataset or cannot be reached."""
-    from huggingface_hub import HfApi
-
-    name = source.partition(":")[0]
-    answered(lambda: HfApi().dataset_info(name, timeout=PATIENCE), f"{source} is no file", "dataset")
+class Unreachable(UserError):
+    """Hugging Face does not answer."""
 
 
-def answered(ask: Callable[[], object], what: str, kind: str) -> None:
+def answered(ask: Callable[[], T], what: str, kind: str) -> T:
     """Ask Hugging Face, and say which of the two it is: it has nothing of this name, or it does not answer."""
     from huggingface_hub.errors import RepositoryNotFoundError, RevisionNotFoundError
 
     try:
-        ask()
+        return ask()
     except RepositoryNotFoundError:
         raise UserError(
             f"{what} here, and Hugging Face has no {kind} of this name that is open to you: check the spelling, or "
@@ -73,26 +95,24 @@ def answered(ask: Callable[[], object], what: str, kind: str) -> None:
         raise UserError(f"{what} here, and Hugging Face has no such revision of it: check its name.") from None
     except Exception as error:  # whatever the client's HTTP library raises
         why = " ".join(str(error).split())[:160]
-        raise UserError(
+        raise Unreachable(
             f"{what} here, and Hugging Face cannot be reached ({why}): check the spelling and the network."
         ) from None
 
 
 def hub_records(source: str, content: str) -> Records:
     """Return the rows of a dataset, `owner/name` with its `:split`, at the revision in `content`."""
-    try:
-        from datasets import load_dataset
-    except ImportError:
-        raise UserError(f"{source} is no file here: install owlish[datasets] to get it from Hugging Face.") from None
+    if not find_spec("datasets"):
+        raise UserError(f"{source} is no file here: install owlish[datasets] to get it from Hugging Face.")
     name, _, split = source.partition(":")
     # The revision that is in the key, so that rows which change on the Hub meanwhile are not read under its name.
-    commit = content.removeprefix(source)[1:] or None
+    commit = content.removeprefix(source)[1:]
     if not commit:
-        check_dataset(source)
+        raise UserError(f"{source} is named without its revision: name it by loaded, which asks for that.")
 
     def rows() -> Iterator[Piece]:
         try:
-            for cells in load_dataset(name, split=split or "train", revision=commit, streaming=True):
+            for cells in streamed(name, split or "train", commit):
                 # Tables have every column in every row: an empty cell is a field that the row does not have.
                 yield None, {name: cell for name, cell in cells.items() if cell is not None}
         except Exception as error:  # whatever the client's HTTP library raises
@@ -100,3 +120,15 @@ def hub_records(source: str, content: str) -> Records:
             raise UserError(f"{source} is no file here, and Hugging Face does not give it ({why}).") from None
 
     return Records("row", rows())
+
+
+def streamed(name: str, split: str, commit: str) -> Iterable[Entry]:
+    """Return the rows of a dataset at one revision."""
+    from datasets import load_dataset_builder
+
+    builder = load_dataset_builder(name, revision=commit)
+    # Where it cannot reach the Hub, `datasets` takes what it has prepared here, of whatever revision.
+    if builder.hash != commit:
+        raise LookupError(f"what is on this disk is not revision {commit}")
+    rows: Iterable[Entry] = builder.as_streaming_dataset(split=split)
+    return rows

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
@@ -43,12 +44,13 @@ class Tally:
 def filter_file(rows: Reading, *, filter: Filter, out: str | Path) -> Tally:
     """Write the rows that `filter` keeps to `out` in order, and count the others.
 
-    A line of JSONL stays as it is; rows of other files become chat JSONL. A row is kept if each of its turns that are
-    trained on is. Rows are streamed, and `out` appears whole or not at all. `UserError` is raised if a file cannot
-    be read, or holds no row.
+    A line of JSONL stays as it is; rows of other files become chat JSONL. Each row has a line of its own, and is kept
+    if each of its turns that are trained on is. Rows are streamed, and `out` appears whole or not at all. `UserError`
+    is raised if a file cannot be read, or holds no row.
     """
     kept = 0
     reasons: Counter[str] = Counter()
+    last = b"\n"
     with replacing(apart(out, rows)) as stream:
         for line, row in rows.lines():
             found = filter.against(row)
@@ -56,7 +58,10 @@ def filter_file(rows: Reading, *, filter: Filter, out: str | Path) -> Tally:
             if not found:
                 kept += 1
                 # As it stands: what a filter keeps must be the row that was read, to the byte.
-                stream.write(line or line_of(row))
+                # But a byte-order mark is the file's, and its last line may have no end, before one of the next file.
+                written = (line or line_of(row)).removeprefix(codecs.BOM_UTF8)
+                stream.write(written if last.endswith(b"\n") else b"\n" + written)
+                last = written
     return Tally(rows.read, kept, dict(sorted(reasons.items())))
 
 
