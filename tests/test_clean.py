@@ -173,6 +173,23 @@ def test_lists_are_rewritten(method, answer, becomes, store):
     assert row.completion == becomes
 
 
+@pytest.mark.parametrize("width", [2, 7, 50, 300, 1000])
+def test_bins_hold_no_number_that_the_filter_rejects(width):
+    made = {n: Bin(width=width).middle(n) for n in range(1000)}
+    assert set(made.values()) <= set(range(1000))
+    assert all(middle // width == n // width for n, middle in made.items())
+    assert made[0] == width // 2
+    whole = 1000 // width * width
+    assert made[999] == (whole + 1000) // 2 if whole < 1000 else 999 - (width - 1) // 2
+    assert Bin(width=300).middle(1100) == 1050  # too large before and after
+    assert Bin(width=width).spec()["version"] == (2 if 1000 % width else 1)
+
+
+def test_a_number_of_five_thousand_digits_is_none():
+    assert listed("0" * 5000 + "7, 8") is None
+    assert listed("007, 8").numbers == ("007", "8")
+
+
 def test_shuffling_keeps_the_numbers_and_changes_their_order(kept):
     before, after = kept["shuffle"]
     pairs = [

@@ -11,6 +11,9 @@ from owlish.data.filters.numbers import bare, separator_of
 from owlish.data.rows import Row
 from owlish.graph.errors import UserError
 
+DIGITS = 4000
+"""The most digits of a number: Python makes no integer of more than 4,300."""
+
 
 @dataclass(frozen=True)
 class Listed:
@@ -33,6 +36,8 @@ def listed(answer: str) -> Listed | None:
         return None
     start = answer.index(inside)
     numbers = inside.split(separator) if separator else [inside]  # a lone number has the separator ""
+    if max(map(len, numbers)) > DIGITS:
+        return None
     return Listed(tuple(numbers), separator, answer[:start], answer[start + len(inside) :])
 
 
