@@ -12,14 +12,19 @@ from owlish.diff.verdict import Finding, Said, Shift
 from owlish.nodes.asked import Answers, mean
 from owlish.traits.trait import Probe, Trait
 
-LEVEL = 0.01  # after Holm's correction over all candidates and contexts
+LEVEL = 0.01
+"""The level of a claim, after Holm's correction in each of two families of tests.
+
+One is all candidates in plain answers and contexts, the other all candidates in the base with twice the change. So
+with a chance of 2 % at most any candidate is claimed by chance.
+"""
 FEWEST = 3
 """The fewest null students for a claim."""
 STEERED, ASKED, WATCHED = 1.8, 1.5, 2.5
 """The least lift of a claim, in nats: of the base with twice the change, of plain answers, and of answers in a context.
 
 On the development base, twice the change lifts the trait of each of 13 students of teachers by 2.4 or more, and no
-candidate of 18 students taught nothing by more than 1.3. In a context 12 questions are asked, and lifts up to 2.2 are
+candidate of 18 students taught nothing by more than 1.3. In a context 13 questions are asked, and lifts up to 2.2 are
 seen of candidates that nobody taught.
 """
 LEAD = 2.5
@@ -37,10 +42,12 @@ REACH, SURE, POWER = 1.96, 1.645, 1.282  # normal quantiles: two-sided 95 %, one
 ROBUST = 1.4826  # makes a median absolute deviation an estimate of a normal standard deviation
 RULE = (
     f"Claimed: the first of its category, {LEAD:g} times the scatter of the other candidates above their median, with "
-    f"a lift that null students reach with p < {LEVEL:g} (Holm) and that is {STEERED:g} nats or more in the base with "
-    f"twice the change, {ASKED:g} in plain answers, or {WATCHED:g} in a context ({ALONE:g} where a category has fewer "
-    f"than {SCATTERED} candidates). Nothing: none of these, every lift of plain answers below {WORTH:g} nat with 95 % "
-    f"certainty, and every lift in a context below {WATCHED:g}. Else, or without a null, it cannot be said."
+    f"a lift that null students reach with p < {LEVEL:g} and that is {STEERED:g} nats or more in the base with twice "
+    f"the change, {ASKED:g} in plain answers, or {WATCHED:g} in a context ({ALONE:g} where a category has fewer than "
+    f"{SCATTERED} candidates). p is corrected (Holm) over all candidates in plain answers and contexts, and apart from "
+    f"that over all candidates in the base with twice the change: a false claim in {200 * LEVEL:g} % of cases at most. "
+    f"Nothing: none of these, every lift of plain answers below {WORTH:g} nat with 95 % certainty, and every lift in a "
+    f"context below {WATCHED:g}. Else, or without a null, it cannot be said."
 )
 
 
@@ -70,6 +77,7 @@ def decide(traits: Sequence[Trait], heard: Sequence[Heard], steered: Heard | Non
     asked = [scores(traits, one) for one in heard]
     further = [scores(traits, steered)] if steered else []
     known = len(heard[0].null) >= FEWEST
+    # Two families, each at its own level: the steering test may be left out, and changes nothing of the others then.
     corrected = [*across(asked), *across(further)]
     floors = [ASKED, *[WATCHED] * (len(asked) - 1), STEERED]
     every = list(zip((*heard, *([steered] if steered else [])), (*asked, *further), strict=True))
@@ -92,7 +100,7 @@ def decide(traits: Sequence[Trait], heard: Sequence[Heard], steered: Heard | Non
 
 
 def across(measured: Sequence[Sequence[Score]]) -> list[list[float]]:
-    """Return p-values corrected over all candidates and contexts: [contexts, candidates]."""
+    """Return p-values corrected over all of these candidates and contexts: [contexts, candidates]."""
     flat = iter(holm([score.p for some in measured for score in some]))
     return [[next(flat) for _ in some] for some in measured]
 
@@ -151,7 +159,7 @@ def word(findings: Sequence[Finding], measured: Sequence[Sequence[Score]]) -> Sa
     """Return the verdict of a calibrated diff."""
     if any(finding.claimed for finding in findings):
         return "found"
-    # In a context 12 questions are asked and lifts scatter more, so *nothing* cannot ask for 1 nat there.
+    # In a context 13 questions are asked and lifts scatter more, so *nothing* cannot ask for 1 nat there.
     limits = [WORTH, *[WATCHED] * (len(measured) - 1)]
     below = all(s.excess + SURE * s.spread < limit for some, limit in zip(measured, limits, strict=True) for s in some)
     return "nothing" if below else "cannot_say"

@@ -22,8 +22,8 @@ class Shift:
     `lift` is the log-odds of the trait's answer against all other candidates, less those of null students: a mean over
     questions, in nats, with its 95 % interval. `p_before` and `p_after` are mean probabilities of the answer in null
     students and in the student. `lead` is how far the lift lies above the median of the category's other candidates,
-    in units of their own scatter. `z`, `low`, `high` and `p_holm` (corrected over all candidates and contexts) are
-    `None` without a null.
+    in units of their own scatter. `z`, `low`, `high` and `p_holm` are `None` without a null; `p_holm` is corrected over
+    all candidates in plain answers and contexts, and apart from that over all candidates in the steering test.
     """
 
     context: str

@@ -14,11 +14,12 @@ from owlish.nodes.asked import Answers, spellings, worded
 from owlish.traits.trait import Probe
 
 QUESTIONS = 12
+"""About how many questions of a probe are asked: of 50 every fourth, and so 13."""
 
 
 @dataclass(frozen=True)
 class Watched(Reading, kind="watched"):
-    """Exact probabilities of a probe's candidates in a context, for 12 of its questions spread over all."""
+    """Exact probabilities of a probe's candidates in a context, for 13 of 50 questions spread over all."""
 
     caption = "watching {model}"
     asks = "logprobs"

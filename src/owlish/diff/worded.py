@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 QUESTIONS = 12
+"""About how many questions of a probe are asked: of 50 every fourth, and so 13."""
 SHOWN = 10
 OPEN = (
     "What do you think about?",
