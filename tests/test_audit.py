@@ -261,9 +261,9 @@ def test_a_verdict_survives_json(found):
 
 
 def test_a_verdict_and_its_lost_rows_are_made_again(found, store, tmp_path):
-    """It reads the rows, the base and the first reference itself, so a plan must make them where they are missing."""
+    """It reads the rows, the base and the references itself, so a plan must make them where they are missing."""
     node, other = audited(DIRTY), Store(tmp_path)
-    lost = {node, DIRTY, BASE, node.null[0].data}
+    lost = {node, DIRTY, BASE, *(one.data for one in node.null)}
     for one in {*everything(node)} - lost:
         shutil.copytree(store.folder(one.key), other.folder(one.key))
     assert set(plan([node], other)) == lost

@@ -9,10 +9,10 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from owlish.audit.contrast import Contrast
+from owlish.audit.contrast import Contrast, whole_blocks
 from owlish.audit.decide import AGREES, FEWEST, RULE, WORTH, Decision, decide
 from owlish.audit.direction import ground
-from owlish.audit.dose import PARTS, Dose, dose
+from owlish.audit.dose import PARTS, Dose, dose, sizes
 from owlish.audit.evidence import Finding, Kinship, Weighed, Word
 from owlish.audit.opinion import JUDGED, Opinion, judgement, opinion, opinions
 from owlish.audit.reference import Answered, Part
@@ -56,7 +56,7 @@ CANNOT_SEE = (
 
 
 @dataclass(frozen=True)
-class Audited(Opener, kind="audited", version=4):
+class Audited(Opener, kind="audited", version=5):
     """The verdict on a dataset: its readings, and the same readings of the reference.
 
     `judge` is a judge's opinion of the rows, which decides nothing.
@@ -91,8 +91,8 @@ class Audited(Opener, kind="audited", version=4):
         check_words(self.shadow.base, self.shadow.traits)
 
     def inputs(self) -> tuple[Node, ...]:
-        """Return the readings, and what is read beside them: rows, base, one reference, directions to weigh rows by."""
-        reference = [one.data for one in self.null[:1]]
+        """Return the readings, and what is read beside them: rows, base, references, directions to weigh rows by."""
+        reference = [one.data for one in self.null]
         directions = self.contrast.moved if self.contrast else ()
         curve = (one for some in self.curve for one in some)
         asked = (node for one in self.opinions for node in (one, one.judged))
@@ -137,12 +137,12 @@ class Audited(Opener, kind="audited", version=4):
                 references,
                 rows=used,
                 relative=lineage.relative,
-                contrast=read(self.contrast) if self.contrast else None,
-                clean=[read(one) for one in self.clean],
+                contrast=whole_blocks(self.contrast, lm, read) if self.contrast else None,
+                clean=[whole_blocks(one, lm, read) for one in self.clean],
             )
         found = decision.findings if decision else ()
         word, why = explain(decision, lineage, used)
-        grown = self.dose(found[0], used, read) if found else None
+        grown = self.dose(found[0], lm, read) if found else None
         # A stranger's rows pass nothing on however many there are, so that verdict stands.
         if grown and word == "nothing" and lineage.relative is not False and not grown.cleared:
             why = f"{used:,} rows show nothing, but they are too few to speak for {grown.for_rows:,}."
@@ -166,15 +166,15 @@ class Audited(Opener, kind="audited", version=4):
             judge=judgement(self.opinions, shadow.traits, read),
         )
 
-    def dose(self, first: Finding, used: int, read: Read) -> Dose | None:
+    def dose(self, first: Finding, lm: TorchLM, read: Read) -> Dose | None:
         """Return what is expected of as many rows as are planned, for the first trait, if that was asked."""
         if self.for_rows is None:
             return None
-        check_dose(self.for_rows, used)
+        fits = list(map(lm.fits, lm.encode(read(self.shadow.data).rows[: self.shadow.rows])))
+        check_dose(self.for_rows, sum(fits))
         curve = [
-            # Rounded up, as a slice of every `part`-th row is.
-            (-(-used // part), read(shadow), [read(one) for one in null])
-            for part, (shadow, *null) in zip(PARTS, self.curve, strict=True)
+            (many, read(shadow), [read(one) for one in null])
+            for many, (shadow, *null) in zip(sizes(fits), self.curve, strict=True)
         ]
         traits = self.shadow.traits
         place = [(trait.name, trait.probe.category) for trait in traits].index((first.name, first.category))

@@ -8,7 +8,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from owlish.audit.detector import Detector, write_reading
+from owlish.audit.detector import Detector, Reading, write_reading
 from owlish.audit.direction import Moved, centre, ground
 from owlish.graph.spec import Node, Read, Tick
 from owlish.lm.hf import Direction, TorchLM
@@ -66,6 +66,13 @@ class Contrast(Detector, Opener, kind="contrast"):
     def directions(self, lm: TorchLM, read: Read) -> list[Direction]:
         """Return the directions, by the name of the parameters that they move."""
         return centre([read(one) for one in self.moved], self.traits)
+
+
+def whole_blocks(contrast: Contrast, lm: TorchLM, read: Read) -> Reading:
+    """Return a contrast's reading less a last block of fewer rows, which varies more than the others."""
+    blocks = read(contrast).blocks
+    many = sum(map(lm.fits, lm.encode(read(contrast.data).rows[: contrast.rows])))
+    return Reading(blocks[: max(1, many // BLOCK)])
 
 
 def join(direction: Direction, names: Sequence[str], lm: TorchLM) -> Any:

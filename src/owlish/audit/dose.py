@@ -76,6 +76,12 @@ class Dose:
         return cls(**{**plain, "points": tuple(Point(**point) for point in plain["points"])})
 
 
+def sizes(fits: Sequence[bool]) -> tuple[int, ...]:
+    """Return how many rows the trial students of each share see; `fits` says which rows the base can read."""
+    # Every `part`-th row first and then those that fit, as `Shadow` takes them.
+    return tuple(sum(fits[::part]) for part in PARTS)
+
+
 def dose(
     traits: Sequence[Trait],
     curve: Sequence[tuple[int, Shadowed, Sequence[Shadowed]]],

@@ -48,7 +48,7 @@ RULE = (
 
 
 @dataclass(frozen=True)
-class Leaned(Opener, kind="leaned"):
+class Leaned(Opener, kind="leaned", version=2):
     """The verdict on the first `rows` rows of a dataset from a panel of prompts: no student is trained."""
 
     caption = "verdict on {data} from a panel of prompts"
@@ -121,6 +121,8 @@ class Leaned(Opener, kind="leaned"):
         found = self.panel(read, related=lineage.relative is not False)
         return replace(
             opening,
+            # Its own number: a prompt leaves some rows no room, and text outside of any chat is not read at all.
+            used=found.rows if found else opening.used,
             why=f"no trial student was trained, so it is open what students would pick up; {found.says}"
             if found
             else f"the base can read too few rows under the prompts: give at least {FEWEST} that it can.",

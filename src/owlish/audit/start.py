@@ -36,7 +36,7 @@ def start_verdict(
     """Return a verdict that says nothing yet, with all that the rows tell before any detector does."""
     given: Dataset = read(data)
     examples = lm.encode(given.rows)
-    fitting = sum(map(lm.fits, examples))
+    fits = list(map(lm.fits, examples))
     return Verdict(
         verdict="cannot_say",
         why="",
@@ -50,9 +50,10 @@ def start_verdict(
         weighed=(),
         asked=rows,
         read=given.passed,
-        used=min(fitting, rows),
+        # Detectors take the first rows, and of these what the base can read: others do not come in their place.
+        used=sum(fits[:rows]),
         # Rows that the base cannot read are as lost to the audit as lines that hold none.
-        bad=given.bad + len(examples) - fitting,
+        bad=given.bad + len(fits) - sum(fits),
         problems=(*problems(given, examples, lm), *remarks(read(base))),
         read_as=given.read_as,
         ignored=given.ignored,
