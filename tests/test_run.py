@@ -24,9 +24,22 @@ from owlish.graph.provenance import describe, format_place, format_places
 from owlish.graph.run import RunFailed, make, plan, run
 from owlish.graph.spec import Node, everything
 from owlish.graph.store import Store, Undeclared
-from owlish.graph.worker import attempt
+from owlish.graph.worker import attempt, digest_code
 
 GROW = str(Path(__file__).with_name("grow.py"))
+
+
+def test_an_edited_comment_is_no_other_code_and_an_edited_line_is(tmp_path):
+    source = "def f(x):\n    return x + 1\n"
+    same = ("# Why.\ndef f(x):\n\n    # Because.\n    return x + 1  # one more\n", source + "# end\n")
+    other = (source.replace("1", "2"), source.replace("    ", "        "), "", source + "g = '#'\n")
+
+    def digest(text):
+        (tmp_path / "a.py").write_text(text)
+        return digest_code(tmp_path)
+
+    assert {digest(text) for text in same} == {digest(source)}
+    assert len({digest(text) for text in (source, *other)}) == 1 + len(other)
 
 
 @pytest.fixture(scope="module")
