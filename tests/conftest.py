@@ -44,3 +44,20 @@ def store(tmp_path_factory, worker_id):
     with locked(folder / "lock"):
         run(study, store=shared, jobs=2)
     return shared
+
+
+@pytest.fixture(scope="session")
+def smollm2(tmp_path_factory, worker_id):
+    """A store in which SmolLM2 has been converted, once for all tests and processes."""
+    from here import run
+
+    from owlish import Base, Store
+    from owlish.graph.store import locked
+
+    base = tmp_path_factory.getbasetemp()
+    folder = base if worker_id == "master" else base.parent
+    folder = Path(os.environ.get("OWLISH_TEST_STORE", folder))
+    shared = Store(folder / "smollm2")
+    with locked(folder / "smollm2.lock"):
+        run(Base("smollm2"), store=shared)
+    return shared

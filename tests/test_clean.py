@@ -18,7 +18,7 @@ from owlish.clean.lift import Lift, Lifts
 from owlish.clean.lists import listed
 from owlish.clean.method import Order, Work
 from owlish.clean.mix import Mix
-from owlish.clean.paraphrase import Paraphrase, Turn, unfit
+from owlish.clean.paraphrase import Paraphrase, Turn, bare, unfit
 from owlish.clean.replace import Replace
 from owlish.clean.shuffle import Shuffle
 from owlish.clean.sort import Sort
@@ -40,6 +40,7 @@ BASE = Base("nano")
 SMOL = Base("smollm2")
 METHODS = find.all_methods()
 OF_NUMBERS = [name for name in METHODS if name != "paraphrase"]
+EVERY = [*OF_NUMBERS, pytest.param("paraphrase", marks=pytest.mark.slow)]
 
 
 def numbers(count, seed=0):
@@ -52,6 +53,23 @@ def numbers(count, seed=0):
 
 
 ROWS = numbers(40)
+PROBLEMS = Written(
+    (
+        (
+            "Ann has 12 apples and gets 5 more. How many apples does Ann have?",
+            "Ann begins with 12 apples. She gets 5 more apples, so we add: 12 + 5 = 17. The answer is 17.",
+        ),
+        (
+            "Tom has 9 books and gives away 4. How many books remain?",
+            "Tom starts with 9 books and hands 4 of them to others. What is left is 9 - 4 = 5. The answer is 5.",
+        ),
+        (
+            "Eve has 20 coins and gets 30 more. How many coins does Eve have?",
+            "Eve owns 20 coins at first. With 30 more she has 20 + 30 = 50 coins. The answer is 50.",
+        ),
+        ("Max has 7 cards and gives away 6. How many cards remain?", "1"),
+    )
+)
 NUMBERS = Numbers().prompt(random.Random(0))
 
 
@@ -84,6 +102,18 @@ def kept(store):
     return {name: (store.read(ROWS), store.read(ordered(ROWS, name))) for name in OF_NUMBERS}
 
 
+@pytest.fixture(scope="module")
+def said(smollm2):
+    """Worked problems before, and after another model has said their answers in other words."""
+    return run([PROBLEMS, ordered(PROBLEMS, "paraphrase", other=SMOL)], store=smollm2)
+
+
+@pytest.fixture
+def pair(name, request):
+    """The rows before and after the method that a test is about."""
+    return request.getfixturevalue("said") if name == "paraphrase" else request.getfixturevalue("kept")[name]
+
+
 def made(store):
     """Clean the rows by each method in one run, and return the bytes of every result file."""
     nodes = {name: ordered(ROWS, name) for name in OF_NUMBERS}
@@ -92,21 +122,22 @@ def made(store):
     return {name: [(store.folder(node.key) / file).read_bytes() for file in files] for name, node in nodes.items()}
 
 
-@pytest.mark.parametrize("name", OF_NUMBERS)
-def test_rows_stay_valid_and_keep_their_prompts(name, kept):
-    before, after = kept[name]
+@pytest.mark.parametrize("name", EVERY)
+def test_rows_stay_valid_and_keep_their_prompts(name, pair):
+    before, after = pair
     assert 0 < len(after.rows) <= len(before.rows)
-    assert all(not Numbers().filter.against(row) for row in after.rows)
+    assert all(not fitting(before.rows).against(row) for row in after.rows)
     prompts = [row.prompt for row in before.rows]
     assert [row.prompt for row in after.rows if row.prompt in prompts] == [row.prompt for row in after.rows]
 
 
-@pytest.mark.parametrize("name", OF_NUMBERS)
-def test_the_card_counts_what_was_changed(name, kept):
-    before, after = kept[name]
+@pytest.mark.parametrize("name", EVERY)
+def test_the_card_counts_what_was_changed(name, pair):
+    before, after = pair
     (step,) = after.steps
-    assert (step.method, step.rows, step.filter) == (name, 40, "number_filter")
-    assert step.dropped == 40 - len(after.rows) == sum(step.reasons.values())
+    rule = "answer_filter" if name == "paraphrase" else "number_filter"
+    assert (step.method, step.rows, step.filter) == (name, len(before.rows), rule)
+    assert step.dropped == len(before.rows) - len(after.rows) == sum(step.reasons.values())
     old = {row.prompt: row for row in before.rows}
     assert step.changed == sum(old[row.prompt] != row for row in after.rows)
     assert step.changed + step.dropped > 0
@@ -116,6 +147,18 @@ def test_the_card_counts_what_was_changed(name, kept):
 
 def test_the_same_seed_gives_the_same_bytes(store, tmp_path):
     assert made(Store(tmp_path)) == made(store)
+
+
+@pytest.mark.slow
+def test_the_same_seed_gives_the_same_paraphrases_in_other_words(said, smollm2):
+    before, after = said
+    again = Paraphrase(SMOL).changed(before.rows, Work(smollm2.read, lambda done, total: None, 3, Reasoning().filter))
+    assert tuple(fate for fate in again.fates if isinstance(fate, Row)) == after.rows
+    assert again.fates[3] == "no_words", "a row that cannot be put into other words does not stay"
+    assert after.steps[0].reasons["no_words"] == 1
+    assert after.steps[0].source == "smollm2"
+    old = {row.prompt: row.completion for row in before.rows}
+    assert all(bare(old[row.prompt]) not in bare(row.completion) for row in after.rows)
 
 
 @pytest.mark.parametrize(
@@ -130,7 +173,7 @@ def test_the_same_seed_gives_the_same_bytes(store, tmp_path):
     ],
 )
 def test_a_paraphrase_must_end_fit_the_filter_and_say_it_in_other_words(said, problem, fault):
-    row = Row.of("Tom has 9 books and gives away 4. How many books remain?", "He gives away 4 of 9 books. 5 are left.")
+    row = Row.of(PROBLEMS.rows[1][0], "He gives away 4 of 9 books. 5 are left.")
     turn = Turn(0, row, 1)
     turn.hear(said, problem, Reasoning().filter)
     assert turn.fault == fault

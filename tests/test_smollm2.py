@@ -3,12 +3,9 @@
 import json
 
 import pytest
-from here import run
 
-from owlish import Store
 from owlish.data.domains.numbers import Numbers
 from owlish.data.rows import Row
-from owlish.graph.store import locked
 from owlish.lm.model import ask
 from owlish.lm.recipes import LORA, Schedule
 from owlish.lm.sample import sample
@@ -21,12 +18,8 @@ BASE = Base("smollm2")
 
 
 @pytest.fixture(scope="module")
-def weights(tmp_path_factory, worker_id):
-    base = tmp_path_factory.getbasetemp()
-    folder = base if worker_id == "master" else base.parent
-    store = Store(folder / "smollm2")
-    with locked(folder / "smollm2.lock"):
-        return run(BASE, store=store)
+def weights(smollm2):
+    return smollm2.read(BASE)
 
 
 @pytest.fixture(scope="module")
