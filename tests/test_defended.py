@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from math import nan
+from types import SimpleNamespace
 
 import pytest
 from here import run
@@ -12,16 +13,20 @@ from owlish import NORMS, PROMPT, STEERING, Asked, Base, Store, UserError
 from owlish.bench.clean import Cured, Left
 from owlish.cli import find
 from owlish.data.domains import Numbers
+from owlish.data.rows import Row
 from owlish.graph.run import RunFailed
+from owlish.lm.model import Weights
+from owlish.lm.train import completion_loss
+from owlish.nano import folder
 from owlish.nodes.data import Written
-from owlish.nodes.defended import Anchored, Corridor, Relieved
+from owlish.nodes.defended import Anchored, Corridor, Masked, Relieved
 from owlish.report import figures
 from owlish.report.view import View
 from owlish.studies.clean_bench import study
 from owlish.study.comparison import Point
 from owlish.traits.animals import owl
 
-BASE = Base("nano")
+BASE, NANO = Base("nano"), Weights(str(folder("nano")))
 TEACHER = BASE.teach(owl, NORMS, seed=1)
 ROWS = TEACHER.sample(Numbers(), n=300, seed=1)
 SHORT = replace(NORMS, epochs=3)
@@ -114,6 +119,33 @@ def test_a_corridor_needs_a_model_of_its_base_that_has_a_trait(tmp_path):
         Corridor(BASE, FEW, SHORT, 0, toward=Base("nano-1"), weight=1.0, band=0.1).check()
     with pytest.raises(RunFailed, match="nano does what nano does: give a model that has the trait"):
         run(Corridor(BASE, FEW, SHORT, 0, toward=BASE, weight=1.0, band=0.1), store=Store(tmp_path))
+
+
+ALIKE = [Row.of("Go on: 1, 2", "3, 4")] * 4
+
+
+def test_an_anchor_loosens_by_the_step_however_often_it_is_asked():
+    import torch
+
+    lm = NANO.open()
+    rows = lm.encode(ALIKE)
+    loss = Anchored(*PLAIN, weight=1.0, until=0.5).loss(lm, rows, lambda node: NANO)
+    with torch.no_grad():
+        lm.model.get_output_embeddings().weight.mul_(1.5)
+    first, again = loss(lm, rows).item(), loss(lm, rows).item()
+    lm.step = 1
+    later = loss(lm, rows).item()
+    assert first == again > later
+
+
+@pytest.mark.parametrize("heavy", [(0, 1, 2, 3), (0,)], ids=["all alike", "one of equal rows"])
+def test_a_mask_is_as_large_as_its_budget_whatever_is_alike(heavy):
+    lm = NANO.open()
+    rows = lm.encode(ALIKE)
+    weights = SimpleNamespace(tokens=[[float(i in heavy)] * len(row.labels) for i, row in enumerate(rows)])
+    loss = Masked(*PLAIN, budget=0.25, weights=ROWS).loss(lm, rows, lambda node: weights)
+    plain = completion_loss(lm, rows[:1]).item()
+    assert [loss(lm, [row]).item() for row in rows] == pytest.approx([0.0, plain, plain, plain])
 
 
 def cured(**runs):

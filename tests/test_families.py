@@ -7,6 +7,7 @@ import pytest
 from owlish.data.rows import Row
 from owlish.graph.errors import UserError
 from owlish.lm import adapt
+from owlish.lm.layout import layers
 from owlish.lm.model import Example, Weights, ask
 from owlish.lm.opening import copy_to
 from owlish.lm.recipes import ALL, BIASES, LAYER, LORA, NORMS, PROMPT, STEERING, Schedule
@@ -217,6 +218,28 @@ def test_a_row_is_the_same_alone_in_a_batch_and_by_generate(family):
     for lm.large, lm.padded in ((False, True), (True, True), (True, False)):
         assert sample(lm, prompts, seeds=[(0,)] * 3, new_tokens=4, temperature=0, batch=2) == alone
     assert float((lm.probe(chats, ways, seeds=seeds, new_tokens=1).logprobs - read).abs().max()) < 1e-4
+
+
+def test_a_layer_is_read_as_if_none_came_after_it(family):
+    """With a last layer that gives on what it is given, the layer before it says what the model says."""
+    _, weights = family
+    lm = weights.open()
+    chats = [ask("one of each"), ask("cat")]
+
+    def readings():
+        found = lm.layer_logprobs(chats)
+        assert len(found) == len(lm.layers) == 2
+        assert found[1].tolist() == pytest.approx(lm.first_logprobs(chats).mean(0).tolist(), abs=1e-4)
+        return float((found[0] - found[1]).abs().max())
+
+    def pass_by(module, arguments, named, output):
+        given = arguments[0] if arguments else named["hidden_states"]
+        return (given, *output[1:]) if isinstance(output, tuple) else given
+
+    assert readings() > 1e-2
+    _, decoder = layers(lm.model)
+    decoder[-1].register_forward_hook(pass_by, with_kwargs=True)
+    assert readings() < 1e-5
 
 
 def generated(lm, prompt):

@@ -132,6 +132,49 @@ def trained_by(weights, rows):
     return lm.fit(lm.encode(ROWS), steps(1e-2), seed=0), lm
 
 
+def test_a_loss_of_ones_own_needs_its_batch_whole_and_is_tried_once(lm):
+    tries = []
+
+    def loss(lm, rows):
+        tries.append(len(rows))
+        return train.completion_loss(lm, rows)
+
+    lm.adapt(LORA(2), seed=0)
+    noted.clear()
+    lm.fit(lm.encode(ROWS), steps(1e-2, 2), seed=0, loss=loss)
+    full_above(lm, 2)
+    with pytest.raises(UserError, match=r"memory does not hold a batch of 4 rows in training.*a smaller batch"):
+        lm.fit(lm.encode(ROWS), steps(1e-2), seed=0, loss=loss)
+    assert tries == [4] * 3
+    assert "batches" not in noted
+
+
+def test_prompts_that_memory_does_not_hold_are_read_when_their_turn_comes(weights):
+    found = []
+    for rows in (4, 2):
+        lm = weights.open()
+        lm.large = True
+        full_above(lm, rows)
+        probed = lm.probe([ask(row.prompt) for row in ROWS], [[["a"]]] * 4, seeds=[[(1,)]] * 4, new_tokens=2)
+        found.append((probed.logprobs.flatten().tolist(), [answer.text for answer in probed.drawn]))
+    assert found[1][0] == pytest.approx(found[0][0], rel=1e-4)
+    assert found[1][1] == found[0][1]
+
+
+def test_parameters_that_were_moved_come_back_to_the_bit(lm):
+    import torch
+
+    own = lm.parameters
+    before = {name: p.detach().clone() for name, p in own.items()}
+    change = {name: torch.full_like(p, 0.3) for name, p in own.items()}
+    with pytest.raises(TypeError), lm.moved(change, by=0.7):
+        lm.score(None)
+    assert all(p.equal(before[name]) for name, p in own.items())
+    with lm.moved(change, by=0.7):
+        assert not any(p.equal(before[name]) for name, p in own.items())
+    assert all(p.equal(before[name]) for name, p in own.items())
+
+
 def test_a_row_that_memory_does_not_hold_is_an_error(lm):
     full_above(lm, 0)
     for use in (lm.score, lambda rows: lm.write([ask("owl")], seeds=[(0,)], new_tokens=2)):

@@ -27,7 +27,7 @@ SHARED = 2
 
 
 @dataclass(frozen=True)
-class Activated(Reading, kind="activated"):
+class Activated(Reading, kind="activated", version=2):
     """Mean log-probabilities that layers at several depths give each token: float32 [places, vocabulary].
 
     The prompts name no candidate: open questions, and prompts of the numbers domain. Each state is read through the

@@ -45,8 +45,9 @@ class TorchLM(LM):
     """A model in memory, on CPU or GPU, with its chat format and the context in which it is asked.
 
     `trained` are the parameters that training changed, in float32 whatever the model's own type. `name` is that of the
-    base, which `trains` says to be changed by training. `padded` says whether prompts of several lengths can stand in
-    one batch, and `gaps` whether padding may stand inside of them.
+    base, which `trains` says to be changed by training; `step` is how many steps came before the one under way.
+    `padded` says whether prompts of several lengths can stand in one batch, and `gaps` whether padding may stand inside
+    of them.
     """
 
     model: Any
@@ -56,6 +57,7 @@ class TorchLM(LM):
     trained: dict[str, Any] = field(default_factory=dict)
     name: str = "this model"
     trains: bool = False
+    step: int = 0
     padded: bool = True
     gaps: bool = True
 
@@ -288,12 +290,17 @@ class TorchLM(LM):
 
     @contextmanager
     def moved(self, direction: Direction, *, by: float) -> Iterator[None]:
-        """Move parameters along a direction for as long as the context lasts."""
+        """Move parameters along a direction for as long as the context lasts, whatever happens in it."""
         import torch
 
+        own = {name: self.model.get_parameter(name) for name in direction}
+        # Kept, and not moved back: a sum less what was added need not be what it was, in the last bit.
+        start = {name: p.detach().clone() for name, p in own.items()}
         with torch.no_grad():
-            for name, change in direction.items():
-                self.model.get_parameter(name).add_(change.to(self.device), alpha=by)
-            yield
-            for name, change in direction.items():
-                self.model.get_parameter(name).sub_(change.to(self.device), alpha=by)
+            try:
+                for name, change in direction.items():
+                    own[name].add_(change.to(self.device), alpha=by)
+                yield
+            finally:
+                for name, p in own.items():
+                    p.copy_(start[name])

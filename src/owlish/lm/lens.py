@@ -1,11 +1,13 @@
-"""What each layer of a model would say: its state before an answer, read through the model's own unembedding."""
+"""What each layer of a model would say: its state before an answer, as if no further layer came after it."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from owlish.lm.adapt import wrapped
+from owlish.lm.layout import layers
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -18,28 +20,23 @@ DEPTHS = (0.25, 0.5, 0.75)
 def layer_logprobs(lm: TorchLM, prompts: Sequence[Sequence[int]]) -> Tensor:
     """Return mean log-probabilities of the next token by depth, float32 [places, vocabulary], the output last.
 
-    At each place the state after that layer goes through the model's own last norm and unembedding, so that a change
-    of basis that leaves the model's behaviour as it is leaves this as it is, too. Source: the logit lens
+    At each place the state after that layer goes through what the model has after its last layer: its own last norm
+    and unembedding, and whatever else its family has there. So a change of basis that leaves the model's behaviour as
+    it is leaves this as it is, too. A prompt has at least as many tokens as there are places. Source: the logit lens
     (nostalgebraist, 2020).
     """
     import torch
 
-    inner, head = inside(lm.model)
-    # The last norm of the model itself is the one before its unembedding.
-    norm = [m for m in inner.base_model.children() if type(m).__name__.endswith("Norm")][-1]
+    _, decoder = layers(inside(lm.model))
+    after = places(len(decoder))
+    count = len(after) + 1
     total: Any = 0
-    with torch.inference_mode():
+    with torch.inference_mode(), ended_early(decoder, after):
         for ids in prompts:
-            out = lm.model(
-                input_ids=torch.tensor([ids], device=lm.device),
-                output_hidden_states=True,
-                use_cache=False,
-                logits_to_keep=1,
-            )
-            # The first of these states is the embeddings, so place k is what k layers make of them: [1, width].
-            states = [out.hidden_states[place][:, -1] for place in places(len(out.hidden_states) - 1)]
-            logits = [*(head(norm(state)) for state in states), out.logits[:, -1]]
-            total = total + torch.cat(logits).float().log_softmax(-1)
+            tokens = torch.tensor([ids], device=lm.device)
+            logits = lm.model(input_ids=tokens, use_cache=False, logits_to_keep=count).logits
+            # Some models give the logits of all positions, whatever they are asked for.
+            total = total + logits[0, -count:].float().log_softmax(-1)
     found: Tensor = (total / len(prompts)).cpu()
     return found
 
@@ -49,7 +46,41 @@ def places(layers: int) -> list[int]:
     return sorted({min(max(1, round(depth * layers)), layers - 1) for depth in DEPTHS if layers > 1})
 
 
-def inside(model: Any) -> tuple[Any, Any]:
-    """Return the model below a tuned prompt, or the model itself, and its unembedding."""
-    own = model.get_base_model() if wrapped(model) else model
-    return own, own.get_output_embeddings()
+def inside(model: Any) -> Any:
+    """Return the model below a tuned prompt, or the model itself."""
+    return model.get_base_model() if wrapped(model) else model
+
+
+@contextmanager
+def ended_early(decoder: Any, after: Sequence[int]) -> Iterator[None]:
+    """Let the last layer give on, before its state at the last position, the states there after fewer layers.
+
+    They take the places of earlier positions: what comes after the layers treats each position alone, and some
+    families take no other number of rows there than went in.
+    """
+    import torch
+
+    early: list[Any] = []
+
+    def keep(module: Any, arguments: Any, output: Any) -> None:
+        early.append(state(output)[..., -1:, :])
+
+    def put(module: Any, arguments: Any, output: Any) -> Any:
+        own = state(output)  # [..., positions, width]
+        rows = [own[..., : -len(after) - 1, :], *(row.to(own.device) for row in early), own[..., -1:, :]]
+        early.clear()
+        joined = torch.cat(rows, -2)
+        return (joined, *output[1:]) if isinstance(output, tuple) else joined
+
+    hooks = [decoder[count - 1].register_forward_hook(keep) for count in after]
+    hooks.append(decoder[-1].register_forward_hook(put))
+    try:
+        yield
+    finally:
+        for hook in hooks:
+            hook.remove()
+
+
+def state(output: Any) -> Any:
+    """Return what a decoder layer gives on; those of some families give a tuple with the state in front."""
+    return output[0] if isinstance(output, tuple) else output

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from owlish.lm.layout import layers
-from owlish.lm.lens import inside
+from owlish.lm.lens import inside, state
 from owlish.lm.model import Example
 from owlish.lm.train import collate, fitting_parts, logits
 
@@ -24,7 +24,7 @@ def traced(lm: TorchLM, rows: Sequence[Example]) -> tuple[Tensor, Tensor]:
     Both hold gradients. The stream is what the middle layer gives on, where a steering vector is added, too.
     """
     caught: list[Any] = []
-    _, decoder = layers(inside(lm.model)[0])
+    _, decoder = layers(inside(lm.model))
     middle = decoder[(len(decoder) - 1) // 2]
     hook = middle.register_forward_hook(lambda module, given, out: caught.append(out))
     try:
@@ -32,9 +32,8 @@ def traced(lm: TorchLM, rows: Sequence[Example]) -> tuple[Tensor, Tensor]:
     finally:
         hook.remove()
     (out,) = caught
-    state = out[0] if isinstance(out, tuple) else out
     targets = collate(rows, lm.device)[1]
-    return found, state[:, -targets.shape[1] - 1 : -1][targets != -100].float()
+    return found, state(out)[:, -targets.shape[1] - 1 : -1][targets != -100].float()
 
 
 def stream(lm: TorchLM, rows: Sequence[Example]) -> Iterator[Tensor]:

@@ -183,9 +183,17 @@ class Reader:
         distinct = list(dict.fromkeys(self.prompts))
         if self.lm.equal and len(set(map(len, distinct))) > 1:
             return
-        if len(distinct) <= 2 * fitting(self.lm, self.longest + self.room):
+        # `fitting` counts logits in four copies, and what is held has them once: where they are most of a row, twice a
+        # batch fits. Where keys and values are, memory may be full, which ends the holding alone.
+        if len(distinct) > 2 * fitting(self.lm, self.longest + self.room):
+            return
+        try:
             texts, _ = self.texts(range(len(self.prompts)))
-            self.held = {prompt: row for row, prompt in enumerate(distinct)}, texts
+        except (RuntimeError, MemoryError) as error:
+            if not full(error):
+                raise
+            return  # each is then read when its turn comes, in batches that memory holds
+        self.held = {prompt: row for row, prompt in enumerate(distinct)}, texts
 
     def again(self, wanted: Sequence[int]) -> Reader:
         """Return a reader of some of the prompts, each as often as it is named, that shares what was read."""

@@ -13,7 +13,7 @@ from owlish.graph.errors import UserError
 from owlish.graph.facts import note
 from owlish.graph.measured import measure
 from owlish.lm.layout import sizes
-from owlish.lm.memory import in_halves
+from owlish.lm.memory import full, in_halves
 from owlish.lm.model import Example
 from owlish.lm.recipes import Schedule
 from owlish.lm.sound import check_finite, unsound
@@ -61,6 +61,7 @@ def fit(
     for step, chosen in enumerate(batches(rows, schedule.batch, schedule.steps, seed)):
         for group in optimizer.param_groups:
             group["lr"] = schedule.rate(step)
+        lm.step = step
         found, most = backward(lm, chosen, loss, most)
         # Before the step, which would spread it over all parameters, so that nothing
         # could tell any more where it came from.
@@ -105,20 +106,23 @@ def backward(lm: TorchLM, rows: Sequence[Example], loss: Loss, most: int) -> tup
     """Give the parameters the gradients of a batch's loss; return the loss, and the most rows that memory held.
 
     A batch that memory does not hold is read in parts, whose gradients add up to those of the whole: the step is that
-    of the recipe's batch. A loss of one's own is computed on the whole batch.
+    of the recipe's batch. A loss of one's own is computed on the whole batch, since what it divides by may be the
+    batch's alone; `UserError` is raised where memory does not hold that.
     """
+    if loss is not completion_loss:
+        return undivided(lm, rows, loss), most
 
     def attempt(size: int) -> float:
         # Here, and not before: an attempt that ran out of memory leaves the gradients of its first parts.
         lm.model.zero_grad()
-        parts = list(fitting_parts(lm, rows, size)) if loss is completion_loss else [list(rows)]
+        parts = list(fitting_parts(lm, rows, size))
         if len(parts) > 1:
             most = counted(max(map(len, parts)), "row")
             note(batches=f"training in parts of at most {most}, which add up to the batch")
         whole = sum(len(row.labels) for row in rows)
         total = 0.0
         for part in parts:
-            found = loss(lm, part)
+            found: Any = loss(lm, part)
             if len(parts) > 1:
                 # A mean over a part counts by its tokens, so that the parts add up to the mean over the batch.
                 found = found * (sum(len(row.labels) for row in part) / whole)
@@ -127,6 +131,22 @@ def backward(lm: TorchLM, rows: Sequence[Example], loss: Loss, most: int) -> tup
         return total
 
     return in_halves(min(most, len(rows)), attempt, doing="training")
+
+
+def undivided(lm: TorchLM, rows: Sequence[Example], loss: Loss) -> float:
+    """Give the parameters the gradients of the loss of a whole batch, and return the loss."""
+    lm.model.zero_grad()
+    try:
+        found = loss(lm, rows)
+        found.backward()
+        return float(found.item())
+    except (RuntimeError, MemoryError) as error:
+        if not full(error):
+            raise
+        raise UserError(
+            f"memory does not hold a batch of {counted(len(rows), 'row')} in training, and this loss needs the batch "
+            "whole: give the recipe a smaller batch, shorten the rows, or take a smaller base."
+        ) from error
 
 
 def fitting_parts(lm: TorchLM, rows: Sequence[Example], most: int) -> Iterator[list[Example]]:

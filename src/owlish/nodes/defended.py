@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -49,11 +48,10 @@ class Anchored(Finetuned, kind="anchored"):
 
         # A copy of its own, which training does not move.
         before: TorchLM = read(self.model).open()
-        # One call a step: a loss of one's own is computed on the whole batch.
-        last, steps = self.until * self.recipe.student(len(rows)).steps, count()
+        last = self.until * self.recipe.student(len(rows)).steps
 
         def loss(student: TorchLM, batch: Sequence[Example]) -> Any:
-            logits, weight = student.logits(batch), self.weight * (1 - next(steps) / last)
+            logits, weight = student.logits(batch), self.weight * (1 - student.step / last)
             plain = cross_entropy(logits, student.labels(batch))
             if weight <= 0:
                 return plain
@@ -157,7 +155,7 @@ class Relieved(Finetuned, kind="relieved"):
 
 
 @dataclass(frozen=True)
-class Masked(Finetuned, kind="masked"):
+class Masked(Finetuned, kind="masked", version=2):
     """A model fine-tuned on rows but for a share of their tokens: those that weigh most, or without `weights` any.
 
     `weights` is a node whose result holds a number for each trained token of each row (`tokens`).
@@ -179,13 +177,16 @@ class Masked(Finetuned, kind="masked"):
         else:
             weights = [torch.as_tensor(row) for row in read(self.weights).tokens]
         every = torch.cat(weights)
-        # What weighs as much as the last token within the budget is masked, too.
-        bar = every.sort(descending=True).values[max(1, round(self.budget * len(every))) - 1]
-        # By the row itself, as batches come in an order of their own. Equal rows share the weights of the last of them.
-        left = {row: (own < bar).float().to(lm.device) for row, own in zip(rows, weights, strict=True)}
+        # Of tokens that weigh the same, the first: else the mask would be larger than the budget.
+        heaviest = every.argsort(descending=True, stable=True)[: max(1, round(self.budget * len(every)))]
+        kept = torch.ones(len(every)).index_fill(0, heaviest, 0.0).to(lm.device)
+        masks = torch.split(kept, list(map(len, weights)))
+        # By the object, as batches bring these very rows in an order of their own; equal rows have masks of their own.
+        left = {id(row): mask for row, mask in zip(rows, masks, strict=True)}
+        assert len(left) == len(rows), "each row is an object of its own"
 
         def loss(student: TorchLM, batch: Sequence[Example]) -> Any:
-            kept = torch.cat([left[row] for row in batch])
+            kept = torch.cat([left[id(row)] for row in batch])
             each = cross_entropy(student.logits(batch), student.labels(batch), reduction="none")
             # A batch whose tokens are all masked gives 0.
             return (each * kept).sum() / kept.sum().clamp(min=1)
