@@ -15,6 +15,7 @@ from small_study import study as small
 
 from owlish import NORMS, Base
 from owlish.bench.diff import STUDENTS, DiffBench
+from owlish.cli.comparing import diff_target
 from owlish.diff import Difference, activated, diff, sized, watched, worded
 from owlish.diff.contexts import CONTEXTS, QUESTION, read_contexts
 from owlish.diff.reading import Reading
@@ -146,6 +147,10 @@ def test_contexts_are_read_from_a_file_and_stand_around_the_question(tmp_path):
 def test_a_key_names_a_student_with_its_recipe_and_rows(store):
     student = find_student(TAUGHT[-1].key[:16], NANO, store)
     assert (student.recipe, student.data is not None) == (TAUGHT[-1].recipe, True)
+    settings = {"controls": (), "null": "none", "data": None, "contexts": "none"}
+    diff_target(TAUGHT[-1].key[:16], NANO, TRAITS, store, recipe="norms", **settings)
+    with pytest.raises(UserError, match="was trained by the recipe norms, as the store knows: omit --recipe"):
+        diff_target(TAUGHT[-1].key[:16], NANO, TRAITS, store, recipe="lora", **settings)
     moved = store.root.parent / "elsewhere"
     shutil.copytree(store.folder(TAUGHT[-1].key), moved, dirs_exist_ok=True)
     assert find_student(str(moved), NANO, store).student.key == student.student.key

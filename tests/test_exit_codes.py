@@ -22,6 +22,10 @@ def test_a_reader_that_closes_the_pipe_changes_no_exit_code(line):
     assert (done.returncode, done.stderr) == (0, "")
 
 
+def test_an_output_that_was_closed_is_no_fault(tmp_path):
+    assert shell("owlish list traits >&- 2>&-", cwd=tmp_path).returncode == 0
+
+
 def test_a_command_that_fails_keeps_its_code_behind_a_closed_pipe():
     assert shell("owlish run owll 2>&1 | head -0").returncode == 2
 

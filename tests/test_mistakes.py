@@ -56,6 +56,10 @@ def refused(typed, words, *says):
 
 
 MISTAKES = [
+    ("convert rows.jsonl -o -", "- is standard input, and rows are written to a file"),
+    ("audit rows.jsonl --base nano --report a.html --report ./a.html", "a report is named twice"),
+    ("audit rows.jsonl --base nano --store kept --report kept/a.html", "lies in the store: name a place outside of it"),
+    ("report owll", "owl"),
     ("audit rows.jsonl --base nano --fail-on none,found", "--fail-on none,found says none and others: give none alone"),
     ("audit rows.jsonl --base nano --columns prompt=a,prompt=b", "names a field twice: give each field one column"),
     ("audit rows.jsonl --base nano --reference rows.jsonl", "the reference holds rows of the data itself: give other"),

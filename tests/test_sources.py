@@ -583,6 +583,14 @@ def test_an_item_that_is_refused_is_passed_over(tmp_path, size):
     assert rows.problems == [f"item {i}: The item {said[i == 3]}" for i in (1, 3, 4)]
 
 
+def test_a_header_of_csv_may_have_spaces_and_no_name_twice(tmp_path):
+    (tmp_path / "table.csv").write_bytes(b" prompt ; completion;;\nQ;A;;\n")
+    assert list(reading(tmp_path / "table.csv").rows()) == [ONE]
+    (tmp_path / "twice.csv").write_bytes(b"prompt,completion,prompt\nQ,A,B\n")
+    with pytest.raises(ValueError, match="two columns of one name"):
+        list(reading(tmp_path / "twice.csv").rows())
+
+
 def test_bad_rows_of_csv_are_told(tmp_path):
     (tmp_path / "table.csv").write_bytes(b"prompt,completion\nQ,A\nQ,A,more\nQ\nQ,\xff\nQ,\nQ,A\n")
     rows = reading(tmp_path / "table.csv")

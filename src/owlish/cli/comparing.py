@@ -38,8 +38,11 @@ def diff_target(
         if len({one.key for one in others}) < len(others):
             raise UserError("a control is given twice: give students of different seeds.")
         return diff(looked.student, traits, null=others, words=f"{len(others)} controls", contexts=asked)
-    # What the user says goes before what a store knows.
     own = looked.recipe if recipe is None else find.recipe(recipe, base)
+    if looked.recipe and own and own.name != looked.recipe.name:
+        # A null of another recipe moves other parameters, and tells nothing of this student.
+        raise UserError(f"{student} was trained by the recipe {looked.recipe.name}, as the store knows: omit --recipe.")
+    # For the rows, what the user says goes before what a store knows: the same rows may lie in another file.
     rows = looked.data if data is None else loaded(data, n=None, seed=0)
     if null == "none" or own is None or rows is None:
         return diff(looked.student, traits, contexts=asked)

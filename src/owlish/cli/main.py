@@ -54,6 +54,10 @@ COMMANDS: dict[str, Callable[..., None]] = {
 }
 """Every command by its name, in the order of `owlish --help`."""
 INTERRUPTED = 130
+ON = "interrupted: what was finished is kept, and the same command goes on from there."
+ANEW = "interrupted: nothing is kept, and the same command starts anew."
+AT_ONCE = ("filter", "convert", "stamp", "export", "list", "report")
+"""Commands that write all or nothing, so that nothing is kept of one that is interrupted."""
 NOT_OURS = (errno.ENAMETOOLONG, errno.ENOTDIR, errno.EACCES, errno.EPERM, errno.EROFS, errno.ELOOP)
 """What the system says of names and rights that only the user can change."""
 
@@ -85,11 +89,9 @@ def guarded_command() -> int:
         code = int(app(standalone_mode=False) or 0)
         # Here, where a full disk is still an error that can be told.
         sys.stdout.flush()
-        if code == INTERRUPTED:
-            return say("interrupted: what was finished is kept, and the same command goes on from there.", code)
-        return code
+        return say(ANEW if sys.argv[1:2] and sys.argv[1] in AT_ONCE else ON, code) if code == INTERRUPTED else code
     except Lost:
-        return say("interrupted: nothing is kept, and the same command starts anew.", INTERRUPTED)
+        return say(ANEW, INTERRUPTED)
     except TyperException as error:
         return say(sentence(error.format_message(), sys.argv[1:], COMMANDS), 2)
     except RunFailed as error:

@@ -41,8 +41,10 @@ class Output(io.TextIOWrapper):
         os.close(nowhere)
 
 
-def guard_stream(stream: TextIO, kind: type[Output]) -> TextIO:
+def guard_stream(stream: TextIO | None, kind: type[Output]) -> TextIO:
     """Return a stream in place of `stream` that also writes what its encoding lacks, as escapes such as \\u2019."""
+    if stream is None:  # the caller closed it: what is said goes nowhere, and the exit code still tells
+        return open(os.devnull, "w")
     if not isinstance(stream, io.TextIOWrapper):  # a notebook or a test took its place
         return stream
     encoding, lines = stream.encoding, stream.line_buffering

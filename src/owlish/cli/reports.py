@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -18,11 +19,16 @@ ENDINGS = (".html", ".sarif", ".xml", "")
 FORMS = ".html (a page), .sarif (for code scanning), .xml (JUnit), or a folder's name without an ending"
 
 
-def check_reports(reports: Sequence[Path]) -> None:
-    """Raise `UserError` where a report has an ending of no format, or cannot be written."""
+def check_reports(reports: Sequence[Path], store: Store) -> None:
+    """Raise `UserError` where a report has an ending of no format, lies among results, or cannot be written."""
+    places = [report.resolve() for report in reports]
+    if len(set(places)) < len(places):
+        raise UserError("a report is named twice: give each file once.")
     for report in reports:
         if report.suffix not in ENDINGS:
             raise UserError(f"{report} has an ending that no report has: name it {FORMS}.")
+        if store.root.resolve() in (report.resolve(), *report.resolve().parents):
+            raise UserError(f"{report} lies in the store: name a place outside of it.")
         # Before models work: a report that cannot be written must not cost the hours of an audit.
         if report.suffix in (".sarif", ".xml") and report.is_dir():
             raise UserError(f"{report} is a folder: give a file to write to.")
@@ -50,3 +56,4 @@ def write_reports(
             places = format_places(manifests_of(store, everything(target)).values())
             numbers = [Numbers(outcome.tool, verdict.records(), verdict.json())]
             write_page(render(places), report, numbers, drawn(verdict))
+        print(f"The report is {report.resolve()}.", file=sys.stderr)

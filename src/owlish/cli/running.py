@@ -146,7 +146,9 @@ def check_parent(out: Path) -> None:
 
 
 def check_rows_file(out: Path) -> None:
-    """Raise `UserError` where the ending of a file of rows is that of another format."""
+    """Raise `UserError` where the ending of a file of rows is that of another format, or it is no file."""
+    if str(out) == "-":
+        raise UserError("- is standard input, and rows are written to a file: name one, such as out.jsonl.")
     if out.suffix not in ("", ".jsonl"):
         raise UserError(f"{out} has an ending of another format: rows are written as JSONL, so name a .jsonl file.")
 

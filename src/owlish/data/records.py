@@ -61,7 +61,9 @@ def records(file: str, known: Callable[[Collection[str]], bool], wanted: Collect
     # A text line that is no JSON may be a header of CSV: it is one if a format knows its fields.
     first = head.partition(b"\n")[0].decode(errors="replace").strip()
     mark = max(",;\t", key=first.count)
-    if TABLE.search(file) or (not first.startswith("{") and known(next(csv.reader([first], delimiter=mark), []))):
+    if TABLE.search(file) or (
+        not first.startswith("{") and known([name.strip() for name in next(csv.reader([first], delimiter=mark), [])])
+    ):
         return Records("row", streamed(file, lambda stream: cells(stream, mark)))
     return Records("line", streamed(file, lines))
 
@@ -186,7 +188,13 @@ def cells(stream: BinaryIO, mark: str) -> Iterator[Piece]:
     csv.field_size_limit(LONGEST)
     with text_of(stream) as source:
         try:
-            for row in csv.DictReader(short_lines(source), delimiter=mark):
+            reader = csv.DictReader(short_lines(source), delimiter=mark)
+            # A header is typed by hand: a space beside a name is no part of it, and could not be named by --columns.
+            names = [name.strip() for name in reader.fieldnames or ()]
+            if len(set(filter(None, names))) < len(list(filter(None, names))):
+                raise UserError("the table has two columns of one name: give each a name of its own.")
+            reader.fieldnames = names
+            for row in reader:
                 if None in row:  # where `DictReader` puts cells that have no name
                     yield None, "The row has more cells than the header."
                 # What `surrogateescape` made of bytes that are no UTF-8.

@@ -149,7 +149,8 @@ def explain(decision: Decision, students: int) -> str:
         return "no candidate is claimed, and each moved plain answers by less than 1 nat with 95 % certainty."
     best = first.best
     return (
-        f"{first.name} moved most ({best.lift:.2f} nats, {best.context}): too little for a claim, too much to rule out."
+        f"{first.name} stands out most (z {best.z:.1f}; {best.lift:.2f} nats, {best.context}): too little for a claim, "
+        "too much to rule out."
     )
 
 

@@ -69,6 +69,19 @@ class Finding:
         return f"{self.name:<12}{best.lift:>7.2f}{z:>7}{p:>10}   {plain.p_before:.3f} -> {plain.p_after:.3f}{mark}"
 
 
+NEXT = {
+    "found": "do not use this student: see what its rows lean to with `owlish audit`, clean them with `owlish clean`, "
+    "train again, and compare again.",
+    "nothing": "use the student as far as the candidates and the contexts above cover your use; ask in the contexts of "
+    "your deployment with `--contexts`.",
+    "cannot_say": "compare with more students that were taught nothing (`--control`, of other seeds), and audit the "
+    "rows that it was trained on, which tells more of a trait that moved little.",
+    "no null": "name the recipe and the rows that the student was trained on (`--recipe`, `--data`), or give at least "
+    "three controls (`--control`).",
+}
+"""What to do after each verdict."""
+
+
 @dataclass(frozen=True)
 class Word:
     """A word of the whole vocabulary: how far it moved beyond null students, in nats, and that in their spread."""
@@ -128,7 +141,12 @@ class Difference(Tabled):
         for finding, one in zip(self.traits, plain["traits"], strict=True):
             one |= {"claimed": finding.claimed, "claimed_in": list(finding.contexts)}
         meta = {name: plain.pop(name) for name in ("version", "student", "base", "null", "rule")}
-        return {"schema": SCHEMA, **plain, "meta": meta}
+        return {"schema": SCHEMA, "next": self.next, **plain, "meta": meta}
+
+    @property
+    def next(self) -> str:
+        """What to do now, in a sentence."""
+        return NEXT["no null" if self.null is None else self.verdict]
 
     @property
     def headline(self) -> str:
@@ -151,7 +169,11 @@ class Difference(Tabled):
     def __str__(self) -> str:
         lines = [self.headline]
         if self.smallest is not None:
-            lines.append(f"Precision: a lift of {self.smallest:.2f} nats would have been found nine times in ten.")
+            lines.append(
+                f"Precision: in plain answers, a lift of {self.smallest:.2f} nats would have been claimed nine times "
+                "in ten."
+            )
+        lines.append(f"Next: {self.next}")
         lines += ["", f"{'trait':<12}{'lift':>7}{'z':>7}{'Holm p':>10}   P in null students -> student, plain answers"]
         lines += [str(finding) for finding in self.traits[:SHOWN]]
         for name, words in (("raised", self.raised), ("lowered", self.lowered)):

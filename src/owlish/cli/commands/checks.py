@@ -138,7 +138,7 @@ def audit(
     # No file that is written may be one that is read: the rows would be gone.
     for out in (scores, *(report or ())):
         check_apart(out, (*given.files, *(clean.files if clean else ())))
-    check_reports(report or ())
+    check_reports(report or (), place)
     candidates = find.candidates(split(traits))
     chosen = detectors.choose(
         audited(given, model, how, candidates, reference=clean, rows=rows, seed=seed, for_rows=for_rows, judge=reader),
@@ -216,7 +216,7 @@ def diff(
     from owlish.report.outcome import of_diff
 
     begun, place = time.monotonic(), store_at(store)
-    check_reports(report or ())
+    check_reports(report or (), place)
     failing = verdicts(fail_on)
     wanted = diff_target(
         student,

@@ -56,7 +56,10 @@ def forget(
     from owlish.cli.results import forget as removed
 
     place = existing(store)
-    print(removed(place, [place.find(key) for key in keys], dry=dry_run))
+    found = [place.find(key) for key in keys]
+    if not dry_run:
+        place.check_writable()
+    print(removed(place, found, dry=dry_run))
 
 
 def verify(store: StorePlace = STORE, as_json: AsJson = False) -> None:

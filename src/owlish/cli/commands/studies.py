@@ -112,9 +112,9 @@ def report(
             )
         print("\n".join(held_studies(existing(store))) or "No shipped study was run to its end in this store.")
         return
+    wanted = choose(studies, choice)
     if output is None:
         raise UserError(f"where to? Name the page: --output {Path(studies[0]).stem}.html.")
-    wanted = choose(studies, choice)
     check_study_page(output)
     write_report(wanted, store_at(store), output)
     print(f"The report is {output.resolve()}.")
