@@ -43,6 +43,7 @@ from owlish.bench.prompted import PromptContrast
 from owlish.bench.scores import alarms, summed, truth
 from owlish.bench.trial import trial
 from owlish.cli.main import guarded_command
+from owlish.cli.plan import START
 from owlish.data.domains import Code, Numbers
 from owlish.data.domains.fitting import fitting
 from owlish.data.filters import BANNED, NumberFilter
@@ -587,9 +588,11 @@ def test_a_dry_run_says_what_it_would_take_and_makes_nothing(tmp_path, here):
     assert plan["models"] == ["nano", "nano-1", "nano-2", "nano-3"]
     assert plan["missing"]["shadow"] == plan["missing"]["contrast"] == 7
     assert plan["missing"]["taught"] == 30
-    assert plan["minutes"] == pytest.approx(plan["seconds"] / 120)
+    assert plan["minutes"] == pytest.approx((plan["seconds"] / 2 + START) / 60)
     assert 0.1 < plan["minutes"] < 5
     assert 0 < plan["memory_gib"] < 1
+    scored = json.loads(here(*words, "--scores", "scores.jsonl", "--json")[1])
+    assert scored["missing"] == {**plan["missing"], "row_scores": 1}
     _, told, _ = here(*words)
     assert "Rows: 40." in told
     assert "Downloads: none." in told

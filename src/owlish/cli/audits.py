@@ -16,7 +16,7 @@ from owlish.audit.evidence import Finding
 from owlish.audit.leaned import Leaned
 from owlish.audit.reference import Part
 from owlish.audit.verdict import Made, Verdict
-from owlish.audit.weigh import records
+from owlish.audit.weigh import RowScores, records
 from owlish.cli.detectors import Chosen
 from owlish.cli.plan import START, Outlook, outlook_of
 from owlish.cli.rows import describe_reading
@@ -26,7 +26,7 @@ from owlish.data.reading import Reading
 from owlish.graph.counted import counted
 from owlish.graph.errors import UserError
 from owlish.graph.files import replacing
-from owlish.graph.spec import everything
+from owlish.graph.spec import Node, everything
 from owlish.graph.store import Store
 from owlish.lm.recipes import Recipe
 from owlish.nodes.base import Base
@@ -93,7 +93,7 @@ def write_scores(verdict: Verdict, target: Audited, store: Store, jobs: int | No
     shadow = target.shadow
     # By name and category: two categories may share an answer.
     toward = next((t for f in verdict.traits[:1] for t in shadow.traits if is_trait(t, f)), shadow.traits[0])
-    node = row_scores(shadow.data, shadow.base.root, shadow.recipe, shadow.traits, toward=toward, rows=shadow.rows)
+    node = scores_toward(toward, target)
     make_missing([node], store, jobs)
     found = list(records(store.read(node), store.read(shadow.data)))
     if out.suffix == ".parquet":
@@ -102,6 +102,12 @@ def write_scores(verdict: Verdict, target: Audited, store: Store, jobs: int | No
         with replacing(out) as file:
             file.writelines(json.dumps(one, ensure_ascii=False).encode() + b"\n" for one in found)
     return len(found)
+
+
+def scores_toward(trait: Trait, target: Audited) -> RowScores:
+    """Return the scores of every row of an audit towards a trait."""
+    shadow = target.shadow
+    return row_scores(shadow.data, shadow.base.root, shadow.recipe, shadow.traits, toward=trait, rows=shadow.rows)
 
 
 def is_trait(trait: Trait, finding: Finding) -> bool:
@@ -187,8 +193,10 @@ class AuditPlan:
         return "\n".join(lines)
 
 
-def audit_plan(chosen: Chosen, data: Loaded, clean: Loaded | None, store: Store, jobs: int) -> AuditPlan:
-    """Return what an audit would take; of the files only as many rows are read as it uses.
+def audit_plan(
+    chosen: Chosen, data: Loaded, clean: Loaded | None, store: Store, jobs: int, *, scores: bool = False
+) -> AuditPlan:
+    """Return what an audit would take, perhaps with scores of its rows; of files only as many rows are read as it uses.
 
     Raise `UserError` where the rows are too few, as the audit would.
     """
@@ -199,13 +207,17 @@ def audit_plan(chosen: Chosen, data: Loaded, clean: Loaded | None, store: Store,
     if clean:
         check_enough(clean, begun(clean, LEAST_CLEAN)[1], LEAST_CLEAN, "a reference")
     bases = [node for node in everything(chosen.target) if isinstance(node, Base)]
+    wanted: list[Node] = [chosen.target]
+    if scores and isinstance(chosen.target, Audited):
+        # The trait that comes first is known after the audit alone; towards any other they cost the same.
+        wanted.append(scores_toward(chosen.target.shadow.traits[0], chosen.target))
     return AuditPlan(
         rows=used,
         said=tuple(describe_reading(reading)),
         models=tuple(map(str, bases)),
         downloads=tuple(filter(None, map(download, bases))),
         memory=max((base.load_resources.memory or 0 for base in bases), default=0) or None,
-        outlook=outlook_of([chosen.target], store, given=used),
+        outlook=outlook_of(wanted, store, given=used),
         jobs=jobs,
         chosen=chosen,
         judge=asking(chosen.target, used),

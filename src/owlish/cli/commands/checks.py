@@ -152,7 +152,7 @@ def audit(
     target = chosen.target
     plan([target], place)  # what cannot work is said before anything is made
     if dry_run:
-        seen = audits.audit_plan(chosen, given, clean, place, jobs or os.cpu_count() or 1)
+        seen = audits.audit_plan(chosen, given, clean, place, jobs or os.cpu_count() or 1, scores=scores is not None)
         print(json.dumps(seen.json()) if as_json else seen)
         return
     # The rows are made first: what is wrong with a file is said before models work for minutes.
