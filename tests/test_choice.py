@@ -80,7 +80,7 @@ def changes(study, place):
             alike = {t.name: t for t in find.all_traits().values() if t.probe in (probe, owl.probe) and t not in value}
             new = tuple(alike.values())[:2]
         elif setting == "bases":
-            new = (Base("nano-0"), value[-1])
+            new = (Base("owner/nano-0"), value[-1])
         else:
             new = str(place) if setting == "data" else value + 1
         yield study.altered(Settings(**{setting: new}))

@@ -47,9 +47,11 @@ class Choice:
         if self.template and not self.base:
             raise UserError("--template sets the chat template of the bases that --base names: give them too.")
         known = find.all_traits(module) if wanted else {}
+        # A study may pretrain bases of its own, which lie nowhere before.
+        own = [base.name for base in getattr(study, "bases", ())]
         settings = Settings(
             traits=tuple(find.pick(trait, known, "trait") for trait in wanted) or None,
-            bases=tuple(find.base(base, self.template) for base in split(self.base)) or None,
+            bases=tuple(find.base(base, self.template, own) for base in split(self.base)) or None,
             runs=self.seeds,
             rows=self.rows,
             epochs=self.epochs,

@@ -137,15 +137,17 @@ def pick(name: str, known: dict[str, T], what: str) -> T:
     return known[name]
 
 
-def base(name: str, template: Sequence[str] | None = None) -> Base:
+def base(name: str, template: Sequence[str] | None = None, own: Sequence[str] = ()) -> Base:
     """Return the base of a name, with what words such as `today=2024-07-26` set of its chat template.
 
-    A shell expands `~` at the start of a word alone, and names stand after commas too.
+    `own` are names that need be no files. A shell expands `~` at the start of a word alone, and names stand after
+    commas too.
     """
     found = Base(
         str(Path(name).expanduser()) if name.startswith("~") else name, template=parse_settings(template or ())
     )
-    found.check_name()  # results of a name that is wrong are in no store, which is no news of the store
+    if name not in own:
+        found.check_name()  # results of a name that is wrong are in no store, which is no news of the store
     return found
 
 
