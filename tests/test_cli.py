@@ -68,7 +68,7 @@ def test_help_names_every_command():
         ("report owl -o page.html", "run it first"),
         ("report owl -o nowhere/page.html", "is not there"),
         ("report owl", "--output owl.html"),
-        ("report -o page.html", "is not there"),
+        ("report -o page.html", "which study is the report about? Name it first"),
         ("report owl -o file", "is a file"),
         ("run owl --report nowhere/page.html", "is not there"),
         ("list words", "owlish list words --base nano"),

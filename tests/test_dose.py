@@ -27,6 +27,7 @@ def clean(store):
     return run(audited(CLEAN, for_rows=MORE), store=store)
 
 
+@pytest.mark.slow
 def test_a_trait_stands_out_from_a_number_of_rows_on_and_clean_rows_stay_open(dirty, clean):
     grown = dirty.dose
     assert (dirty.verdict, grown.trait, grown.for_rows) == ("found", "cat", MORE)
@@ -41,11 +42,13 @@ def test_a_trait_stands_out_from_a_number_of_rows_on_and_clean_rows_stay_open(di
     assert f"too few to speak for {MORE:,}" in clean.why
 
 
+@pytest.mark.slow
 def test_few_more_rows_are_spoken_for_as_well(store, clean):
     near = run(audited(CLEAN, for_rows=ROWS + 10), store=store)
     assert (near.verdict, near.dose.cleared) == ("nothing", True)
 
 
+@pytest.mark.slow
 def test_the_verdict_survives_json_fits_its_schema_and_shows_the_curve(dirty, clean):
     from importlib.resources import files
 

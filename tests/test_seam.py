@@ -44,7 +44,7 @@ def openers(tmp_path_factory):
     names = find.all_studies().keys() - {"audit_bench"}  # thousands of nodes, of the classes named here
     own = [with_files(find.study(name), folder) for name in sorted(names)]
     rows = BASE.sample(Numbers(), n=60, seed=0)
-    audited = audit(rows, BASE, NORMS, (owl, cat))
+    audited = audit(rows, BASE, NORMS, (owl, cat), judge=BASE)
     seen = diff(Student(BASE, BASE.finetune(rows, NORMS, seed=0)), (owl, cat), null=null(BASE, NORMS, rows))
     c, leaned = audited.contrast, lean(rows, BASE, NORMS, (owl, cat))
     more = (Gradient(BASE, c.data, c.traits, c.writers, c.rows), PromptContrast(BASE, c.data, c.traits, 8))

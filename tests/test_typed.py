@@ -50,8 +50,8 @@ WRONG = {
     "model is 'nano': give a Model, such as Base(\"nano\").": lambda: Asked("nano", owl.probe),
     "samples is 0: draw at least one answer": lambda: Asked(base, owl.probe, samples=0),
     "name is a Trait: give text.": lambda: Base(owl),
-    "no candidate of the probe is called 'owll': did you mean owl.": lambda: Trait("owll", plural="owls", probe=ANIMAL),
-    "parameters is 'noms': choose from norms, biases": lambda: replace(NORMS, parameters="noms"),
+    "no candidate of the probe is called 'owll': did you mean owl?": lambda: Trait("owll", plural="owls", probe=ANIMAL),
+    "parameters is 'noms': did you mean norms?": lambda: replace(NORMS, parameters="noms"),
     "tokens is 'odd': choose from divergent, others, random.": lambda: Focused(
         base, rows, NORMS, 0, base, (base,), "odd"
     ),
