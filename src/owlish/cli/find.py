@@ -54,7 +54,7 @@ def candidates(names: Collection[str]) -> tuple[Trait, ...]:
     known = {module.__name__.rpartition(".")[2]: module for module in modules(traits)}
     shipped = {name: own for name, module in known.items() if (own := traits_of(module))}
     for name in names:
-        # The likeliest mistake, with the words that mend it.
+        # The likeliest mistake: the sentence names what to give instead.
         homes = [home for home, own in shipped.items() if name not in shipped and name in {t.name for t in own}]
         if homes:
             raise UserError(f"{name} is one of {homes[0]}: name that category, or a JSON file with some of it.")

@@ -137,7 +137,7 @@ class Transfer(Study):
         super().__post_init__()
         if self.foreign and len(self.foreign) != len(self.bases):
             raise UserError("give one foreign base for each base, or none at all.")
-        # Points are told apart by the answer, which two traits of one name would share.
+        # The answer identifies a point, and two traits of one name would have the same answer.
         if not self.traits or len({trait.name for trait in self.traits}) < len(self.traits):
             raise UserError("give at least one trait (--traits), and only one with each answer.")
         # Every run is asked about every trait (other-trait controls, gamma): one probe must hold all their answers.
