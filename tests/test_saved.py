@@ -2,7 +2,9 @@
 
 import csv
 import json
+import resource
 import xml.etree.ElementTree as tree
+from contextlib import contextmanager
 from dataclasses import replace
 
 import pytest
@@ -44,6 +46,27 @@ def test_a_study_is_saved_with_its_figures_and_numbers(tmp_path):
     assert float(table[0]["value"]) == view.found.points[0].value
     plain = json.loads((tmp_path / "owl" / "owl.json").read_text())
     assert plain["arms"]["student"]["p_target"] == view.found.estimate("student").mean
+
+
+@contextmanager
+def files_of_at_most(size):
+    """Let no file grow beyond so many bytes, as if the disk were full."""
+    usual = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, usual[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, usual)
+
+
+def test_of_a_report_for_which_there_is_no_room_nothing_is_left(tmp_path):
+    numbers = [Numbers("audit", FOUND.records(), FOUND.json())]
+    (tmp_path / "mine").mkdir()
+    # Room for the page, and not for what comes after it.
+    for name in ("new", "mine"):
+        with files_of_at_most(1000), pytest.raises(UserError, match="no space is left"):
+            write_page("page", tmp_path / name, numbers)
+    assert [path.name for path in tmp_path.rglob("*")] == ["mine", "page.html"]
 
 
 def test_an_audit_is_saved_the_same_way(tmp_path):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shutil
 import time
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
@@ -177,11 +178,19 @@ def write_page(text: str, page: Path, numbers: Sequence[Numbers], drawn: str = "
     """
     from owlish.report.saved import files_of
 
-    folder = None if page.suffix else page
-    if folder:
-        folder.mkdir(exist_ok=True)
-    for name, content in (files_of(text, numbers, drawn) if folder else {page.name: text}).items():
-        write_file(content, (folder or page.parent) / name)
+    if page.suffix:
+        write_file(text, page)
+        return
+    new, files = not page.exists(), files_of(text, numbers, drawn)
+    page.mkdir(exist_ok=True)
+    try:
+        for name, content in files.items():
+            write_file(content, page / name)
+    except BaseException:
+        # Half of a report must not look like one; a folder that was there is the user's.
+        if new:
+            shutil.rmtree(page, ignore_errors=True)
+        raise
 
 
 def write_file(text: str, file: Path) -> None:
