@@ -285,6 +285,12 @@ def key(tmp_path):
     return node.key
 
 
+def test_a_short_key_of_a_student_is_told_like_other_keys(typed, key):
+    refused(typed, ["diff", key[:2], "--base", "nano"], f"{key[:12]} is no trained model: give a student of nano.")
+    other = "0" if key[0] != "0" else "1"
+    refused(typed, ["diff", other, "--base", "nano"], f"no entry of owlish-store starts with '{other}'")
+
+
 def test_every_command_that_writes_is_tried_here():
     options = {"output", "report", "scores"}
     writing = {name for name, command in COMMANDS.items() if options & inspect.signature(command).parameters.keys()}
