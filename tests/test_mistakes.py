@@ -8,13 +8,13 @@ import threading
 import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import get_args, get_type_hints
 
 import pytest
 from here import run
 
 from owlish.audit.audit import audit
 from owlish.cli.main import COMMANDS, guarded_command
+from owlish.cli.usage import words_of
 from owlish.data.hub import check_model, revision
 from owlish.lm.recipes import NORMS, PRETRAINED
 from owlish.lm.trainable import check_trainable
@@ -135,17 +135,22 @@ def test_a_mistake_is_told_in_a_sentence(typed, words, says):
 
 
 NUMBERS = [
-    (name, f"--{option.replace('_', '-')}")
+    (name, option, word.takes)
     for name, command in sorted(COMMANDS.items())
-    for option, hint in get_type_hints(command, include_extras=True).items()
-    if get_args(hint) and {int, float} & {*get_args(get_args(hint)[0]), get_args(hint)[0]}
+    for option, word in words_of(command).items()
+    if "number" in word.takes.partition("(")[0]
 ]
 
 
-@pytest.mark.parametrize(("command", "option"), NUMBERS)
-def test_what_is_no_number_is_told_in_our_words(typed, command, option):
-    said = refused(typed, [command, option, "many"], f"{option} takes a ", "number")
+@pytest.mark.parametrize(("command", "option", "takes"), NUMBERS)
+def test_what_is_no_number_is_told_in_our_words(typed, command, option, takes):
+    said = refused(typed, [command, option, "many"], f"{option} takes {takes}")
     assert "nput should" not in said
+
+
+@pytest.mark.parametrize(("command", "option", "takes"), [one for one in NUMBERS if "whole" in one[2]])
+def test_no_whole_number_may_be_negative(typed, command, option, takes):
+    refused(typed, [command, option, "-1"], f"{option} takes {takes}", "of at least" if "least" in takes else "from 1")
 
 
 def test_a_method_that_needs_no_model_needs_no_base(typed):

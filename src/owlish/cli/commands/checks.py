@@ -73,7 +73,7 @@ def audit(
         str | None, typer.Option(help="File of clean rows to compare with. Default: answers sampled from the base.")
     ] = None,
     rows: Annotated[int, typer.Option(min=30, help="Use at most this many rows, a random sample of all.")] = 1600,
-    seed: Annotated[int, typer.Option(help="The seed of the row sample and of all else that is random.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, help="The seed of the row sample and of all else that is random.")] = 0,
     format: FormatName = None,
     columns: ColumnNames = None,
     report: Reports = None,

@@ -86,7 +86,7 @@ def clean(
     ] = 0.1,
     by: Annotated[str | None, typer.Option(help="Another base, for methods that let one write.")] = None,
     recipe: Annotated[str, typer.Option(help="What students train, for methods that weigh rows or tokens.")] = "norms",
-    seed: Annotated[int, typer.Option(help="The seed of all random choices.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, help="The seed of all random choices.")] = 0,
     template: TemplateWords = None,
     format: FormatName = None,
     columns: ColumnNames = None,
