@@ -171,6 +171,7 @@ def test_a_trait_is_claimed_where_shadows_and_contrast_agree_and_nowhere_else():
         other = decided(lifts, 0.15, leans)
         assert other.word == "cannot_say", "strong evidence of one detector forbids to say nothing"
         assert not any(finding.claimed for finding in other.findings)
+        assert [one.sum_z for one in other.findings] == sorted((one.sum_z for one in other.findings), reverse=True)
     assert decided((0.0, 1.5, 0.0, 0.0), 0.15, (0.0, 12.0, 0.0, 0.0), relative=False).word == "nothing"
 
 

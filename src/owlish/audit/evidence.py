@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -39,10 +40,15 @@ class Finding:
     rows_needed: int | None
     claimed: bool
 
+    @property
+    def sum_z(self) -> float:
+        """The sum of the z of the lift and of the contrast, by which candidates stand in order."""
+        return self.z + (self.contrast_z or 0.0)
+
     def __str__(self) -> str:
         e = "" if self.e is None else f"{self.e:.2g}"
         mark = "  <- claimed" if self.claimed else ""
-        numbers = f"{self.lift:>7.2f}{self.z:>7.1f}{self.p_holm:>10.2g}{e:>10}"
+        numbers = f"{self.sum_z:>7.1f}{self.lift:>7.2f}{self.z:>6.1f}{self.p_holm:>9.2g}{e:>9}"
         return f"{self.name:<12}{numbers}   {self.p_before:.3f} -> {self.p_after:.3f}{mark}"
 
 
@@ -88,6 +94,19 @@ class Ran:
     name: str
     ran: bool
     why: str
+
+
+def say_ran(detectors: Sequence[Ran], *, ran: str = "ran", not_ran: str = "did not run") -> list[str]:
+    """Return a sentence for the detectors that ran and one for those that did not, with the reason."""
+    alike: dict[tuple[bool, str], list[str]] = {}
+    for one in detectors:
+        # A panel stands in for a whole audit that does not fit the minutes: where it did not run, nobody asked for it.
+        if one.ran or one.name != "panel":
+            alike.setdefault((one.ran, one.why), []).append(one.name)
+    return [
+        f"{' and '.join(names).capitalize()} {ran if here else not_ran} ({why})."
+        for (here, why), names in alike.items()
+    ]
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass, field, fields
 from typing import TYPE_CHECKING, Any
 
 from owlish.audit.dose import Dose
-from owlish.audit.evidence import Finding, Kinship, Lead, Raised, Ran, Statistic, Weighed, Word, weighed_of
+from owlish.audit.evidence import Finding, Kinship, Lead, Raised, Ran, Statistic, Weighed, Word, say_ran, weighed_of
 from owlish.audit.judgement import Judgement, judgement_of
 from owlish.audit.leaning import Panelled, panelled_of
 from owlish.audit.stamped import Stamped, stamped_of
@@ -180,13 +180,12 @@ class Verdict(Tabled):
         lines += [f"Precision: {self.precision}"] if self.smallest is not None else []
         lines += [f"Dose: {self.dose}"] if self.dose else []
         lines.append(f"Next: {self.next}")
-        lines += [
-            f"{one.name.capitalize()}: {'ran' if one.ran else 'did not run'}, {one.why}." for one in self.detectors
-        ]
         if self.traits or not self.panel:
-            lines += ["", f"{'trait':<12}{'lift':>7}{'z':>7}{'Holm p':>10}{'e':>10}   P in trial students"]
+            lines += ["", "Candidates, by the sum of the z of lift and contrast:"]
+            lines += [f"{'trait':<12}{'sum z':>7}{'lift':>7}{'z':>6}{'Holm p':>9}{'e':>9}   P in trial students"]
             lines += [str(finding) for finding in self.traits[:SHOWN]]
         lines += ["", *self.panel.lines()] if self.panel else []
+        lines += ["", *said] if (said := say_ran(self.detectors)) else []
         lines += ["", str(self.judge)] if self.judge else []
         words = ", ".join(word.word for word in sorted(self.words, key=lambda word: -word.z)[:5])
         lines += ["", f"Words raised most: {words}."] if words else []

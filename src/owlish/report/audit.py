@@ -10,7 +10,7 @@ from markupsafe import Markup
 from owlish.audit import judgement
 from owlish.audit.decide import FLOOR, WORTH
 from owlish.audit.dose import Point
-from owlish.audit.evidence import Finding, Kinship, Lead, Statistic, Weighed
+from owlish.audit.evidence import Finding, Kinship, Lead, Statistic, Weighed, say_ran
 from owlish.audit.judgement import ASIDE
 from owlish.audit.leaning import HEEDED
 from owlish.audit.relative import SURE
@@ -61,6 +61,7 @@ def render(verdict: Verdict, places: str = "") -> str:
         top=top,
         levels=LEVELS,
         line=LINE,
+        ran=say_ran(verdict.detectors),
         formats=formats_said(verdict.read_as, verdict.ignored),
         measured=format_statistic,
     )
