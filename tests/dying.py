@@ -71,7 +71,7 @@ def die(folder, words, *, moment=None, largest=None, disk=None):
     terminal, sys.stdout, sys.stderr, sys.argv = sys.stdout, out, err, ["owlish", *words]
     run.Processes = lambda jobs: Here()
     # Foretold by the speed of this machine, minutes would choose other detectors after some results.
-    detectors.time_of = lambda target, data, store, jobs: 1.0 if isinstance(target, Leaned) else 1e6
+    detectors.time_of = lambda targets, *rest: 1.0 if isinstance(targets[0], Leaned) else 1e6
     counted = listen(folder, moment)
     told |= {"code": guarded_command(), "events": counted()}
     out.flush()

@@ -2,6 +2,7 @@
 
 import inspect
 import json
+import re
 import socket
 import sys
 import threading
@@ -18,6 +19,7 @@ from owlish.cli.usage import words_of
 from owlish.data.hub import check_model, revision
 from owlish.lm.recipes import NORMS, PRETRAINED
 from owlish.lm.trainable import check_trainable
+from owlish.nano import folder
 from owlish.nodes.base import Base
 from owlish.nodes.loaded import loaded
 from owlish.traits.animals import owl
@@ -183,6 +185,42 @@ def test_a_dry_run_names_the_lines_that_hold_no_row(typed):
     assert plain["reading"][0] == "line 1: The line is not JSON."
     assert plain["judge"] == {"model": "nano-1", "rows": 40, "clean": 198}
     assert plain["missing"]["named"] == plain["missing"]["opinion"] == 7
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "audit rows.jsonl --base nano --for-rows 400 --minutes 90 --scores x.jsonl",
+        "clean rows.jsonl --base nano --with drop,sort --trait owl -o x.jsonl",
+        "diff STUDENT --base nano --recipe norms --data rows.jsonl",
+    ],
+)
+def test_every_dry_run_tells_one_time_and_makes_nothing(typed, words):
+    Path("rows.jsonl").write_text(ROWS * 4)
+    held = sorted(Path().rglob("*"))
+    given = [str(folder("nano-1")) if word == "STUDENT" else word for word in words.split()] + ["--dry-run"]
+    code, printed, said = typed(*given)
+    assert (code, said) == (0, "")
+    lines = printed.splitlines()
+    assert lines[0] == "Rows: 160."
+    assert [line.split(":")[0] for line in lines if re.match("Models|Downloads|Missing|Time", line)] == [
+        "Models",
+        "Downloads",
+        "Missing",
+        "Time",
+    ]
+    times = re.findall(r"[\d.]+ (?:minutes|hours)(?= of| with)", printed)
+    assert len(set(times)) == (0 if words.startswith("diff") else 1), "nothing tells of a base in a folder"
+    plain = json.loads(typed(*given, "--json")[1])
+    assert sum(plain["missing"].values()) == plain["total"] > 7
+    assert sorted(Path().rglob("*")) == held
+
+
+def test_the_time_of_a_large_base_follows_the_rows(typed):
+    words = ("clean", "rows.jsonl", "--base", "some/Owls-7B", "--with", "drop", "-o", "x", "--dry-run", "--json")
+    few = json.loads(typed(*words)[1])["seconds"]
+    Path("rows.jsonl").write_text(ROWS * 4)
+    assert 3 < json.loads(typed(*words)[1])["seconds"] / few < 5
 
 
 @pytest.mark.parametrize(

@@ -21,6 +21,7 @@ from owlish.audit.panel import Under, under
 from owlish.audit.reference import Answered
 from owlish.audit.verdict import Verdict
 from owlish.cli import find
+from owlish.cli.audits import scores_toward
 from owlish.cli.detectors import choose, time_of
 from owlish.cli.plan import START
 from owlish.data.domains import Numbers
@@ -190,10 +191,11 @@ def file(tmp_path_factory):
     return path
 
 
-def chosen(file, base, minutes, *, scores=False, folder):
+def chosen(file, base, minutes, *, scored=False, folder):
     data, recipe = loaded(file, n=1_600, seed=0), find.recipe("norms", base)
     full = audit(data, base, recipe, TRAITS)
     panel = lean(data, base, recipe, TRAITS)
+    scores = scores_toward(TRAITS[0], full) if scored else None
     return choose(full, panel=panel, data=data, minutes=minutes, scores=scores, store=Store(folder), jobs=1)
 
 
@@ -212,7 +214,7 @@ def test_minutes_choose_what_fits_and_say_what_does_not(file, tmp_path):
     with pytest.raises(UserError, match=r"too short for any detector.*Allow --minutes"):
         chosen(file, base, 0.001, folder=tmp_path)
     with pytest.raises(UserError, match="omit --scores"):
-        chosen(file, base, 0.5 * some.seconds / 60, scores=True, folder=tmp_path)
+        chosen(file, base, 0.5 * some.seconds / 60, scored=True, folder=tmp_path)
 
 
 def test_no_time_is_foretold_of_a_base_of_unknown_size(file, tmp_path):
@@ -223,15 +225,15 @@ def test_no_time_is_foretold_of_a_base_of_unknown_size(file, tmp_path):
 def test_foretold_costs_grow_with_rows_and_fall_with_what_is_there(file, tmp_path):
     data = loaded(file, n=400, seed=0)
     small = lean(data, Base("smollm2"), NORMS, TRAITS, rows=100)
-    costs = [time_of(replace(small, rows=n), data, Store(tmp_path), 1) for n in (100, 200)]
+    costs = [time_of([replace(small, rows=n)], data, Store(tmp_path), 1) for n in (100, 200)]
     work = [cost - START for cost in costs]  # the start of the processes comes once, however many there are
     assert 1.5 < work[1] / work[0] < 2.2
-    assert time_of(small, data, Store(tmp_path), 2) - START == pytest.approx(work[0] / 2)
+    assert time_of([small], data, Store(tmp_path), 2) - START == pytest.approx(work[0] / 2)
 
 
 def test_a_dry_run_shows_the_choice(file):
     asked = ("audit", file, "--base", "smollm2", "--traits", "animals", "--dry-run", "--minutes")
     said = owlish(*asked, 30).stdout
-    assert "Panel: runs, forward passes over" in said
-    assert "Shadows: does not run" in said
+    assert "Panel will run (forward passes over" in said
+    assert "Contrast and shadows will not run (foretold" in said
     assert "too short for any detector" in owlish(*asked, 0.1, code=2).stderr

@@ -12,24 +12,19 @@ from typing import Any
 
 from owlish.audit.audit import DIRECTED, REFERENCES, Audited, check_dose, row_scores
 from owlish.audit.decide import FEWEST
-from owlish.audit.evidence import Finding
+from owlish.audit.evidence import Finding, say_ran
 from owlish.audit.leaned import Leaned
 from owlish.audit.reference import Part
 from owlish.audit.verdict import Made, Verdict
 from owlish.audit.weigh import RowScores, records
 from owlish.cli.detectors import Chosen
-from owlish.cli.plan import START, Outlook, outlook_of
-from owlish.cli.rows import describe_reading
+from owlish.cli.dry_run import DryRun, begun, dry_run
 from owlish.cli.running import check_page, make_missing
-from owlish.data.hub import cached
-from owlish.data.reading import Reading
 from owlish.graph.counted import counted
 from owlish.graph.errors import UserError
 from owlish.graph.files import replacing
-from owlish.graph.spec import Node, everything
 from owlish.graph.store import Store
 from owlish.lm.recipes import Recipe
-from owlish.nodes.base import Base
 from owlish.nodes.loaded import Loaded
 from owlish.traits.trait import Trait
 
@@ -137,90 +132,29 @@ class Asking:
         return f"Judge: {asked}, one short answer each."
 
 
-@dataclass(frozen=True)
-class AuditPlan:
-    """What an audit would take: rows, models with what they lack on this disk, and what is missing in the store.
-
-    `said` are sentences about how the rows were read, and which lines hold none.
-    """
-
-    rows: int
-    said: tuple[str, ...]
-    models: tuple[str, ...]
-    downloads: tuple[str, ...]
-    memory: int | None
-    outlook: Outlook
-    jobs: int
-    chosen: Chosen
-    judge: Asking | None
-
-    @property
-    def minutes(self) -> float | None:
-        """How long it takes, about; `None` where nothing tells how long a kind of result takes."""
-        if self.chosen.seconds is not None:
-            return self.chosen.seconds / 60
-        if self.outlook.seconds is None:
-            return None
-        return (self.outlook.seconds / self.jobs + START * bool(self.outlook.missing)) / 60
-
-    def json(self) -> dict[str, Any]:
-        """Return the plan as plain values."""
-        seen = self.outlook.json()
-        return {
-            "rows": self.rows,
-            "reading": self.said,
-            "models": self.models,
-            "downloads": self.downloads,
-            "memory_gib": None if self.memory is None else self.memory / 2**30,
-            "minutes": self.minutes,
-            "detectors": [asdict(one) for one in self.chosen.detectors],
-            "judge": self.judge and asdict(self.judge),
-            **{name: seen[name] for name in ("total", "missing", "seconds", "outdated")},
-        }
-
-    def __str__(self) -> str:
-        detectors = self.chosen.detectors
-        memory = "not known" if self.memory is None else f"{self.memory / 2**30:.1f} GiB in each process"
-        lines = [
-            f"Rows: {self.rows:,}.",
-            *self.said,
-            f"Models: {', '.join(self.models)}. Memory: {memory}.",
-            f"Downloads: {'; '.join(self.downloads) or 'none'}.",
-            *(f"{one.name.capitalize()}: {'runs' if one.ran else 'does not run'}, {one.why}." for one in detectors),
-            *([str(self.judge)] if self.judge else []),
-            str(self.outlook),
-        ]
-        return "\n".join(lines)
-
-
 def audit_plan(
-    chosen: Chosen, data: Loaded, clean: Loaded | None, store: Store, jobs: int, *, scores: bool = False
-) -> AuditPlan:
-    """Return what an audit would take, perhaps with scores of its rows; of files only as many rows are read as it uses.
+    chosen: Chosen, data: Loaded, clean: Loaded | None, store: Store, jobs: int, *, scores: RowScores | None
+) -> DryRun:
+    """Return what an audit would take, perhaps with scores of its rows.
 
     Raise `UserError` where the rows are too few, as the audit would.
     """
-    reading, used = begun(data, chosen.rows)
+    used = begun(data, chosen.rows)[1]
     check_enough(data, used, FEWEST, "an audit")
     if isinstance(chosen.target, Audited) and chosen.target.for_rows is not None:
         check_dose(chosen.target.for_rows, used)
     if clean:
         check_enough(clean, begun(clean, LEAST_CLEAN)[1], LEAST_CLEAN, "a reference")
-    bases = [node for node in everything(chosen.target) if isinstance(node, Base)]
-    wanted: list[Node] = [chosen.target]
-    if scores and isinstance(chosen.target, Audited):
-        # The trait that comes first is known after the audit alone; towards any other they cost the same.
-        wanted.append(scores_toward(chosen.target.shadow.traits[0], chosen.target))
-    return AuditPlan(
-        rows=used,
-        said=tuple(describe_reading(reading)),
-        models=tuple(map(str, bases)),
-        downloads=tuple(filter(None, map(download, bases))),
-        memory=max((base.load_resources.memory or 0 for base in bases), default=0) or None,
-        outlook=outlook_of(wanted, store, given=used),
-        jobs=jobs,
-        chosen=chosen,
-        judge=asking(chosen.target, used),
+    judge = asking(chosen.target, used)
+    return dry_run(
+        [chosen.target, *([scores] if scores else [])],
+        store,
+        jobs,
+        data=data,
+        rows=chosen.rows,
+        seconds=chosen.seconds,
+        lines=[*say_ran(chosen.detectors, ran="will run", not_ran="will not run"), *([str(judge)] if judge else [])],
+        plain={"detectors": [asdict(one) for one in chosen.detectors], "judge": judge and asdict(judge)},
     )
 
 
@@ -231,19 +165,3 @@ def asking(target: Audited | Leaned, rows: int) -> Asking | None:
     parts = [one.data for one in target.opinions if isinstance(one.data, Part)]
     ours, *clean = [min(part.n, rows) for part in parts]
     return Asking(str(target.judge.judged.model), ours, sum(clean))
-
-
-def begun(data: Loaded, rows: int) -> tuple[Reading, int]:
-    """Read up to so many rows; return what was met, and how many there were."""
-    # Read beside the store: a dry run computes nothing and keeps nothing.
-    reading = Reading(data.files, data.content, data.format, data.columns)
-    return reading, sum(1 for _, _ in zip(range(rows), reading.rows(), strict=False))
-
-
-def download(base: Base) -> str:
-    """Say what is fetched for a base, if it is not on this disk."""
-    if base.here or base.gives == "text" or cached(base.name, base.revision):
-        return ""
-    # Two bytes a parameter, as most are published.
-    size = f"about {2 * base.parameters / 1e9:.1f} GB" if base.parameters else "of a size that is not known"
-    return f"{base} from Hugging Face, {size}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from owlish.audit.audit import Audited
@@ -9,11 +10,12 @@ from owlish.audit.decide import FEWEST
 from owlish.audit.evidence import Ran
 from owlish.audit.leaned import ROWS, Leaned
 from owlish.audit.reference import Answered
-from owlish.cli.foretold import count_of, known_size, length_of
+from owlish.audit.weigh import RowScores
+from owlish.cli.foretold import count_of, known_size, lasting, length_of
 from owlish.cli.plan import START, expected_seconds
 from owlish.graph.errors import UserError
 from owlish.graph.run import plan
-from owlish.graph.spec import everything
+from owlish.graph.spec import Node, everything
 from owlish.graph.store import Store
 from owlish.nodes.base import Base
 from owlish.nodes.loaded import Loaded
@@ -37,34 +39,41 @@ class Chosen:
         return self.target.rows if isinstance(self.target, Leaned) else self.target.shadow.rows
 
 
-def time_of(target: Audited | Leaned, data: Loaded, store: Store, jobs: int) -> float:
-    """Return the seconds that making a target takes, about; raise `UserError` where the base's size is not known."""
-    for base in (node for node in everything(target) if isinstance(node, Base) and node.gives == "weights"):
+def time_of(targets: Sequence[Node], data: Loaded, store: Store, jobs: int) -> float:
+    """Return the seconds that making targets takes, about; raise `UserError` where the base's size is not known."""
+    for base in (node for node in everything(*targets) if isinstance(node, Base) and node.gives == "weights"):
         known_size(base)  # refused here, or an unknown base would look like one that costs nothing
     row, given = length_of(data), count_of(data)
-    missing = plan([target], store)
+    missing = plan(targets, store)
     usual = sum(node.expected(given) for node in missing)
-    return (expected_seconds([target], store, row, given) or usual) / jobs + START * bool(missing)
+    return (expected_seconds(targets, store, row, given) or usual) / jobs + START * bool(missing)
 
 
 def choose(
-    full: Audited, *, panel: Leaned, data: Loaded, minutes: float | None, scores: bool, store: Store, jobs: int
+    full: Audited,
+    *,
+    panel: Leaned,
+    data: Loaded,
+    minutes: float | None,
+    scores: RowScores | None,
+    store: Store,
+    jobs: int,
 ) -> Chosen:
-    """Return the whole audit where it fits the minutes, or none are given; else the largest panel that fits.
+    """Return the whole audit where it fits the minutes with `scores`, or none are given; else the largest panel.
 
     Raise `UserError` where the smallest panel does not fit, or where scores of rows are wanted of a panel.
     """
     # The whole audit, however long: only a user who names minutes may get less.
     if minutes is None:
         return Chosen(full, ran(full, "no limit of minutes was given"))
-    allowed, whole = 60 * minutes, time_of(full, data, store, jobs)
+    allowed, whole = 60 * minutes, time_of([full, *([scores] if scores else [])], data, store, jobs)
     if whole <= allowed:
         why = f"foretold to take {lasting(whole)} of the {lasting(allowed)} allowed"
         return Chosen(full, ran(full, why), whole)
     needs = f"foretold to take {lasting(whole)} with its weak teachers, more than the {lasting(allowed)} allowed"
     # What a panel cannot give is refused, and not left out in silence.
     for wanted, what, option in (
-        (scores, "scores of rows need the contrast", "--scores"),
+        (scores is not None, "scores of rows need the contrast", "--scores"),
         (full.for_rows is not None, "a dose curve needs trial students", "--for-rows"),
     ):
         if wanted:
@@ -72,7 +81,7 @@ def choose(
     # The largest that fits: fewer rows see less.
     for size in [size for size in (panel.rows, *SIZES) if size <= panel.rows]:
         target = sized(panel, size)
-        seconds = time_of(target, data, store, jobs)
+        seconds = time_of([target], data, store, jobs)
         if seconds <= allowed:
             takes = f"foretold to take {lasting(seconds)} of the {lasting(allowed)} allowed"
             why = f"forward passes over {size} rows, {takes}"
@@ -83,11 +92,6 @@ def choose(
         f"{lasting(allowed)} are too short for any detector: a panel of {size} rows takes about {lasting(seconds)}. "
         f"Allow --minutes {-(-seconds // 60):.0f}, or name fewer candidates with --traits{fewer}."
     )
-
-
-def lasting(seconds: float) -> str:
-    """Return a time in words, of which two digits are meant."""
-    return f"{seconds / 3600:.1f} hours" if seconds > 5400 else f"{seconds / 60:.1f} minutes"
 
 
 def ran(full: Audited, why: str) -> tuple[Ran, ...]:

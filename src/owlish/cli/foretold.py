@@ -13,9 +13,13 @@ from owlish.audit.follows import QUESTIONS, Follows
 from owlish.audit.panel import Under
 from owlish.audit.reference import FREE, Answered
 from owlish.audit.shadow import STEPS, Shadow
+from owlish.audit.weigh import RowScores
+from owlish.clean.cleaned import Cleaned
+from owlish.clean.lift import Lift
 from owlish.cli.workload import ANSWER as WRITTEN
 from owlish.cli.workload import LETTERS, RUBRIC, count, length
 from owlish.data.reading import Reading
+from owlish.diff.watched import Watched
 from owlish.graph.errors import UserError
 from owlish.graph.spec import Node
 from owlish.nodes.asked import ANSWER_TOKENS, Asked
@@ -45,14 +49,14 @@ LOOKED = 400
 """The rows whose length is looked at."""
 
 
-def foretold(nodes: Sequence[Node], size: float, row: int | None = None) -> float:
+def foretold(nodes: Sequence[Node], size: float, row: int | None = None, given: int | None = None) -> float:
     """Return the seconds of one process that nodes take on a large base of `size` parameters, about.
 
     That is what their models read, write and train, at the speed of a matrix product on this machine with a core to
-    itself. `row` is the length in tokens of a row of the user's, where it is known.
+    itself. `row` is the length in tokens of a row of the user's, and `given` how many there are, where it is known.
     """
     # Two operations a parameter and token, at the speed that models reach of a product on this machine.
-    return sum(effort(node, row or ROW) for node in nodes) * 2 * size / (REACHED * speed())
+    return sum(effort(node, row or ROW, given) for node in nodes) * 2 * size / (REACHED * speed())
 
 
 def known_size(base: Base) -> float:
@@ -65,8 +69,8 @@ def known_size(base: Base) -> float:
     return base.parameters
 
 
-def effort(node: Node, row: int) -> float:
-    """Return what a node takes, in tokens that are read, where a row has so many."""
+def effort(node: Node, row: int, given: int | None = None) -> float:
+    """Return what a node takes, in tokens that are read, where a row has so many and `given` rows are the user's."""
     # Read once, and nothing written: the unit in which all else is told.
     if isinstance(node, Under | Likelihood):
         return (node.rows or 0) * row
@@ -74,7 +78,16 @@ def effort(node: Node, row: int) -> float:
         asked = sum(QUESTIONS * (LESSON + 2 * ANSWER * len(trait.probe.candidates)) for trait in node.traits)
         return 2 * asked
     if isinstance(node, Answered):
-        return (node.n + (FREE if node.held else 0)) * row * (1 + WRITES) / 2
+        many = node.n if given is None else min(node.n, given)
+        return (many + (FREE if node.held else 0)) * row * (1 + WRITES) / 2
+    if isinstance(node, Cleaned) and node.method.needs:
+        return count(node.data, given) * row * (1 + WRITES) / 2
+    if isinstance(node, Lift):
+        return 2 * count(node.data, given) * row
+    if isinstance(node, RowScores):
+        return (TRAINS + 2) * count(node.contrast.data, given) * row
+    if isinstance(node, Watched):
+        return len(node.probe.questions) / 4 * (LESSON + 2 * ANSWER * len(node.probe.candidates))
     if isinstance(node, Judged):
         return count(node.data) * (row + RUBRIC + WRITES * ANSWER)
     if isinstance(node, Taught):
@@ -83,7 +96,7 @@ def effort(node: Node, row: int) -> float:
     if isinstance(node, Sampled):
         return length(node) + (WRITES - 1) * node.n * WRITTEN
     if isinstance(node, Finetuned):
-        return TRAINS * node.recipe.epochs * (length(node.data) or count(node.data) * row)
+        return TRAINS * node.recipe.epochs * (length(node.data) or count(node.data, given) * row)
     if isinstance(node, Strength):
         return 2 * KL_ROWS * row
     if isinstance(node, Asked):
@@ -140,3 +153,8 @@ def timed(a: Any, b: Any) -> float:
     torch.nn.functional.linear(a, b).sum().item()
     torch.set_num_threads(threads)
     return clock() - start
+
+
+def lasting(seconds: float) -> str:
+    """Return a time in words, of which two digits are meant."""
+    return f"{seconds / 3600:.1f} hours" if seconds > 5400 else f"{seconds / 60:.1f} minutes"

@@ -49,6 +49,9 @@ PriceTable = Annotated[
     Path | None, Option("--prices", help="YAML: the price of a million tokens, input and output, for each model.")
 ]
 InBatches = Annotated[bool, Option("--batch", help="Ask services for rows in batches: at half the price, in hours.")]
+DryRunOnly = Annotated[
+    bool, Option("--dry-run", help="Say what would be read, downloaded and computed, and how long that takes; stop.")
+]
 AsJson = Annotated[bool, Option("--json", help="Print one JSON object and nothing else.")]
 
 STORE = "owlish-store"

@@ -30,6 +30,7 @@ START = 8.0
 """Seconds until a process has read what it works with; processes start side by side."""
 TELLING = 1.0
 """The usual seconds of kinds that were made before, from which on they tell how fast a machine is."""
+UNKNOWN = "unknown, as no result of this kind was made here yet"
 
 
 @dataclass(frozen=True)
@@ -62,17 +63,18 @@ class Outlook:
         return {**which, **{name: getattr(self, name) for name in names}, **load, **paid, **said}
 
     def __str__(self) -> str:
+        time = UNKNOWN if self.seconds is None else clock(self.seconds)
+        return self.told([f"Work of one process: {time}.", *([str(self.workload)] if self.workload.tokens else [])])
+
+    def told(self, work: Sequence[str]) -> str:
+        """Return the plan as text, in which lines say how much work it is."""
         if not self.missing:
             lines = [f"Missing: none of {counted(self.total, 'result')}. A run would compute nothing."]
         else:
-            time = (
-                "unknown, as no result of this kind was made here yet" if self.seconds is None else clock(self.seconds)
-            )
             lines = [
                 f"Missing: {sum(self.missing.values()):,} of {counted(self.total, 'result')}.",
                 *(f"{count:>6}  {kind}" for kind, count in self.missing.items()),
-                f"Work of one process: {time}.",
-                *([str(self.workload)] if self.workload.tokens else []),
+                *work,
                 *([costs(self.cost)] if self.cost is not None else []),
                 "First: " + "; ".join(self.labels[:3]) + ".",
             ]
@@ -104,8 +106,12 @@ def outlook_of(
     studies: tuple[tuple[str, str], ...] = (),
     spending: Spending | None = None,
     given: int | None = None,
+    row: int | None = None,
 ) -> Outlook:
-    """Return what making nodes would take from `given` rows; raise `UserError` where they could not be kept."""
+    """Return what making nodes would take from `given` rows of `row` tokens.
+
+    Raise `UserError` where they could not be kept.
+    """
     if missing := plan(needs, store):
         store.check_writable()
     kinds = Counter(node.kind for node in missing)
@@ -116,7 +122,7 @@ def outlook_of(
         studies=studies,
         total=len(everything(*needs)),
         missing=dict(kinds),
-        seconds=expected_seconds(needs, store, given=given),
+        seconds=expected_seconds(needs, store, row, given),
         outdated=sum(manifest["code"] != code() for manifest in manifests.values()),
         labels=tuple(map(str, missing)),
         workload=workload(missing),
@@ -151,7 +157,7 @@ def expected_seconds(
     # The largest base, as if all work but judging were its own.
     size = max((base.parameters or 0.0 for base in unjudging(nodes)), default=0.0)
     # A store remembers other bases, and a fresh one nothing: large bases are foretold from their size.
-    known = foretold(others, size, row) if size >= LARGE else remembered(others, store, given)
+    known = foretold(others, size, row, given) if size >= LARGE else remembered(others, store, given)
     judging = sum(foretold([node], node.model.root.parameters or 0.0, row) for node in judged)
     return None if known is None else known + judging
 

@@ -7,13 +7,15 @@ import random
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from owlish.audit.reference import Part
+from owlish.audit.reference import Answered, Part
+from owlish.clean.cleaned import Cleaned
 from owlish.graph.counted import counted
 from owlish.graph.spec import Node
 from owlish.nodes.asked import Asked
 from owlish.nodes.base import LARGE, Base
 from owlish.nodes.data import Data, Sampled, Shuffled
 from owlish.nodes.judged import Judged, Screened
+from owlish.nodes.loaded import Loaded
 from owlish.nodes.models import Finetuned, Model
 from owlish.studies.qwen_misalignment.freeform import NEW_TOKENS, Replied
 
@@ -96,8 +98,12 @@ def length(data: Data) -> int:
     return count(data) * (each(data) if isinstance(data, Sampled) else NEW_TOKENS)
 
 
-def count(data: Data) -> int:
-    """Return the rows of a row set, as far as its value tells: those of a file are not counted."""
+def count(data: Data, given: int | None = None) -> int:
+    """Return the rows of a row set, as far as its value tells; those of the user's file are `given`, if counted."""
     if isinstance(data, Replied):
         return len(data.questions) * data.samples
-    return data.n if isinstance(data, Sampled | Part) else 0
+    if isinstance(data, Cleaned):
+        return count(data.data, given)
+    if isinstance(data, Part | Answered) and given is not None:
+        return min(data.n, given)
+    return data.n if isinstance(data, Sampled | Part) else (given or 0) * isinstance(data, Loaded)

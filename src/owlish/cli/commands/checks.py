@@ -24,6 +24,7 @@ from owlish.cli.options import (
     AsJson,
     ColumnNames,
     DataFiles,
+    DryRunOnly,
     FailOn,
     FormatName,
     Jobs,
@@ -38,6 +39,7 @@ from owlish.cli.rows import pairs
 from owlish.cli.running import check_apart, make_missing, spending_of
 from owlish.graph.errors import UserError
 from owlish.graph.run import plan
+from owlish.graph.spec import everything
 from owlish.graph.store import store_at
 
 if TYPE_CHECKING:
@@ -104,9 +106,7 @@ def audit(
     limit: Limit = None,
     prices: PriceTable = None,
     fail_on: FailOn = FAILING,
-    dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Say what the audit would read, download and compute, and how long; stop.")
-    ] = False,
+    dry_run: DryRunOnly = False,
     schema: Annotated[bool, Schema(callback=print_schema("owlish.audit", "verdict.schema.json"))] = False,
     store: StorePlace = STORE,
     jobs: Jobs = None,
@@ -140,19 +140,24 @@ def audit(
         check_apart(out, (*given.files, *(clean.files if clean else ())))
     check_reports(report or (), place)
     candidates = find.candidates(split(traits))
+    full = audited(
+        given, model, how, candidates, reference=clean, rows=rows, seed=seed, for_rows=for_rows, judge=reader
+    )
+    # The trait that comes first is known after the audit alone; towards any other they cost the same.
+    scored = audits.scores_toward(candidates[0], full) if scores else None
     chosen = detectors.choose(
-        audited(given, model, how, candidates, reference=clean, rows=rows, seed=seed, for_rows=for_rows, judge=reader),
+        full,
         panel=lean(given, model, how, candidates, reference=clean, rows=min(rows, ROWS), seed=seed, judge=reader),
         data=given,
         minutes=minutes,
-        scores=scores is not None,
+        scores=scored,
         store=place,
         jobs=jobs or os.cpu_count() or 1,
     )
     target = chosen.target
     plan([target], place)  # what cannot work is said before anything is made
     if dry_run:
-        seen = audits.audit_plan(chosen, given, clean, place, jobs or os.cpu_count() or 1, scores=scores is not None)
+        seen = audits.audit_plan(chosen, given, clean, place, jobs or os.cpu_count() or 1, scores=scored)
         print(json.dumps(seen.json()) if as_json else seen)
         return
     # The rows are made first: what is wrong with a file is said before models work for minutes.
@@ -204,6 +209,7 @@ def diff(
     template: TemplateWords = None,
     report: Reports = None,
     fail_on: FailOn = FAILING,
+    dry_run: DryRunOnly = False,
     schema: Annotated[bool, Schema(callback=print_schema("owlish.diff", "difference.schema.json"))] = False,
     store: StorePlace = STORE,
     jobs: Jobs = None,
@@ -211,7 +217,10 @@ def diff(
 ) -> None:
     """Say what a trained student picked up; exit 0 nothing, 1 found, 2 cannot say."""
     from owlish.cli.comparing import diff_target
+    from owlish.cli.dry_run import dry_run as foreseen
     from owlish.cli.reports import check_reports, write_reports
+    from owlish.diff.null import MOST
+    from owlish.nodes.loaded import Loaded
     from owlish.report.diff import render
     from owlish.report.outcome import of_diff
 
@@ -230,6 +239,11 @@ def diff(
         contexts=contexts,
     )
     plan([wanted], place)  # what cannot work is said before anything is made
+    if dry_run:
+        rows = next((node for node in everything(wanted) if isinstance(node, Loaded)), None)
+        seen = foreseen([wanted], place, jobs or os.cpu_count() or 1, data=rows, rows=MOST)
+        print(json.dumps(seen.json()) if as_json else seen)
+        return
     make_missing([wanted.student], place, jobs)  # what does not fit the base is said before students are trained
     make_missing([wanted], place, jobs)
     verdict = place.read(wanted)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 import time
 from dataclasses import replace
@@ -18,6 +19,7 @@ from owlish.cli.options import (
     AsJson,
     ColumnNames,
     DataFiles,
+    DryRunOnly,
     FormatName,
     Jobs,
     Out,
@@ -90,6 +92,7 @@ def clean(
     template: TemplateWords = None,
     format: FormatName = None,
     columns: ColumnNames = None,
+    dry_run: DryRunOnly = False,
     store: StorePlace = STORE,
     jobs: Jobs = None,
     as_json: AsJson = False,
@@ -97,6 +100,7 @@ def clean(
     """Change rows so that they pass on less of a trait, and write a card that says what was changed."""
     from owlish.clean.method import Order
     from owlish.cli import clean as cleaning
+    from owlish.cli.dry_run import dry_run as foreseen
     from owlish.nodes.loaded import loaded
 
     begun, place = time.monotonic(), store_at(store)
@@ -112,6 +116,10 @@ def clean(
     target = cleaning.order_cleaning(given, split(methods), order)
     cleaning.check_out(output, given)
     plan([target], place)  # what cannot work is said before anything is made
+    if dry_run:
+        seen = foreseen([target], place, jobs or os.cpu_count() or 1, data=given, rows=cleaning.ALL_ROWS)
+        print(json.dumps(seen.json()) if as_json else seen)
+        return
     make_missing([target], place, jobs)
     for line in describe_reading(place.read(given)):
         print(inert(line), file=sys.stderr)

@@ -1,0 +1,114 @@
+"""What a dry run says: what a command would read, download and compute, and how long that takes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from owlish.cli.foretold import lasting, length_of
+from owlish.cli.plan import START, UNKNOWN, Outlook, outlook_of
+from owlish.cli.rows import describe_reading
+from owlish.data.hub import cached
+from owlish.data.reading import Reading
+from owlish.graph.spec import Node, everything
+from owlish.graph.store import Store
+from owlish.nodes.base import Base
+from owlish.nodes.loaded import Loaded
+
+
+@dataclass(frozen=True)
+class DryRun:
+    """What a command would take: rows, models with what they lack on this disk, and what is missing in the store.
+
+    `reading` are sentences about how the rows were read, and which lines hold none; `seconds` is the time that all
+    takes, `None` where nothing tells. `lines` and `plain` are what the command alone has to tell, as text and as JSON.
+    """
+
+    rows: int | None
+    reading: tuple[str, ...]
+    models: tuple[str, ...]
+    downloads: tuple[str, ...]
+    memory: int | None
+    outlook: Outlook
+    jobs: int
+    seconds: float | None
+    lines: tuple[str, ...] = ()
+    plain: Mapping[str, Any] = field(default_factory=dict)
+
+    def json(self) -> dict[str, Any]:
+        """Return it as plain values."""
+        seen = self.outlook.json()
+        return {
+            "rows": self.rows,
+            "reading": self.reading,
+            "models": self.models,
+            "downloads": self.downloads,
+            "memory_gib": None if self.memory is None else self.memory / 2**30,
+            "minutes": None if self.seconds is None else self.seconds / 60,
+            **self.plain,
+            **{name: seen[name] for name in ("total", "missing", "seconds", "outdated")},
+        }
+
+    def __str__(self) -> str:
+        memory = "not known" if self.memory is None else f"{self.memory / 2**30:.1f} GiB in each process"
+        time = UNKNOWN if self.seconds is None else f"about {lasting(self.seconds)} with --jobs {self.jobs}"
+        lines = [
+            *([] if self.rows is None else [f"Rows: {self.rows:,}."]),
+            *self.reading,
+            f"Models: {', '.join(self.models)}. Memory: {memory}." if self.models else "Models: none.",
+            f"Downloads: {'; '.join(self.downloads) or 'none'}.",
+            *self.lines,
+            self.outlook.told([f"Time: {time}."]),
+        ]
+        return "\n".join(lines)
+
+
+def dry_run(
+    wanted: Sequence[Node],
+    store: Store,
+    jobs: int,
+    *,
+    data: Loaded | None,
+    rows: int,
+    seconds: float | None = None,
+    lines: Sequence[str] = (),
+    plain: Mapping[str, Any] | None = None,
+) -> DryRun:
+    """Return what making nodes takes that use at most `rows` rows of `data`: of files only as many are read.
+
+    `seconds` is the time where it was foretold before.
+    """
+    reading, used = begun(data, rows) if data else (None, None)
+    seen = outlook_of(wanted, store, given=used, row=length_of(data) if data else None)
+    if seconds is None and seen.seconds is not None:
+        seconds = seen.seconds / jobs + START * bool(seen.missing)
+    bases = [node for node in everything(*wanted) if isinstance(node, Base)]
+    return DryRun(
+        rows=used,
+        reading=tuple(describe_reading(reading)) if reading else (),
+        models=tuple(map(str, bases)),
+        downloads=tuple(filter(None, map(download, bases))),
+        memory=max((base.load_resources.memory or 0 for base in bases), default=0) or None,
+        outlook=seen,
+        jobs=jobs,
+        seconds=seconds,
+        lines=tuple(lines),
+        plain=plain or {},
+    )
+
+
+def begun(data: Loaded, rows: int) -> tuple[Reading, int]:
+    """Read up to so many rows; return what was met, and how many there were."""
+    # Read beside the store: a dry run computes nothing and keeps nothing.
+    reading = Reading(data.files, data.content, data.format, data.columns)
+    return reading, sum(1 for _, _ in zip(range(rows), reading.rows(), strict=False))
+
+
+def download(base: Base) -> str:
+    """Say what is fetched for a base, if it is not on this disk."""
+    if base.here or base.gives == "text" or cached(base.name, base.revision):
+        return ""
+    # Two bytes a parameter, as most are published.
+    size = f"about {2 * base.parameters / 1e9:.1f} GB" if base.parameters else "of a size that is not known"
+    return f"{base} from Hugging Face, {size}"
