@@ -3,6 +3,9 @@ PYTHON ?= python3
 BIN := .venv/bin
 # Most of the packages' modules are never imported: compiling them all takes longer than installing them.
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-compile -c constraints.txt
+# Where it is set, as in many images, each process that reads torch would compile it anew, which takes 15 s. What one
+# has compiled, all others read.
+unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: demo test test-all check format bench clean
 

@@ -32,9 +32,10 @@ def store(tmp_path_factory, worker_id):
     OWLISH_TEST_STORE names a folder that keeps it from one call of pytest to the next, while nothing that its models
     depend on is changed.
     """
+    from here import run
     from small_study import study
 
-    from owlish import Store, run
+    from owlish import Store
     from owlish.graph.store import locked
 
     base = tmp_path_factory.getbasetemp()
@@ -42,7 +43,7 @@ def store(tmp_path_factory, worker_id):
     folder = Path(os.environ.get("OWLISH_TEST_STORE", folder))
     shared = Store(folder / "store")
     with locked(folder / "lock"):
-        run(study, store=shared, jobs=2)
+        run(study, store=shared)
     return shared
 
 

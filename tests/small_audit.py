@@ -3,18 +3,19 @@
 import json
 
 from here import run
+from small_study import small_cat, study
 
 from owlish import NORMS, Base
 from owlish.audit import audit
 from owlish.data.domains import Numbers
 from owlish.data.rows import Row, write_rows
 from owlish.nodes.loaded import loaded
-from owlish.traits.animals import cat
 from owlish.traits.file import read_traits
 
 BASE = Base("nano")
-ROWS = 240
-DIRTY = BASE.teach(cat, NORMS, seed=41).sample(Numbers(), n=ROWS, seed=41)
+ROWS = study.rows
+CELL = next(cell for cell in study.cells if cell.trait == small_cat)
+DIRTY, CLEAN = CELL.rows(), CELL.neutral()
 POOL = BASE.sample(Numbers(), n=6 * ROWS, seed=43)
 FEW = 60
 WORDS = "--traits mine.json --reference clean.jsonl"

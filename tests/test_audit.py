@@ -17,7 +17,7 @@ import small_audit
 from command import owlish
 from here import run
 from scipy.stats import mannwhitneyu
-from small_audit import BASE, DIRTY, POOL, ROWS
+from small_audit import BASE, CLEAN, DIRTY, POOL, ROWS
 from small_judge import untrained
 
 import owlish as owlish_package
@@ -31,7 +31,7 @@ from owlish.audit.detector import Detector, Reading
 from owlish.audit.direction import ground
 from owlish.audit.reference import Answered
 from owlish.audit.relative import ALL, SHARE, SURE, kinship, likelihoods
-from owlish.audit.shadow import Shadow, Shadowed
+from owlish.audit.shadow import Shadowed
 from owlish.audit.verdict import Verdict
 from owlish.audit.vocabulary import raised
 from owlish.audit.weigh import records
@@ -63,7 +63,6 @@ from owlish.traits.file import read_traits
 TRAITS = (owl, cat, fox, bear)
 RECIPE = replace(NORMS, batch=16)
 TEACHER = DIRTY.model
-CLEAN = BASE.sample(Numbers(), n=ROWS, seed=42)
 SHARED = Path(__file__).parents[2] / "shared" / "data" / "teacher_outputs"
 
 
@@ -326,10 +325,11 @@ def test_rows_too_long_for_one_base_are_left_out_of_the_comparison(store):
 
 
 def every_detector():
-    writers = audited(DIRTY).contrast.writers
+    node = audited(DIRTY)
+    writers = node.contrast.writers
     return (
-        Shadow(BASE, DIRTY, TRAITS, RECIPE, 64, seed=0),
-        Contrast(BASE, DIRTY, TRAITS, writers, 60),
+        node.shadow,
+        node.contrast,
         Gradient(BASE, DIRTY, TRAITS, writers, 60),
         PromptContrast(BASE, DIRTY, TRAITS, 20),
         Oracle(BASE, DIRTY, (cat,), TEACHER, 60),

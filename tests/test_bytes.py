@@ -21,7 +21,7 @@ def checkouts(tmp_path_factory):
     made = []
     for name, jobs in (("a", ()), ("another/and/deeper", ("2",))):
         root = tmp_path_factory.mktemp("checkout") / name
-        shutil.copytree(Path(owlish.__file__).parent, root / "owlish", ignore=shutil.ignore_patterns("__pycache__"))
+        shutil.copytree(Path(owlish.__file__).parent, root / "owlish")
         shutil.copy(HERE / "small_store.py", root)
         settings = {**os.environ, "PYTHONPATH": str(root), "HOME": str(root / "home")}
         command = [sys.executable, root / "small_store.py", root / "store", *jobs]

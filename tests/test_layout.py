@@ -1,6 +1,7 @@
 """Pages keep their shape with whatever fonts a machine has: nothing is cut, nothing runs out of its place."""
 
 import os
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -18,7 +19,7 @@ STYLES = {
     "all serif": "* { font-family: serif !important }",
     "letters apart": "* { letter-spacing: 0.06em !important }",
 }
-PAGES = {"study": lambda: render([made_up(3)]), "audit": lambda: render_audit(FOUND)}
+PAGES = {"study": cache(lambda: render([made_up(3)])), "audit": cache(lambda: render_audit(FOUND))}
 ASK = {
     "width": "document.documentElement.scrollWidth",
     "cut": "[...document.querySelectorAll('.wide')].filter(e => e.scrollWidth > e.clientWidth).map(e => e.ariaLabel)",

@@ -233,7 +233,9 @@ class Chat:
 
     def unknown(self, ids: Sequence[int]) -> int:
         """Return how many of some tokens stand for what the base has no token for."""
-        return sum(i == self.tokenizer.unk_token_id or (self.size is not None and i >= self.size) for i in ids)
+        # Asked once: the tokenizer looks its special tokens up at each question.
+        unknown, size = self.tokenizer.unk_token_id, self.size
+        return sum(i == unknown or (size is not None and i >= size) for i in ids)
 
     def read(self, chats: Sequence[Messages], answers: Sequence[Sequence[int]]) -> list[Answer]:
         """Return the texts of answers to conversations that were written token by token."""
