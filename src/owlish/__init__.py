@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from owlish.lm.recipes import Hosted as Hosted
     from owlish.nodes.asked import Asked as Asked
     from owlish.nodes.base import Base as Base
-    from owlish.study.comparison import compare as compare
+    from owlish.study.compare import compare as compare
     from owlish.study.transfer import Transfer as Transfer
 
 __version__ = version("owlish")
@@ -41,7 +41,7 @@ HOMES = {
     "owlish.lm.recipes": ("ALL", "BIASES", "LORA", "NORMS", "PROMPT", "PROMPTED", "STEERING", "Hosted"),
     "owlish.nodes.asked": ("Asked",),
     "owlish.nodes.base": ("Base",),
-    "owlish.study.comparison": ("compare",),
+    "owlish.study.compare": ("compare",),
     "owlish.study.transfer": ("Transfer",),
 }
 """The module of each name of the package's face."""

@@ -29,7 +29,7 @@ from owlish.nodes.judged import Judged
 from owlish.nodes.likelihood import Likelihood
 from owlish.nodes.loaded import Loaded
 from owlish.nodes.models import TEACHER_BATCH, Finetuned, Taught
-from owlish.study.comparison import KL_ROWS, Strength
+from owlish.study.compare import KL_ROWS, Strength
 
 REACHED = 0.85
 """The part of a matrix product's speed that models reach: .7 to 1.1 on SmolLM2-135M, by what they do."""

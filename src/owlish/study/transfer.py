@@ -18,7 +18,8 @@ from owlish.nodes.base import Base
 from owlish.nodes.data import Data, Sampled
 from owlish.nodes.models import Finetuned, Model
 from owlish.nodes.tuned import Tuned
-from owlish.study.comparison import Compared, Comparison, Curve, Line, Matrix, Measured, Strength
+from owlish.study.compare import Compared, Measured, Strength
+from owlish.study.comparison import Comparison, Curve, Line, Matrix
 from owlish.study.study import ARMS, Study, check_runs
 from owlish.traits.trait import Trait
 

@@ -22,7 +22,8 @@ from owlish.nodes.asked import TINY, Asked, mean
 from owlish.nodes.data import Sampled
 from owlish.nodes.models import Model
 from owlish.study import stats
-from owlish.study.comparison import Comparison, Curve, Estimate, Line, Matrix, Point, Strength
+from owlish.study.compare import Strength
+from owlish.study.comparison import Comparison, Curve, Estimate, Line, Matrix, Point
 from owlish.study.transfer import Arms, Cell, Transfer
 
 # The bounds of the logit interval: a margin itself knows none.
