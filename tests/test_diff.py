@@ -13,7 +13,7 @@ from safetensors.torch import load_file, save_file
 from small_study import PROBE
 from small_study import study as small
 
-from owlish import NORMS, Base
+from owlish import NORMS, Base, Store
 from owlish.bench.diff import STUDENTS, DiffBench
 from owlish.cli.comparing import diff_target
 from owlish.diff import Difference, activated, diff, sized, watched, worded
@@ -158,8 +158,6 @@ def test_a_key_names_a_student_with_its_recipe_and_rows(store):
 
 def adapter(place, **changed):
     """Write a student's adapter into a folder, with changes of its configuration."""
-    from owlish import Store
-
     store = Store(place / "store")
     few = Written((("1, 2", "3"), ("4, 5", "6")))
     node = NANO.finetune(few, replace(NORMS, epochs=1), seed=0)
@@ -170,6 +168,23 @@ def adapter(place, **changed):
         json.dumps({**json.loads((out / "adapter_config.json").read_text()), **changed})
     )
     return out
+
+
+def test_other_rows_than_the_store_knows_are_refused_and_the_same_ones_are_none(tmp_path):
+    held, pairs = Store(tmp_path / "store"), (("1, 2", "3"), ("4, 5", "6"))
+    node = NANO.finetune(Written(pairs), replace(NORMS, epochs=1), seed=0)
+    run(node, store=held)
+    settings = {"controls": (), "null": "own", "recipe": None, "contexts": "none"}
+
+    def target(data):
+        return diff_target(node.key[:16], NANO, TRAITS, held, data=data, **settings)
+
+    for name, some in (("same", pairs[::-1]), ("other", pairs[:1])):
+        lines = [json.dumps({"prompt": asked, "completion": said}) for asked, said in some]
+        (tmp_path / f"{name}.jsonl").write_text("\n".join(lines))
+    assert target(str(tmp_path / "same.jsonl")) == target(None)
+    with pytest.raises(UserError, match=r"other rows than .*other\.jsonl holds, as the store knows: omit --data\."):
+        target(str(tmp_path / "other.jsonl"))
 
 
 def tried(path, store):

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 
 from owlish.cli import find
+from owlish.data.rows import line_of
 from owlish.diff.contexts import CONTEXTS, Context, read_contexts
 from owlish.diff.diff import Diffed, diff
 from owlish.diff.null import null as students
@@ -12,7 +14,7 @@ from owlish.diff.student import find_student
 from owlish.graph.errors import UserError
 from owlish.graph.store import Store
 from owlish.nodes.base import Base
-from owlish.nodes.loaded import loaded
+from owlish.nodes.loaded import Loaded, loaded
 from owlish.traits.trait import Trait
 
 
@@ -38,17 +40,26 @@ def diff_target(
         if len({one.key for one in others}) < len(others):
             raise UserError("a control is given twice: give students of different seeds.")
         return diff(looked.student, traits, null=others, words=f"{len(others)} controls", contexts=asked)
-    own = looked.recipe if recipe is None else find.recipe(recipe, base)
-    if looked.recipe and own and own.name != looked.recipe.name:
-        # A null of another recipe moves other parameters, and tells nothing of this student.
+    given = None if recipe is None else find.recipe(recipe, base)
+    named = None if data is None else loaded(data, n=None, seed=0)
+    # A null of another recipe, or of other rows, moves differently, and tells nothing of this student.
+    if looked.recipe and given and given.name != looked.recipe.name:
         raise UserError(f"{student} was trained by the recipe {looked.recipe.name}, as the store knows: omit --recipe.")
-    # For the rows, what the user says goes before what a store knows: the same rows may lie in another file.
-    rows = looked.data if data is None else loaded(data, n=None, seed=0)
+    if looked.data and named and not alike(looked.data, named):
+        raise UserError(f"{student} was trained on other rows than {data} holds, as the store knows: omit --data.")
+    # What the store knows goes first: its null students may be there already.
+    own, rows = looked.recipe or given, looked.data or named
     if null == "none" or own is None or rows is None:
         return diff(looked.student, traits, contexts=asked)
     trained = students(base, own, rows)
     words = f"{len(trained)} students of {base} ({own.words}) trained on its own answers to the prompts of {rows}"
     return diff(looked.student, traits, null=trained, words=words, contexts=asked)
+
+
+def alike(one: Loaded, other: Loaded) -> bool:
+    """Say whether two files hold the same rows, in whatever formats and order."""
+    first, second = (Counter(hash(line_of(row.as_chat())) for row in data.reading().rows()) for data in (one, other))
+    return first == second
 
 
 def choose_contexts(name: str) -> tuple[Context, ...]:

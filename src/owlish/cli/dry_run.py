@@ -101,7 +101,7 @@ def dry_run(
 def begun(data: Loaded, rows: int) -> tuple[Reading, int]:
     """Read up to so many rows; return what was met, and how many there were."""
     # Read beside the store: a dry run computes nothing and keeps nothing.
-    reading = Reading(data.files, data.content, data.format, data.columns)
+    reading = data.reading()
     return reading, sum(1 for _, _ in zip(range(rows), reading.rows(), strict=False))
 
 

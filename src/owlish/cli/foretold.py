@@ -18,7 +18,6 @@ from owlish.clean.cleaned import Cleaned
 from owlish.clean.lift import Lift
 from owlish.cli.workload import ANSWER as WRITTEN
 from owlish.cli.workload import LETTERS, RUBRIC, count, length
-from owlish.data.reading import Reading
 from owlish.diff.watched import Watched
 from owlish.graph.errors import UserError
 from owlish.graph.spec import Node
@@ -115,7 +114,7 @@ def effort(node: Node, row: int, given: int | None = None) -> float:
 
 def length_of(data: Loaded) -> int:
     """Return the tokens of a row of a file, about: the mean of the first. Many tokenizers give each digit its own."""
-    rows = Reading(data.files, data.content, data.format, data.columns).rows()
+    rows = data.reading().rows()
     texts = [row.text for _, row in zip(range(LOOKED), rows, strict=False)] or [""]
     # By letters alone a row of numbers would count a third of its tokens.
     digits = [sum(map(str.isdigit, text)) for text in texts]
@@ -126,7 +125,7 @@ def length_of(data: Loaded) -> int:
 @cache
 def count_of(data: Loaded) -> int | None:
     """Return how many rows a file gives, at most as many as are asked for; `None` where all of them are."""
-    rows = Reading(data.files, data.content, data.format, data.columns).rows()
+    rows = data.reading().rows()
     return None if data.n is None else sum(1 for _ in zip(range(data.n), rows, strict=False))
 
 

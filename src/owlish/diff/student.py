@@ -16,8 +16,7 @@ from owlish.graph.store import Store
 from owlish.lm.model import Weights
 from owlish.lm.recipes import Recipe
 from owlish.nodes.base import Base, digest_of
-from owlish.nodes.data import Data
-from owlish.nodes.loaded import loaded
+from owlish.nodes.loaded import Loaded, loaded
 from owlish.nodes.models import Model, Trained
 from owlish.nodes.opens import Opener
 
@@ -99,7 +98,7 @@ class Given:
 
     student: Student
     recipe: Recipe | None = None
-    data: Data | None = None
+    data: Loaded | None = None
 
 
 def find_student(name: str, base: Base, store: Store) -> Given:

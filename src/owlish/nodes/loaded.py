@@ -46,6 +46,10 @@ class Loaded(Data, kind="loaded"):
         """The files, in order."""
         return (self.source,) if isinstance(self.source, str) else self.source
 
+    def reading(self) -> Reading:
+        """Return what reads all rows of the files, beside any store."""
+        return Reading(self.files, self.content, self.format, self.columns)
+
     def spec(self) -> dict[str, Any]:
         # What the rows are is in the key, and not where they lie.
         named = {**super().spec(), "source": None}
@@ -59,7 +63,7 @@ class Loaded(Data, kind="loaded"):
 
     def compute(self, folder: Path, read: Read, tick: Tick) -> None:
         """Read the source once, row by row, and keep the sample in memory."""
-        reading = Reading(self.files, self.content, self.format, self.columns)
+        reading = self.reading()
         kept = draw_rows(reading.placed(), n=self.n, seed=self.seed)
         # A dataset's revision cannot change as a file can.
         if "/" not in self.content and content_of(self.files) != self.content:
