@@ -113,6 +113,8 @@ def test_the_command_writes_what_it_is_told_and_counts_rows(file, command):
         (("--model", "x", "--card", "rows.jsonl"), "is the dataset itself"),
         (("--model", "x", "--croissant", "list.json"), "is not a JSON object"),
         (("--model", "x", "--card", "odd.md"), "is not YAML"),
+        (("--model", "x", "--base", "nanoo"), "no base is called 'nanoo': did you mean nano?"),
+        (("--model", "x", "--base", "Claude"), "no base is called 'Claude': give one that is shipped"),
         (("--model", "x", "--key", "ab"), "leave --model out"),
         (("--key", "ab"), "is not there"),
     ],

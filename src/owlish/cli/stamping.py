@@ -21,7 +21,6 @@ from owlish.data.stamp import Stamp, beside, write_stamp
 from owlish.graph.errors import UserError, nearest
 from owlish.graph.files import check_writable
 from owlish.graph.store import Damaged, Store, sha256
-from owlish.nodes.base import Base
 
 
 def filters() -> dict[str, Filter]:
@@ -44,6 +43,7 @@ def of_words(
 ) -> Stamp:
     """Return the stamp of a file of rows by what its maker says; the rows are counted as they are read."""
     check_filter(filter)
+    start = None if base is None else find.base(base)
     file = Path(reading.files[0])
     digest = sha256(file)
     for _ in reading.rows():
@@ -51,7 +51,6 @@ def of_words(
     # Rows were counted in between: a stamp must speak of one state of the file.
     if sha256(file) != digest:
         raise UserError(f"{file} changed while it was read: stamp it when it is whole.")
-    start = None if base is None else Base(base)
     return Stamp(
         file=file.name,
         sha256=digest,
