@@ -155,6 +155,13 @@ def test_no_whole_number_may_be_negative(typed, command, option, takes):
     refused(typed, [command, option, "-1"], f"{option} takes {takes}", "of at least" if "least" in takes else "from 1")
 
 
+def test_with_json_problems_stand_in_the_object_alone(typed):
+    for command in ("convert two.jsonl", "filter two.jsonl --domain numbers"):
+        code, printed, said = typed(*command.split(), "-o", "x.jsonl", "--json")
+        assert (code, json.loads(printed)["problems"], said) == (0, ["line 3: The line is not JSON."], "")
+        assert "line 3: The line is not JSON." in typed(*command.split(), "-o", "x.jsonl")[2]
+
+
 def test_a_method_that_needs_no_model_needs_no_base(typed):
     for method in ("sort", "bin", "format", "shuffle", "dedupe"):
         code, printed, said = typed("clean", "rows.jsonl", "--with", method, "-o", f"{method}.jsonl", "--json")

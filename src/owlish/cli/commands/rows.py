@@ -54,7 +54,7 @@ def filter_(
     check_rows_file(output)
     rows = read(data, format, columns)
     tally = filter_file(rows, filter=rule, out=output)
-    for line in describe_reading(rows):
+    for line in () if as_json else describe_reading(rows):
         print(inert(line), file=sys.stderr)
     lines = [f"{tally.kept:,} of {counted(tally.read, 'row')} kept in {output}."]
     lines += [f"{count:>8,}  {reason}" for reason, count in tally.reasons.items()]
@@ -69,7 +69,7 @@ def convert(
     check_rows_file(output)
     rows = read(data, format, columns)
     convert_file(rows, out=output)
-    for line in describe_reading(rows):
+    for line in () if as_json else describe_reading(rows):
         print(inert(line), file=sys.stderr)
     said = f"{counted(rows.read, 'row')} written to {output}."
     print(json.dumps({"read": rows.read, **rows.met}) if as_json else said)
