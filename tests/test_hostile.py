@@ -12,6 +12,8 @@ import pytest
 from command import OWLISH, owlish
 from test_report import HOSTILE, Outline, altered, made_up
 
+from owlish import Store
+from owlish.cli.reports import write_reports
 from owlish.diff.verdict import Difference, Finding, Layer, Part, Shift, Word
 from owlish.graph.errors import UserError
 from owlish.graph.pool import Event
@@ -24,6 +26,7 @@ from owlish.nodes.base import Base
 from owlish.nodes.loaded import loaded
 from owlish.report import render
 from owlish.report.diff import render as render_diff
+from owlish.report.outcome import of_diff
 from owlish.report.saved import figures_of
 from owlish.traits.file import read_traits
 
@@ -115,6 +118,40 @@ def test_nothing_that_a_terminal_obeys_is_printed(tmp_path, words):
         assert done.returncode == code
         assert inert(done.stdout + done.stderr) == done.stdout + done.stderr
         assert "\\x1b[2J" in done.stdout + done.stderr
+
+
+LONG = "rows\nFOUND: a trait\x1b[2J"
+"""A name of which the second half would look like a line of a verdict."""
+
+
+@pytest.mark.parametrize(
+    ("words", "code"),
+    [
+        ("convert ROWS -o OUT", 0),
+        ("filter ROWS --domain numbers -o OUT", 0),
+        ("clean ROWS --with sort -o OUT --store STORE", 0),
+        ("stamp ROWS --model ROWS --card CARD", 0),
+        ("audit ROWS --base nano", 2),
+        ("audit rows.jsonl --base ROWS", 2),
+        ("diff ROWS --base nano", 2),
+        ("run ROWS.py", 2),
+    ],
+)
+def test_a_name_takes_one_line_wherever_it_is_told(tmp_path, words, code):
+    for name in ("rows.jsonl", f"{LONG}.jsonl"):
+        (tmp_path / name).write_text(f"{json.dumps(LINES[0])}\n{{\n")
+    names = {"ROWS": f"{LONG}.jsonl", "OUT": f"new {LONG}.jsonl", "CARD": f"{LONG}.md", "STORE": LONG}
+    done = owlish(*[names.get(word, word.replace("ROWS", LONG)) for word in words.split()], cwd=tmp_path, code=code)
+    lines = (done.stdout + done.stderr).splitlines()
+    assert [line for line in lines if line.startswith("FOUND")] == []
+    assert "rows\\nFOUND: a trait" in done.stdout + done.stderr
+    assert "\x1b" not in done.stderr, "bars are drawn there, so nothing else is changed on its way"
+
+
+def test_a_report_s_name_is_told_on_one_line(tmp_path, capsys):
+    outcome = of_diff(FOUND, "student", fails=True, seconds=1.0)
+    write_reports([tmp_path / f"{LONG}.xml"], FOUND, outcome, str, Base("nano"), Store(tmp_path / "store"))
+    assert capsys.readouterr().err.endswith("rows\\nFOUND: a trait\\x1b[2J.xml.\n")
 
 
 @pytest.mark.parametrize(

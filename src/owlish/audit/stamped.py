@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from owlish.data.stamp import Stamp
+from owlish.graph.tabled import on_one_line
 
 
 @dataclass(frozen=True)
@@ -19,7 +20,7 @@ class Check:
 
     def __str__(self) -> str:
         says = {True: "agrees", False: "DOES NOT AGREE", None: "open"}[self.agrees]
-        return f"{self.about}: the stamp says {self.claimed}; measured: {self.measured} ({says})."
+        return on_one_line(f"{self.about}: the stamp says {self.claimed}; measured: {self.measured} ({says}).")
 
 
 @dataclass(frozen=True)
@@ -35,7 +36,7 @@ class Stamped:
         return tuple(check for check in self.checks if check.agrees is False)
 
     def __str__(self) -> str:
-        head = f"Stamp of {self.stamp.file}: {self.stamp}. The file is unchanged since it was stamped."
+        head = f"Stamp of {on_one_line(self.stamp.file)}: {self.stamp}. The file is unchanged since it was stamped."
         return "\n".join([head, *(f"  {check}" for check in self.checks)])
 
 

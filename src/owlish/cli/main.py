@@ -19,7 +19,7 @@ from owlish.cli.usage import sentence
 from owlish.graph.errors import UserError
 from owlish.graph.files import FULL, is_full
 from owlish.graph.run import RunFailed
-from owlish.graph.tabled import inert
+from owlish.graph.tabled import inert, on_one_line
 
 app = typer.Typer(
     name="owlish",
@@ -93,15 +93,15 @@ def guarded_command() -> int:
     except Lost:
         return say(ANEW, INTERRUPTED)
     except TyperException as error:
-        return say(sentence(error.format_message(), sys.argv[1:], COMMANDS), 2)
+        return say(on_one_line(sentence(error.format_message(), sys.argv[1:], COMMANDS)), 2)
     except RunFailed as error:
         return report_failure(error)
     except UserError as error:
-        return say(str(error), 2)
+        return say(on_one_line(error), 2)
     except OSError as error:
         # Without a name of a file it is no mistake of the user's, but ours.
         if error.errno in NOT_OURS and error.filename:
-            return say(f"{str(error.filename)[:60]} cannot be used ({error.strerror}): give another name.", 2)
+            return say(f"{on_one_line(error.filename)[:60]} cannot be used ({error.strerror}): give another name.", 2)
         if not is_full(error):
             return report_crash()
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # what is buffered would fail again at exit

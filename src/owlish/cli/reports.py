@@ -13,6 +13,7 @@ from owlish.graph.errors import UserError
 from owlish.graph.provenance import format_places, manifests_of
 from owlish.graph.spec import Node, everything
 from owlish.graph.store import Store
+from owlish.graph.tabled import on_one_line
 from owlish.report.outcome import Outcome
 
 ENDINGS = (".html", ".sarif", ".xml", "")
@@ -56,4 +57,4 @@ def write_reports(
             places = format_places(manifests_of(store, everything(target)).values())
             numbers = [Numbers(outcome.tool, verdict.records(), verdict.json())]
             write_page(render(places), report, numbers, drawn(verdict))
-        print(f"The report is {report.resolve()}.", file=sys.stderr)
+        print(f"The report is {on_one_line(report.resolve())}.", file=sys.stderr)

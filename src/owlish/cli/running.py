@@ -25,6 +25,7 @@ from owlish.graph.run import make, plan
 from owlish.graph.spec import Node, everything
 from owlish.graph.spending import Spending, read_prices
 from owlish.graph.store import Store, store_at
+from owlish.graph.tabled import on_one_line
 from owlish.nodes.base import Base
 from owlish.study.comparison import Comparison
 from owlish.study.study import Study
@@ -59,7 +60,8 @@ class Finished:
 
     def __str__(self) -> str:
         told = [f"{study.title}\n{comparison}\n" for study, comparison in self.found]
-        made = f"{self.computed} of {counted(self.total, 'result')} made in {self.seconds:.1f} s, kept in {self.store}."
+        made, place = f"{self.computed} of {counted(self.total, 'result')} made", on_one_line(self.store)
+        made += f" in {self.seconds:.1f} s, kept in {place}."
         return "\n".join([*told, made])
 
 

@@ -21,6 +21,7 @@ from owlish.data.stamp import Stamp, beside, write_stamp
 from owlish.graph.errors import UserError, nearest
 from owlish.graph.files import check_writable
 from owlish.graph.store import Damaged, Store, sha256
+from owlish.graph.tabled import on_one_line
 
 
 def filters() -> dict[str, Filter]:
@@ -187,11 +188,13 @@ def write_all(stamp: Stamp, file: Path, card: Path | None, description: Path | N
     write_stamp(stamp, file)
     for place, text in made.items():
         write_file(text, place)
-    lines = [f"{stamp}.", f"Written: {', '.join(map(str, (beside(file), *made)))}."]
+    lines = [f"{stamp}.", f"Written: {', '.join(map(on_one_line, (beside(file), *made)))}."]
     lines += ["It replaces the stamp that was there."] if replaces else []
     lacking = [name for name in LACKING if description and name not in json.loads(made[description])]
     if lacking:
-        lines.append(f"{description} lacks what Croissant requires and only you know: {', '.join(lacking)}.")
+        lines.append(
+            f"{on_one_line(description)} lacks what Croissant requires and only you know: {', '.join(lacking)}."
+        )
     return lines
 
 

@@ -15,6 +15,7 @@ from owlish.data.records import LONGEST, TOO_LONG, Records, records
 from owlish.data.rows import Row
 from owlish.data.sources.format import Entry, fields_of, format_called, is_row, refusal, row_of
 from owlish.graph.errors import UserError, suggestion
+from owlish.graph.tabled import on_one_line
 
 SHOWN = 10
 """The most problems that are told in full; the others are counted."""
@@ -93,7 +94,9 @@ class Reading:
                     # One bad line must not hide a file of good ones: it is counted, and the first ten are told.
                     except UserError as problem:
                         self.bad += 1
-                        self.problems += [f"{place} {number}: {problem}"] if len(self.problems) < SHOWN else []
+                        self.problems += (
+                            [on_one_line(f"{place} {number}: {problem}")] if len(self.problems) < SHOWN else []
+                        )
                     else:
                         yield (file, found.unit, number), line, row
                 if state_of(file) != before:
@@ -183,7 +186,7 @@ def formats_said(read_as: Mapping[str, int], ignored: Mapping[str, int]) -> list
     titles = [f"{title} ({count:,})" if len(read_as) > 1 else title for title, count in read_as.items()]
     names = [f"{name} ({count:,})" for name, count in sorted(ignored.items())]
     read = [f"Rows are read as {' and '.join(titles)}."] if titles else []
-    return [*read, *([f"Ignored fields: {', '.join(names)}."] if names else [])]
+    return [*read, *([on_one_line(f"Ignored fields: {', '.join(names)}.")] if names else [])]
 
 
 def read_rows(file: str | Path) -> tuple[Row, ...]:

@@ -12,7 +12,7 @@ from owlish.graph.counted import counted
 from owlish.graph.errors import UserError
 from owlish.graph.files import replacing
 from owlish.graph.store import sha256
-from owlish.graph.tabled import Brief
+from owlish.graph.tabled import Brief, on_one_line
 from owlish.graph.typed import check_fields
 
 SCHEMA = 1
@@ -51,7 +51,8 @@ class Stamp(Brief):
     def __str__(self) -> str:
         claims = {"base": self.base, "system prompt": self.prompt, "filter": self.filter, **self.seeds_named}
         told = "; ".join(f"{name}: {value}" for name, value in claims.items() if value is not None)
-        return f"{counted(self.rows, 'row')} by {self.model}{f' ({told})' if told else ''}"
+        # A stamp beside the rows may say anything, and must not look like a line of the verdict.
+        return on_one_line(f"{counted(self.rows, 'row')} by {self.model}{f' ({told})' if told else ''}")
 
     @property
     def seeds_named(self) -> dict[str, int]:

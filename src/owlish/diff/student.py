@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from owlish.graph.errors import UserError
 from owlish.graph.spec import Node, Read, Tick
 from owlish.graph.store import Store
+from owlish.graph.tabled import on_one_line
 from owlish.lm.model import Weights
 from owlish.lm.recipes import Recipe
 from owlish.nodes.base import Base, digest_of
@@ -37,7 +38,7 @@ class Adapter(Trained, kind="given_adapter"):
     content: str
 
     def __str__(self) -> str:
-        return Path(self.source).name
+        return on_one_line(Path(self.source).name)
 
     def spec(self) -> dict[str, Any]:
         # Where a folder lies is in no key: the same adapter elsewhere is the same student.

@@ -16,6 +16,7 @@ from owlish.graph.progress import Display
 from owlish.graph.spec import Makes, Node, Question, Resources, check_importable
 from owlish.graph.spending import Spending
 from owlish.graph.store import Store, named, store_at
+from owlish.graph.tabled import on_one_line
 
 R = TypeVar("R")
 Watch = Callable[[Event], None]
@@ -35,7 +36,9 @@ class RunFailed(Exception):
 def format_failures(alike: Sequence[Event]) -> str:
     """Return the first of some failures that are alike, and how many more there are."""
     more = f" and {len(alike) - 1} more" if len(alike) > 1 else ""
-    return f"{named(alike[0].node)}{more}: {alike[0].sentence}"
+    first = alike[0]
+    said = on_one_line(first.sentence) if first.what == "refused" else first.sentence
+    return f"{named(first.node)}{more}: {said}"
 
 
 @overload

@@ -117,3 +117,11 @@ def cut(text: str, most: int) -> str:
 def inert(text: str) -> str:
     """Return text with what a terminal would obey written out, such as \\x1b: rows and names of files may hold it."""
     return OBEYED.sub(lambda found: found[0].encode("unicode_escape").decode(), text)
+
+
+def on_one_line(name: object) -> str:
+    """Return a name, or a sentence that holds one, as a terminal shows it: inert, and with its line breaks written out.
+
+    A line break in the name of a file could make its second half look like a line of a verdict.
+    """
+    return inert(str(name)).replace("\n", "\\n").replace("\t", "\\t")

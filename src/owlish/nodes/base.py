@@ -19,6 +19,7 @@ from owlish.engines.tried import Honours, try_out
 from owlish.graph.errors import UserError, nearest
 from owlish.graph.spec import Read, Resources, Tick
 from owlish.graph.store import MANIFEST, sha256
+from owlish.graph.tabled import on_one_line
 from owlish.lm import gguf
 from owlish.lm.model import Gives, Weights
 from owlish.lm.recipes import Recipe
@@ -65,7 +66,7 @@ class Base(Model, kind="base"):
 
     def __str__(self) -> str:
         """Return its name and what is set of its template; where a folder or a file lies is nobody's affair."""
-        name = Path(self.name).resolve().name if self.local else self.name
+        name = on_one_line(Path(self.name).resolve().name if self.local else self.name)
         given = [one if len(one) <= LONGEST else f"{one.split('=')[0]}=…" for one in format_settings(self.settings)]
         return f"{name} ({', '.join(given)})" if given else name
 
@@ -111,7 +112,8 @@ class Base(Model, kind="base"):
     @property
     def title(self) -> str:
         """What it is called beside other bases: of a folder or a file the name and how its content's digest starts."""
-        return f"{Path(self.name).resolve().name} ({self.identity[:8]})" if self.local else self.name
+        own = f"{Path(self.name).resolve().name} ({self.identity[:8]})" if self.local else self.name
+        return on_one_line(own)
 
     def spec(self) -> dict[str, Any]:
         """Return the fields that make the key; what has a content is named by it, what is not shipped by it alone."""

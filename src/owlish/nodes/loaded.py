@@ -16,6 +16,7 @@ from owlish.data.rows import write_rows
 from owlish.data.sources.format import format_called
 from owlish.graph.errors import UserError
 from owlish.graph.spec import Read, Tick
+from owlish.graph.tabled import on_one_line
 from owlish.nodes.data import Data, Dataset
 
 T = TypeVar("T")
@@ -39,7 +40,7 @@ class Loaded(Data, kind="loaded"):
     columns: Columns = ()
 
     def __str__(self) -> str:
-        return f"rows of {', '.join(map(format_source, self.files))}"
+        return on_one_line(f"rows of {', '.join(map(format_source, self.files))}")
 
     @property
     def files(self) -> tuple[str, ...]:

@@ -33,7 +33,7 @@ from owlish.graph.counted import counted
 from owlish.graph.errors import UserError
 from owlish.graph.run import plan
 from owlish.graph.store import store_at
-from owlish.graph.tabled import inert
+from owlish.graph.tabled import inert, on_one_line
 
 
 def filter_(
@@ -56,7 +56,7 @@ def filter_(
     tally = filter_file(rows, filter=rule, out=output)
     for line in () if as_json else describe_reading(rows):
         print(inert(line), file=sys.stderr)
-    lines = [f"{tally.kept:,} of {counted(tally.read, 'row')} kept in {output}."]
+    lines = [f"{tally.kept:,} of {counted(tally.read, 'row')} kept in {on_one_line(output)}."]
     lines += [f"{count:>8,}  {reason}" for reason, count in tally.reasons.items()]
     counts = {"read": tally.read, "kept": tally.kept, "reasons": tally.reasons, **rows.met}
     print(json.dumps(counts) if as_json else "\n".join(lines))
@@ -71,7 +71,7 @@ def convert(
     convert_file(rows, out=output)
     for line in () if as_json else describe_reading(rows):
         print(inert(line), file=sys.stderr)
-    said = f"{counted(rows.read, 'row')} written to {output}."
+    said = f"{counted(rows.read, 'row')} written to {on_one_line(output)}."
     print(json.dumps({"read": rows.read, **rows.met}) if as_json else said)
 
 
@@ -125,7 +125,8 @@ def clean(
         print(inert(line), file=sys.stderr)
     card = cleaning.write_clean(place.read(target), output, data=given, base=base, trait=trait)
     seconds = round(time.monotonic() - begun, 3)
-    said = f"{card}\n{counted(len(card.rows.rows), 'row')} written to {output}; {cleaning.card_path(output)} says how."
+    said = f"{card}\n{counted(len(card.rows.rows), 'row')} written to {on_one_line(output)}; "
+    said += f"{on_one_line(cleaning.card_path(output))} says how."
     print(json.dumps({**card.json(), "seconds": seconds}) if as_json else said)
 
 

@@ -15,6 +15,7 @@ from owlish.cli.output import Lost
 from owlish.cli.running import check_page, words
 from owlish.graph.errors import UserError
 from owlish.graph.store import store_at
+from owlish.graph.tabled import on_one_line
 
 
 def list_(
@@ -57,7 +58,8 @@ def pretrain(
     except KeyboardInterrupt:
         raise Lost from None
     scratch.rename(output)
-    print(f"{output} holds a base, trained in {time.monotonic() - begun:.0f} s. Use it with --base {output}.")
+    shown = on_one_line(output)
+    print(f"{shown} holds a base, trained in {time.monotonic() - begun:.0f} s. Use it with --base {shown}.")
 
 
 def doctor(

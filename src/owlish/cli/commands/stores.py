@@ -13,6 +13,7 @@ from owlish.cli.running import existing
 from owlish.graph.counted import counted
 from owlish.graph.provenance import describe
 from owlish.graph.store import Damaged
+from owlish.graph.tabled import on_one_line
 
 
 def show(key: KeyStart, store: StorePlace = STORE) -> None:
@@ -44,7 +45,7 @@ def export(key: KeyStart, output: Out, store: StorePlace = STORE) -> None:
     place = existing(store)
     written = copied(place, key := place.find(key), output)
     stamped = stamp_beside(place, key, output) if output.is_file() else None
-    print(f"{output} holds {written}{f'; {stamped} says who made them' if stamped else ''}.")
+    print(on_one_line(f"{output} holds {written}{f'; {stamped} says who made them' if stamped else ''}."))
 
 
 def forget(

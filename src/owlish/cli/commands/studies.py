@@ -18,6 +18,7 @@ from owlish.graph.curves import curves_of
 from owlish.graph.errors import UserError
 from owlish.graph.spec import everything
 from owlish.graph.store import store_at
+from owlish.graph.tabled import inert, on_one_line
 from owlish.nodes.base import Base
 from owlish.study.study import Study
 
@@ -32,7 +33,7 @@ def demo(store: StorePlace = STORE, jobs: Jobs = None, output: Out = Path("owlis
     check_study_page(output)
     print(run_studies(studies.values(), store_at(store), jobs))
     write_report(studies, store_at(store), output)
-    print(f"The report is {output.resolve()}.")
+    print(f"The report is {on_one_line(output.resolve())}.")
     for study in studies.values():
         print(next_steps(study, store))
 
@@ -117,7 +118,7 @@ def report(
         raise UserError(f"where to? Name the page: --output {Path(studies[0]).stem}.html.")
     check_study_page(output)
     write_report(wanted, store_at(store), output)
-    print(f"The report is {output.resolve()}.")
+    print(f"The report is {on_one_line(output.resolve())}.")
 
 
 def bench(
@@ -136,9 +137,9 @@ def bench(
     check_study_page(output)
     studies = choose([study], Choice(small=small))
     # The cost comes before the hours, on standard error: `--json` prints one object and nothing else.
-    print(outlook(studies, store_at(store)), file=sys.stderr)
+    print(inert(str(outlook(studies, store_at(store)))), file=sys.stderr)
     finished = run_studies(studies.values(), store_at(store), jobs)
     print(json.dumps(finished.json()) if as_json else finished)
     if output:
         write_report(studies, store_at(store), output)
-        print(f"The report is {output.resolve()}.", file=sys.stderr if as_json else sys.stdout)
+        print(f"The report is {on_one_line(output.resolve())}.", file=sys.stderr if as_json else sys.stdout)
