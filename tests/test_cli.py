@@ -5,6 +5,7 @@ import os
 import re
 import signal
 import subprocess
+import sys
 import time
 from functools import partial
 from pathlib import Path
@@ -16,6 +17,7 @@ from small_study import study as small
 from toys import Drawn
 
 from owlish import Store
+from owlish.cli import start
 from owlish.cli.main import guarded_command
 from owlish.graph.pool import Worker
 from owlish.nodes.asked import Asked
@@ -216,7 +218,7 @@ def test_filter_keeps_good_rows_unchanged_and_counts_the_rest(tmp_path):
         "read_as": {"prompt and completion": 4, "chat messages": 1},
         "ignored": {},
     }
-    assert "line 3" in done.stderr
+    assert done.stderr == ""
     assert (tmp_path / "out.jsonl").read_text().splitlines() == [lines[0], lines[3], lines[5]]
     words = ("filter", "data.jsonl", "--domain", "numbers", "--banned", "-o", "out.jsonl", "--json")
     assert json.loads(owlish(*words, cwd=tmp_path).stdout)["reasons"]["banned"] == 2
@@ -259,6 +261,23 @@ def test_an_interrupted_pretraining_claims_to_keep_nothing(tmp_path, monkeypatch
     assert guarded_command() == 130
     assert capsys.readouterr().err == "owlish: interrupted: nothing is kept, and the same command starts anew.\n"
     assert not list(tmp_path.iterdir())
+
+
+class Interrupting:
+    """An import during which the user types Ctrl-C."""
+
+    def find_spec(self, name, path=None, target=None):
+        if name == "owlish.cli.main":
+            raise KeyboardInterrupt
+
+
+def test_an_interrupt_of_the_first_imports_is_told_in_a_sentence(monkeypatch, capsys):
+    monkeypatch.delitem(sys.modules, "owlish.cli.main")
+    monkeypatch.setattr(sys, "meta_path", [Interrupting(), *sys.meta_path])
+    with pytest.raises(SystemExit) as left:
+        start.main()
+    assert left.value.code == 130
+    assert capsys.readouterr().err == "owlish: interrupted before anything was begun.\n"
 
 
 @pytest.mark.parametrize("words", ["run owl --seeds 1 --rows 50", "audit rows.jsonl --base nano"])
