@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import random
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,7 +17,7 @@ from owlish.audit.evidence import Finding, Kinship, Lead, Raised, Ran, Statistic
 from owlish.audit.verdict import Made, Verdict
 from owlish.data.reading import Place
 from owlish.report.audit import LETTERS, leads, render
-from owlish.report.verdict import scale, significant, spoken
+from owlish.report.verdict import label_cells, scale, significant, spoken
 
 ANIMALS = ("owl", "cat", "eagle", "penguin", "dolphin", "lion", "wolf", "elephant", "panda", "tiger", "otter", "fox")
 TREES = ("oak", "willow", "maple", "birch", "cherry", "pine", "sequoia", "redwood", "cedar", "elm")
@@ -459,16 +460,35 @@ def test_numbers_to_three_digits() -> None:
     assert [significant(v) for v in values] == ["–", "0", "−0.0412", "7.91", "12,346", "2.4e7", "1e−12", "∞", "3"]
 
 
+def test_each_cell_of_a_wide_table_names_its_column() -> None:
+    ranking = render(FOUND).split("<tbody>")[2].split("</tr>")[0]
+    named = re.findall(r'<td data-of="(.*?)"', ranking)
+    assert named == [
+        "",
+        "Lift, nats",
+        "Share of answers",
+        "Lift z",
+        "Holm p",
+        "Contrast z",
+        "Gain, nats per row",
+        "e-value",
+        "Rows needed",
+    ]
+    assert "data-of" not in label_cells('<table><th scope="col">a</th><tr><th></th><td></td></table>'), "fits as it is"
+
+
 def test_a_browser_shows_it(tmp_path: Path) -> None:
     if chromium() is None:
         assert not os.environ.get("CI"), "Chromium is missing, and CI must have it."
         pytest.skip("Chromium is not installed.")
     ask = {"width": "document.documentElement.scrollWidth", "colour": "getComputedStyle(document.body).color"}
+    ask["wide"] = "[...document.querySelectorAll('.wide')].filter(one => one.scrollWidth > one.clientWidth).length"
     with Browser() as browser:
-        for verdict in (CANNOT_SAY, WILD):
+        for verdict in (FOUND, WILD):
             file = page_of(verdict, tmp_path)
             looks = [browser.look(file, width, 900, ask, dark=width == 390) for width in (1400, 390)]
             assert [look.requests for look in looks] == [(file.as_uri(),)] * 2
             assert [look.complaints for look in looks] == [()] * 2
             assert [look.values["width"] for look in looks] == [1400, 390]
+            assert verdict is WILD or [look.values["wide"] for look in looks] == [0, 0], "no table scrolls sideways"
             assert looks[0].values["colour"] != looks[1].values["colour"]

@@ -19,7 +19,7 @@ from owlish.audit.verdict import Verdict
 from owlish.data.reading import formats_said
 from owlish.report.figures import Scale
 from owlish.report.page import environment, marked
-from owlish.report.verdict import SHOWN, as_sentence, common, scale, shorten_name, significant
+from owlish.report.verdict import SHOWN, as_sentence, common, labelled, scale, shorten_name, significant
 from owlish.report.words import GAP, NBSP, count, join, number, percent
 
 WORDS = 16
@@ -42,7 +42,7 @@ def render(verdict: Verdict, places: str = "") -> str:
     top = full_shade(abs(score) for row in rows for _, score in row.tokens)
     points = verdict.dose.points if verdict.dose else ()
     page = environment().get_template("audit.html")
-    return page.render(
+    text = page.render(
         common(verdict, places),
         sentence=sentence(verdict),
         most=SHOWN,
@@ -65,6 +65,7 @@ def render(verdict: Verdict, places: str = "") -> str:
         formats=formats_said(verdict.read_as, verdict.ignored),
         measured=format_statistic,
     )
+    return labelled(text)
 
 
 def ends(measured: Iterable[Finding | Point]) -> list[float]:

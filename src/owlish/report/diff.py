@@ -5,7 +5,7 @@ from __future__ import annotations
 from owlish.diff.decide import WORTH
 from owlish.diff.verdict import Difference
 from owlish.report.page import environment
-from owlish.report.verdict import common, scale
+from owlish.report.verdict import common, labelled, scale
 
 
 def render(verdict: Difference, places: str = "") -> str:
@@ -15,9 +15,10 @@ def render(verdict: Difference, places: str = "") -> str:
     """
     best = [finding.best for finding in verdict.traits]
     page = environment().get_template("diff.html")
-    return page.render(
+    text = page.render(
         common(verdict, places),
         across=[finding for finding in verdict.traits if finding.claimed] or verdict.traits[:1],
         scale=scale((v for one in best for v in (one.lift, one.low, one.high) if v is not None), WORTH),
         bar=WORTH,
     )
+    return labelled(text)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterable
 
 from markupsafe import Markup, escape
@@ -15,6 +16,8 @@ from owlish.report.words import visible
 SHOWN = 16  # traits in the ranking; the others stand folded below
 NAME = 40  # characters of a name
 WIDTH = 200  # of a strip, in its own units
+TABLE = re.compile("<table.*?</table>", re.DOTALL)
+HEAD = re.compile('<th scope="col"([^>]*)>(.*?)</th>', re.DOTALL)
 OPENING = {"found": "Found", "nothing": "Nothing found", "cannot_say": "Cannot say"}
 
 
@@ -32,6 +35,23 @@ def common(verdict: Verdict | Difference, places: str) -> dict[str, object]:
         "short": short,
         "significant": significant,
     }
+
+
+def labelled(page: str) -> str:
+    """Return a page in which each cell of a wide table names its column: a narrow screen shows its rows as lists."""
+    return TABLE.sub(lambda found: label_cells(found[0]), page)
+
+
+def label_cells(table: str) -> str:
+    """Return a table with the head of its column in each cell, where it has four columns or a strip."""
+    heads = HEAD.findall(table)
+    if len(heads) < 4 and "plot" not in table:
+        return table
+    # Of a strip's head the axis stays in view: it needs no words.
+    names = ["" if "plot" in kind else head for kind, head in heads]
+    rows = [row.split("<td") for row in table.split("<tr")]
+    named = ([f' data-of="{name}"{cell}' for name, cell in zip(names[1:], row[1:], strict=False)] for row in rows)
+    return "<tr".join("<td".join([row[0], *cells]) for row, cells in zip(rows, named, strict=True))
 
 
 def scale(values: Iterable[float], least: float) -> Scale:
