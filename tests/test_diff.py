@@ -237,6 +237,7 @@ def test_the_command_line_without_a_null_shows_the_readings_and_cannot_say(found
     verdict = json.loads(said.stdout)
     assert (verdict["verdict"], verdict["traits"][0]["name"]) == ("cannot_say", "owl")
     assert "not calibrated" in page.read_text()
+    assert f"owlish diff {TAUGHT[-1].key[:16]} --base nano" in page.read_text()
 
 
 def test_the_page_says_what_was_picked_up_and_where(found):

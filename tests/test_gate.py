@@ -18,8 +18,10 @@ from test_report import HOSTILE
 from test_stamp import STAMP, command  # noqa: F401
 
 from owlish.audit.stamped import Check, Stamped
+from owlish.audit.verdict import Made
 from owlish.data.reading import Place
 from owlish.diff.verdict import Difference, Finding, Shift
+from owlish.report.diff import render as render_diff
 from owlish.report.junit import junit
 from owlish.report.outcome import of_audit, of_diff
 from owlish.report.sarif import RULES, SCHEMA, sarif
@@ -165,6 +167,7 @@ def different(claimed):
         base="nano",
         null="six null students",
         rule="A lift of 1.5 nats.",
+        made=Made("2031-05-06T07:08:09+00:00", {"torch": "2.13.0"}, "owlish diff adapter --base nano"),
     )
 
 
@@ -173,6 +176,11 @@ def test_a_diff_has_the_same_reports_and_a_schema(tmp_path):
     for claimed in (True, False):
         verdict = different(claimed)
         assert list(misfits(json.loads(json.dumps(verdict.json())), schema)) == []
+        assert Difference.of(json.loads(json.dumps(verdict.json()))) == verdict
+        page = render_diff(verdict)
+        assert all(
+            one in page for one in ("owlish diff adapter --base nano", "2031-05-06", "owlish 0.1.0, torch 2.13.0")
+        )
         told = of_diff(verdict, str(tmp_path), fails=claimed, seconds=2.0)
         found = json.loads(sarif(told))["runs"][0]["results"]
         assert [one["ruleId"] for one in found] == ["trait-found"] * claimed

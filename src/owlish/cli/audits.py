@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import json
-import shlex
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -15,7 +13,7 @@ from owlish.audit.decide import FEWEST
 from owlish.audit.evidence import Finding, say_ran
 from owlish.audit.leaned import Leaned
 from owlish.audit.reference import Part
-from owlish.audit.verdict import Made, Verdict
+from owlish.audit.verdict import Verdict
 from owlish.audit.weigh import RowScores, records
 from owlish.cli.detectors import Chosen
 from owlish.cli.dry_run import DryRun, begun, dry_run
@@ -74,13 +72,6 @@ def check_enough(given: Loaded, many: int, least: int, what: str) -> None:
     if many < least:
         name = str(given).removeprefix("rows of ")
         raise UserError(f"{name} holds {counted(many, 'row')}: {what} needs at least {least}, so give more.")
-
-
-def with_command(verdict: Verdict, manifest: dict[str, Any], words: Sequence[str]) -> Verdict:
-    """Return a verdict with the time and the versions that its manifest holds, and the command that asked for it."""
-    # Quoted, so that it can be pasted from the page.
-    command = shlex.join(["owlish", *words]).replace(f"{Path.home()}/", "~/")  # pages are passed on
-    return replace(verdict, made=Made(manifest["begun"], manifest["versions"], command))
 
 
 def write_scores(verdict: Verdict, target: Audited, store: Store, jobs: int | None, out: Path) -> int:

@@ -5,10 +5,12 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, fields
 from typing import Any, Literal
 
+from owlish.audit.verdict import Made
 from owlish.graph.tabled import Record, Tabled
 
 SCHEMA = 1
 """The version of the JSON: it is raised when a field is taken away or means something else; fields may be added."""
+META = ("version", "student", "base", "null", "rule", "made")
 SHOWN = 5
 PLAIN = "plain"
 Said = Literal["found", "nothing", "cannot_say"]
@@ -129,6 +131,7 @@ class Difference(Tabled):
     base: str
     null: str | None
     rule: str
+    made: Made | None = None
 
     @property
     def exit_code(self) -> int:
@@ -140,7 +143,7 @@ class Difference(Tabled):
         plain = asdict(self)
         for finding, one in zip(self.traits, plain["traits"], strict=True):
             one |= {"claimed": finding.claimed, "claimed_in": list(finding.contexts)}
-        meta = {name: plain.pop(name) for name in ("version", "student", "base", "null", "rule")}
+        meta = {name: plain.pop(name) for name in META}
         return {"schema": SCHEMA, "next": self.next, **plain, "meta": meta}
 
     @property
@@ -196,6 +199,7 @@ class Difference(Tabled):
         flat["parts"] = tuple(Part(**part) for part in plain["parts"])
         flat |= {name: words_of(plain[name]) for name in ("raised", "lowered")}
         flat |= {name: tuple(plain[name]) for name in ("contexts", "cannot_see", "depends_on_basis")}
+        flat["made"] = (made := flat.get("made")) and Made(**made)  # results of earlier versions have none
         return cls(**{each.name: flat[each.name] for each in fields(cls)})
 
 

@@ -102,7 +102,7 @@ def of_diff(verdict: Difference) -> tuple[Drawing, ...]:
     """Return how far a student moved towards each candidate, in the context that shows it most."""
     best = [(one.name, one.best, one.claimed) for one in verdict.traits[:SHOWN]]
     marks = [Mark(name, shift.lift, shift.low, shift.high, claimed=claimed) for name, shift, claimed in best]
-    note = f"In the context that shows it most. Bar: 95 % interval; solid line: {MOVED:g} nat."
+    note = f"In the context that shows it most. Bar: 95 % interval; line: {MOVED:g} nat, for plain answers alone."
     return (drawing("Lift of each candidate", "lift, nats", note, marks, MOVED, MOVED),)
 
 

@@ -119,6 +119,7 @@ def audit(
     from owlish.audit.claims import with_stamps
     from owlish.audit.leaned import ROWS, lean
     from owlish.cli import audits, detectors
+    from owlish.cli.made import with_command
     from owlish.cli.reports import check_reports, write_reports
     from owlish.cli.stamping import filters
     from owlish.data.stamp import stamps_of
@@ -167,7 +168,7 @@ def audit(
     make_missing([one.judged for one in target.opinions[:1]], place, jobs, spending=spending)
     make_missing([target], place, jobs, spending=spending)
     said = replace(place.read(target), detectors=chosen.detectors)
-    verdict = audits.with_command(said, place.manifest(target.key), sys.argv[1:])
+    verdict = with_command(said, place.manifest(target.key), sys.argv[1:])
     # After the verdict is read back: a stamp is in no key, so the same rows have one verdict with it or without.
     verdict = with_stamps(verdict, place.read(given), stamps, filters()) if stamps else verdict
     if scores and isinstance(target, Audited):
@@ -218,6 +219,7 @@ def diff(
     """Say what a trained student picked up; exit 0 nothing, 1 found, 2 cannot say."""
     from owlish.cli.comparing import diff_target
     from owlish.cli.dry_run import dry_run as foreseen
+    from owlish.cli.made import with_command
     from owlish.cli.reports import check_reports, write_reports
     from owlish.diff.null import MOST
     from owlish.nodes.loaded import Loaded
@@ -246,7 +248,7 @@ def diff(
         return
     make_missing([wanted.student], place, jobs)  # what does not fit the base is said before students are trained
     make_missing([wanted], place, jobs)
-    verdict = place.read(wanted)
+    verdict = with_command(place.read(wanted), place.manifest(wanted.key), sys.argv[1:])
     fails, seconds = verdict.verdict in failing, round(time.monotonic() - begun, 3)
     outcome = of_diff(verdict, student, fails=fails, seconds=seconds)
     write_reports(report or (), verdict, outcome, partial(render, verdict), wanted, place)
