@@ -56,7 +56,7 @@ CANNOT_SEE = (
 
 
 @dataclass(frozen=True)
-class Audited(Opener, kind="audited", version=5):
+class Audited(Opener, kind="audited", version=6):
     """The verdict on a dataset: its readings, and the same readings of the reference.
 
     `judge` is a judge's opinion of the rows, which decides nothing.

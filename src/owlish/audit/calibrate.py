@@ -10,6 +10,7 @@ from owlish.audit.detector import Reading
 from owlish.graph.errors import UserError
 
 PRIOR = 0.3
+LEAST = 1e-300  # below it p is zero to a float, and its quantile infinite
 
 
 @dataclass(frozen=True)
@@ -20,6 +21,13 @@ class Score:
     spread: float
     z: float
     p: float
+
+    @property
+    def level(self) -> float:
+        """The normal quantile of p: what z would be if the spread were known, so that categories compare."""
+        from scipy.special import ndtri
+
+        return float(-ndtri(max(self.p, LEAST)))
 
 
 def calibrated(reading: Reading, references: Sequence[Reading], groups: Sequence[object]) -> list[Score]:
