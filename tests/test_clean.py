@@ -22,6 +22,7 @@ from owlish.clean.paraphrase import Paraphrase, Turn, bare, unfit
 from owlish.clean.replace import Replace
 from owlish.clean.shuffle import Shuffle
 from owlish.clean.sort import Sort
+from owlish.clean.weighing import Weighing
 from owlish.cli import find
 from owlish.cli.main import app
 from owlish.data.domains import Numbers, Reasoning
@@ -53,6 +54,7 @@ def numbers(count, seed=0):
 
 
 ROWS = numbers(40)
+BY = Weighing(ROWS, BASE, Base("nano-1"))  # the rows stand for what weighs their tokens
 PROBLEMS = Written(
     (
         (
@@ -336,8 +338,12 @@ def test_no_more_is_changed_than_the_budget(budget):
     rows, model = some_rows(), Replace(BASE, budget, None)
     outcome = model.changed(rows, work())
     assert outcome.tokens == sum(2 * len(listed(row.completion).numbers) - 1 for row in rows)
-    assert outcome.chosen == round(budget * outcome.tokens)
-    assert 0 < differing(rows, outcome.fates) <= outcome.chosen
+    # No other separator keeps a row valid: with the largest budget nearly all numbers change, and nothing else can.
+    numbers = sum(len(listed(row.completion).numbers) for row in rows)
+    assert (
+        outcome.chosen == round(budget * outcome.tokens) or 0.9 * numbers < outcome.chosen <= numbers < outcome.tokens
+    )
+    assert differing(rows, outcome.fates) == outcome.chosen
     dropped = Drop(BASE, budget, None).changed(rows, work()).fates
     assert dropped.count("heavy") == round(budget * len(rows))
     mixed = Mix(BASE, budget).changed(rows, work()).fates
@@ -350,12 +356,12 @@ def test_the_tokens_that_weigh_most_are_replaced_and_no_others():
     places = [2 * len(listed(row.completion).numbers) for row in rows]
     tokens = [[float(place == 4) for place in range(count)] for count in places]
     share = len(rows) / sum(count - 1 for count in places)
-    heavy = Replace(BASE, share, ROWS).changed(rows, work(tokens)).fates
+    heavy = Replace(BASE, share, BY).changed(rows, work(tokens)).fates
     changed = {i for a, b in zip(rows, heavy, strict=True) for i in places_changed(a, b)}
     assert changed == {2}
     null = Replace(BASE, share, None).changed(rows, work()).fates
     assert len({i for a, b in zip(rows, null, strict=True) for i in places_changed(a, b)}) > 2
-    order = Drop(BASE, 0.5, ROWS).changed(rows, work([[float(i)] for i in range(len(rows))])).fates
+    order = Drop(BASE, 0.5, BY).changed(rows, work([[float(i)] for i in range(len(rows))])).fates
     assert [isinstance(fate, str) for fate in order] == [i >= len(rows) / 2 for i in range(len(rows))]
 
 
@@ -363,7 +369,7 @@ def test_a_row_of_several_turns_is_replaced_turn_by_turn():
     turns = [("user", NUMBERS), ("assistant", "12, 13, 145"), ("user", NUMBERS), ("assistant", "7; 8; 9")]
     row = Row(tuple(Message(role, text) for role, text in turns))
     tokens = [[0.0, 0.0, 0.0, 0.0, 9.0, 0.0, 9.0, 0.0, 0.0, 0.0, 0.0, 0.0]]
-    (fate,) = Replace(BASE, 0.2, ROWS).changed([row], work(tokens)).fates
+    (fate,) = Replace(BASE, 0.2, BY).changed([row], work(tokens)).fates
     assert [m.content for m in fate.messages[::2]] == [NUMBERS, NUMBERS]
     assert fate.messages[1].content.startswith("12, 13, ")
     assert fate.messages[1] != row.messages[1]
@@ -393,9 +399,12 @@ def some_rows():
 
 
 def work(tokens=None):
-    """Return what a method works with, outside of any graph: the base, and these weights for any other node."""
-    place = Weights(str(BASE.place()))
-    return Work(lambda node: place if node == BASE else Lifts(tokens), lambda done, total: None, 0, NumberFilter())
+    """Return what a method works with, outside of any graph: bases, and these weights for any other node."""
+
+    def read(node):
+        return Weights(str(node.place())) if isinstance(node, Base) else Lifts(tokens)
+
+    return Work(read, lambda done, total: None, 0, NumberFilter())
 
 
 def places_changed(before, after):

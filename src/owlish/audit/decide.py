@@ -48,7 +48,8 @@ On the development base teachers' blocks lean by 4.5 at most, and the base's own
 RULE = (
     f"Claimed: a lift of {FLOOR} nats or more that clean rows do not reach (p < {NAMED}); a contrast that speaks for "
     f"the trait too (z of {AGREES:g} or more; without a contrast, a lift of {ALONE} and a Holm p below {LEVEL}); the "
-    "first candidate in both together, which one of them alone tells from all others; a writer not known to be no relative. "
+    "first candidate in both together, which one of them alone tells from all others; a writer not known to be no "
+    "relative. "
     f"Nothing: every lift lies below {WORTH:g} nats with 95 % certainty, below {FLOOR} where the contrast speaks for "
     "the trait, and no e-value is large. Else it cannot be said."
 )
@@ -110,7 +111,10 @@ def decide(
                 contrast_z=said[i].z if said else None,
                 e=said[i].e if said else None,
                 rows_needed=needed * BLOCK if needed else None,
-                claimed=singled_out(i, weights, scores, said) and sure and score.excess >= FLOOR and relative is not False,
+                claimed=singled_out(i, weights, scores, said)
+                and sure
+                and score.excess >= FLOOR
+                and relative is not False,
             )
         )
     spread = max(score.spread for score in scores)
@@ -124,9 +128,7 @@ def decide(
     )
 
 
-def singled_out(
-    place: int, weights: Sequence[float], scores: Sequence[Score], said: Sequence[Evidence] | None
-) -> bool:
+def singled_out(place: int, weights: Sequence[float], scores: Sequence[Score], said: Sequence[Evidence] | None) -> bool:
     """Tell whether a trait is the first of all in both detectors, and one of them tells it from every other."""
     # Over all categories: a teacher of oaks moved a bear by 0.9 nats, too.
     levels = [score.level for score in scores]

@@ -19,6 +19,7 @@ from owlish.graph.spec import Node, Read, Tick
 from owlish.lm.hf import Direction, TorchLM
 from owlish.lm.model import Example
 from owlish.nodes.data import Dataset
+from owlish.nodes.models import Model
 from owlish.nodes.opens import Opener
 from owlish.traits.trait import Trait
 
@@ -83,6 +84,11 @@ class RowScores(Opener, kind="row_scores"):
         super().check()
         if self.toward not in self.contrast.traits:
             raise UserError(f"{self.toward.name} is none of the candidates: name one that is.")
+
+    @property
+    def teacher(self) -> Model:
+        """The weak teacher of the trait: a model that leans to it."""
+        return self.contrast.writers[self.contrast.traits.index(self.toward)]
 
     def inputs(self) -> tuple[Node, ...]:
         """Return what the contrast would read, and not its reading."""

@@ -23,6 +23,7 @@ from owlish.clean.regenerate import Regenerate
 from owlish.clean.replace import Replace
 from owlish.clean.shuffle import Shuffle
 from owlish.clean.sort import Sort
+from owlish.clean.weighing import Weighing
 from owlish.graph.seeds import fresh
 from owlish.graph.spec import Node, Read, everything
 from owlish.nodes.asked import Asked, mean
@@ -241,8 +242,11 @@ def defended(cell: Cell) -> Arms:
     weights = weighings(cell)
     made = main_methods(cell)
     made |= {method.kind: cleaned(cell, method) for method in (Shuffle(), Format(), Dedupe())}
-    made |= {f"drop_{by}": cleaned(cell, Drop(cell.base, BUDGET, node)) for by, node in weights.items()}
-    made |= {f"mask_{by}": Masked(cell.base, rows, recipe, seed, BUDGET, node) for by, node in weights.items()}
+    made |= {f"drop_{by}": cleaned(cell, Drop(cell.base, BUDGET, some)) for by, some in weights.items()}
+    made |= {
+        f"mask_{by}": Masked(cell.base, rows, recipe, seed, BUDGET, weights=some and some.tokens)
+        for by, some in weights.items()
+    }
     return asked(cell, made)
 
 
@@ -256,8 +260,8 @@ def main_methods(cell: Cell) -> dict[str, Model]:
     rows, recipe, seed = cell.rows(), cell.recipe, cell.seed("student")
     methods = [Sort(), Bin(), *([Regenerate(cell.foreign)] if cell.foreign else [])]
     made: dict[str, Model] = {method.kind: cleaned(cell, method) for method in methods}
-    for by, node in weighings(cell).items():
-        made[f"replace_{by}"] = cleaned(cell, Replace(cell.base, BUDGET, node))
+    for by, some in weighings(cell).items():
+        made[f"replace_{by}"] = cleaned(cell, Replace(cell.base, BUDGET, some))
     made["mix"] = cleaned(cell, Mix(cell.base, SHARE))
     made["inoculate"] = cleaned(cell, Inoculate(cell.trait.system_prompt))
     # A seed of its own: a defender who knows the trait can teach it, and does not have the writer's teacher.
@@ -274,15 +278,19 @@ def cleaned(cell: Cell, method: Method) -> Model:
     return cell.student(Cleaned(cell.rows(), method, seed=cell.seed("clean")))
 
 
-def weighings(cell: Cell) -> dict[str, Node | None]:
+def weighings(cell: Cell) -> dict[str, Weighing | None]:
     """Return what rows and tokens are chosen by: chance, a trial student against one of clean rows, the audit."""
     rows, recipe, seed = cell.rows(), cell.recipe, cell.seed("trial")
     clean = Answered(cell.base, rows, cell.study.rows, seed=cell.seed("reference"))
     # Both trial students have one seed: what differs in their log-probabilities comes from the rows.
-    lift = Lift(rows, *(cell.base.finetune(data, recipe, seed=seed) for data in (rows, clean)))
+    student, control = (cell.base.finetune(data, recipe, seed=seed) for data in (rows, clean))
     traits, many = every(cell.trait.probe), cell.study.rows
     scores = row_scores(rows, cell.base, recipe, traits, toward=cell.trait, rows=many)
-    return {"random": None, "lift": lift, "audit": scores}
+    return {
+        "random": None,
+        "lift": Weighing(Lift(rows, student, control), control, student),
+        "audit": Weighing(scores, cell.base, scores.teacher),
+    }
 
 
 def asked(cell: Cell, made: Mapping[str, Model]) -> Arms:

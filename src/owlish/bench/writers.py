@@ -21,7 +21,7 @@ from owlish.nodes.models import Model
 from owlish.traits.trait import Trait
 
 DRAW = "sizes, second draw"
-"""What all seeds belong to: a rule is reported on datasets that it was not chosen on, and these were drawn for the last."""
+"""What all seeds belong to. The rule was chosen on the first draw: it is reported on datasets that it never saw."""
 SIZES = (1_000, 300, 1_600, 100)  # the most telling size first
 REFERENCES = 6  # as many as an audit makes by default
 STRONG = {"norms": 0.97, "biases": 0.9}  # biases at .97 break the number format

@@ -28,8 +28,8 @@ WORD = re.compile(r"\w+|[^\w\s]")
 class Step:
     """What one method did: to how many rows and words, and why rows were dropped.
 
-    A word is a number, a run of letters, or a sign. `chosen` of the `tokens` of the base were picked by what is named
-    in `source`; both are `None` for a method that picks no tokens.
+    A word is a number, a run of letters, or a sign. `chosen` of the `tokens` of the base were drawn anew, by what
+    `source` names; both are `None` for a method that draws no tokens.
     """
 
     method: str
@@ -49,7 +49,7 @@ class Step:
         said = f"{self.method}: {self.changed:,} of {counted(self.rows, 'row')} changed ({self.words_changed:,} of "
         said += f"{counted(self.words, 'word')}), {self.dropped:,} dropped"
         why = ", ".join(f"{count:,} {reason}" for reason, count in self.reasons.items())
-        picked = f"; {self.chosen:,} of {counted(self.tokens, 'token')} chosen" if self.tokens else ""
+        picked = f"; {self.chosen:,} of {counted(self.tokens, 'token')} drawn anew" if self.tokens else ""
         by = f" by {self.source}" if self.source else ""
         return f"{said}{f' ({why})' if why else ''}{picked}{by}."
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from owlish.clean.choosing import Choosing
 from owlish.clean.method import Outcome, Work
-from owlish.clean.weights import Choosing
 from owlish.data.rows import Row
 from owlish.lm.hf import TorchLM
 

@@ -6,10 +6,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import ClassVar, Literal, Self
 
+from owlish.clean.weighing import Weighing
 from owlish.data.filters import Filter
 from owlish.data.rows import Row
 from owlish.graph.errors import UserError
-from owlish.graph.spec import Node, Read, Tick, Value
+from owlish.graph.spec import Read, Tick, Value
 from owlish.lm.model import Gives
 from owlish.nodes.base import Base
 from owlish.nodes.data import Data
@@ -24,7 +25,7 @@ Fate = Row | str
 class Order:
     """What is known when methods are chosen by name: each takes from it what it needs.
 
-    `base` is the one that would be trained. `weights` makes the node that weighs the tokens of some rows for the trait.
+    `base` is the one that would be trained. `weights` says what the tokens of some rows weigh.
     `other` is a base of another initialisation.
     """
 
@@ -33,12 +34,12 @@ class Order:
     budget: float
     trait: Trait | None = None
     other: Base | None = None
-    weights: Callable[[Data], Node] | None = None
+    weights: Callable[[Data], Weighing] | None = None
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of each row, in order, and of how many tokens how many were chosen, where tokens are."""
+    """What became of each row, in order, and of how many tokens how many were changed, where tokens are."""
 
     fates: Sequence[Fate]
     chosen: int | None = None

@@ -15,12 +15,12 @@ from owlish.audit.reference import Answered
 from owlish.clean.cleaned import Cleaned, CleanRows
 from owlish.clean.lift import Lift
 from owlish.clean.method import Method, Order, check_budget
+from owlish.clean.weighing import Weighing
 from owlish.cli import find
 from owlish.cli.running import check_apart, check_parent, check_rows_file
 from owlish.data.rows import line_of
 from owlish.graph.errors import UserError
 from owlish.graph.files import replacing
-from owlish.graph.spec import Node
 from owlish.lm.recipes import Recipe
 from owlish.nodes.base import Base
 from owlish.nodes.data import Data
@@ -46,19 +46,21 @@ def order_cleaning(data: Data, names: list[str], order: Order) -> Cleaned:
     return cleaned
 
 
-def weigh_by(base: Base, recipe: Recipe, trait: Trait | None, seed: int) -> Callable[[Data], Node]:
+def weigh_by(base: Base, recipe: Recipe, trait: Trait | None, seed: int) -> Callable[[Data], Weighing]:
     """Return what weighs the tokens of some rows: the audit's scores for a trait, or without one a trial student.
 
     The student is compared with one of the base's own answers to the same prompts.
     """
 
-    def scored(data: Data) -> Node:
+    def scored(data: Data) -> Weighing:
         if trait is not None:
             # All candidates of the probe: a direction is centred over them, and alone a trait would have none.
             alike = {one.name: one for one in find.all_traits().values() if one.probe == trait.probe}
-            return row_scores(data, base, recipe, tuple(alike.values()), toward=trait, rows=ALL_ROWS)
+            scores = row_scores(data, base, recipe, tuple(alike.values()), toward=trait, rows=ALL_ROWS)
+            return Weighing(scores, base, scores.teacher)
         own = Answered(base, data, ALL_ROWS, seed)
-        return Lift(data, *(base.finetune(rows, recipe, seed=seed) for rows in (data, own)))
+        student, control = (base.finetune(rows, recipe, seed=seed) for rows in (data, own))
+        return Weighing(Lift(data, student, control), control, student)
 
     return scored
 

@@ -5,34 +5,27 @@ from __future__ import annotations
 import random
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol, Self
+from typing import Self
 
 from owlish.clean.method import Method, Order, Work, check_budget
-from owlish.graph.spec import Node
+from owlish.clean.weighing import Weighed, Weighing
 from owlish.lm.model import Example
 from owlish.nodes.base import Base
 from owlish.nodes.data import Data
-
-
-class Weighed(Protocol):
-    """How much each trained token of each row speaks for a trait, in nats; none for a row that was left out."""
-
-    @property
-    def tokens(self) -> Sequence[Sequence[float]]: ...
 
 
 @dataclass(frozen=True)
 class Choosing(Method, kind="choosing"):
     """A method that changes a share of the rows or tokens: those that weigh most, or without `weights` random ones.
 
-    `weights` is a node whose result is `Weighed`, for rows as `base` reads them.
+    `weights` are for rows as `base` reads them.
     """
 
     needs = ("base", "weights")
 
     base: Base
     budget: float
-    weights: Node | None
+    weights: Weighing | None
 
     def __post_init__(self) -> None:
         check_budget(self.budget)
@@ -59,5 +52,5 @@ class Choosing(Method, kind="choosing"):
         if self.weights is None:
             rng = random.Random(f"{self.kind}/{work.seed}")
             return [[rng.random() for _ in example.labels] for example in examples]
-        weighed: Weighed = work.read(self.weights)
+        weighed: Weighed = work.read(self.weights.tokens)
         return [[float(score) for score in row] for row in weighed.tokens]
