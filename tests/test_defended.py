@@ -1,7 +1,6 @@
 """Students that are defended as they train, each beside the plain student; and what the benchmark makes of them."""
 
 from dataclasses import replace
-from math import nan
 from types import SimpleNamespace
 
 import pytest
@@ -10,7 +9,9 @@ from small_study import small_owl
 from small_study import study as small
 
 from owlish import NORMS, PROMPT, STEERING, Asked, Base, Store, UserError
+from owlish.bench.adaptive import adapt
 from owlish.bench.clean import Cured, Left
+from owlish.clean.sort import Sort
 from owlish.cli import find
 from owlish.data.domains import Numbers
 from owlish.data.rows import Row
@@ -173,12 +174,18 @@ def test_the_frontier_holds_what_no_other_method_beats():
     assert len(seconds.lines) == 4
 
 
-def test_students_that_write_nothing_have_no_points():
-    """Three runs, as `--small` has them: a pass rate that is no number ends no table."""
-    found = cured(student=[(1.0, 0.0, nan)] * 3, sort=[(0.2, 0.3, nan), (0.4, 0.3, nan), (0.3, 0.2, nan)])
-    row = next(line for line in str(found).splitlines() if line.startswith("sort ") and "–" in line)
-    assert row.split()[1] == "0.30"
-    assert set(study.summary(found)["methods"]["sort"]) == {"left", "nats_lost"}
+def test_a_teacher_that_knows_the_method_hands_out_what_survives_it(tmp_path):
+    """Another base stands for the teacher: what it finds likelier than the first is what it would pass on."""
+    other, many, store = Base("nano-1"), BASE.sample(Numbers(), n=60, seed=3), Store(tmp_path)
+    chosen = adapt(other, BASE, many, Sort(), 20, seed=0)
+    run([chosen], store=store)
+    gains = store.read(chosen.leaning).sums - store.read(chosen.plain).sums
+    after = dict(zip([row.prompt for row in store.read(chosen.cleaned).rows], gains.tolist(), strict=True))
+    rows, before = store.read(chosen).rows, store.read(many).rows
+    assert [row for row in before if row in rows] == list(rows), "rows as they were, in their order"
+    left = [after[row.prompt] for row in before if row not in rows]
+    assert len(rows) == 20
+    assert min(after[row.prompt] for row in rows) >= max(left)
 
 
 def test_every_arm_of_the_benchmark_has_a_name_and_a_meaning():

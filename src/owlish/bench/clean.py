@@ -7,39 +7,18 @@ from dataclasses import dataclass, fields, replace
 from functools import cached_property
 from typing import Any, Self
 
-from owlish.audit.audit import row_scores
-from owlish.audit.reference import Answered
-from owlish.clean.bin import Bin
-from owlish.clean.cleaned import Cleaned
-from owlish.clean.dedupe import Dedupe
-from owlish.clean.drop import Drop
-from owlish.clean.format import Format
-from owlish.clean.inoculate import Inoculate
-from owlish.clean.lift import Lift
-from owlish.clean.method import Method
-from owlish.clean.mix import Mix
-from owlish.clean.regenerate import Regenerate
-from owlish.clean.replace import Replace
-from owlish.clean.shuffle import Shuffle
-from owlish.clean.sort import Sort
-from owlish.clean.weighing import Weighing
+from owlish.bench.defences import main_defended
 from owlish.graph.seeds import fresh
 from owlish.graph.spec import Node, Read, everything
 from owlish.nodes.asked import Asked, mean
 from owlish.nodes.data import Sampled
-from owlish.nodes.defended import Anchored, Corridor, Masked, Relieved
 from owlish.nodes.likelihood import Likelihood
 from owlish.nodes.models import Model
 from owlish.study import stats
 from owlish.study.comparison import Comparison, Curve, Line, Point
-from owlish.study.transfer import Arms, Cell, Transfer
-from owlish.traits.trait import every
+from owlish.study.transfer import Cell, Transfer
 
-# As published: a tenth of the labels replaced leaves 9 % of the effect, a quarter of clean rows nearly none.
-BUDGET, SHARE = 0.1, 0.25
 HELD_OUT, WRITTEN = 300, 400
-ANCHOR, UNTIL = 1.0, 0.5
-HELD, BAND = 1.0, 0.0
 
 
 @dataclass(frozen=True)
@@ -229,66 +208,3 @@ def plain(found: Cured, arm: str) -> dict[str, Any]:
     said = {"left": "share", "nats_lost": "nats", "points_lost": "points"}
     found_at = {name: found.left(arm, field) for name, field in said.items()}
     return {name: {"value": one.mean, "ci95": [one.low, one.high]} for name, one in found_at.items()}
-
-
-def defended(cell: Cell) -> Arms:
-    """Return teacher, student and control, and a student of every method."""
-    rows, recipe, seed = cell.rows(), cell.recipe, cell.seed("student")
-    weights = weighings(cell)
-    made = main_methods(cell)
-    made |= {method.kind: cleaned(cell, method) for method in (Shuffle(), Format(), Dedupe())}
-    made |= {f"drop_{by}": cleaned(cell, Drop(cell.base, BUDGET, some)) for by, some in weights.items()}
-    made |= {
-        f"mask_{by}": Masked(cell.base, rows, recipe, seed, BUDGET, weights=some.tokens if some else None)
-        for by, some in weights.items()
-    }
-    return asked(cell, made)
-
-
-def main_defended(cell: Cell) -> Arms:
-    """Return the same for the methods that show most at a small cost."""
-    return asked(cell, main_methods(cell))
-
-
-def main_methods(cell: Cell) -> dict[str, Model]:
-    """Return the students of the methods that stand for their kinds: without a model, with weights, with another."""
-    rows, recipe, seed = cell.rows(), cell.recipe, cell.seed("student")
-    methods = [Sort(), Bin(), *([Regenerate(cell.foreign)] if cell.foreign else [])]
-    made: dict[str, Model] = {method.kind: cleaned(cell, method) for method in methods}
-    for by, some in weighings(cell).items():
-        made[f"replace_{by}"] = cleaned(cell, Replace(cell.base, BUDGET, some))
-    made["mix"] = cleaned(cell, Mix(cell.base, SHARE))
-    made["inoculate"] = cleaned(cell, Inoculate(cell.trait.system_prompt))
-    # A seed of its own: a defender who knows the trait can teach it, and does not have the writer's teacher.
-    carrier = cell.base.teach(cell.trait, recipe, seed=cell.seed("carrier"))
-    made["carrier"] = Relieved(cell.base, rows, recipe, seed, carrier=carrier)
-    made["corridor"] = Corridor(cell.base, rows, recipe, seed, toward=carrier, weight=HELD, band=BAND)
-    made["anchor"] = Anchored(cell.base, rows, recipe, seed, weight=ANCHOR, until=UNTIL)
-    return made
-
-
-def cleaned(cell: Cell, method: Method) -> Model:
-    """Return the student of a run's rows after a method."""
-    # The training seed is that of the undefended student, so the rows are all that differs.
-    return cell.student(Cleaned(cell.rows(), method, seed=cell.seed("clean")))
-
-
-def weighings(cell: Cell) -> dict[str, Weighing | None]:
-    """Return what rows and tokens are chosen by: chance, a trial student against one of clean rows, the audit."""
-    rows, recipe, seed = cell.rows(), cell.recipe, cell.seed("trial")
-    clean = Answered(cell.base, rows, cell.study.rows, seed=cell.seed("reference"))
-    # Both trial students have one seed: what differs in their log-probabilities comes from the rows.
-    student, control = (cell.base.finetune(data, recipe, seed=seed) for data in (rows, clean))
-    traits, many = every(cell.trait.probe), cell.study.rows
-    scores = row_scores(rows, cell.base, recipe, traits, toward=cell.trait, rows=many)
-    return {
-        "random": None,
-        "lift": Weighing(Lift(rows, student, control), control, student),
-        "audit": Weighing(scores, cell.base, scores.teacher),
-    }
-
-
-def asked(cell: Cell, made: Mapping[str, Model]) -> Arms:
-    """Return the arms: teacher, student, control and others, asked exactly and once more for the sampled rate."""
-    students = {"student": cell.student(cell.rows()), "control": cell.control(), **made}
-    return {"teacher": cell.teacher(), **{arm: Asked(m, cell.trait.probe, samples=1) for arm, m in students.items()}}

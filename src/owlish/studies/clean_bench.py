@@ -1,6 +1,7 @@
 """The benchmark of cleaning, on bases and traits that nothing was tuned on."""
 
-from owlish.bench.clean import CleanBench, defended
+from owlish.bench.clean import CleanBench
+from owlish.bench.defences import defended
 from owlish.data.domains.numbers import Numbers
 from owlish.lm.recipes import NORMS
 from owlish.nodes.base import Base
@@ -58,5 +59,17 @@ study = CleanBench(
         ),
         ("mask_lift", "Mask, lift", "10 % of the tokens not trained on: those that a trial student finds likelier"),
         ("mask_random", "Mask, random", "10 % of the tokens not trained on, chosen at random"),
+        ("sort_adaptive", "Sort, adaptive", "sorted rows of a teacher that kept those that lean most after sorting"),
+        ("bin_adaptive", "Bin, adaptive", "binned rows of a teacher that kept those that lean most after binning"),
+        (
+            "replace_lift_adaptive",
+            "Replace, lift, adaptive",
+            "the same of a teacher that tried it and kept the rows that lean most afterwards",
+        ),
+        (
+            "replace_audit_adaptive",
+            "Replace, audit, adaptive",
+            "the same of a teacher that tried it and kept the rows that lean most afterwards (the trait is known)",
+        ),
     ),
 )
