@@ -85,7 +85,8 @@ def ordered(data, *names, **given):
 
 def lifted(data):
     """Return weights that are quickly made: by how much a teacher finds the tokens likelier than the base does."""
-    return Lift(data, BASE.teach(owl, NORMS, seed=0, until=0.3), BASE)
+    teacher = BASE.teach(owl, NORMS, seed=0, until=0.3)
+    return Weighing(Lift(data, teacher, BASE), BASE, teacher)
 
 
 GIVEN = {"seed": 3, "budget": 0.25, "trait": owl, "other": Base("nano-1"), "weights": lifted}
