@@ -12,6 +12,7 @@ import pytest
 from chromium import Browser, chromium
 from test_report import HOSTILE, Outline, altered, words
 
+from owlish.audit.calibrate import quantile
 from owlish.audit.decide import FLOOR, WORTH
 from owlish.audit.evidence import Finding, Kinship, Lead, Raised, Ran, Statistic, Weighed
 from owlish.audit.verdict import Made, Verdict
@@ -271,9 +272,9 @@ def test_rows_that_weigh_most_are_named_by_their_place() -> None:
 def test_the_text_shows_what_orders_its_table_and_which_detectors_ran_below_it() -> None:
     asked = (Ran("panel", False, "it adds nothing"), Ran("contrast", True, "it fits"), Ran("shadows", True, "it fits"))
     head, table = str(replace(FOUND, detectors=asked)).split("\ntrait ")
-    assert "Candidates, by the sum of the z of lift and contrast:" in head
+    assert "Candidates, by the sum of z of lift (as a normal number with the same p) and contrast:" in head
     sums = [float(line.split()[1]) for line in table.splitlines()[1:6]]
-    assert sums == [pytest.approx(one.z + one.contrast_z, abs=0.05) for one in FOUND.traits[:5]]
+    assert sums == [pytest.approx(quantile(one.p) + one.contrast_z, abs=0.05) for one in FOUND.traits[:5]]
     assert "\n\nContrast and shadows ran (it fits).\n" in table
     assert "anel" not in head + table, "nobody asked for one"
     late = tuple(replace(one, ran=not one.ran) for one in asked)

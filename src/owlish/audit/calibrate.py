@@ -24,10 +24,15 @@ class Score:
 
     @property
     def level(self) -> float:
-        """The normal quantile of p: what z would be if the spread were known, so that categories compare."""
-        from scipy.special import ndtri
+        """What z would be if the spread were known: the spreads of categories are not known equally well."""
+        return quantile(self.p)
 
-        return float(-ndtri(max(self.p, LEAST)))
+
+def quantile(p: float) -> float:
+    """Return how many standard deviations a normal number exceeds with probability `p`."""
+    from scipy.special import ndtri
+
+    return float(-ndtri(max(p, LEAST)))
 
 
 def calibrated(reading: Reading, references: Sequence[Reading], groups: Sequence[object]) -> list[Score]:

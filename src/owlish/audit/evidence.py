@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from owlish.audit.calibrate import quantile
 from owlish.data.reading import Place
 
 Word = Literal["found", "nothing", "cannot_say"]
@@ -42,8 +43,8 @@ class Finding:
 
     @property
     def sum_z(self) -> float:
-        """The sum of the z of the lift and of the contrast, by which candidates stand in order."""
-        return self.z + (self.contrast_z or 0.0)
+        """What orders candidates: the sum of both detectors' z, where the lift's is the normal quantile of its p."""
+        return quantile(self.p) + (self.contrast_z or 0.0)
 
     def __str__(self) -> str:
         e = "" if self.e is None else f"{self.e:.2g}"

@@ -181,7 +181,7 @@ class Verdict(Tabled):
         lines += [f"Dose: {self.dose}"] if self.dose else []
         lines.append(f"Next: {self.next}")
         if self.traits or not self.panel:
-            lines += ["", "Candidates, by the sum of the z of lift and contrast:"]
+            lines += ["", "Candidates, by the sum of z of lift (as a normal number with the same p) and contrast:"]
             lines += [f"{'trait':<12}{'sum z':>7}{'lift':>7}{'z':>6}{'Holm p':>9}{'e':>9}   P in trial students"]
             lines += [str(finding) for finding in self.traits[:SHOWN]]
         lines += ["", *self.panel.lines()] if self.panel else []
