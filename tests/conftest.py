@@ -1,6 +1,7 @@
 """What all tests share."""
 
 import os
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -23,6 +24,16 @@ def pytest_collection_modifyitems(config, items):
         for item in items:
             if "slow" in item.keywords:
                 item.add_marker(pytest.mark.skip(reason="long: run it with make test-all"))
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _parser():
+    """One parser of the command line for all commands that run in this process: to build it takes 0.1 s."""
+    from typer import main
+
+    build, main.get_command = main.get_command, cache(main.get_command)
+    yield
+    main.get_command = build
 
 
 @pytest.fixture(scope="session")

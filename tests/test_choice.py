@@ -7,7 +7,7 @@ from dataclasses import fields, replace
 import pytest
 from command import owlish
 from test_keys import OWN_FILES
-from typer.main import get_command
+from typer import main as typer_main
 
 from owlish import Base
 from owlish.cli import find
@@ -59,7 +59,7 @@ def asked(line):
     """Return the study that a printed command asks for, as the command line reads it."""
     owlish, verb, *words = shlex.split(line)
     assert (owlish, verb) == ("owlish", "run")
-    given = get_command(app).commands["run"].make_context("run", words).params
+    given = typer_main.get_command(app).commands["run"].make_context("run", words).params
     choice = Choice(**{f.name: given[f.name] for f in fields(Choice)})
     ((again, study),) = choose([given["study"]], choice).items()
     assert again == line
