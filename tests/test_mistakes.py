@@ -69,6 +69,8 @@ MISTAKES = [
     ("audit rows.jsonl --base nano --judge nobody", "no base is called 'nobody': give one that is shipped"),
     ("audit rows.jsonl --base nano --judge nano-1 --traits advice", "a judge names favourites, and no candidate is"),
     ("audit rows.jsonl --base nano --judge nano-1 --limit 1", "a spending limit is a number and needs prices"),
+    ("audit rows.jsonl --base nano --judge-template a=1", "of the judge that --judge names: give it too."),
+    ("audit rows.jsonl --base nano --judge nano-1 --judge-template bogus=1", "the chat template takes no bogus"),
     ("audit rows.jsonl --base nano --judge http://x/v1 --dry-run", "a server is named with the model after #"),
     (
         "audit rows.jsonl --base nano --traits owl",
@@ -184,6 +186,8 @@ def test_an_empty_word_is_no_name(typed, command):
 def test_a_dry_run_names_the_lines_that_hold_no_row(typed):
     Path("bad.jsonl").write_text("no\n" + ROWS)
     words = ("audit", "bad.jsonl", "--base", "nano", "--dry-run", "--judge", "nano-1")
+    told = typed(*words, "--judge-template", "today=2024-07-26")[1]
+    assert "Judge: nano-1 (today=2024-07-26) is asked about" in told
     code, printed, _ = typed(*words)
     assert code == 0
     assert "line 1: The line is not JSON.\nLeft out for these reasons: 1 of 41." in printed

@@ -103,6 +103,9 @@ def audit(
             help="A model (as for ask) that names what up to 200 rows and 200 clean ones speak for. It decides nothing."
         ),
     ] = None,
+    judge_template: Annotated[
+        list[str] | None, typer.Option(help="NAME=VALUE for the judge’s chat template, as enable_thinking=false.")
+    ] = None,
     limit: Limit = None,
     prices: PriceTable = None,
     fail_on: FailOn = FAILING,
@@ -128,7 +131,9 @@ def audit(
     from owlish.report.outcome import of_audit
 
     begun, place, spending = time.monotonic(), store_at(store), spending_of(limit, prices)
-    model, reader = find.base(base, template), find.base(judge) if judge else None
+    if judge_template and not judge:
+        raise UserError("--judge-template sets the chat template of the judge that --judge names: give it too.")
+    model, reader = find.base(base, template), find.base(judge, judge_template) if judge else None
     how = find.recipe(recipe, model)
     audits.check_scores(scores, how)
     audits.check_reference(reference)
