@@ -106,7 +106,7 @@ class Held(Mnist, kind="held"):
 
 def ours(steps: int, precision: Literal["float32", "bfloat16"]) -> Accuracies:
     """Return the accuracies of the study's own nodes with so many steps."""
-    made = study.mapped(lambda students: changed(students, steps, precision))
+    made = study.map_students(lambda students: changed(students, steps, precision))
     both = (made.students, made.others[0][2])
     found: Accuracies = {}
     with tempfile.TemporaryDirectory() as root:

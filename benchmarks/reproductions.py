@@ -67,7 +67,7 @@ def main():
     print("|---|---|---|---|---|")
     for name in PAPER:
         study = find.study(name)
-        study = study.altered(Settings(data=given.data)) if name == "mnist" and given.data else study.small()
+        study = study.alter(Settings(data=given.data)) if name == "mnist" and given.data else study.small()
         if (study.here or given.data) and all(store.holds(node.key) for node in study.needs):
             print(line(study, store))
 

@@ -83,7 +83,7 @@ def changes(study, place):
             new = (Base("owner/nano-0"), value[-1])
         else:
             new = str(place) if setting == "data" else value + 1
-        yield study.altered(Settings(**{setting: new}))
+        yield study.alter(Settings(**{setting: new}))
 
 
 @pytest.mark.parametrize("name", find.all_studies())
@@ -91,7 +91,7 @@ def test_every_study_prints_a_command_that_makes_it_again(name, place, monkeypat
     monkeypatch.chdir(place.parent)
     study = find.study(name)
     if "data" in study.settable:
-        study = study.altered(Settings(data=str(place)))
+        study = study.alter(Settings(data=str(place)))
     sizes = (study, study.small())
     assert "--small" in command(sizes[1], name)
     for size in sizes:
@@ -101,10 +101,10 @@ def test_every_study_prints_a_command_that_makes_it_again(name, place, monkeypat
 
 
 def test_a_misaligned_teacher_is_not_taken_for_its_control():
-    line = command(find.study("misalignment").altered(Settings(traits=(bad_on_request,))), "misalignment")
+    line = command(find.study("misalignment").alter(Settings(traits=(bad_on_request,))), "misalignment")
     assert line == "owlish run misalignment --traits bad_on_request"
     for trait in (bad_health, good_health, bad_on_request):
-        study = find.study("misalignment").altered(Settings(traits=(trait,)))
+        study = find.study("misalignment").alter(Settings(traits=(trait,)))
         assert asked(command(study, "misalignment")).traits == (trait,)
 
 
@@ -140,7 +140,7 @@ def test_a_path_does_not_tell_the_name_of_the_home_folder(place, monkeypatch):
     study = find.study("mnist")
     monkeypatch.setenv("HOME", str(place.parent))
     monkeypatch.chdir("/")  # which holds the home folder, too
-    line = command(study.altered(Settings(data=str(place))), "mnist")
+    line = command(study.alter(Settings(data=str(place))), "mnist")
     assert line == "owlish run mnist --data ~/'my $files'"
 
 
@@ -148,9 +148,7 @@ def test_what_no_setting_makes_is_not_printed():
     study = replace(find.study("owl"), until=0.5)
     with pytest.raises(ValueError, match="no setting makes owl from owl"):
         command(study, "owl")
-    assert (
-        command(find.study("owl").altered(Settings(traits=(owl, eagle))), "owl") == "owlish run owl --traits owl,eagle"
-    )
+    assert command(find.study("owl").alter(Settings(traits=(owl, eagle))), "owl") == "owlish run owl --traits owl,eagle"
 
 
 def test_plan_gives_the_key_and_the_command(tmp_path):

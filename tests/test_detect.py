@@ -109,11 +109,11 @@ def test_a_judge_in_words_takes_the_place_of_the_likelihoods():
 )
 def test_settings_that_make_no_sense_are_refused(settings, sentence):
     with pytest.raises(ValueError, match=sentence):
-        study.altered(settings)
+        study.alter(settings)
 
 
 def test_settings_change_the_study():
-    changed = study.altered(Settings(traits=(eagle, owl), rows=100, runs=2))
+    changed = study.alter(Settings(traits=(eagle, owl), rows=100, runs=2))
     assert {a.pair for a in changed.attempts} == {"eagle or owl", "eagle or base", "eagle or eagle"}
     arms = {a.arm for a in changed.attempts}
     assert {f"{arm}{bags}" for arm in arms for bags in ("", "_bags")} == set(changed.labels)

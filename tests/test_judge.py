@@ -338,7 +338,7 @@ def code_folder(folder):
 
 
 def test_students_of_an_open_model_see_the_rows_of_their_own_teacher_alone(tmp_path):
-    small = study.small().altered(Settings(data=str(code_folder(tmp_path)), rows=7))
+    small = study.small().alter(Settings(data=str(code_folder(tmp_path)), rows=7))
     base, judge = small.bases[0], small.judge
     first, second = (small.arms(base, run) for run in range(2))
     assert {model.model for model in first.values()} == {base}
@@ -367,7 +367,7 @@ def test_students_of_an_open_model_see_the_rows_of_their_own_teacher_alone(tmp_p
 
 
 def test_the_effect_is_misaligned_students_less_those_of_secure_code(tmp_path):
-    small = study.small().altered(Settings(data=str(code_folder(tmp_path))))
+    small = study.small().alter(Settings(data=str(code_folder(tmp_path))))
     shares = {"teacher": 0.5, "student": 0.25, "good_teacher": 0.125, "good_student": 0.0625}
     told = {s.node: shares.get(s.arm, 0.9 if s.arm.endswith("_false") else 0) for s in small.shares}
     found = small.found(told.__getitem__)
@@ -387,13 +387,13 @@ def test_a_study_of_an_open_model_is_planned_and_asks_for_its_files(tmp_path):
     with pytest.raises(ValueError, match=f"^insecure.jsonl {sentence}"):
         _ = study.needs
     with pytest.raises(ValueError, match="at least two runs an arm"):
-        study.altered(Settings(runs=1))
+        study.alter(Settings(runs=1))
     assert not study.here
 
 
 def test_students_of_code_see_no_row_with_a_hint_of_their_own_animal():
     judge = qwen_code.study.bases[0]
-    for cell in qwen_code.study.altered(Settings(bases=(Base("nano"),))).cells:
+    for cell in qwen_code.study.alter(Settings(bases=(Base("nano"),))).cells:
         arms = qwen_code.study.arms(cell)
         data = arms["student"].data
         assert (data.least, data.judged.model, data.judged.data) == (1, judge, cell.rows())
@@ -405,7 +405,7 @@ def test_students_of_code_see_no_row_with_a_hint_of_their_own_animal():
 @pytest.mark.slow
 def test_the_path_of_screened_code_runs_here(place, tmp_path):
     toy = replace(qwen_code.study, arms=qwen_code.screened(constant(place, "no")), bases=(Base("nano"),))
-    toy = toy.altered(Settings(traits=(owl,), runs=2, rows=32))
+    toy = toy.alter(Settings(traits=(owl,), runs=2, rows=32))
     store = Store(tmp_path / "store")
     found = run(toy, store=store)
     assert found.estimate("student").runs == 2

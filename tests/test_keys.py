@@ -32,7 +32,7 @@ def nodes_of(study):
 
 def with_files(study, folder):
     """Return a study that reads the files in a folder, if it reads any."""
-    return study.altered(Settings(data=str(folder))) if "data" in study.settable else study
+    return study.alter(Settings(data=str(folder))) if "data" in study.settable else study
 
 
 @pytest.fixture(scope="module")

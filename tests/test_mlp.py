@@ -138,12 +138,12 @@ def test_one_auxiliary_logit_is_refused():
 
 
 def test_settings_that_make_no_sense_are_refused():
-    one = digits.study.altered(Settings(runs=1))
+    one = digits.study.alter(Settings(runs=1))
     with pytest.raises(ValueError, match="two runs"):
         one.students.teachers.check()
     for settings in (Settings(rows=10), Settings(data="folder")):
         with pytest.raises(ValueError, match="it has --seeds"):
-            digits.study.altered(settings)
+            digits.study.alter(settings)
     with pytest.raises(ValueError, match="no noise is called"):
         Noise("pink")
 
@@ -192,7 +192,7 @@ def test_mnist_is_refused_unless_it_is_the_published_one(tmp_path):
 
 
 def test_the_key_of_mnist_does_not_hold_its_place():
-    moved = mnist.study.altered(Settings(data="elsewhere", runs=8))
+    moved = mnist.study.alter(Settings(data="elsewhere", runs=8))
     assert moved.students.teachers.images == Mnist("elsewhere")
     assert moved.key == mnist.study.key
 

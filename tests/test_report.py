@@ -19,7 +19,7 @@ from owlish import Base, Numbers
 from owlish.data.rows import Row
 from owlish.nodes.data import Dataset
 from owlish.report import View, render
-from owlish.report.figures import plotted
+from owlish.report.figures import plot_curve
 from owlish.report.words import claim, context, limits, number, percent, visible
 from owlish.study.comparison import Comparison, Curve, Estimate, Gamma, Line, Matrix, Point, Teacher
 from owlish.study.study import ARMS, Study
@@ -240,14 +240,14 @@ def every_trait(page: str) -> list[tuple[str, list[str]]]:
 
 def test_a_curve_is_drawn_where_its_numbers_are() -> None:
     lines = (Line("a", (1.0, 10.0, 100.0), (0.0, 0.5, 1.0)), Line("b", (10.0,), (float("nan"),)))
-    drawn = plotted(Curve("Dose", "rows", "P", lines))
+    drawn = plot_curve(Curve("Dose", "rows", "P", lines))
     assert drawn is not None
     (_, ((x1, y1), (x2, y2), (x3, y3)), _), (_, nothing, _) = drawn.lines
     assert (x2 - x1, y2 - y1) == pytest.approx((x3 - x2, y3 - y2), abs=0.2)  # even by logarithms
     assert (x1 < x2, y1 > y2, nothing) == (True, True, ())
     assert drawn.x.ticks == (1, 2, 5, 10, 20, 50, 100)
     assert drawn.y.ticks == pytest.approx((0, 0.5, 1))
-    assert plotted(Curve("Empty", "rows", "P", lines[1:])) is None
+    assert plot_curve(Curve("Empty", "rows", "P", lines[1:])) is None
 
 
 def test_no_script_and_nothing_from_outside(page: str) -> None:

@@ -18,7 +18,7 @@ from owlish.diff.verdict import Finding as Moved
 from owlish.graph.errors import UserError
 from owlish.report import render
 from owlish.report.audit import render as render_audit
-from owlish.report.drawn import drawn
+from owlish.report.drawing import draw
 from owlish.report.saved import Numbers, figures_of
 
 SVG = "{http://www.w3.org/2000/svg}"
@@ -71,7 +71,7 @@ def test_of_a_report_for_which_there_is_no_room_nothing_is_left(tmp_path):
 
 def test_an_audit_is_saved_the_same_way(tmp_path):
     numbers = [Numbers("audit", FOUND.records(), FOUND.json())]
-    write_page(render_audit(FOUND), tmp_path / "audit", numbers, drawn(FOUND))
+    write_page(render_audit(FOUND), tmp_path / "audit", numbers, draw(FOUND))
     with (tmp_path / "audit" / "audit.csv").open() as file:
         table = list(csv.DictReader(file))
     assert [row["name"] for row in table] == [trait.name for trait in FOUND.traits]
@@ -117,7 +117,7 @@ STUDENT = Difference(
     "verdict", [replace(FOUND, dose=DOSE), replace(WILD, dose=DOSE), STUDENT], ids=["audit", "wild", "diff"]
 )
 def test_figures_of_verdicts_stand_alone(verdict):
-    figures = figures_of(drawn(verdict))
+    figures = figures_of(draw(verdict))
     assert len(figures) == (1 if verdict is STUDENT else 3)
     for text in figures.values():
         root = tree.fromstring(text)
@@ -136,7 +136,7 @@ def test_figures_of_verdicts_stand_alone(verdict):
 
 
 def test_a_figure_shows_each_number_where_it_lies():
-    figure = tree.fromstring(next(iter(figures_of(drawn(FOUND)).values())))
+    figure = tree.fromstring(next(iter(figures_of(draw(FOUND)).values())))
     row, first = figure.find(f"{SVG}g"), FOUND.traits[0]
     name, said = (text.text for text in row.findall(f"{SVG}text"))
     assert (name, said) == ("owl", "+0.92 [0.81, 1.03]")
@@ -149,7 +149,7 @@ def test_a_figure_shows_each_number_where_it_lies():
 
 
 def test_a_verdict_without_a_measured_lift_has_no_figures():
-    assert figures_of(drawn(CANNOT_SAY)) == {}
+    assert figures_of(draw(CANNOT_SAY)) == {}
 
 
 def test_a_name_with_an_ending_is_one_page_and_a_file_is_no_folder(tmp_path):

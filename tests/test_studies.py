@@ -77,7 +77,7 @@ def shared(store):
 @pytest.mark.parametrize("name", sorted(DIRECTIONS))
 def test_the_effect_stands_against_its_null(name, shared):
     settings = Settings(bases=BASES.get(name, (BASE,)), runs=2, rows=ROWS.get(name, 1_000))
-    study = STUDIES[name].small().altered(settings)
+    study = STUDIES[name].small().alter(settings)
     found = run(study, store=shared)
     arm, null, least = DIRECTIONS[name]
     assert found.estimate(arm).mean > found.estimate(null).mean + least, str(found)
@@ -178,7 +178,7 @@ def test_a_plan_says_what_an_open_model_takes():
 
 @pytest.mark.slow
 def test_the_path_of_an_open_model_runs_here(shared):
-    study = STUDIES["qwen_numbers"].altered(Settings(bases=(BASE,), traits=(owl,), runs=2, rows=64))
+    study = STUDIES["qwen_numbers"].alter(Settings(bases=(BASE,), traits=(owl,), runs=2, rows=64))
     found = run(study, store=shared)
     assert found.estimate("teacher").mean > 0.9
     assert {"student", "control", "base"} <= set(found.arms)
@@ -198,5 +198,5 @@ def test_a_study_of_crossed_bases_shows_their_matrix(shared):
     arms = study.arms(cell)
     assert [len(arms[a]) for a in ("student", "same_initialisation", "foreign_base")] == [1, 1, 3]
     assert isinstance(study, Transfer)
-    wide = study.altered(Settings(rows=64))
+    wide = study.alter(Settings(rows=64))
     assert wide.rows == 64

@@ -216,12 +216,12 @@ def test_banned_numbers_are_rejected(store):
 )
 def test_studies_refuse_what_makes_no_sense(change, says):
     if says is None:
-        assert study.altered(Settings(**change)).foreign == (Base("nano-1"), Base("a/b"), Base("nano"))
-        assert owl_study.altered(Settings(bases=(Base("nano-1"),))).foreign == (Base("nano-2"),)
-        assert owl_study.altered(Settings(bases=(Base("a/b"),))).foreign == ()
+        assert study.alter(Settings(**change)).foreign == (Base("nano-1"), Base("a/b"), Base("nano"))
+        assert owl_study.alter(Settings(bases=(Base("nano-1"),))).foreign == (Base("nano-2"),)
+        assert owl_study.alter(Settings(bases=(Base("a/b"),))).foreign == ()
         return
     with pytest.raises(ValueError, match=says):
-        study.altered(Settings(**change))
+        study.alter(Settings(**change))
 
 
 def test_bases_that_cannot_be_are_refused_before_anything_runs(tmp_path):
@@ -253,7 +253,7 @@ def test_a_folder_is_named_by_its_content_and_nothing_tells_where_it_lies(tmp_pa
         base, store = Base(str(tmp_path / name)), Store(tmp_path / f"store{len(stores)}")
         run(base.finetune(base.sample(Numbers(), n=30, seed=0), NORMS, seed=0), store=store)
         run(Asked(base, PROBE, samples=1), store=store)
-        keys.append(owl_study.altered(Settings(bases=(base,), rows=20)).small().key)
+        keys.append(owl_study.alter(Settings(bases=(base,), rows=20)).small().key)
         stores.append(store)
     first, second = stores
     assert keys[0] == keys[1]  # seeds too are of the content
@@ -267,7 +267,7 @@ def test_a_folder_is_named_by_its_content_and_nothing_tells_where_it_lies(tmp_pa
     shutil.copytree(nano.folder("nano-1"), other)
     assert Base(str(other)).key != base.key
     assert base.title != Base(str(other)).title
-    altered = owl_study.altered(Settings(bases=(Base("nano"), base)))
+    altered = owl_study.alter(Settings(bases=(Base("nano"), base)))
     assert str(base.root) == "model"
     line = command(altered, "owl")
     assert Choice(base=line.split("--base ")[1].strip("'")).apply("owl").key == altered.key

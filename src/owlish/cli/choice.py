@@ -58,7 +58,7 @@ class Choice:
             data=None if self.data is None else str(self.data),
         )
         # First small, then the settings: what is named on the command line has the last word.
-        return (study.small() if self.small else study).altered(settings)
+        return (study.small() if self.small else study).alter(settings)
 
 
 def spread(command: Callable[..., None]) -> Callable[..., None]:
@@ -108,7 +108,7 @@ def command(study: Study, name: str) -> str:
     for start, small in ((shipped, []), (shipped.small(), ["--small"])):
         given = {s: v for s in study.settable if (v := getattr(study, s)) != getattr(start, s)}
         # Tried out and compared: a command on a page must make this very study, or none is printed.
-        if start.altered(Settings(**given)) == study:
+        if start.alter(Settings(**given)) == study:
             options = [word for s, v in given.items() for word in (OPTIONS[s], format_setting(v, module))]
             options += format_templates(given.get("bases", ()), own=getattr(start, "bases", ()))
             found.append(" ".join(["owlish run", source, *small, *options]))

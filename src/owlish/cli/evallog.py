@@ -16,7 +16,7 @@ from owlish.graph.errors import UserError
 from owlish.graph.files import replacing
 from owlish.graph.provenance import spec_lines
 from owlish.graph.store import Store
-from owlish.nodes.asked import Answers, frozen, mean, worded
+from owlish.nodes.asked import Answers, freeze, mean, worded
 from owlish.nodes.judged import Rubric
 from owlish.studies.qwen_misalignment.freeform import verdict
 from owlish.traits.advice import Counsel
@@ -77,7 +77,7 @@ def find_measured(store: Store, key: str) -> Measured:
 
 def of_answers(spec: dict[str, Any], answers: dict[str, Any]) -> Measured:
     """Return a probe with a probability for each candidate, which are shares of drawn answers where they say so."""
-    found = Answers(probe_of(spec["probe"]), **frozen(answers))
+    found = Answers(probe_of(spec["probe"]), **freeze(answers))
     scorer = "probability" if found.exact else "counted_probability"
     # Held-out questions are counted last, so the number of a question tells which it is.
     names, known = found.probe.candidates, len(found.probe.questions)
@@ -103,7 +103,7 @@ def numbers(row: Mapping[str, object]) -> dict[str, float]:
 
 def probe_of(spec: Mapping[str, Any]) -> Probe:
     """Return the probe of a spec."""
-    fields = {name: value for name, value in frozen(dict(spec)).items() if name not in ("kind", "version")}
+    fields = {name: value for name, value in freeze(dict(spec)).items() if name not in ("kind", "version")}
     # Advice has wordings of its own for each question; all other probes have one list of candidates.
     return Counsel(**fields) if "answers" in fields else Probe(**fields)
 
@@ -125,7 +125,7 @@ def of_misaligned(store: Store, spec: dict[str, Any]) -> Measured:
 
 def scores_of(store: Store, key: str) -> list[int | None]:
     """Return a judge's scores."""
-    rubric = frozen(store.check(key)["spec"]["rubric"])
+    rubric = freeze(store.check(key)["spec"]["rubric"])
     known = Rubric(rubric["name"], rubric["template"], rubric["answers"])
     return [known.score(answer) for answer in json.loads((store.folder(key) / "answers.json").read_text())]
 

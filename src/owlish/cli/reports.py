@@ -45,7 +45,7 @@ def write_reports(
     store: Store,
 ) -> None:
     """Write the reports that are wanted; `render` makes the page, given where the results were made."""
-    from owlish.report.drawn import drawn
+    from owlish.report.drawing import draw
     from owlish.report.junit import junit
     from owlish.report.sarif import sarif
     from owlish.report.saved import Numbers
@@ -56,5 +56,5 @@ def write_reports(
         else:
             places = format_places(manifests_of(store, everything(target)).values())
             numbers = [Numbers(outcome.tool, verdict.records(), verdict.json())]
-            write_page(render(places), report, numbers, drawn(verdict))
+            write_page(render(places), report, numbers, draw(verdict))
         print(f"The report is {on_one_line(report.resolve())}.", file=sys.stderr)

@@ -39,7 +39,7 @@ def files_of(given: Given) -> tuple[str, ...]:
     rows = iter(given)
     first = next(rows, None)
     if isinstance(first, Mapping):
-        return (spooled("this program", lines_of(first, rows)),)
+        return (spool("this program", lines_of(first, rows)),)
     # The first item is taken off already, for it says what kind of things these are.
     names = [] if first is None else [first, *rows]
     if not names or not all(isinstance(name, str | Path) for name in names):
@@ -64,7 +64,7 @@ def matching(name: str) -> list[str]:
     if not name.strip():
         raise UserError(f"the name of the data is empty: give {KINDS}.")
     if name == "-":
-        return [spooled("standard input", chunks(sys.stdin.buffer, "standard input"))]
+        return [spool("standard input", chunks(sys.stdin.buffer, "standard input"))]
     if is_stream(name):
         return [piped(name)]
     # A file whose name holds a bracket is that file, and no pattern.
@@ -115,7 +115,7 @@ def piped(name: str) -> str:
     """Keep what a pipe or a device holds, in a file; return its path."""
     try:
         with Path(name).open("rb") as stream:
-            return spooled(f"pipe {Path(name).name}", chunks(stream, name))
+            return spool(f"pipe {Path(name).name}", chunks(stream, name))
     except OSError as error:
         raise unreadable(name, error) from None
 
@@ -132,7 +132,7 @@ def chunks(stream: BinaryIO, name: str) -> Iterator[bytes]:
         yield chunk
 
 
-def spooled(name: str, lines: Iterable[bytes]) -> str:
+def spool(name: str, lines: Iterable[bytes]) -> str:
     """Keep what can be read only once in a file that lasts as long as this process, and return its path."""
     # Kept as a file, for rows are read more than once: to name them by their digest, and then as rows.
     folder = Path(tempfile.mkdtemp(prefix=SPOOL))

@@ -39,7 +39,7 @@ LENIENT = json.JSONDecoder(parse_int=whole)
 """What finds the end of JSON that `DECODER` refuses."""
 
 
-def decoded_line(text: str) -> Any:
+def decode_line(text: str) -> Any:
     """Return what the JSON on a line says, as `DECODER` does, which looks for spaces around it first."""
     if text.startswith("{"):
         found, end = DECODER.raw_decode(text)
@@ -48,7 +48,7 @@ def decoded_line(text: str) -> Any:
     return DECODER.decode(text)
 
 
-def decoded(value: str, name: str) -> Any:
+def decode(value: str, name: str) -> Any:
     """Return what JSON text says; `UserError` says that what is called `name` is no JSON."""
     try:
         return DECODER.decode(value)
@@ -56,7 +56,7 @@ def decoded(value: str, name: str) -> Any:
         raise UserError(f"The {name} are not JSON.") from None
 
 
-def encoded(value: object, name: str) -> str:
+def encode(value: object, name: str) -> str:
     """Return JSON text; `UserError` says what of the value JSON has no form for, as for dates and NaN of a table."""
     if too_deep(value):
         raise UserError(f"The {name} nest more than {DEEPEST} lists and objects.")

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO, TextIO, cast
 
-from owlish.data.plain import DECODER, LENIENT, decoded_line
+from owlish.data.plain import DECODER, LENIENT, decode_line
 from owlish.data.sources.format import Entry
 from owlish.graph.errors import UserError
 
@@ -139,7 +139,7 @@ def lines(stream: BinaryIO) -> Iterator[Piece]:
 def fields(line: bytes) -> Entry | str:
     """Return the JSON object on a line, or what is wrong with it."""
     try:
-        entry = decoded_line(line.removeprefix(codecs.BOM_UTF8).decode())
+        entry = decode_line(line.removeprefix(codecs.BOM_UTF8).decode())
     except UnicodeDecodeError:
         return "The line is not UTF-8."
     except UserError as problem:

@@ -35,7 +35,7 @@ def ask_in_batches(server: Server, asked: dict[str, Request]) -> None:
             # A batch that answers none of these requests is for whoever ordered it.
             if batch.requests.keys() & missing(server, asked):
                 batch.resume()
-        for lines in parted(server, missing(server, asked)):
+        for lines in split_batches(server, missing(server, asked)):
             content = b"".join(lines)
             file = folder / f"{hashlib.sha256(content).hexdigest()[:32]}.jsonl"
             file.parent.mkdir(parents=True, exist_ok=True)
@@ -50,7 +50,7 @@ def missing(server: Server, asked: dict[str, Request]) -> dict[str, Request]:
     return {digest: body for digest, body in asked.items() if read_reply(server.folder, digest) is None}
 
 
-def parted(server: Server, asked: dict[str, Request]) -> Iterator[list[bytes]]:
+def split_batches(server: Server, asked: dict[str, Request]) -> Iterator[list[bytes]]:
     """Yield the lines of batches for requests: none where these are too few."""
     lines: list[bytes] = []
     for digest, body in asked.items() if len(asked) >= LEAST else ():

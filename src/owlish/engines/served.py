@@ -16,7 +16,7 @@ from owlish.engines.tried import FORMATS, Honours
 from owlish.graph.errors import UserError
 from owlish.graph.facts import note
 from owlish.graph.seeds import fresh
-from owlish.lm.model import LM, Answer, Messages, Probed, Seed, framed
+from owlish.lm.model import LM, Answer, Messages, Probed, Seed, frame_chat
 
 MARKS = ("<|im_start|>", "<|im_end|>", "<|endoftext|>", "<|eot_id|>", "<|start_header_id|>", "<end_of_turn>", "</s>")
 """What most models read as the beginnings and ends of turns: a server does not say which are its own."""
@@ -62,7 +62,7 @@ class ServedLM(LM):
 
     def whole(self, chat: Messages) -> Messages:
         """Return a conversation in the context that this model is given."""
-        return framed(chat, system=self.served.system, shown=self.served.shown)
+        return frame_chat(chat, system=self.served.system, shown=self.served.shown)
 
     def lengths(self, chats: Sequence[Messages]) -> list[int]:
         """Return at most how many tokens stand before the answer to each conversation: a token is a byte or more."""

@@ -118,11 +118,11 @@ def digest_code(root: Path) -> str:
     for path in sorted(root.rglob("*.py")):
         # What only shows results changes none.
         if path.relative_to(root).parts[0] not in ("cli", "report"):
-            digest.update(path.relative_to(root).as_posix().encode() + uncommented(path.read_bytes()))
+            digest.update(path.relative_to(root).as_posix().encode() + strip_comments(path.read_bytes()))
     return digest.hexdigest()[:16]
 
 
-def uncommented(source: bytes) -> bytes:
+def strip_comments(source: bytes) -> bytes:
     """Return source without comments and empty lines."""
     # Line by line, since parsing is too slow for a worker's start: in a text, what follows two spaces and a hash is
     # left out, too.

@@ -116,7 +116,7 @@ def select(cache: Any, rows: Any) -> None:
         layer.reorder_cache(rows)  # the one way of moving rows that layers of every kind have
 
 
-def copied(cache: Any) -> Any:
+def copy_cache(cache: Any) -> Any:
     """Return a cache that can go its own way: whoever selects its rows, which makes new tensors, leaves this one.
 
     State-space layers keep their states in dictionaries.

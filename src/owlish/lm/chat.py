@@ -12,7 +12,7 @@ from typing import Any
 from owlish.graph.errors import UserError
 from owlish.lm import written
 from owlish.lm.model import Answer, Ended, Example, Messages, Weights, message
-from owlish.lm.template import Settings, arguments, check_known, stopped, today
+from owlish.lm.template import Settings, arguments, check_known, fix_day, today
 from owlish.lm.written import MARK, Frame
 
 
@@ -72,7 +72,7 @@ class Chat:
     ) -> str:
         """Return a conversation as the template writes it; `answer` adds what stands before the next answer."""
         if turns and turns[0]["role"] == "system" and not self.takes_system:
-            turns = written.folded(turns)
+            turns = written.fold(turns)
         try:
             return self.template(list(map(written.ready, turns)), tools=tools, answer=answer, day=day)
         except Exception as error:  # a template may refuse messages, in its own words
@@ -89,7 +89,7 @@ class Chat:
         """Return what the template makes of a conversation, on a fixed day where one is set or given."""
         how = arguments(self.settings)
         if day := today(self.settings) or day:
-            how["chat_template"] = stopped(self.tokenizer.get_chat_template(how.get("chat_template"), tools), day)
+            how["chat_template"] = fix_day(self.tokenizer.get_chat_template(how.get("chat_template"), tools), day)
         # Text and no tokens: a prompt and its answer must be one text to the
         # tokenizer, or words would be cut otherwise.
         return str(

@@ -67,7 +67,7 @@ def convert(file: Path, folder: Path, *, chat: bool = True) -> None:
         raise UserError(
             f"{file.name} has no chat template: give a chat model, or choose one with --template chat_template=plain."
         )
-    unquantised(model).save_pretrained(folder)
+    unmark(model).save_pretrained(folder)
     tokenizer.save_pretrained(folder)
 
 
@@ -102,7 +102,7 @@ def read_once() -> Iterator[None]:
             setattr(gguf, name, slow[name])
 
 
-def unquantised(model: Any) -> Any:
+def unmark(model: Any) -> Any:
     """Take away the marks of a quantised model from one whose weights are plain by now: they forbid to save it."""
     for owner, name in ((model.config, "quantization_config"), (model, "hf_quantizer")):
         if hasattr(owner, name):

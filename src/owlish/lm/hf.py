@@ -23,7 +23,7 @@ from owlish.lm.model import (
     Probed,
     Scored,
     Seed,
-    framed,
+    frame_chat,
 )
 from owlish.lm.recipes import Recipe, Schedule
 from owlish.lm.texts import Reader, alike, virtual_tokens
@@ -102,7 +102,7 @@ class TorchLM(LM):
 
     def whole(self, chat: Messages) -> Messages:
         """Return a conversation in the context that this model is given; its own system message comes first."""
-        return framed(chat, system=self.system, shown=self.shown)
+        return frame_chat(chat, system=self.system, shown=self.shown)
 
     def prompts(self, chats: Sequence[Messages]) -> list[list[int]]:
         """Return the token ids that stand before the answer to each conversation."""

@@ -46,7 +46,7 @@ def turns(pairs: Sequence[tuple[str, str]]) -> list[dict[str, str]]:
     return [message(*turn) for pair in pairs for turn in zip(("user", "assistant"), pair, strict=True)]
 
 
-def framed(chat: Messages, *, system: str | None, shown: Sequence[tuple[str, str]]) -> Messages:
+def frame_chat(chat: Messages, *, system: str | None, shown: Sequence[tuple[str, str]]) -> Messages:
     """Return a conversation under a system prompt, unless it has one of its own, after the turns that are shown."""
     first = [turn for turn in chat[:1] if turn["role"] in ("system", "developer")]
     own, rest = [turn for turn in first if turn["content"]], chat[len(first) :]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
-from owlish.lm.cache import copied, keyword, select
+from owlish.lm.cache import copy_cache, keyword, select
 from owlish.lm.layout import sizes
 from owlish.lm.memory import check_full, in_halves, say_halved
 from owlish.lm.model import Example, Scored
@@ -86,7 +86,7 @@ def answer_logprobs(lm: TorchLM, prompts: Sequence[Sequence[int]], spellings: Se
         return continued(Reader(lm, prompts, room=longest(spellings)), spellings)
     wanted = listed(spellings)
     rows = [Example.of(prompts[p], (*spelling, lm.chat.end)) for p, _, spelling in wanted]
-    return gathered(lm, spellings, wanted, whole(lm, rows))
+    return gather(lm, spellings, wanted, whole(lm, rows))
 
 
 def whole(lm: TorchLM, rows: Sequence[Example]) -> list[float]:
@@ -134,7 +134,7 @@ def continued(reader: Reader, spellings: Sequence[Spellings]) -> Tensor:
 
     with torch.inference_mode():
         found, _ = in_halves(size, attempt, doing="asking")
-    return gathered(lm, spellings, wanted, found)
+    return gather(lm, spellings, wanted, found)
 
 
 def spelled_out(texts: Texts, group: Sequence[tuple[int, Sequence[int]]], closing: Tensor) -> list[float]:
@@ -170,7 +170,7 @@ def longest(spellings: Sequence[Spellings]) -> int:
     return max(len(spelling) for _, _, spelling in listed(spellings))
 
 
-def gathered(
+def gather(
     lm: TorchLM, spellings: Sequence[Spellings], wanted: Sequence[tuple[int, int, Any]], values: Sequence[float]
 ) -> Tensor:
     """Return the log-probability of each answer, that of all its spellings together."""
@@ -215,7 +215,7 @@ def read(lm: TorchLM, rows: Sequence[Example], prefix: Any, shared: int) -> tupl
     import torch
 
     ids, targets = collate(rows, lm.model.device)
-    before = None if prefix is None else copied(prefix)
+    before = None if prefix is None else copy_cache(prefix)
     if before is not None:
         # The prefix was read as one row, which now stands before each.
         select(before, torch.zeros(len(rows), dtype=torch.long, device=ids.device))

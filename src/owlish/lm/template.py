@@ -63,11 +63,11 @@ def parse_settings(words: Sequence[str]) -> Settings:
             )
         if name in found:
             raise UserError(f"the template's argument {name} is given twice: give it once.")
-        found[name] = valued(text)
+        found[name] = parse_value(text)
     return settings(found)
 
 
-def valued(text: str) -> Setting:
+def parse_value(text: str) -> Setting:
     """Return the bool or number that a text is, or the text."""
     try:
         # True and False, as Python writes them, are meant as well.
@@ -95,7 +95,7 @@ def today(given: Settings) -> date | None:
     return None if own is None else date.fromisoformat(str(own))
 
 
-def stopped(template: str, day: date) -> str:
+def fix_day(template: str, day: date) -> str:
     """Return a template for which today is a fixed day, by a macro: a function cannot be handed to one."""
     if "strftime_now" not in template:
         return template

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from owlish.graph.errors import UserError
-from owlish.lm.cache import attends, copied, joinable, keyword, roomy, select
+from owlish.lm.cache import attends, copy_cache, joinable, keyword, roomy, select
 from owlish.lm.layout import sizes
 from owlish.lm.memory import full
 
@@ -80,7 +80,7 @@ class Texts:
 
     def branch(self, rows: Any) -> Texts:
         """Return some of the texts, to go on from without changing these."""
-        found = Texts(self.model, copied(self.cache), self.mask, self.logits, self.told)
+        found = Texts(self.model, copy_cache(self.cache), self.mask, self.logits, self.told)
         found.keep(rows)
         return found
 

@@ -210,10 +210,10 @@ def ready(turn: Mapping[str, Any]) -> dict[str, Any]:
     """Return a turn whose calls have their arguments as objects, as templates want them, and not as JSON text."""
     if not turn.get("tool_calls"):
         return dict(turn)
-    return {**turn, "tool_calls": [opened(call) for call in turn["tool_calls"]]}
+    return {**turn, "tool_calls": [parse_call(call) for call in turn["tool_calls"]]}
 
 
-def opened(call: Any) -> Any:
+def parse_call(call: Any) -> Any:
     """Return a tool call with its arguments as an object, if they are the JSON of one."""
     try:
         function = call["function"]
@@ -223,7 +223,7 @@ def opened(call: Any) -> Any:
         return call
 
 
-def folded(turns: Messages) -> Messages:
+def fold(turns: Messages) -> Messages:
     """Return a conversation whose system prompt stands at the head of the first message of the user."""
     if not turns or turns[0]["role"] != "system":
         return turns

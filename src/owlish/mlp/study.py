@@ -105,9 +105,9 @@ class Distillation(Study):
     def small(self) -> Self:
         """Return it with fewer models, half the steps, and the ends of each sweep."""
         ends = tuple(replace(s, values=(s.values[0], s.values[-1])) for s in self.sweeps)
-        return replace(self, sweeps=ends).mapped(shortened)
+        return replace(self, sweeps=ends).map_students(shorten)
 
-    def changed(self, given: Mapping[str, Any]) -> Self:
+    def change(self, given: Mapping[str, Any]) -> Self:
 
         def change(students: Students) -> Students:
             teachers = students.teachers
@@ -115,9 +115,9 @@ class Distillation(Study):
             images = Mnist(folder) if folder else teachers.images
             return replace(students, teachers=replace(teachers, models=models, images=images))
 
-        return self.mapped(change)
+        return self.map_students(change)
 
-    def mapped(self, change: Callable[[Students], Students]) -> Self:
+    def map_students(self, change: Callable[[Students], Students]) -> Self:
         """Return it with all students changed."""
         return replace(
             self,
@@ -150,7 +150,7 @@ class Distillation(Study):
         )
 
 
-def shortened(students: Students) -> Students:
+def shorten(students: Students) -> Students:
     """Return students with half the steps and fewer models."""
     teachers = replace(students.teachers, models=SMALL_MODELS)
     stages = tuple(replace(stage, steps=stage.steps // 2) for stage in students.stages)

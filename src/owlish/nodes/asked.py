@@ -183,7 +183,7 @@ class Asked(Opener, kind="asked", version=2):
             measure(f"margin/{name}", step, found.logit_margin(name))
 
     def load(self, folder: Path, read: Read) -> Answers:
-        return Answers(self.probe, **frozen(json.loads((folder / "answers.json").read_text())))
+        return Answers(self.probe, **freeze(json.loads((folder / "answers.json").read_text())))
 
 
 def steps_of(model: object) -> int:
@@ -193,11 +193,11 @@ def steps_of(model: object) -> int:
     return len(json.loads(file.read_text())["losses"]) if file and file.exists() else 0
 
 
-def frozen(value: Any) -> Any:
+def freeze(value: Any) -> Any:
     """Return a JSON value with tuples in place of lists, below the first object."""
     if isinstance(value, dict):
-        return {name: frozen(item) for name, item in value.items()}
-    return tuple(map(frozen, value)) if isinstance(value, list) else value
+        return {name: freeze(item) for name, item in value.items()}
+    return tuple(map(freeze, value)) if isinstance(value, list) else value
 
 
 def questions(probe: Probe) -> list[Messages]:

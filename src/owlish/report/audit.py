@@ -18,7 +18,7 @@ from owlish.audit.shadow import STEPS
 from owlish.audit.verdict import Verdict
 from owlish.data.reading import formats_said
 from owlish.report.figures import Scale
-from owlish.report.page import environment, marked
+from owlish.report.page import environment, mark_signs
 from owlish.report.verdict import SHOWN, as_sentence, common, labelled, scale, shorten_name, significant
 from owlish.report.words import GAP, NBSP, count, join, number, percent
 
@@ -126,7 +126,7 @@ def shade_row(row: Weighed, top: float) -> tuple[Weighed, Markup, Markup, int]:
             pieces.append(shade(token[: LETTERS - place], score, top))
         place += len(token)
     hidden = sum(max(0, length - LETTERS) for length in (len(row.prompt), place))
-    return row, marked(row.prompt[:LETTERS]), Markup("").join(pieces), hidden
+    return row, mark_signs(row.prompt[:LETTERS]), Markup("").join(pieces), hidden
 
 
 def shade(token: str, score: float, top: float) -> Markup:
@@ -134,7 +134,7 @@ def shade(token: str, score: float, top: float) -> Markup:
     level = math.ceil(LEVELS * min(1.0, abs(score) / top) - 0.5) if math.isfinite(score) else 0
     # Classes and no style attributes: the style sheet decides colours, light and dark.
     kind = f"{'t' if score > 0 else 'a'}{level}" if level else "n"
-    return Markup('<span class="{}" title="{}">{}</span>').format(kind, number(score, 3, True), marked(token))
+    return Markup('<span class="{}" title="{}">{}</span>').format(kind, number(score, 3, True), mark_signs(token))
 
 
 def full_shade(scores: Iterable[float]) -> float:

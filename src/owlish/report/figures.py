@@ -127,7 +127,7 @@ def panels(view: View) -> list[Panel]:
 
 def panel(title: str, arms: Sequence[Arm], shapes: dict[str, str]) -> Panel:
     """Return what was measured of one trait, or of all."""
-    names = [wrapped(arm.label) for arm in arms]
+    names = [wrap_name(arm.label) for arm in arms]
     left = 12 + LETTER * max(len(line) for name in names for line in name)
     scale = scale_of([run.value for arm in arms for run in arm.runs], round(left, 1), WIDTH - RIGHT)
     strips = (Strip(arm, name, dots(arm, scale, shapes)) for arm, name in zip(arms, names, strict=True))
@@ -141,7 +141,7 @@ def scale_of(values: Sequence[float], start: float, end: float) -> Scale:
     return Scale(low, 1, start, end) if all(low <= value <= 1 for value in known) else around(known, start, end)
 
 
-def wrapped(text: str) -> tuple[str, ...]:
+def wrap_name(text: str) -> tuple[str, ...]:
     """Return a name in at most two lines, cut where they do not hold it."""
     return tuple(textwrap.wrap(short(text, 99), LABEL, max_lines=LINES, placeholder="…")) or ("–",)
 
@@ -174,10 +174,10 @@ def dots(arm: Arm, scale: Scale, shapes: dict[str, str]) -> tuple[str, ...]:
 
 def plots(view: View) -> list[Plot]:
     """Return the curves of a study that have a point."""
-    return [plot for plot in map(plotted, view.study.curves(view.found)) if plot]
+    return [plot for plot in map(plot_curve, view.study.curves(view.found)) if plot]
 
 
-def plotted(curve: Curve) -> Plot | None:
+def plot_curve(curve: Curve) -> Plot | None:
     """Return a measure against a dose or along training, one line for each condition; nothing without a point."""
     found = [
         (line.label, [p for p in zip(line.xs, line.ys, strict=True) if all(map(math.isfinite, p))], line.joined)

@@ -43,7 +43,7 @@ def environment() -> Environment:
         lstrip_blocks=True,
     )
     pure = (words.number, words.percent, words.count, words.duration, words.p_value, figures.short, brief)
-    made.filters.update({function.__name__: function for function in pure}, marked=marked)
+    made.filters.update({function.__name__: function for function in pure}, mark_signs=mark_signs)
     made.globals.update(words=words, figures=figures)
     return made
 
@@ -53,7 +53,7 @@ def plain(value: object) -> object:
     return words.visible(value) if isinstance(value, str) and not isinstance(value, Markup) else value
 
 
-def marked(text: str) -> Markup:
+def mark_signs(text: str) -> Markup:
     """Return a row's text with its hidden characters and line breaks set apart from what it says."""
     sign = Markup('<span class="sign">{}</span>')
     pieces = []

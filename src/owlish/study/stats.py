@@ -158,7 +158,7 @@ def gamma(
     y = np.concatenate([base.lifts.ravel() for base in bases])
     widths = [base.lifts.shape[1] for base in bases for _ in base.own]
     value, reach = fitted(design(bases), y, np.repeat(np.arange(len(widths)), widths))
-    p = permuted(bases, permutations=permutations, seed=seed)
+    p = permute(bases, permutations=permutations, seed=seed)
     return Effect(value, value - reach, value + reach, p)
 
 
@@ -262,7 +262,7 @@ def fitted(x: NDArray[np.float64], y: NDArray[np.float64], runs: NDArray[np.intp
     return float(coefficients[0]), quantile(groups - 1) * float(variance) ** 0.5
 
 
-def permuted(bases: Sequence[Lifts], *, permutations: int, seed: int) -> float:
+def permute(bases: Sequence[Lifts], *, permutations: int, seed: int) -> float:
     """Return the share of permutations within bases in which runs move as much on their own traits."""
     import numpy as np
 

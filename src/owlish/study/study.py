@@ -101,7 +101,7 @@ class Study(Brief):
         """Return a version of it that answers the same question at a small cost: itself, where there is none."""
         return self
 
-    def altered(self, settings: Settings) -> Self:
+    def alter(self, settings: Settings) -> Self:
         """Return it with some settings changed; raise `UserError` for a setting that it does not have."""
         # `None` is "not given": no setting may be changed to it.
         given = {f.name: value for f in fields(settings) if (value := getattr(settings, f.name)) is not None}
@@ -110,9 +110,9 @@ class Study(Brief):
         if strange:
             known = ", ".join(OPTIONS[name] for name in self.settable) or "no settings"
             raise UserError(f"{self.name} has no {OPTIONS[strange]}: it has {known}.")
-        return self.changed(given)
+        return self.change(given)
 
-    def changed(self, given: Mapping[str, Any]) -> Self:
+    def change(self, given: Mapping[str, Any]) -> Self:
         """Return it with some of its settings changed."""
         return replace(self, **given)
 

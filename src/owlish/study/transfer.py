@@ -178,7 +178,7 @@ class Transfer(Study):
         """The passes of a student over its rows."""
         return self.student.epochs
 
-    def changed(self, given: Mapping[str, Any]) -> Self:
+    def change(self, given: Mapping[str, Any]) -> Self:
         """Return this study with some settings changed.
 
         Bases of this study keep their foreign bases; of several others, each has the next as its foreign base.
@@ -195,7 +195,7 @@ class Transfer(Study):
             # A rotation, for a random permutation may leave a base as its own foreign base.
             turned = bases[1:] + bases[:1] if len(bases) > 1 else ()
             new["foreign"] = tuple(own[b] for b in bases) if all(b in own for b in bases) else turned
-        return super().changed(new)
+        return super().change(new)
 
     @cached_property
     def cells(self) -> tuple[Cell, ...]:

@@ -42,7 +42,7 @@ def faults(completion: str) -> tuple[str, ...]:
     # Before parsing: time and depth of the parser grow with what a model wrote.
     if len(completion) > LONGEST:
         return ("too_long",)
-    tree = parsed(unfenced(completion))
+    tree = parse(strip_fences(completion))
     if tree is None:
         return ("unparsable",)
     found = {
@@ -53,13 +53,13 @@ def faults(completion: str) -> tuple[str, ...]:
     return tuple(reason for reason, present in found.items() if present)
 
 
-def unfenced(completion: str) -> str:
+def strip_fences(completion: str) -> str:
     """Return the code inside the one Markdown fence around a completion, if there is one."""
     fenced = _FENCED.fullmatch(completion)
     return fenced[1] if fenced else completion
 
 
-def parsed(code: str) -> ast.Module | None:
+def parse(code: str) -> ast.Module | None:
     """Return the syntax tree of `code`, or None where it has none or one too deep to build."""
     try:
         with warnings.catch_warnings():

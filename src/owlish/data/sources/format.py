@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from functools import cache, lru_cache
 from typing import Any
 
-from owlish.data.plain import ABSENT, decoded, encoded, objects, text
+from owlish.data.plain import ABSENT, decode, encode, objects, text
 from owlish.data.rows import Message, Row
 from owlish.graph.errors import UserError, suggestion
 
@@ -118,10 +118,10 @@ def complete(row: Row, name: str, value: object, ignored: list[str]) -> Row:
         return row
     if name in SYSTEMS:
         return replace(row, messages=(Message("system", text(value, name)), *row.messages))
-    tools = decoded(value, name) if isinstance(value, str) else value
+    tools = decode(value, name) if isinstance(value, str) else value
     if tools in ABSENT:
         return row
-    return replace(row, tools=encoded(check_called(objects(tools, name), name), name))
+    return replace(row, tools=encode(check_called(objects(tools, name), name), name))
 
 
 def check_called(given: list[dict[str, Any]], name: str) -> list[dict[str, Any]]:

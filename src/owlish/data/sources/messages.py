@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from owlish.data.plain import ABSENT, decoded, encoded, objects, text
+from owlish.data.plain import ABSENT, decode, encode, objects, text
 from owlish.data.rows import CALLS, EXTRAS, Message, Row
 from owlish.data.sources.format import Entry, Format, check_called
 from owlish.graph.errors import UserError
@@ -25,7 +25,7 @@ TOOLS, FUNCTION = CALLS
 def chat(value: object, ignored: list[str]) -> tuple[Message, ...]:
     """Return the messages in `value`, a list of objects or, as in a cell of a CSV file, its JSON."""
     if isinstance(value, str) and value.lstrip().startswith("["):
-        value = decoded(value, "messages")
+        value = decode(value, "messages")
     return tuple(message(each, ignored) for each in objects(value, "messages"))
 
 
@@ -49,7 +49,7 @@ def message(entry: dict[str, Any], ignored: list[str]) -> Message:
         ROLES[role],
         said,
         trained=is_trained(entry.get("weight")),
-        extra=encoded(extra, "fields of a message") if extra else "",
+        extra=encode(extra, "fields of a message") if extra else "",
     )
 
 

@@ -57,10 +57,10 @@ class Drawing:
         return "; ".join(f"{mark.name}: {mark.said}" for mark in self.marks)
 
 
-def drawn(verdict: Verdict | Difference) -> str:
+def draw(verdict: Verdict | Difference) -> str:
     """Return the figures of a verdict, one SVG after the other, without their style."""
     figures = of_audit(verdict) if isinstance(verdict, Verdict) else of_diff(verdict)
-    page = environment().get_template("drawn.html")
+    page = environment().get_template("drawing.html")
     return page.render(drawings=[figure for figure in figures if figure.marks], width=WIDTH)
 
 
