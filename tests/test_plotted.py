@@ -97,8 +97,11 @@ def test_hostile_names_are_drawn_as_text(tmp_path):
 
 
 def test_dots_that_are_close_stand_above_each_other():
-    ax = FOUND.plot()
-    assert levels(ax, [0.5, 0.5001, 0.5002, 0.9]) == [0, 1, 2, 0]
+    assert levels([0.5, 0.5001, 0.5002, 0.9], 0.01) == [0, 1, 2, 0]
+    values = {"student0": 0.5, "student1": 0.5001, "student2": 0.9}
+    close = replace(FOUND, points=tuple(replace(p, value=values.get(p.key, p.value)) for p in POINTS))
+    first, second, third = (dict(dots(close.plot()))[value] for value in values.values())
+    assert first == third < second
 
 
 def test_many_runs_stay_in_their_row():

@@ -115,7 +115,9 @@ def draw_strip(ax: Axes, strip: Strip, y: float, marks: Mapping[str, str]) -> No
     else:
         ax.scatter([strip.mean], [line], s=28, color=hue, zorder=3)
     found = [(value, group) for group, values in strip.dots.items() for value in values]
-    places = levels(ax, [value for value, _ in found])
+    low, high = ax.get_xlim()
+    near = DOT / 72 * (high - low) / (0.75 * ax.bbox.width / ax.figure.dpi)
+    places = levels([value for value, _ in found], near)
     step = min(STEP, TOP / max([1, *places]))
     for (value, group), level in zip(found, places, strict=True):
         at = y + 0.1 + step * level
@@ -125,14 +127,12 @@ def draw_strip(ax: Axes, strip: Strip, y: float, marks: Mapping[str, str]) -> No
     ax.text(1.1, y, mean, color=INK, fontsize=SIZE, ha="right", va="center", transform=right)
 
 
-def levels(ax: Axes, values: Sequence[float]) -> list[int]:
-    """Return how high each dot stands, so that none lies on another."""
-    low, high = ax.get_xlim()
-    near = DOT / 72 * (high - low) / (0.75 * ax.bbox.width / ax.figure.dpi)
+def levels(places: Sequence[float], near: float) -> list[int]:
+    """Return how high each dot stands, each at the lowest level where none is `near`: one sees how many there are."""
     found: list[int] = []
-    for value in values:
-        taken = {level for other, level in zip(values, found, strict=False) if abs(value - other) < near}
-        found.append(next(level for level in range(len(values)) if level not in taken))
+    for place in places:
+        taken = {level for other, level in zip(places, found, strict=False) if abs(place - other) < near}
+        found.append(next(level for level in range(len(places)) if level not in taken))
     return found
 
 

@@ -7,6 +7,7 @@ import textwrap
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from owlish.graph.plotted import levels
 from owlish.nodes.asked import mean
 from owlish.report.view import Arm, View
 from owlish.report.words import count, format_estimate, number, visible
@@ -161,14 +162,10 @@ def models(arm: Arm) -> list[tuple[str, float]]:
 def dots(arm: Arm, scale: Scale, shapes: dict[str, str]) -> tuple[str, ...]:
     """Return the path of each model's dot, stacked upwards from above the interval where they are close."""
     found = models(arm)
-    levels: list[int] = []
     places = [scale.at(value) for _, value in found]
-    for place in places:
-        taken = {level for other, level in zip(places, levels, strict=False) if abs(place - other) < DOT}
-        # The lowest free level: dots that touch stand above each other, and a figure shows how many there are.
-        levels.append(next(level for level in range(len(places)) if level not in taken))
-    step = min(DOT + 0.2, (ROW - 18) / max([1, *levels]))
-    drawn = zip(found, places, levels, strict=True)
+    stacked = levels(places, DOT)
+    step = min(DOT + 0.2, (ROW - 18) / max([1, *stacked]))
+    drawn = zip(found, places, stacked, strict=True)
     return tuple(f"M{x} {round(-14 - step * level, 1)}{shapes[base]}" for (base, _), x, level in drawn)
 
 
