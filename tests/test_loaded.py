@@ -109,9 +109,27 @@ def test_every_row_of_a_sample_knows_its_file_and_line(tmp_path):
     data = run(loaded(str(tmp_path / "?.jsonl"), n=20, seed=0), store=Store(tmp_path / "store"))
     assert len(data.places) == 20
     for row, place in zip(data.rows, data.places, strict=True):
-        line = Path(place.file).read_bytes().splitlines()[place.number - 1]
+        line = (tmp_path / place.file).read_bytes().splitlines()[place.number - 1]
         assert json.loads(line)["prompt"] == row.prompt
-    assert str(data.places[-1]).startswith(f"{tmp_path / 'b.jsonl'} line ")
+    assert str(data.places[-1]).startswith("b.jsonl line ")
+
+
+def test_no_folder_of_this_machine_is_kept_or_shown(tmp_path, monkeypatch):
+    """Two files of one name, elsewhere and below the working folder: each goes by a name of its own."""
+    for folder in ("one", "two"):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "rows.jsonl").write_bytes(b"no\n" + b"".join(good(index) for index in range(5)))
+    pattern = str(tmp_path / "*" / "rows.jsonl")
+    store = Store(tmp_path / "store")
+    node = loaded(pattern, n=None, seed=0)
+    data = run(node, store=store)
+    assert str(node) == "rows of rows.jsonl (1), rows.jsonl (2)"
+    assert {place.file for place in data.places} == {"rows.jsonl (1)", "rows.jsonl (2)"}
+    kept = [path.read_text() for path in (tmp_path / "store").rglob("*.json*")]
+    assert not any(str(tmp_path) in text for text in kept)
+    assert "rows.jsonl (1) line 1" in kept[0] + "".join(kept)
+    monkeypatch.chdir(tmp_path)
+    assert str(loaded(pattern, n=None, seed=0)) == "rows of one/rows.jsonl, two/rows.jsonl"
 
 
 def test_each_row_is_as_likely_as_any_other():

@@ -374,7 +374,7 @@ def test_several_files_and_patterns_are_read_in_order(tmp_path):
     given = [tmp_path / "c.jsonl", str(tmp_path / "[ab].jsonl")]
     rows = reading(given)
     assert list(rows.rows()) == THREE
-    assert rows.problems == [f"{tmp_path / name}.jsonl line 2: The line is not JSON." for name in "cab"]
+    assert rows.problems == [f"{name}.jsonl line 2: The line is not JSON." for name in "cab"]
     some, other = loaded(given, n=None, seed=0), loaded(str(tmp_path / "*.jsonl"), n=None, seed=0)
     assert some.content != other.content
     assert loaded([tmp_path / "a.jsonl"], n=None, seed=0).key == loaded(tmp_path / "a.jsonl", n=None, seed=0).key

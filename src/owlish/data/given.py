@@ -11,7 +11,8 @@ import shutil
 import stat
 import sys
 import tempfile
-from collections.abc import Iterable, Iterator, Mapping
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -143,9 +144,25 @@ def spool(name: str, lines: Iterable[bytes]) -> str:
 
 
 def format_source(file: str) -> str:
-    """Return the words for a file: its path, or what was given in its place."""
+    """Return the words for a file, for whoever gave it: its path, or what was given in its place."""
     path = Path(file)
     return path.name if path.parent.name.startswith(SPOOL) else file
+
+
+def names_of(files: Sequence[str]) -> dict[str, str]:
+    """Return the names of files for what is kept and passed on: no folder of this machine, and no name twice."""
+    names = [own_name(file) for file in files]
+    twice = Counter(names)
+    numbered = [f"{name} ({i})" if twice[name] > 1 else name for i, name in enumerate(names, start=1)]
+    return dict(zip(files, numbered, strict=True))
+
+
+def own_name(file: str) -> str:
+    """Return a file's path as it was given, from the working folder on, or its last part where it lies elsewhere."""
+    path, here = Path(format_source(file)), Path.cwd()
+    if not path.is_absolute():
+        return str(path)
+    return str(path.relative_to(here)) if path.is_relative_to(here) else path.name
 
 
 def content_of(files: tuple[str, ...]) -> str:

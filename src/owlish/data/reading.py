@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from owlish.data.given import Given, files_of, format_source, unreadable
+from owlish.data.given import Given, files_of, format_source, names_of, unreadable
 from owlish.data.hub import hosted, hub_records, revision
 from owlish.data.records import LONGEST, TOO_LONG, Records, records
 from owlish.data.rows import Row
@@ -77,17 +77,18 @@ class Reading:
 
     def placed(self) -> Iterator[tuple[Place, Row]]:
         """Yield the rows with their places."""
-        several = len(self.files) > 1
+        names = names_of(self.files) if len(self.files) > 1 else {}
         for (file, unit, number), _, row in self.pieces():
-            yield Place(format_source(file) if several else "", unit, number), row
+            yield Place(names.get(file, ""), unit, number), row
 
     def pieces(self) -> Iterator[tuple[tuple[str, str, int], bytes | None, Row]]:
         """Yield the rows with file, unit and number, those of JSONL with their lines as they stand."""
+        names = names_of(self.files)
         for file in self.files:
             try:
                 before = state_of(file)
                 found = self.records(file)
-                place = f"{format_source(file)} {found.unit}" if len(self.files) > 1 else found.unit
+                place = f"{names[file]} {found.unit}" if len(self.files) > 1 else found.unit
                 for number, (line, entry) in enumerate(found.pieces, start=1):
                     try:
                         row = self.row(entry, found.unit, line)

@@ -10,7 +10,7 @@ from operator import itemgetter
 from pathlib import Path
 from typing import Any, TypeVar
 
-from owlish.data.given import Given, content_of, files_of, format_source
+from owlish.data.given import Given, content_of, files_of, names_of
 from owlish.data.reading import Columns, Place, Reading, columns_of
 from owlish.data.rows import write_rows
 from owlish.data.sources.format import format_called
@@ -40,7 +40,7 @@ class Loaded(Data, kind="loaded"):
     columns: Columns = ()
 
     def __str__(self) -> str:
-        return on_one_line(f"rows of {', '.join(map(format_source, self.files))}")
+        return on_one_line(f"rows of {', '.join(names_of(self.files).values())}")
 
     @property
     def files(self) -> tuple[str, ...]:
