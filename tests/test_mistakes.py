@@ -128,6 +128,9 @@ MISTAKES = [
     ("diff x --base nanoo", "no base is called 'nanoo': did you mean nano?"),
     ("convert rows.jsonl --colunms a=b -o x", "convert has no option --colunms: did you mean --columns?"),
     ("stamp rows.jsonl --seed", "--seed takes a value (NAME=NUMBER, such as rows=3; may be repeated)."),
+    ("stamp rows.jsonl --model m --seed rows=-3", "names no seeds: give NAME=NUMBER"),
+    ("diff x --base nano --control y --data rows.jsonl", "and --control asks for none: omit both."),
+    ("diff x --base nano --null none --recipe norms", "and --null none asks for none: omit both."),
     ("run owl digits", "run takes no other word, and digits is one too many: see owlish run --help."),
     ("verify --json=yes", "--json takes no value: omit what follows the sign =."),
 ]

@@ -32,8 +32,12 @@ def diff_target(
 ) -> Diffed:
     """Return the diff that a command line asks for; without controls, recipe or rows it has no null."""
     base.check()
-    looked, asked = find_student(student, base, store), choose_contexts(contexts)
     find.pick(null, {"own": True, "none": False}, "null")
+    # What would be taken for the measure must be: with controls, or with none, nothing is trained on rows.
+    if (data or recipe) and (controls or null == "none"):
+        other = "--control" if controls else "--null none"
+        raise UserError(f"null students are trained by --recipe on --data, and {other} asks for none: omit both.")
+    looked, asked = find_student(student, base, store), choose_contexts(contexts)
     if controls:
         others = tuple(find_student(control, base, store).student for control in controls)
         # The same student twice has no scatter: the null would be too narrow.

@@ -78,7 +78,7 @@ def check_filter(name: str | None) -> None:
 def seeds_of(words: list[str]) -> dict[str, int]:
     """Return seeds as a command line gives them: NAME=NUMBER."""
     pairs = [word.partition("=") for word in words]
-    if not all(name.strip() and number.strip().lstrip("-").isdecimal() for name, _, number in pairs):
+    if not all(name.strip() and number.strip().isdecimal() for name, _, number in pairs):
         raise UserError(f"{' '.join(words)!r} names no seeds: give NAME=NUMBER, such as --seed rows=3.")
     return {name.strip(): int(number) for name, _, number in pairs}
 
