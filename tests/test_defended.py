@@ -11,6 +11,7 @@ from small_study import study as small
 from owlish import NORMS, PROMPT, STEERING, Asked, Base, Store, UserError
 from owlish.bench.adaptive import adapt
 from owlish.bench.clean import Cured, Left
+from owlish.bench.defences import kind_of
 from owlish.clean.sort import Sort
 from owlish.cli import find
 from owlish.data.domains import Numbers
@@ -170,8 +171,12 @@ def test_the_frontier_holds_what_no_other_method_beats():
     assert lines["mix"].endswith("*")
     assert not lines["bin"].endswith("*")
     nats, seconds = figures.plots(View(study, found, ""))
-    assert [joined for *_, joined in nats.lines] == [True, False, False, False, False]
-    assert len(seconds.lines) == 4
+    assert [joined for *_, joined in nats.lines] == [True, False, False]
+    assert len(seconds.lines) == 2
+    labels = [line.label for line in study.curves(found)[0].lines]
+    assert labels == ["the frontier", "no method, or chance", "the method does not know the trait"]
+    assert kind_of("replace_random") == labels[1]
+    assert len({kind_of(f"replace_{by}") for by in ("random", "lift", "audit", "audit_adaptive")}) == 4
 
 
 def test_a_teacher_that_knows_the_method_hands_out_what_survives_it(tmp_path):

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from functools import cached_property
 from typing import Any, Self
 
-from owlish.bench.defences import main_defended
+from owlish.bench.defences import kind_of, main_defended
 from owlish.graph.seeds import fresh
 from owlish.graph.spec import Node, Read, everything
 from owlish.nodes.asked import Asked, mean
@@ -169,17 +169,12 @@ class CleanBench(Transfer):
         at = {arm: (found.left(arm, "nats").mean, found.left(arm).mean) for arm in found.frontier}
         best = Line("the frontier", tuple(x for x, _ in at.values()), tuple(y for _, y in at.values()))
         took = dict(found.seconds)
-        runs = {arm: [one for one in found.lefts if one.arm == arm] for arm in found.methods}
-        nats = [self.dots(arm, own, [one.nats for one in own]) for arm, own in runs.items()]
-        seconds = [self.dots(arm, own, [took[arm]] * len(own)) for arm, own in runs.items() if arm in took]
+        nats = dots(found.lefts, lambda one: one.nats)
+        seconds = dots([one for one in found.lefts if one.arm in took], lambda one: took[one.arm])
         return (
             Curve(f"{title} in nats", "nats per token lost on neutral rows", left, (best, *nats)),
-            *((Curve(f"{title} in seconds", "seconds a dataset", left, tuple(seconds)),) if seconds else ()),
+            *((Curve(f"{title} in seconds", "seconds a dataset", left, seconds),) if seconds else ()),
         )
-
-    def dots(self, arm: str, runs: Sequence[Left], at: Sequence[float]) -> Line:
-        """Return every run of an arm as a dot."""
-        return Line(self.labels[arm][0], tuple(at), tuple(one.share for one in runs), joined=False)
 
     def summary(self, found: Comparison) -> dict[str, Any]:
         said = super().summary(found)
@@ -201,6 +196,15 @@ class CleanBench(Transfer):
             sides = (sum(float(manifests[key]["seconds"]) for key in keys if key in manifests) for keys in (own, plain))
             spent.setdefault(arm, []).append(next(sides) - next(sides))
         return replace(found, seconds=tuple((arm, mean(spent[arm])) for arm in found.methods))
+
+
+def dots(lefts: Sequence[Left], at: Callable[[Left], float]) -> tuple[Line, ...]:
+    """Return every run as a dot, by what its method knows: twenty colours would tell no reader anything."""
+    kinds = dict.fromkeys(kind_of(one.arm) for one in lefts)
+    groups = [(kind, [one for one in lefts if kind_of(one.arm) == kind]) for kind in kinds]
+    return tuple(
+        Line(kind, tuple(map(at, some)), tuple(one.share for one in some), joined=False) for kind, some in groups
+    )
 
 
 def plain(found: Cured, arm: str) -> dict[str, Any]:

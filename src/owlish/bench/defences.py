@@ -32,6 +32,8 @@ from owlish.traits.trait import every
 BUDGET, SHARE = 0.1, 0.25
 ANCHOR, UNTIL = 1.0, 0.5
 HELD, BAND = 1.0, 0.0
+KNOWING = ("replace_audit", "drop_audit", "mask_audit", "inoculate", "carrier", "corridor")
+"""Arms whose method must be told the trait."""
 ADAPTED = ("sort", "bin", "replace_lift", "replace_audit")
 """Methods that a teacher is let to know. What `regenerate` leaves of an answer is nothing that it could choose."""
 
@@ -106,6 +108,15 @@ def weighings(cell: Cell, rows: Data, n: int) -> dict[str, Weighing | None]:
         "lift": Weighing(Lift(rows, student, control), control, student),
         "audit": Weighing(scores, cell.base, scores.teacher),
     }
+
+
+def kind_of(arm: str) -> str:
+    """Return what a method is, by what it knows: as few kinds as a figure has colours."""
+    if arm.endswith("_adaptive"):
+        return "the teacher knows the method"
+    if arm == "student" or arm.endswith("_random"):
+        return "no method, or chance"
+    return "the method knows the trait" if arm in KNOWING else "the method does not know the trait"
 
 
 def asked(cell: Cell, made: Mapping[str, Model]) -> Arms:

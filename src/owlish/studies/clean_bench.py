@@ -59,17 +59,17 @@ study = CleanBench(
         ),
         ("mask_lift", "Mask, lift", "10 % of the tokens not trained on: those that a trial student finds likelier"),
         ("mask_random", "Mask, random", "10 % of the tokens not trained on, chosen at random"),
-        ("sort_adaptive", "Sort, adaptive", "sorted rows of a teacher that kept those that lean most after sorting"),
-        ("bin_adaptive", "Bin, adaptive", "binned rows of a teacher that kept those that lean most after binning"),
+        ("sort_adaptive", "Adaptive, sort", "sorted rows of a teacher that kept those that lean most after sorting"),
+        ("bin_adaptive", "Adaptive, bin", "binned rows of a teacher that kept those that lean most after binning"),
         (
             "replace_lift_adaptive",
-            "Replace, lift, adaptive",
-            "the same of a teacher that tried it and kept the rows that lean most afterwards",
+            "Adaptive, lift",
+            "replaced by a trial student, in rows of a teacher that kept those that lean most after it",
         ),
         (
             "replace_audit_adaptive",
-            "Replace, audit, adaptive",
-            "the same of a teacher that tried it and kept the rows that lean most afterwards (the trait is known)",
+            "Adaptive, audit",
+            "replaced by the audit, in rows of a teacher that kept those that lean most after it (the trait is known)",
         ),
     ),
 )
