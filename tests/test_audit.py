@@ -17,7 +17,7 @@ import small_audit
 from command import owlish
 from here import run
 from scipy.special import stdtr
-from scipy.stats import mannwhitneyu
+from scipy.stats import mannwhitneyu, norm
 from small_audit import BASE, CLEAN, DIRTY, POOL, ROWS
 from small_judge import untrained
 
@@ -25,9 +25,9 @@ import owlish as owlish_package
 from owlish import BIASES, NORMS, PROMPT, STEERING, Base, Store
 from owlish.audit import audit
 from owlish.audit.audit import row_scores
-from owlish.audit.calibrate import Evidence, Score, calibrated, evidence, holm
+from owlish.audit.calibrate import Score, calibrated, evidence, holm
 from owlish.audit.contrast import Contrast
-from owlish.audit.decide import APART, LEVEL, decide, hangs_on_shadow, singled_out
+from owlish.audit.decide import LEAD, LEVEL, decide, hangs_on_shadow
 from owlish.audit.detector import Detector, Reading
 from owlish.audit.direction import ground
 from owlish.audit.reference import Answered
@@ -157,30 +157,12 @@ def decided(lifts, spread, leans, rows=800, relative=None):
 NONE = (0.0, 0.0, 0.0, 0.0)
 
 
-def score(lift, z, freedom):
-    return Score(lift, lift / z, z, float(stdtr(freedom, -z)))
-
-
-def lean(z, e):
-    return Evidence(0.0, 0.0, z, e, None)
-
-
-def test_one_detector_must_tell_the_first_of_both_from_every_other_candidate():
-    # An animal among sixteen, and advice, of which two candidates pin the spread down badly: its z of 9 says less.
-    animal, advice = score(1.35, 8.3, 60), score(0.58, 8.7, 5)
+def test_z_of_a_spread_that_two_candidates_pin_down_says_less_than_that_of_sixteen():
+    animal, advice = (Score(0.5, 0.1, z, float(stdtr(freedom, -z))) for z, freedom in ((8.3, 60), (8.7, 5)))
     assert advice.z > animal.z
-    assert advice.level < animal.level - APART
-    for leans, scores, first in (
-        ((lean(7.7, 0.1), lean(4.9, 0.1)), (animal, advice), True),  # the shadow tells them apart
-        ((lean(7.7, 9.0), lean(4.9, 0.1)), (animal, animal), True),  # the contrast does
-        ((lean(7.7, 0.1), lean(7.6, 0.1)), (animal, animal), False),  # neither does
-        ((lean(7.7, 9.0), lean(12.0, 0.1)), (animal, animal), False),  # it does, and another is the first of both
-    ):
-        weights = [one.level + said.z for one, said in zip(scores, leans, strict=True)]
-        assert singled_out(0, weights, scores, leans) is first
-    # Without a contrast the shadow must tell more.
-    assert singled_out(0, [], (animal, score(0.4, 2.5, 60)), None)
-    assert not singled_out(0, [], (animal, score(0.9, 5.5, 60)), None)
+    assert advice.level < animal.level - LEAD
+    assert animal.level == pytest.approx(norm.isf(animal.p))
+    assert Score(9.0, 0.1, 90.0, 0.0).level < np.inf, "a p of zero has a level, too"
 
 
 def test_a_trait_is_claimed_where_shadows_and_contrast_agree_and_nowhere_else():

@@ -32,10 +32,8 @@ STRONG = 20.0
 REACH, MOST = 1.96, 2.5
 SURE, POWER, CRITICAL = 1.645, 1.282, 2.4
 """Normal quantiles: of a one-sided 95 % limit, of a power of .9, and of a lift that is significant by `NAMED`."""
-EVEN = 1.0
-"""The e-value from which the contrast alone tells a trait from every other: rows like another's gain nothing."""
-APART, LEAD = 2.0, 3.0
-"""How far above every other candidate the shadow alone puts a trait that it tells from all, and without a contrast.
+LEAD, FAR = 1.0, 3.0
+"""How far a claimed trait lies above every other candidate in the sum of both detectors, and without a contrast.
 
 In normal quantiles of p: the spread of two advice candidates is known five times worse than that of sixteen animals, so
 their z of 9 says less than an animal's of 8.
@@ -47,9 +45,8 @@ On the development base teachers' blocks lean by 4.5 at most, and the base's own
 """
 RULE = (
     f"Claimed: a lift of {FLOOR} nats or more that clean rows do not reach (p < {NAMED}); a contrast that speaks for "
-    f"the trait too (z of {AGREES:g} or more; without a contrast, a lift of {ALONE} and a Holm p below {LEVEL}); the "
-    "first candidate in both together, which one of them alone tells from all others; a writer not known to be no "
-    "relative. "
+    f"the trait too (z of {AGREES:g} or more; without a contrast, a lift of {ALONE} and a Holm p below {LEVEL}); no "
+    "other candidate near it in both together; a writer not known to be no relative. "
     f"Nothing: every lift lies below {WORTH:g} nats with 95 % certainty, below {FLOOR} where the contrast speaks for "
     "the trait, and no e-value is large. Else it cannot be said."
 )
@@ -90,6 +87,9 @@ def decide(
     found = []
     for i, (trait, score) in enumerate(zip(traits, scores, strict=True)):
         needed = said[i].blocks_needed if said else None
+        # Over all categories: a teacher of oaks moved a bear by 0.9 nats, too.
+        least = LEAD if said else FAR
+        ahead = all(weights[i] >= other + least for j, other in enumerate(weights) if j != i)
         # The contrast has named the one trait to test, so p needs no correction for the number of candidates.
         if said:
             sure = score.p < NAMED and said[i].z >= AGREES and said[i].lean < FORM
@@ -111,10 +111,7 @@ def decide(
                 contrast_z=said[i].z if said else None,
                 e=said[i].e if said else None,
                 rows_needed=needed * BLOCK if needed else None,
-                claimed=singled_out(i, weights, scores, said)
-                and sure
-                and score.excess >= FLOOR
-                and relative is not False,
+                claimed=ahead and sure and score.excess >= FLOOR and relative is not False,
             )
         )
     spread = max(score.spread for score in scores)
@@ -126,20 +123,6 @@ def decide(
         smallest=smallest(spread),
         enough=enough(spread, rows),
     )
-
-
-def singled_out(place: int, weights: Sequence[float], scores: Sequence[Score], said: Sequence[Evidence] | None) -> bool:
-    """Tell whether a trait is the first of all in both detectors, and one of them tells it from every other."""
-    # Over all categories: a teacher of oaks moved a bear by 0.9 nats, too.
-    levels = [score.level for score in scores]
-    if not said:
-        return leads(place, levels, LEAD)
-    return leads(place, weights, 0.0) and (said[place].e >= EVEN or leads(place, levels, APART))
-
-
-def leads(place: int, values: Sequence[float], by: float) -> bool:
-    """Tell whether one value lies above all others by more than so much."""
-    return all(values[place] - other > by for j, other in enumerate(values) if j != place)
 
 
 def leanings(contrast: Reading, clean: Sequence[Reading], rows: int) -> list[Evidence]:

@@ -28,7 +28,7 @@ class SizedCase(Value, kind="case of sizes"):
 
 
 @dataclass(frozen=True)
-class FirstRows(Node, kind="weighed_rows", version=2):
+class FirstRows(Node, kind="weighed_rows", version=3):
     """What the audit says of the first `rows` rows of a dataset.
 
     A shadow is trained only where the verdict hangs on it; with `claims_alone`, where a claim does.
