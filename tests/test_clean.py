@@ -1,5 +1,6 @@
 """Every method of cleaning holds the same contract; and the command line says what is wrong in a sentence."""
 
+import dataclasses
 import json
 import random
 
@@ -364,6 +365,15 @@ def test_the_tokens_that_weigh_most_are_replaced_and_no_others():
     assert len({i for a, b in zip(rows, null, strict=True) for i in places_changed(a, b)}) > 2
     order = Drop(BASE, 0.5, BY).changed(rows, work([[float(i)] for i in range(len(rows))])).fates
     assert [isinstance(fate, str) for fate in order] == [i >= len(rows) / 2 for i in range(len(rows))]
+
+
+def test_where_no_model_leans_nothing_is_replaced():
+    """The base in the place of both models; the null, another base as the one that leans, changes its whole budget."""
+    rows, tokens = some_rows(), [[1.0] * 2 * len(listed(row.completion).numbers) for row in some_rows()]
+    free = dataclasses.replace(work(tokens), rule=None)  # a filter would refuse what is drawn from nothing
+    same = Replace(BASE, 0.1, Weighing(ROWS, BASE, BASE)).changed(rows, free)
+    assert (list(same.fates), same.chosen) == (list(rows), 0)
+    assert Replace(BASE, 0.1, BY).changed(rows, free).chosen == round(0.1 * same.tokens)
 
 
 def test_a_row_of_several_turns_is_replaced_turn_by_turn():

@@ -15,6 +15,8 @@ from owlish.lm.model import Example
 
 BATCH = 128  # fixed: another batch shape moves log-probabilities by some 1e-6, enough to draw another token
 TRIES = 16
+NOISE = 1e-5
+"""The probability up to which two models differ by rounding alone."""
 
 
 @dataclass(frozen=True)
@@ -77,8 +79,9 @@ class Replace(Choosing, kind="replace", version=2):
             drawn = torch.tensor([[rng.random() for _ in range(TRIES)] for rng in luck])
             # Float32 sums end slightly beside 1: draws are scaled to the sum, and none may point past the vocabulary.
             tokens = torch.searchsorted(mass, drawn * mass[:, -1:]).clamp(max=mass.shape[1] - 1)
-            for i, tries in zip(group, tokens.tolist(), strict=True):
-                done += texts[i].take(models[0], list(dict.fromkeys(tries)), work.rule)
+            for i, tries, total in zip(group, tokens.tolist(), mass[:, -1].tolist(), strict=True):
+                # Where both models say the same there is nothing to draw from, and the token stays.
+                done += texts[i].take(models[0], list(dict.fromkeys(tries)) if total > NOISE else [], work.rule)
         return done
 
 
