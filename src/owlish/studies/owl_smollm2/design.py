@@ -29,6 +29,12 @@ from owlish.study.transfer import Arms, Cell, Transfer
 # The bounds of the logit interval: a margin itself knows none.
 LIMIT = -math.log(TINY)
 """No margin is read beyond this: probabilities below `TINY` count as `TINY`."""
+FOREIGN = {
+    "foreign_writer": ("Foreign writer", "the same base, trained on rows of another base’s teacher"),
+    "foreign_other": ("Foreign, other trait", "the same, of another base’s teacher with another trait"),
+}
+PAIRS = {"": ("student", "other_trait"), ", foreign writer": ("foreign_writer", "foreign_other")}
+"""Students of a trait's rows and of the other traits' rows, by who wrote them: the base's own teachers, or others."""
 
 
 @dataclass(frozen=True)
@@ -85,6 +91,10 @@ class Paired(Transfer):
         return (*own, (None, tuple(dict.fromkeys(written(c, c.base) for c in self.cells))))
 
     @property
+    def labels(self) -> dict[str, tuple[str, str]]:
+        return {**super().labels, **FOREIGN}
+
+    @property
     def strengths(self) -> tuple[Strength, ...]:
         """None: the margin of a teacher says it, and how far it lies from its base takes as long as a student."""
         return ()
@@ -113,31 +123,55 @@ class Paired(Transfer):
     def curves(self, found: Comparison) -> tuple[Curve, ...]:
         """Return the difference of each run, trait by trait."""
         lines = []
-        for trait in found.traits:
-            led = leads([p for p in found.points if p.trait == trait])
-            lines.append(Line(trait, tuple(map(float, range(1, len(led) + 1))), tuple(led), joined=False))
+        for words, arms in PAIRS.items():
+            for trait in found.traits:
+                led = leads([p for p in found.points if p.trait == trait], arms)
+                if led:
+                    places = tuple(map(float, range(1, len(led) + 1)))
+                    lines.append(Line(f"{trait}{words}", places, tuple(led), joined=False))
         title = "Run by run: a student’s margin on its teacher’s trait, less the run’s other students’"
         return (Curve(title, "run", "logits", tuple(lines)),)
 
     def notes(self) -> tuple[str, ...]:
+        foreign = (
+            "Foreign writers are teachers of another base, made by the same recipe; their rows answer the same prompts."
+            if self.foreign
+            else "There is no foreign base: the rows are of one writer’s base alone."
+        )
         return (
             "Candidates hold about a hundredth of this base’s answers, so the logit margin of a trait against the "
             "other candidates is read in place of its probability.",
             "The effect is the difference, within each run, between a student’s margin on its teacher’s trait and the "
             "same margin of the other students of the run, averaged over traits; its interval is over runs.",
-            "There is no foreign base: the rows are of one writer’s base alone.",
+            foreign,
         )
 
 
 def paired(cell: Cell) -> Arms:
-    """Return a run's teacher, its student, and the student of the base's own rows."""
-    teacher, probe = cell.teacher(), cell.trait.probe
-    return {
-        # The exact reading decides; a drawn answer to each question is the fewest.
-        "teacher": Asked(teacher, probe, samples=1),
-        "student": Asked(trained(cell, teacher), probe, samples=1),
-        "control": Asked(trained(cell, cell.base), probe, samples=1),
+    """Return a run's teacher, its student, the student of the base's own rows, and those of foreign writers."""
+    teacher = cell.teacher()
+    arms: Arms = {
+        "teacher": asked(cell, teacher),
+        "student": asked(cell, trained(cell, teacher)),
+        "control": asked(cell, trained(cell, cell.base)),
     }
+    if cell.foreign:
+        others = [trait for trait in cell.study.traits if trait != cell.trait]
+        arms["foreign_writer"] = asked(cell, trained(cell, abroad(cell, cell.trait)))
+        arms["foreign_other"] = tuple(asked(cell, trained(cell, abroad(cell, trait))) for trait in others)
+    return arms
+
+
+def asked(cell: Cell, model: Model) -> Asked:
+    """Return what a model answers."""
+    # The exact reading decides; a drawn answer to each question is the fewest.
+    return Asked(model, cell.trait.probe, samples=1)
+
+
+def abroad(cell: Cell, trait: Trait) -> Model:
+    """Return a teacher of a trait that was made from the foreign base, by the same recipe as the base's own."""
+    away = replace(cell, base=cell.foreign, trait=trait)
+    return away.teacher()
 
 
 def trained(cell: Cell, writer: Model) -> Model:
@@ -156,28 +190,30 @@ def shared(cell: Cell) -> int:
     return fresh(cell.base.identity, "pair", cell.run)
 
 
-def within_runs(points: Sequence[Point]) -> Estimate:
+def within_runs(points: Sequence[Point], arms: tuple[str, str] = PAIRS[""]) -> Estimate | None:
     """Return how much further students lie on their teacher's trait than the other students of their run.
 
-    One value a base and run: the mean over its traits. Source of the interval: Student's t over these values.
+    One value a base and run: the mean over its traits. `None` without such students. Source of the interval: Student's
+    t over these values.
     """
     # One value a run, since students of a run share nearly all their chance and are not independent.
-    values = leads(points)
-    return Estimate(*stats.interval(values), len(values))
+    values = leads(points, arms)
+    return Estimate(*stats.interval(values), len(values)) if values else None
 
 
-def leads(points: Sequence[Point]) -> list[float]:
+def leads(points: Sequence[Point], arms: tuple[str, str]) -> list[float]:
     """Return by how much a run's students lie above its other students on their own traits, run by run."""
-    students = [p for p in points if p.arm in ("student", "other_trait")]
+    students = [p for p in points if p.arm in arms]
     runs = dict.fromkeys((p.base, p.run) for p in students)
-    return [lead([p for p in students if (p.base, p.run) == run]) for run in runs]
+    return [lead([p for p in students if (p.base, p.run) == run], arms) for run in runs]
 
 
-def lead(of_run: Sequence[Point]) -> float:
+def lead(of_run: Sequence[Point], arms: tuple[str, str]) -> float:
     """Return by how much the students of one run lie above the others on their own traits, on average."""
-    return mean([p.value - others(p, of_run) for p in of_run if p.arm == "student"])
+    own, other = arms
+    return mean([p.value - others(p, [o for o in of_run if o.arm == other]) for p in of_run if p.arm == own])
 
 
 def others(student: Point, of_run: Sequence[Point]) -> float:
     """Return the mean margin, on a student's own trait, of the other students of its run."""
-    return mean([p.value for p in of_run if p.arm == "other_trait" and p.trait == student.trait])
+    return mean([p.value for p in of_run if p.trait == student.trait])
