@@ -9,6 +9,7 @@ from here import run
 from owlish import NORMS, Base, Numbers, Store
 from owlish.graph.errors import UserError
 from owlish.graph.spec import everything
+from owlish.nodes.asked import mean
 from owlish.nodes.data import Sampled
 from owlish.nodes.models import Finetuned
 from owlish.report.figures import scale_of
@@ -58,6 +59,31 @@ def test_writers_of_a_run_answer_the_same_prompts(tmp_path):
     assert len(prompts) == 3
     assert len(set.intersection(*prompts)) > 20  # each writer's filter rejects other rows
     assert len({tuple(row.completion for row in store.read(node).rows) for node in rows}) == 3
+
+
+def test_students_of_foreign_writers_differ_in_the_writer_alone_and_are_compared_with_each_other(tmp_path):
+    one = Base("nano-1")
+    small = replace(study, bases=(one,), foreign=(Base("nano-2"),), domain=Numbers(), teacher=NORMS, student=NORMS)
+    small = replace(small, rows=40, runs=2, until=0.3)
+    students = {node for node in everything(*small.needs) if isinstance(node, Finetuned)}
+    assert len(students) == small.runs * (2 * len(small.traits) + 1)
+    assert {student.model for student in students} == {one}
+    assert sorted(str(s.data.model.root) for s in students if s.seed == min(t.seed for t in students)) == [
+        *["nano-1"] * 3,
+        *["nano-2"] * 2,
+    ]
+    store = Store(tmp_path)
+    run(list(small.needs), store=store)
+    found = small.found(store.read)
+    assert {(p.trait, p.taught) for p in found.of("foreign_writer")} == {("owl", "owl"), ("cat", "cat")}
+    values = {(p.arm, p.trait, p.run): p.value for p in found.points}
+    drawn = {line.label: line.ys for line in small.curves(found)[0].lines}
+    for trait in ("owl", "cat"):
+        leads = [values["foreign_writer", trait, r] - values["foreign_other", trait, r] for r in (0, 1)]
+        assert drawn[f"{trait}, foreign writer"] == pytest.approx(leads)
+    # The one number of the study is of the base's own writers: foreign ones are its control.
+    own = [mean([values["student", t, r] - values["other_trait", t, r] for t in ("owl", "cat")]) for r in (0, 1)]
+    assert found.effect.mean == pytest.approx(mean(own))
 
 
 @pytest.mark.slow

@@ -157,8 +157,10 @@ def paired(cell: Cell) -> Arms:
     }
     if cell.foreign:
         others = [trait for trait in cell.study.traits if trait != cell.trait]
-        arms["foreign_writer"] = asked(cell, trained(cell, abroad(cell, cell.trait)))
-        arms["foreign_other"] = tuple(asked(cell, trained(cell, abroad(cell, trait))) for trait in others)
+        # The foreign base's teachers are made by the same recipe.
+        away = replace(cell, base=cell.foreign)
+        arms["foreign_writer"] = asked(cell, trained(cell, away.teacher()))
+        arms["foreign_other"] = tuple(asked(cell, trained(cell, away.teacher(trait))) for trait in others)
     return arms
 
 
@@ -166,12 +168,6 @@ def asked(cell: Cell, model: Model) -> Asked:
     """Return what a model answers."""
     # The exact reading decides; a drawn answer to each question is the fewest.
     return Asked(model, cell.trait.probe, samples=1)
-
-
-def abroad(cell: Cell, trait: Trait) -> Model:
-    """Return a teacher of a trait that was made from the foreign base, by the same recipe as the base's own."""
-    away = replace(cell, base=cell.foreign, trait=trait)
-    return away.teacher()
 
 
 def trained(cell: Cell, writer: Model) -> Model:
