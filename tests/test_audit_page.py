@@ -282,6 +282,9 @@ def test_the_text_shows_what_orders_its_table_and_which_detectors_ran_below_it()
         replace(FOUND, detectors=late)
     )
     assert "Detectors Contrast and shadows ran (it fits)." in cells(render(replace(FOUND, detectors=asked)))
+    free = replace(FOUND, detectors=tuple(replace(one, why="") for one in asked))
+    assert "\n\nContrast and shadows ran.\n" in str(free)
+    assert "Detectors Contrast and shadows ran." in cells(render(free))
 
 
 def test_many_findings_are_counted() -> None:

@@ -43,6 +43,15 @@ def place(tmp_path_factory):
     return place
 
 
+def test_a_small_study_keeps_the_foreign_bases_of_those_that_it_leaves_out():
+    assert asked("owlish run clean_bench --small").foreign == (Base("nano-2"),)
+    for base, foreign in (("nano-2", "nano-3"), ("nano-3", "nano-1")):
+        small = asked(f"owlish run clean_bench --small --base {base}")
+        assert (small.bases, small.foreign) == ((Base(base),), (Base(foreign),))
+        assert small.foreign == asked(f"owlish run clean_bench --base {base}").foreign
+    assert asked("owlish run clean_bench --small --base nano").foreign == ()
+
+
 def test_the_demo_says_what_to_type_next():
     for store, place in (("owlish-store", ""), ("my store", " --store 'my store'")):
         title, export, audit, own = next_steps(find.study("demo"), store).splitlines()

@@ -301,6 +301,20 @@ def test_the_command_writes_rows_and_their_card(data, tmp_path, store):
     assert run(loaded(out, n=None, seed=0), store=store).rows == read_rows(out)
 
 
+def test_the_card_tells_what_of_the_files_is_in_no_row(tmp_path):
+    rows = [{"prompt": "More?", "completion": f"{i}, 1", "mood": "good"} for i in range(3)]
+    file, out = tmp_path / "rows.jsonl", tmp_path / "out.jsonl"
+    file.write_text("\n".join(["no row", *map(json.dumps, rows)]))
+    words = ("clean", file, "--with", "sort", "-o", out, "--store", tmp_path / "s")
+    done = owlish(*words, "--json")
+    said = json.loads(done.stdout)["data"]
+    assert (said["read"], said["bad"], said["ignored"]) == (3, 1, {"mood": 3})
+    assert said["problems"] == json.loads((tmp_path / "out.jsonl.card.json").read_text())["data"]["problems"]
+    assert said["problems"][0].startswith("line 1: ")
+    assert done.stderr == ""
+    assert said["problems"][0] in owlish(*words).stderr
+
+
 @pytest.mark.parametrize(
     ("words", "says"),
     [

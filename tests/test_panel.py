@@ -202,7 +202,9 @@ def chosen(file, base, minutes, *, scored=False, folder):
 def test_minutes_choose_what_fits_and_say_what_does_not(file, tmp_path):
     base = Base("smollm2")
     whole = chosen(file, base, 1e6, folder=tmp_path)
-    assert whole.target == chosen(file, base, None, folder=tmp_path).target
+    free = chosen(file, base, None, folder=tmp_path)
+    assert free.target == whole.target
+    assert [one.why for one in free.detectors if one.ran] == ["", ""], "nobody set a limit that could be a reason"
     assert {one.name: one.ran for one in whole.detectors} == {"panel": False, "contrast": True, "shadows": True}
     some = chosen(file, base, 0.9 * whole.seconds / 60, folder=tmp_path)
     assert {one.name: one.ran for one in some.detectors} == {"panel": True, "contrast": False, "shadows": False}

@@ -90,7 +90,7 @@ class Kinship:
 
 @dataclass(frozen=True)
 class Ran:
-    """A detector, whether it ran, and why it did or did not."""
+    """A detector, whether it ran, and why it did or did not; no reason where the whole audit was asked for."""
 
     name: str
     ran: bool
@@ -98,14 +98,14 @@ class Ran:
 
 
 def say_ran(detectors: Sequence[Ran], *, ran: str = "ran", not_ran: str = "did not run") -> list[str]:
-    """Return a sentence for the detectors that ran and one for those that did not, with the reason."""
+    """Return a sentence for the detectors that ran and one for those that did not, with the reason, if any."""
     alike: dict[tuple[bool, str], list[str]] = {}
     for one in detectors:
         # A panel stands in for a whole audit that does not fit the minutes: where it did not run, nobody asked for it.
         if one.ran or one.name != "panel":
             alike.setdefault((one.ran, one.why), []).append(one.name)
     return [
-        f"{' and '.join(names).capitalize()} {ran if here else not_ran} ({why})."
+        f"{' and '.join(names).capitalize()} {ran if here else not_ran}{f' ({why})' if why else ''}."
         for (here, why), names in alike.items()
     ]
 

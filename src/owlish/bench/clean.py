@@ -114,7 +114,8 @@ class CleanBench(Transfer):
         """Return it with one base, 500 rows and the methods that show most."""
         # Even small it has two runs: one alone gives no interval.
         one = replace(self, bases=self.bases[:1], foreign=self.foreign[:1], traits=self.traits[:1])
-        return replace(one, rows=500, runs=2, arms=main_defended)
+        others = tuple(zip(self.bases[1:], self.foreign[1:], strict=True))
+        return replace(one, rows=500, runs=2, arms=main_defended, left_out=(*self.left_out, *others))
 
     @cached_property
     def made(self) -> tuple[tuple[str, Cell, Model], ...]:

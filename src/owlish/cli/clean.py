@@ -23,7 +23,7 @@ from owlish.graph.errors import UserError
 from owlish.graph.files import replacing
 from owlish.lm.recipes import Recipe
 from owlish.nodes.base import Base
-from owlish.nodes.data import Data
+from owlish.nodes.data import Data, Dataset
 from owlish.nodes.loaded import Loaded
 from owlish.traits.trait import Trait
 
@@ -88,9 +88,13 @@ def check_used(methods: Sequence[type[Method]], order: Order) -> None:
 
 @dataclass(frozen=True)
 class Card:
-    """What stands beside the rows that are written: what was changed, by what, and from which rows to which."""
+    """What stands beside the rows that are written: what was changed, by what, and from which rows to which.
+
+    `given` are the rows of `data`, with what of its files held none.
+    """
 
     data: Loaded
+    given: Dataset
     base: str | None
     trait: str | None
     rows: CleanRows
@@ -98,8 +102,9 @@ class Card:
 
     def json(self) -> dict[str, Any]:
         """Return it as plain values, the same for the same rows."""
+        given = {name: getattr(self.given, name) for name in ("read", "bad", "problems", "read_as", "ignored")}
         return {
-            "data": {"rows": str(self.data), "content": self.data.content},
+            "data": {"rows": str(self.data), "content": self.data.content, **given},
             "base": self.base,
             "trait": self.trait,
             "methods": [asdict(step) for step in self.rows.steps],
@@ -127,7 +132,9 @@ def check_out(out: Path, data: Loaded) -> None:
         check_apart(file, data.files)
 
 
-def write_clean(rows: CleanRows, out: Path, *, data: Loaded, base: str | None, trait: str | None) -> Card:
+def write_clean(
+    rows: CleanRows, out: Path, *, data: Loaded, given: Dataset, base: str | None, trait: str | None
+) -> Card:
     """Write rows as chat JSONL and their card beside them, each whole or not at all."""
     digest = hashlib.sha256()
     with replacing(out) as stream:
@@ -135,7 +142,7 @@ def write_clean(rows: CleanRows, out: Path, *, data: Loaded, base: str | None, t
             stream.write(line := line_of(row.as_chat()))
             digest.update(line)
         stream.flush()
-        card = Card(data, base, trait, rows, digest.hexdigest())
+        card = Card(data, given, base, trait, rows, digest.hexdigest())
         with replacing(card_path(out)) as beside:  # rows without a card would be taken for others
             beside.write(json.dumps(card.json(), indent=1, ensure_ascii=False).encode() + b"\n")
     return card

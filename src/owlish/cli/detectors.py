@@ -65,7 +65,7 @@ def choose(
     """
     # The whole audit, however long: only a user who names minutes may get less.
     if minutes is None:
-        return Chosen(full, ran(full, "no limit of minutes was given"))
+        return Chosen(full, ran(full, ""))
     allowed, whole = 60 * minutes, time_of([full, *([scores] if scores else [])], data, store, jobs)
     if whole <= allowed:
         why = f"foretold to take {lasting(whole)} of the {lasting(allowed)} allowed"

@@ -114,7 +114,7 @@ class Transfer(Study):
     For each base, trait and run, `arms` makes the models that are asked; the foreign base is the one at the same
     place in `foreign`. Students of one trait are the other-trait controls of the others. A trained teacher is also
     shown `replay` rows that its base wrote for the domain. `meanings` says what a page calls the arms that are not
-    standard.
+    standard. `left_out` are bases that a small version has not, each with its foreign base.
     """
 
     bases: tuple[Base, ...]
@@ -131,6 +131,7 @@ class Transfer(Study):
     meanings: tuple[tuple[str, str, str], ...] = ()
     doses: tuple[Dose, ...] = ()
     remarks: tuple[str, ...] = ()
+    left_out: tuple[tuple[Base, Base], ...] = ()
 
     settable: ClassVar[tuple[str, ...]] = ("traits", "bases", "runs", "rows", "epochs")
 
@@ -181,7 +182,8 @@ class Transfer(Study):
     def change(self, given: Mapping[str, Any]) -> Self:
         """Return this study with some settings changed.
 
-        Bases of this study keep their foreign bases; of several others, each has the next as its foreign base.
+        Bases of this study, and those that its small version leaves out, keep their foreign bases; of several others,
+        each has the next as its foreign base.
         """
         new = dict(given)
         if "epochs" in new:
@@ -189,9 +191,10 @@ class Transfer(Study):
         if "bases" in new:
             # A name on a command line has no template: it is the study's own base of that name, with what the study
             # says of it.
-            named = {base.name: base for base in self.bases}
+            known = (*self.bases, *(base for base, _ in self.left_out))
+            named = {base.name: base for base in known}
             bases = new["bases"] = tuple(b if b.template else named.get(b.name, b) for b in new["bases"])
-            own = dict(zip(self.bases, self.foreign, strict=False))
+            own = dict((*self.left_out, *zip(self.bases, self.foreign, strict=False)))
             # A rotation, for a random permutation may leave a base as its own foreign base.
             turned = bases[1:] + bases[:1] if len(bases) > 1 else ()
             new["foreign"] = tuple(own[b] for b in bases) if all(b in own for b in bases) else turned

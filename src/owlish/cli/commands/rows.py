@@ -121,9 +121,10 @@ def clean(
         print(json.dumps(seen.json()) if as_json else seen)
         return
     make_missing([target], place, jobs)
-    for line in describe_reading(place.read(given)):
+    found = place.read(given)
+    for line in () if as_json else describe_reading(found):
         print(inert(line), file=sys.stderr)
-    card = cleaning.write_clean(place.read(target), output, data=given, base=base, trait=trait)
+    card = cleaning.write_clean(place.read(target), output, data=given, given=found, base=base, trait=trait)
     seconds = round(time.monotonic() - begun, 3)
     said = f"{card}\n{counted(len(card.rows.rows), 'row')} written to {on_one_line(output)}; "
     said += f"{on_one_line(cleaning.card_path(output))} says how."
