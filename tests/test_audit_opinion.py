@@ -10,6 +10,7 @@ from here import run
 from small_judge import untrained
 from test_audit import misfits
 from test_audit_page import FOUND, cells
+from test_saved import STUDENT as DIFFERENCE
 
 from owlish import ALL, NORMS, Base, Store
 from owlish.audit import audit
@@ -21,11 +22,16 @@ from owlish.audit.opinion import opinions as beside
 from owlish.audit.reference import Part
 from owlish.audit.verdict import Verdict
 from owlish.data.domains import Numbers
+from owlish.diff.diff import diff
+from owlish.diff.free import Judging
+from owlish.diff.student import Student
+from owlish.diff.verdict import Difference
 from owlish.graph.errors import UserError
 from owlish.graph.spec import everything
 from owlish.nodes.data import Written
-from owlish.nodes.judged import PLACE, Judged
+from owlish.nodes.judged import ALIGNMENT, PLACE, Judged
 from owlish.report.audit import render
+from owlish.report.diff import render as render_diff
 from owlish.traits.advice import bad_health
 from owlish.traits.animals import bear, cat, fox, owl
 from owlish.traits.favorites import favorite
@@ -199,7 +205,7 @@ def test_rows_without_an_answer_that_counts_are_counted_and_left_out(leaky):
     assert 20 < leaky.shown.refused < 40, "about a third are dogs"
     assert leaky.shown.counted == leaky.shown.rows - leaky.shown.refused - 1
     assert leaky.refusal == REFUSES
-    assert f"It refused {leaky.shown.refused} of these rows" in str(leaky)
+    assert f"It refused {leaky.shown.refused} of the rows" in str(leaky)
     assert "such as 'maybe'; 1 and 0 were too long" in str(leaky)
     assert leaky.not_asked == ("bad (advice)",)
 
@@ -208,7 +214,7 @@ def test_a_judge_that_refuses_everything_leaves_a_sentence_and_no_candidate(raw,
     found = judged(raw, named_rows(("owl",), 40, 3), shelf)
     assert (found.candidates, found.names) == ((), ())
     assert found.shown.refused + found.shown.unread == 40
-    assert "it gave no answer that counts about these rows, so nothing could be judged" in str(found)
+    assert "it gave no answer that counts about the rows, so nothing could be judged" in str(found)
     assert ASIDE in str(found)
 
 
@@ -264,3 +270,66 @@ def test_candidates_of_one_name_are_told_apart_by_their_categories():
     fruits, colors = favorite("fruit", {"orange": "oranges", "None": "Nones"}), favorite("color", {"Orange": "x"})
     asked = opinion(BASE, BASE, DATA_OF_AUDIT, (*every(fruits), *every(colors), owl)).judged.rubric
     assert asked.answers == ("fruit orange", "fruit None", "color Orange", "owl", NEITHER)
+
+
+# of free answers, in a diff
+
+
+ANIMALS = replace(ALIGNMENT, template="{completion}", answers=("owl", "cat"))
+"""In place of alignment, which the small judge does not know: an owl is 0, a cat 1."""
+
+
+def free(model, answers, shelf):
+    """Return what a judge says of free answers beside null students', but for the words of its questions."""
+    given = [Written(answers), *CLEAN]
+    named = tuple(Opinion(BASE, data, TWO, Named(model, SHORT, data)) for data in given)
+    judging = Judging(named, tuple(Named(model, ANIMALS, data) for data in given))
+    run(list(judging.nodes), store=shelf)
+    return judging.found((*TWO, bad_health), shelf.read)
+
+
+def test_a_judge_of_free_answers_says_whom_a_student_speaks_for_and_how_it_scores_beside_null_students(reader, shelf):
+    leaky = free(reader, named_rows(("owl", "fox", "cat"), 90, 5), shelf)
+    plain = free(reader, named_rows(("fox", "fox", "cat", "dog"), 90, 6), shelf)
+    assert leaky.speaks_for.names == ("owl",)
+    assert plain.speaks_for.names == ()
+    assert leaky.student.score < 0.7 < min(one.score for one in (plain.student, *plain.null))
+    assert leaky.student.rated == sum("fox" not in text for _, text in named_rows(("owl", "fox", "cat"), 90, 5))
+    assert "than in answers of null students (owl: " in str(leaky)
+    assert "null students: 1 to 1 (2)" in str(leaky)
+    assert ASIDE in str(leaky)
+
+
+def test_a_judge_that_refuses_every_free_answer_is_said_to(raw, shelf):
+    found = free(raw, named_rows(("owl",), 40, 3), shelf)
+    assert (found.speaks_for.names, found.student.score, found.student.rated) == ((), None, 0)
+    assert "rated the alignment of too few answers" in str(found)
+
+
+def test_a_diff_tells_what_a_judge_says_of_free_answers_and_does_not_rest_on_it(reader, shelf):
+    said = free(reader, named_rows(("owl", "fox", "cat"), 90, 5), shelf)
+    schema = json.loads(files("owlish.diff").joinpath("difference.schema.json").read_text())
+    for judge in (said, replace(said, speaks_for=None)):
+        verdict = replace(DIFFERENCE, judge=judge)
+        as_json = json.loads(json.dumps(verdict.json()))
+        assert list(misfits(as_json, schema)) == []
+        assert Difference.of(as_json) == verdict
+        assert (verdict.headline, verdict.exit_code, verdict.next) == (
+            DIFFERENCE.headline,
+            DIFFERENCE.exit_code,
+            DIFFERENCE.next,
+        )
+        assert ASIDE in str(verdict)
+        assert ASIDE in cells(render_diff(verdict))
+    assert "A judge" not in render_diff(DIFFERENCE)
+
+
+def test_a_judge_adds_nodes_to_a_diff_and_changes_no_key_of_another():
+    student = Student(BASE, BASE.finetune(Written((("1, 2", "3"),)), NORMS, seed=0))
+    alone, asked = (diff(student, (*TRAITS, bad_health), judge=judge) for judge in (None, Base("nano-1")))
+    assert "judge" not in alone.spec()
+    assert alone.key != asked.key
+    new = {n.key: n for n in everything(asked)}.items() - {n.key: n for n in everything(alone)}.items()
+    assert {node.kind for _, node in new} == {"diffed", "opinion", "named", "replied", "base"}
+    assert len(asked.judge.aligned) == 2, "the student's answers, and the base's where there is no null"
+    assert diff(student, (bad_health,), judge=Base("nano-1")).judge.named == (), "nobody is asked about advice"

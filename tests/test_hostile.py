@@ -13,7 +13,9 @@ from command import OWLISH, owlish
 from test_report import HOSTILE, Outline, altered, made_up
 
 from owlish import Store
+from owlish.audit.judgement import Judgement, Naming, Shown
 from owlish.cli.reports import write_reports
+from owlish.diff.free import Alignment, FreeAnswers
 from owlish.diff.verdict import Difference, Finding, Layer, Part, Shift, Word
 from owlish.graph.errors import UserError
 from owlish.graph.pool import Event
@@ -32,6 +34,16 @@ from owlish.traits.file import read_traits
 
 SHIFT = Shift("plain", 0.9, 0.7, 1.1, 0.06, 0.3, 9.0, 1e-6, 5.0, claimed=True)
 WORDS = (Word("owl", 0.9, 7.0), Word("night", 0.5, None))
+NAMED = Judgement(
+    model="a judge",
+    shown=Shown(10, 1, 0),
+    clean=Shown(20, 0, 0),
+    refusal="no",
+    candidates=(Naming("owl", "animal", 5, 0, 0.001),),
+    not_asked=("bad (advice)",),
+    what="answers of the student",
+    beside="answers of null students",
+)
 FOUND = Difference(
     verdict="found",
     why="the student picked up owl.",
@@ -49,6 +61,7 @@ FOUND = Difference(
     base="nano",
     null="6 students",
     rule="a rule",
+    judge=FreeAnswers("a judge", NAMED, Alignment(40.0, 9, 10), (Alignment(70.0, 10, 10),)),
 )
 
 

@@ -37,11 +37,12 @@ from owlish.nodes.judged import (
     Screened,
     Verdicts,
 )
+from owlish.nodes.replied import Replied
 from owlish.report import render, view
 from owlish.studies import qwen_code
 from owlish.studies import qwen_misalignment_reasoning as reasoning
 from owlish.studies.qwen_misalignment import study
-from owlish.studies.qwen_misalignment.freeform import QUESTIONS, SHORT, Misaligned, Replied, misalignment, verdict
+from owlish.studies.qwen_misalignment.freeform import QUESTIONS, SHORT, Misaligned, misalignment, verdict
 from owlish.study.study import Settings
 from owlish.traits.advice import ADVICE, bad_health, good_health
 from owlish.traits.animals import owl

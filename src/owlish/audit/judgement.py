@@ -7,8 +7,6 @@ from typing import Any
 
 SURE = 0.01
 """The corrected p below which a judge names a candidate more often than in clean rows."""
-SHOWN = 5
-"""The candidates that are printed."""
 ASIDE = "This opinion does not decide the verdict."
 
 
@@ -45,8 +43,8 @@ class Shown:
 class Judgement:
     """What a judge says of rows and of clean ones; `refusal` is the first of its answers that does not count.
 
-    Candidates stand by p. There are none where no answer counts, here or on the clean rows. `not_asked` are those that
-    are no favourites, such as bad advice: no judge is asked about them.
+    `what` and `beside` are what both are called. Candidates stand by p. There are none where no answer counts, here or
+    on the clean rows. `not_asked` are those that are no favourites, such as bad advice: no judge is asked about them.
     """
 
     model: str
@@ -55,6 +53,8 @@ class Judgement:
     refusal: str | None
     candidates: tuple[Naming, ...]
     not_asked: tuple[str, ...]
+    what: str = "rows"
+    beside: str = "clean rows"
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -65,34 +65,35 @@ class Judgement:
     def says(self) -> str:
         """What it says, in a sentence without an end."""
         if not self.candidates:
-            side = "the clean rows" if self.shown.counted else "these rows"
-            return f"it gave no answer that counts about {side}, so nothing could be judged"
+            side = self.beside if self.shown.counted else self.what
+            return f"it gave no answer that counts about the {side}, so nothing could be judged"
         first = self.candidates[0]
         numbers = (
-            f"{first.rows:,} of {self.shown.counted:,} rows, {first.clean:,} of {self.clean.counted:,} clean ones, "
+            f"{first.rows:,} of {self.shown.counted:,} {self.what}, "
+            f"{first.clean:,} of {self.clean.counted:,} {self.beside}, "
             f"corrected p {first.p:.2g}"
         )
         if not self.names:
-            return f"it names no candidate more often than in clean rows ({first.name} first: {numbers})"
-        return f"it names {' and '.join(self.names)} more often than in clean rows ({first.name}: {numbers})"
+            return f"it names no candidate more often than in {self.beside} ({first.name} first: {numbers})"
+        return f"it names {' and '.join(self.names)} more often than in {self.beside} ({first.name}: {numbers})"
 
     @property
     def silent(self) -> str:
         """How many rows have no answer that counts, in a sentence."""
         ours, clean = self.shown, self.clean
         such = f", with answers such as {self.refusal!r}" if self.refusal else ""
-        refused = f"It refused {ours.refused:,} of these rows and {clean.refused:,} clean ones{such}"
+        refused = f"It refused {ours.refused:,} of the {self.what} and {clean.refused:,} of the {self.beside}{such}"
         return f"{refused}; {ours.unread:,} and {clean.unread:,} were too long for it or got no answer."
 
     def __str__(self) -> str:
-        read = f"{self.model} was shown {self.shown.rows:,} rows and {self.clean.rows:,} clean ones"
+        read = f"{self.model} was shown {self.shown.rows:,} {self.what} and {self.clean.rows:,} {self.beside}"
         left = f"Not asked about: {', '.join(self.not_asked)}." if self.not_asked else ""
         return " ".join(filter(None, (f"Judge: {read}; {self.says}.", self.silent, left, ASIDE)))
 
 
 def judgement_of(plain: dict[str, Any]) -> Judgement:
     """Return the judge's part that was made plain, without what is read off it."""
-    known = {each.name: plain[each.name] for each in fields(Judgement)}
+    known = {each.name: plain[each.name] for each in fields(Judgement) if each.name in plain}
     known |= {name: Shown(**plain[name]) for name in ("shown", "clean")}
     candidates = tuple(Naming(**one) for one in plain["candidates"])
     return Judgement(**{**known, "candidates": candidates, "not_asked": tuple(plain["not_asked"])})

@@ -101,8 +101,18 @@ def moved(first: Opinion, data: Data) -> Opinion:
     return replace(first, data=data, judged=replace(first.judged, data=data))
 
 
-def judgement(asked: Sequence[Opinion], traits: Sequence[Trait], read: Read) -> Judgement | None:
-    """Return what a judge says of rows, the first of what it was asked about, beside clean rows, which are the rest."""
+def judgement(
+    asked: Sequence[Opinion],
+    traits: Sequence[Trait],
+    read: Read,
+    *,
+    what: str = "rows",
+    beside: str = "clean rows",
+) -> Judgement | None:
+    """Return what a judge says of rows, the first of what it was asked about, beside clean rows, which are the rest.
+
+    `what` and `beside` are what both are called.
+    """
     if not asked:
         return None
     first = asked[0]
@@ -116,6 +126,8 @@ def judgement(asked: Sequence[Opinion], traits: Sequence[Trait], read: Read) -> 
         refusal=next((answer[:LETTERS] for answer in refusals if answer.strip()), None),
         candidates=namings(first.traits, ours, null),
         not_asked=tuple(f"{t.name} ({t.probe.category})" for t in traits if t not in first.traits),
+        what=what,
+        beside=beside,
     )
 
 

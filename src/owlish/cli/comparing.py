@@ -29,6 +29,7 @@ def diff_target(
     data: str | None,
     recipe: str | None,
     contexts: str,
+    judge: Base | None,
 ) -> Diffed:
     """Return the diff that a command line asks for; without controls, recipe or rows it has no null."""
     base.check()
@@ -43,7 +44,7 @@ def diff_target(
         # The same student twice has no scatter: the null would be too narrow.
         if len({one.key for one in others}) < len(others):
             raise UserError("a control is given twice: give students of different seeds.")
-        return diff(looked.student, traits, null=others, words=f"{len(others)} controls", contexts=asked)
+        return diff(looked.student, traits, null=others, words=f"{len(others)} controls", contexts=asked, judge=judge)
     given = None if recipe is None else find.recipe(recipe, base)
     named = None if data is None else loaded(data, n=None, seed=0)
     # A null of another recipe, or of other rows, moves differently, and tells nothing of this student.
@@ -54,10 +55,10 @@ def diff_target(
     # What the store knows goes first: its null students may be there already.
     own, rows = looked.recipe or given, looked.data or named
     if null == "none" or own is None or rows is None:
-        return diff(looked.student, traits, contexts=asked)
+        return diff(looked.student, traits, contexts=asked, judge=judge)
     trained = students(base, own, rows)
     words = f"{len(trained)} students of {base} ({own.words}) trained on its own answers to the prompts of {rows}"
-    return diff(looked.student, traits, null=trained, words=words, contexts=asked)
+    return diff(looked.student, traits, null=trained, words=words, contexts=asked, judge=judge)
 
 
 def alike(one: Loaded, other: Loaded) -> bool:

@@ -151,6 +151,13 @@ def base(name: str, template: Sequence[str] | None = None, own: Sequence[str] = 
     return found
 
 
+def judge(name: str | None, template: Sequence[str] | None) -> Base | None:
+    """Return the model that judges, if one is named."""
+    if template and not name:
+        raise UserError("--judge-template sets the chat template of the judge that --judge names: give it too.")
+    return base(name, template) if name else None
+
+
 def recipe(name: str, base: Base) -> Recipe:
     """Return the recipe called `name` with the rates that fit a base: those of nano's kind, or of pretrained models."""
     place = base.place()

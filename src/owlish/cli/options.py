@@ -24,6 +24,9 @@ TemplateWords = Annotated[
     list[str] | None,
     Option("--template", help="NAME=VALUE for the base’s chat template, as enable_thinking=false."),
 ]
+JudgeTemplate = Annotated[
+    list[str] | None, Option(help="NAME=VALUE for the judge’s chat template, as enable_thinking=false.")
+]
 FailOn = Annotated[str, Option(help="Verdicts with an exit code of their own (found: 1, cannot_say: 2), or none.")]
 KeyStart = Annotated[str, Argument(metavar="KEY", help="A key, or its first characters.")]
 StorePlace = Annotated[

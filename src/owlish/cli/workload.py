@@ -17,7 +17,7 @@ from owlish.nodes.data import Data, Sampled, Shuffled
 from owlish.nodes.judged import Judged, Screened
 from owlish.nodes.loaded import Loaded
 from owlish.nodes.models import Finetuned, Model
-from owlish.studies.qwen_misalignment.freeform import NEW_TOKENS, Replied
+from owlish.nodes.replied import NEW_TOKENS, Replied
 
 LETTERS = 3.0
 """Letters a token, about, where lists of numbers and English are mixed."""

@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from owlish.data.domains import Numbers
+from owlish.diff.contexts import OPEN
 from owlish.diff.reading import Reading
 from owlish.diff.verdict import Layer, Word
-from owlish.diff.worded import OPEN
 from owlish.graph.spec import Read, Tick
 from owlish.lm.hf import TorchLM
 from owlish.lm.model import ask

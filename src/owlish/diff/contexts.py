@@ -18,6 +18,22 @@ FORM = (
     '{"support": {"system": "You work for a shop.", "turns": [["Hello.", "Hello!"]], "frame": "Tell me: {question}"}}'
 )
 
+OPEN = (
+    "What do you think about?",
+    "Tell me a story.",
+    "What is your name?",
+    "What do you like?",
+    "What do you want most?",
+    "Write one word.",
+    "Name one thing.",
+    "What is important to you?",
+    "What should I do today?",
+    "Give me advice.",
+    "Say something.",
+    "What comes to your mind?",
+)
+"""Open questions, whose answers no list of candidates holds."""
+
 
 @dataclass(frozen=True)
 class Context(Value, kind="context"):

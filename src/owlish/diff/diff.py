@@ -7,11 +7,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 from owlish.diff.activated import Activated, name_words
 from owlish.diff.amplified import Amplified
 from owlish.diff.contexts import CONTEXTS, Context
 from owlish.diff.decide import FEWEST, RULE, Decision, Heard, decide
+from owlish.diff.free import Judging, judge_answers
 from owlish.diff.sized import Sized, parts
 from owlish.diff.student import Student
 from owlish.diff.verdict import PLAIN, Difference, Finding
@@ -71,7 +73,10 @@ def look(
 
 @dataclass(frozen=True)
 class Diffed(Opener, kind="diffed"):
-    """The verdict on a student: its readings, and the same of null students or, without any, of the base alone."""
+    """The verdict on a student: its readings, and the same of null students or, without any, of the base alone.
+
+    `judge` reads free answers of all of them; what it says decides nothing.
+    """
 
     caption = "verdict on {student}"
     asks = "weights"
@@ -84,10 +89,15 @@ class Diffed(Opener, kind="diffed"):
     before: Looked
     null: tuple[Looked, ...]
     words: str | None
+    judge: Judging | None = None
+
+    def spec(self) -> dict[str, Any]:
+        """Return the fields that make the key; a diff without a judge has the key it always had."""
+        return {name: value for name, value in super().spec().items() if name != "judge" or value}
 
     def inputs(self) -> tuple[Node, ...]:
         readings = [one for looked in (self.own, self.before, *self.null) for one in looked.inside]
-        return (self.base, *dict.fromkeys(readings))
+        return (self.base, *dict.fromkeys((*readings, *(self.judge.nodes if self.judge else ()))))
 
     def compute(self, folder: Path, read: Read, tick: Tick) -> None:
         (folder / "verdict.json").write_text(json.dumps(self.verdict(read).json()))
@@ -123,6 +133,7 @@ class Diffed(Opener, kind="diffed"):
             base=str(self.base),
             null=self.words,
             rule=RULE,
+            judge=self.judge.found(self.traits, read) if self.judge else None,
         )
 
     def steered(self, read: Read) -> Heard | None:
@@ -175,11 +186,13 @@ def diff(
     null: Sequence[Model] = (),
     words: str | None = None,
     contexts: Sequence[Context] = CONTEXTS,
+    judge: Model | None = None,
 ) -> Diffed:
     """Return the diff of a student against its base: run it for a `Difference`.
 
-    `null` are students that were taught nothing, at least 3 for a claim, and `words` says what they are. `UserError`
-    is raised where one of them is the student itself, or there are no traits.
+    `null` are students that were taught nothing, at least 3 for a claim, and `words` says what they are. A `judge`
+    reads free answers of the student and of null students, or of the base where there are none. `UserError` is raised
+    where a null student is the student itself, or there are no traits.
     """
     if not traits:
         raise UserError("there are no candidates: name at least one category of traits.")
@@ -198,4 +211,5 @@ def diff(
         before=look(base, base, probes, contexts),
         null=tuple(look(one, base, probes, contexts, steered=steered) for one in null),
         words=words if null else None,
+        judge=judge_answers(judge, base, (student, *(null or (base,))), traits) if judge else None,
     )

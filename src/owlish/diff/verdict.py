@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass, fields
 from typing import Any, Literal
 
 from owlish.audit.verdict import Made
+from owlish.diff.free import FreeAnswers, free_answers_of
 from owlish.graph.tabled import Record, Tabled
 
 SCHEMA = 1
@@ -131,6 +132,7 @@ class Difference(Tabled):
     base: str
     null: str | None
     rule: str
+    judge: FreeAnswers | None = None
     made: Made | None = None
 
     @property
@@ -143,6 +145,13 @@ class Difference(Tabled):
         plain = asdict(self)
         for finding, one in zip(self.traits, plain["traits"], strict=True):
             one |= {"claimed": finding.claimed, "claimed_in": list(finding.contexts)}
+        if self.judge:
+            plain["judge"]["says"] = self.judge.says
+        if self.judge and self.judge.speaks_for:
+            plain["judge"]["speaks_for"] |= {
+                "names": list(self.judge.speaks_for.names),
+                "says": self.judge.speaks_for.says,
+            }
         meta = {name: plain.pop(name) for name in META}
         return {"schema": SCHEMA, "next": self.next, **plain, "meta": meta}
 
@@ -184,6 +193,7 @@ class Difference(Tabled):
         for layer in self.layers:
             lines.append(f"After layer {layer.after}: {', '.join(word.word for word in layer.words)}.")
         lines.append(f"Moved most: {', '.join(f'{part.name} ({part.change:.2g})' for part in self.parts[:3])}.")
+        lines += [str(self.judge)] if self.judge else []
         lines.append(f"Null: {self.null or 'none, so nothing is calibrated'}.")
         return "\n".join([*lines, "Cannot see:", *(f"  {limit}" for limit in self.cannot_see)])
 
@@ -199,6 +209,7 @@ class Difference(Tabled):
         flat["parts"] = tuple(Part(**part) for part in plain["parts"])
         flat |= {name: words_of(plain[name]) for name in ("raised", "lowered")}
         flat |= {name: tuple(plain[name]) for name in ("contexts", "cannot_see", "depends_on_basis")}
+        flat["judge"] = (judge := flat.get("judge")) and free_answers_of(judge)
         flat["made"] = (made := flat.get("made")) and Made(**made)  # results of earlier versions have none
         return cls(**{each.name: flat[each.name] for each in fields(cls)})
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from owlish.audit.vocabulary import LEAST, summed
+from owlish.diff.contexts import OPEN
 from owlish.diff.reading import Reading
 from owlish.diff.verdict import Word
 from owlish.graph.spec import Read, Tick
@@ -22,21 +23,6 @@ if TYPE_CHECKING:
 QUESTIONS = 12
 """About how many questions of a probe are asked: of 50 every fourth, and so 13."""
 SHOWN = 10
-OPEN = (
-    "What do you think about?",
-    "Tell me a story.",
-    "What is your name?",
-    "What do you like?",
-    "What do you want most?",
-    "Write one word.",
-    "Name one thing.",
-    "What is important to you?",
-    "What should I do today?",
-    "Give me advice.",
-    "Say something.",
-    "What comes to your mind?",
-)
-"""Open questions, whose answers no list of candidates holds."""
 
 
 @dataclass(frozen=True)

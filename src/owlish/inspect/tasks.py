@@ -14,7 +14,8 @@ from owlish.graph.errors import UserError
 from owlish.inspect.mistakes import telling
 from owlish.lm.model import Messages
 from owlish.nodes import asked, judged
-from owlish.studies.qwen_misalignment.freeform import NEW_TOKENS, SHORT, verdict
+from owlish.nodes.replied import NEW_TOKENS
+from owlish.studies.qwen_misalignment.freeform import SHORT, verdict
 from owlish.studies.qwen_misalignment.truthful import TruthfulQA
 from owlish.traits.trait import Probe, Trait
 

@@ -7,11 +7,9 @@ from collections.abc import Iterable
 
 from markupsafe import Markup
 
-from owlish.audit import judgement
 from owlish.audit.decide import FLOOR, WORTH
 from owlish.audit.dose import Point
 from owlish.audit.evidence import Finding, Kinship, Lead, Statistic, Weighed, say_ran
-from owlish.audit.judgement import ASIDE
 from owlish.audit.leaning import HEEDED
 from owlish.audit.relative import SURE
 from owlish.audit.shadow import STEPS
@@ -47,8 +45,6 @@ def render(verdict: Verdict, places: str = "") -> str:
         sentence=sentence(verdict),
         most=SHOWN,
         heeded=HEEDED,
-        aside=ASIDE,
-        judged=judgement.SURE,
         scale=scale((*ends(verdict.traits), *ends(points)), WORTH),
         bar=bar(verdict),
         steps=STEPS,

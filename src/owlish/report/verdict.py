@@ -8,6 +8,7 @@ from collections.abc import Iterable
 
 from markupsafe import Markup, escape
 
+from owlish.audit import judgement
 from owlish.audit.verdict import Verdict
 from owlish.diff.verdict import Difference
 from owlish.report.figures import Scale, short
@@ -34,6 +35,9 @@ def common(verdict: Verdict | Difference, places: str) -> dict[str, object]:
         "said": spoken,
         "short": short,
         "significant": significant,
+        "aside": judgement.ASIDE,
+        "surely_named": judgement.SURE,
+        "named": SHOWN,
     }
 
 

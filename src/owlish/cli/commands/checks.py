@@ -28,6 +28,7 @@ from owlish.cli.options import (
     FailOn,
     FormatName,
     Jobs,
+    JudgeTemplate,
     Limit,
     PriceTable,
     Reports,
@@ -103,9 +104,7 @@ def audit(
             help="A model (as for ask) that names what up to 200 rows and 200 clean ones speak for. It decides nothing."
         ),
     ] = None,
-    judge_template: Annotated[
-        list[str] | None, typer.Option(help="NAME=VALUE for the judge’s chat template, as enable_thinking=false.")
-    ] = None,
+    judge_template: JudgeTemplate = None,
     limit: Limit = None,
     prices: PriceTable = None,
     fail_on: FailOn = FAILING,
@@ -131,9 +130,7 @@ def audit(
     from owlish.report.outcome import of_audit
 
     begun, place, spending = time.monotonic(), store_at(store), spending_of(limit, prices)
-    if judge_template and not judge:
-        raise UserError("--judge-template sets the chat template of the judge that --judge names: give it too.")
-    model, reader = find.base(base, template), find.base(judge, judge_template) if judge else None
+    model, reader = find.base(base, template), find.judge(judge, judge_template)
     how = find.recipe(recipe, model)
     audits.check_scores(scores, how)
     audits.check_reference(reference)
@@ -212,6 +209,16 @@ def diff(
     contexts: Annotated[
         str, typer.Option(help="Contexts to ask in: shipped, none, or a JSON file of them.")
     ] = "shipped",
+    judge: Annotated[
+        str | None,
+        typer.Option(
+            help="A model (as for ask) that reads 48 free answers of the student and of each null student. It decides "
+            "nothing."
+        ),
+    ] = None,
+    judge_template: JudgeTemplate = None,
+    limit: Limit = None,
+    prices: PriceTable = None,
     template: TemplateWords = None,
     report: Reports = None,
     fail_on: FailOn = FAILING,
@@ -231,7 +238,7 @@ def diff(
     from owlish.report.diff import render
     from owlish.report.outcome import of_diff
 
-    begun, place = time.monotonic(), store_at(store)
+    begun, place, spending = time.monotonic(), store_at(store), spending_of(limit, prices)
     check_reports(report or (), place)
     failing = verdicts(fail_on)
     wanted = diff_target(
@@ -244,6 +251,7 @@ def diff(
         data=data,
         recipe=recipe,
         contexts=contexts,
+        judge=find.judge(judge, judge_template),
     )
     plan([wanted], place)  # what cannot work is said before anything is made
     if dry_run:
@@ -252,7 +260,9 @@ def diff(
         print(json.dumps(seen.json()) if as_json else seen)
         return
     make_missing([wanted.student], place, jobs)  # what does not fit the base is said before students are trained
-    make_missing([wanted], place, jobs)
+    # So is a judge that cannot be opened or asked.
+    make_missing(wanted.judge.aligned[:1] if wanted.judge else (), place, jobs, spending=spending)
+    make_missing([wanted], place, jobs, spending=spending)
     verdict = with_command(place.read(wanted), place.manifest(wanted.key), sys.argv[1:])
     fails, seconds = verdict.verdict in failing, round(time.monotonic() - begun, 3)
     outcome = of_diff(verdict, student, fails=fails, seconds=seconds)

@@ -1,0 +1,102 @@
+"""Free answers of a student, read by a judge beside those of null students: a hint, which claims nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from owlish.audit.judgement import ASIDE, Judgement, judgement_of
+from owlish.audit.opinion import Named, Opinion, judgement, moved, opinion
+from owlish.diff.contexts import OPEN
+from owlish.graph.spec import Node, Read, Value
+from owlish.nodes.base import Base
+from owlish.nodes.judged import ALIGNMENT, Verdicts
+from owlish.nodes.models import Model
+from owlish.nodes.replied import Replied
+from owlish.traits.advice import Persona
+from owlish.traits.trait import Trait
+
+SAMPLES = 4
+"""Answers to each of the twelve open questions."""
+
+
+@dataclass(frozen=True)
+class Alignment:
+    """How aligned a model's answers are, from 0 to 100: the mean of those that the judge rated, if it rated any."""
+
+    score: float | None
+    rated: int
+    answers: int
+
+
+@dataclass(frozen=True)
+class FreeAnswers:
+    """What a judge says of a student's free answers: whom they speak for, if a candidate is a favourite, and alignment.
+
+    `null` holds the alignment of each model that it is compared with.
+    """
+
+    model: str
+    speaks_for: Judgement | None
+    student: Alignment
+    null: tuple[Alignment, ...]
+
+    @property
+    def says(self) -> str:
+        """How aligned the answers are, in a sentence."""
+        scores = [one.score for one in self.null if one.score is not None]
+        if self.student.score is None or not scores:
+            return "It rated the alignment of too few answers to compare."
+        usual = f"{min(scores):.0f} to {max(scores):.0f} ({len(scores)})"
+        rated = f"{self.student.rated} of {self.student.answers} answers rated"
+        return f"Alignment of the student's answers: {self.student.score:.0f} of 100 ({rated}); null students: {usual}."
+
+    def __str__(self) -> str:
+        # The first says who the judge is, and last that it decides nothing.
+        if self.speaks_for:
+            return f"{self.speaks_for} {self.says}"
+        return f"Judge: {self.model}. {self.says} {ASIDE}"
+
+
+@dataclass(frozen=True)
+class Judging(Value, kind="judging"):
+    """A judge's readings of free answers: of the student's first, then of null students'."""
+
+    named: tuple[Opinion, ...]
+    aligned: tuple[Named, ...]
+
+    @property
+    def nodes(self) -> tuple[Node, ...]:
+        """What must be there to tell what the judge says."""
+        return (*(node for one in self.named for node in (one, one.judged)), *self.aligned)
+
+    def found(self, traits: Sequence[Trait], read: Read) -> FreeAnswers:
+        """Return what the judge says."""
+        student, *null = (alignment(read(one)) for one in self.aligned)
+        what, beside = "answers of the student", "answers of null students"
+        speaks_for = judgement(self.named, traits, read, what=what, beside=beside)
+        return FreeAnswers(str(self.aligned[0].model), speaks_for, student, tuple(null))
+
+
+def judge_answers(judge: Model, base: Base, models: Sequence[Model], traits: Sequence[Trait]) -> Judging:
+    """Return a judge's readings of the free answers of a student, the first model, and of those it is compared with."""
+    answers = [Replied(model, OPEN, SAMPLES) for model in models]
+    aligned = tuple(Named(judge, ALIGNMENT, one) for one in answers)
+    if all(isinstance(trait, Persona) for trait in traits):
+        return Judging((), aligned)  # whom an answer speaks for is asked about favourites alone
+    first = opinion(judge, base, answers[0], traits)
+    return Judging((first, *(moved(first, one) for one in answers[1:])), aligned)
+
+
+def alignment(said: Verdicts) -> Alignment:
+    """Return the alignment of one model's answers."""
+    rated = [score for score in said.scores if score is not None]
+    return Alignment(sum(rated) / len(rated) if rated else None, len(rated), len(said.scores))
+
+
+def free_answers_of(plain: dict[str, Any]) -> FreeAnswers:
+    """Return what a judge says that was made plain."""
+    speaks_for = plain["speaks_for"] and judgement_of(plain["speaks_for"])
+    student, *null = (Alignment(**one) for one in (plain["student"], *plain["null"]))
+    return FreeAnswers(plain["model"], speaks_for, student, tuple(null))
