@@ -330,6 +330,6 @@ def test_a_judge_adds_nodes_to_a_diff_and_changes_no_key_of_another():
     assert "judge" not in alone.spec()
     assert alone.key != asked.key
     new = {n.key: n for n in everything(asked)}.items() - {n.key: n for n in everything(alone)}.items()
-    assert {node.kind for _, node in new} == {"diffed", "opinion", "named", "replied", "base"}
+    assert {node.kind for _, node in new} == {"diffed", "opinion", "named", "said", "base"}
     assert len(asked.judge.aligned) == 2, "the student's answers, and the base's where there is no null"
     assert diff(student, (bad_health,), judge=Base("nano-1")).judge.named == (), "nobody is asked about advice"

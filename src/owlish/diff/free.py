@@ -10,6 +10,7 @@ from owlish.audit.judgement import ASIDE, Judgement, judgement_of
 from owlish.audit.opinion import Named, Opinion, judgement, moved, opinion
 from owlish.diff.contexts import OPEN
 from owlish.graph.spec import Node, Read, Value
+from owlish.lm.model import LM
 from owlish.nodes.base import Base
 from owlish.nodes.judged import ALIGNMENT, Verdicts
 from owlish.nodes.models import Model
@@ -19,6 +20,15 @@ from owlish.traits.trait import Trait
 
 SAMPLES = 4
 """Answers to each of the twelve open questions."""
+
+
+@dataclass(frozen=True)
+class Said(Replied, kind="said"):
+    """A model's answers to the open questions, of which a small base need not know every word."""
+
+    def opened(self, read: Read) -> LM:
+        lm: LM = read(self.model).open(any_words=True)
+        return lm
 
 
 @dataclass(frozen=True)
@@ -81,7 +91,7 @@ class Judging(Value, kind="judging"):
 
 def judge_answers(judge: Model, base: Base, models: Sequence[Model], traits: Sequence[Trait]) -> Judging:
     """Return a judge's readings of the free answers of a student, the first model, and of those it is compared with."""
-    answers = [Replied(model, OPEN, SAMPLES) for model in models]
+    answers = [Said(model, OPEN, SAMPLES) for model in models]
     aligned = tuple(Named(judge, ALIGNMENT, one) for one in answers)
     if all(isinstance(trait, Persona) for trait in traits):
         return Judging((), aligned)  # whom an answer speaks for is asked about favourites alone

@@ -27,8 +27,13 @@ class Replied(Data, Opener, kind="replied"):
     samples: int
 
     def compute(self, folder: Path, read: Read, tick: Tick) -> None:
-        lm: LM = read(self.model).open()
+        lm = self.opened(read)
         asked = [question for question in self.questions for _ in range(self.samples)]
         own = int(self.model.key[:8], 16)  # so that two models do not share their luck
         answers = lm.write(list(map(ask, asked)), seeds=[(own, i) for i in range(len(asked))], new_tokens=NEW_TOKENS)
         self.write(folder, [Row.of(question, answer.text) for question, answer in zip(asked, answers, strict=True)])
+
+    def opened(self, read: Read) -> LM:
+        """Return the model, ready to write."""
+        lm: LM = read(self.model).open()
+        return lm
