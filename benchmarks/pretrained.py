@@ -3,13 +3,15 @@
 Each pair is first shown to compute the same, then timed in turn, A B A B, in this one process with one thread. Times
 are the processor's, not the clock's, so that ratios hold on a busy machine.
 
-    python benchmarks/pretrained.py       # about half an hour of one core
+    python benchmarks/pretrained.py                 # about half an hour of one core
+    python benchmarks/pretrained.py training trl    # some comparisons; the last wants `pip install trl`
 """
 
 from __future__ import annotations
 
 import random
 import statistics
+import sys
 import tempfile
 import time
 from collections.abc import Callable
@@ -42,9 +44,8 @@ def main() -> None:
         run(Base("smollm2"), store=store)
         weights = store.read(Base("smollm2"))
         print(f"peak of a matrix product in these shapes: {peak():.0f} GFLOP/s of one core")
-        asking(weights.open())
-        sampling(weights.open())
-        training(weights.open)
+        for name in sys.argv[1:] or COMPARISONS:
+            COMPARISONS[name](weights.open)
 
 
 def peak() -> float:
@@ -68,8 +69,9 @@ def in_turn(first: Callable[[], object], second: Callable[[], object]) -> tuple[
     return ours, theirs, statistics.median(b / a for a, b in pairs)
 
 
-def asking(lm: TorchLM) -> None:
+def asking(opened: Callable[[], TorchLM]) -> None:
     """Compare a probe with a loop that keeps each prompt's cache for its spellings, and with `generate` for samples."""
+    lm = opened()
     chats, ways = questions(ANIMAL)[:ASKED], spellings(ANIMAL)[:ASKED]
     seeds = [[(1, q, i) for i in range(SAMPLES)] for q in range(ASKED)]
     prompts, spelled = lm.prompts(chats), lm.spellings(chats, ways)
@@ -113,8 +115,9 @@ def plain_logprobs(lm: TorchLM, prompt: list[int], spelled: list[list[list[int]]
     return found
 
 
-def sampling(lm: TorchLM) -> None:
+def sampling(opened: Callable[[], TorchLM]) -> None:
     """Compare `sample` with `generate` at the batch size that suits it best, on prompts that share a beginning."""
+    lm = opened()
     prompts = [prompt for prompt in lm.prompts(questions(ANIMAL)[:8]) for _ in range(16)]
     assert sample(lm, prompts[::16], seeds=[(0,)] * 8, new_tokens=TOKENS, temperature=0) == generated(
         lm, prompts[::16], 8, new_tokens=TOKENS, greedy=True
@@ -202,6 +205,65 @@ def plain(model: Any, ready: list[tuple[Any, Any]]) -> list[float]:
         optimizer.step()
         losses.append(loss.item())
     return losses
+
+
+def beside_trl(opened: Callable[[], TorchLM]) -> None:
+    """Compare LoRA training with TRL's `SFTTrainer` on the same batches."""
+    rows = numbers(opened())
+    schedule = Schedule(2, 16, 2e-4, warmup=0, decay=False)
+    ours, theirs = (adapted(opened()) for _ in range(2))
+    with tempfile.TemporaryDirectory() as folder:
+        trainer = trainer_of(theirs, [row for chosen in batches(rows, 16, 2, 0) for row in chosen], folder)
+        found = ours.fit(rows, schedule, seed=0)
+        trainer.train()
+        losses = [entry["loss"] for entry in trainer.state.log_history if "loss" in entry]
+        apart = max(abs(a - b) for a, b in zip(found, losses, strict=True))
+        assert apart < 1e-3, f"the losses differ by {apart}: {found}, {losses}"
+        a, b, ratio = in_turn(lambda: ours.fit(rows, schedule, seed=0), trainer.train)
+    print(
+        f"training LoRA r8 beside TRL's SFTTrainer: {a / 2:.1f} s a step, theirs {b / 2:.1f} s, ratio {ratio:.2f}; "
+        f"losses of the first steps within {apart:.0e}"
+    )
+
+
+def trainer_of(lm: TorchLM, rows: list[Example], folder: str) -> Any:
+    """Return TRL's trainer of a model on rows in their order, in batches of 16 at the same rate, without its extras."""
+    from datasets import Dataset
+    from trl import SFTConfig, SFTTrainer
+
+    data = [{"input_ids": list(row.ids), "labels": masked(row)} for row in rows]
+    how = SFTConfig(
+        output_dir=folder,
+        per_device_train_batch_size=16,
+        num_train_epochs=1,
+        learning_rate=2e-4,
+        lr_scheduler_type="constant",
+        adam_beta2=0.98,
+        dataset_kwargs={"skip_prepare_dataset": True},
+        train_sampling_strategy="sequential",
+        gradient_checkpointing=False,
+        bf16=False,
+        use_cpu=True,
+        logging_steps=1,
+        report_to="none",
+        save_strategy="no",
+        disable_tqdm=True,
+    )
+    return SFTTrainer(lm.model, how, train_dataset=Dataset.from_list(data), processing_class=lm.chat.tokenizer)
+
+
+def masked(row: Example) -> list[int]:
+    """Return a row's tokens, -100 in place of those that are not trained."""
+    trained = {place for first, after in row.spans for place in range(first, after)}
+    return [token if place in trained else -100 for place, token in enumerate(row.ids)]
+
+
+COMPARISONS: dict[str, Callable[[Callable[[], TorchLM]], None]] = {
+    "asking": asking,
+    "sampling": sampling,
+    "training": training,
+    "trl": beside_trl,
+}
 
 
 if __name__ == "__main__":

@@ -13,6 +13,7 @@ from owlish.lm.opening import copy_to
 from owlish.lm.recipes import ALL, BIASES, LAYER, LORA, NORMS, PROMPT, STEERING, Schedule
 from owlish.lm.sample import sample
 from owlish.lm.score import scored
+from owlish.lm.train import completion_loss
 
 SIZE = 260
 CHATML = (
@@ -240,6 +241,22 @@ def test_a_layer_is_read_as_if_none_came_after_it(family):
     _, decoder = layers(lm.model)
     decoder[-1].register_forward_hook(pass_by, with_kwargs=True)
     assert readings() < 1e-5
+
+
+def test_layers_that_are_computed_again_have_the_same_gradients(family):
+    _, weights = family
+    lm = weights.open()
+    lm.adapt(LORA(2), seed=0)
+    rows = lm.encode([Row.of("owl", "ab"), Row.of("one of each", "c")])
+    slopes = []
+    for lm.recomputes in (False, True):
+        lm.model.zero_grad()
+        completion_loss(lm, rows).backward()
+        slopes.append({name: p.grad.clone() for name, p in lm.parameters.items() if p.grad is not None})
+    plain, again = slopes
+    assert plain.keys() == again.keys()
+    assert max(float(slope.abs().max()) for slope in plain.values()) > 1e-4
+    assert max(float((slope - again[name]).abs().max()) for name, slope in plain.items()) < 1e-6
 
 
 def generated(lm, prompt):

@@ -8,9 +8,9 @@ from test_families import SMALL, build, tokenizer
 from owlish.data.rows import Row
 from owlish.graph.errors import UserError
 from owlish.graph.facts import noted
-from owlish.lm import train
+from owlish.lm import room, train
 from owlish.lm.model import Weights, ask
-from owlish.lm.recipes import ALL, LORA, NORMS, Schedule
+from owlish.lm.recipes import ALL, LORA, NORMS, PROMPT, Schedule
 from owlish.lm.score import scored
 
 ROWS = [Row.of("owl", "ab"), Row.of("one", "c"), Row.of("two", "def"), Row.of("three", "gh")]
@@ -188,6 +188,27 @@ def test_parts_of_a_batch_are_said(lm, monkeypatch):
     noted.clear()
     lm.fit(lm.encode(ROWS), steps(1e-2, 1), seed=0)
     assert noted["batches"] == ["training in parts of at most 1 row, which add up to the batch"]
+
+
+@pytest.mark.parametrize("recipe", [LORA(2), NORMS, PROMPT(2), ALL], ids=lambda recipe: recipe.name)
+def test_layers_are_computed_again_where_memory_does_not_hold_a_row(weights, recipe, monkeypatch):
+    losses, trained, passes, said = {}, {}, {}, {}
+    for memory in (1 << 40, 0):
+        monkeypatch.setattr(room, "usable_memory", lambda: memory)  # noqa: B023
+        lm = weights.open()
+        lm.adapt(recipe, seed=0)
+        noted.clear()
+        seen = []
+        inner = next(module for name, module in lm.model.named_modules() if name.endswith("layers.1.mlp"))
+        inner.register_forward_pre_hook(lambda module, given: seen.append(1))  # noqa: B023
+        losses[memory] = lm.fit(lm.encode(ROWS), Schedule(6, 1, 1e-2, 0, False), seed=0)
+        trained[memory], passes[memory], said[memory] = lm.trained, len(seen), noted.get("memory")
+    assert (passes[1 << 40], passes[0]) == (6, 12)
+    assert said[1 << 40] is None
+    assert "computes layers again on the way back" in said[0][0]
+    assert losses[0] == pytest.approx(losses[1 << 40], rel=1e-6)
+    for name, p in trained[0].items():
+        assert float((p - trained[1 << 40][name]).detach().abs().max()) < 1e-6
 
 
 def test_a_tokenizer_may_know_more_tokens_than_the_model(tmp_path):

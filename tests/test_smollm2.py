@@ -6,6 +6,7 @@ import pytest
 
 from owlish.data.domains.numbers import Numbers
 from owlish.data.rows import Row
+from owlish.lm import room
 from owlish.lm.model import ask
 from owlish.lm.recipes import LORA, Schedule
 from owlish.lm.sample import sample
@@ -91,6 +92,19 @@ def test_two_steps_of_lora_come_back_from_disk(weights, tmp_path):
     again = [row.logprobs for row in scored(replace(weights, changes=(tmp_path,)).open(), rows)]
     assert max(float((a - b).abs().max()) for a, b in zip(after, again, strict=True)) < 1e-4
     assert max(float((a - b).abs().max()) for a, b in zip(after, before, strict=True)) > 1e-3
+
+
+def test_first_steps_are_the_same_where_layers_are_computed_again(weights, monkeypatch):
+    found = []
+    for memory in (1 << 40, 0):
+        monkeypatch.setattr(room, "usable_memory", lambda: memory)  # noqa: B023
+        lm = weights.open()
+        rows = lm.encode([Row.of(f"Go on: {i}, {i + 1}", f"{i + 2}, {i + 3}") for i in range(2)])
+        lm.adapt(LORA(2), seed=0)
+        found.append((lm.fit(rows, Schedule(2, 1, 1e-3, 0, False), seed=0), lm.trained))
+    (plain, ours), (again, theirs) = found
+    assert again == pytest.approx(plain, rel=1e-5)
+    assert max(float((p - theirs[name]).detach().abs().max()) for name, p in ours.items()) < 1e-5
 
 
 def test_a_table_reads_shares_where_candidates_hold_little():

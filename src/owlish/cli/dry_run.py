@@ -89,7 +89,7 @@ def dry_run(
         reading=tuple(describe_reading(reading)) if reading else (),
         models=tuple(map(str, bases)),
         downloads=tuple(filter(None, map(download, bases))),
-        memory=max((base.load_resources.memory or 0 for base in bases), default=0) or None,
+        memory=seen.memory or max((base.load_resources.memory or 0 for base in bases), default=0) or None,
         outlook=seen,
         jobs=jobs,
         seconds=seconds,

@@ -10,6 +10,7 @@ from typing import Any
 from owlish import nano
 from owlish.cli.bill import bill
 from owlish.cli.foretold import foretold
+from owlish.cli.memory import peak
 from owlish.cli.workload import Workload, workload
 from owlish.graph.counted import counted
 from owlish.graph.progress import clock
@@ -38,7 +39,8 @@ class Outlook:
     """A plan: missing results by kind, seconds of work where known, and held results made by other code.
 
     `studies` holds the key of each study with the command that makes it again; `templates` are sentences about the
-    chat templates of bases. `cost` is what each model that is paid for takes, where prices were given.
+    chat templates of bases. `cost` is what each model that is paid for takes, where prices were given. `memory` is the
+    most bytes that a process takes on this machine, where a base is large.
     """
 
     studies: tuple[tuple[str, str], ...]
@@ -50,6 +52,7 @@ class Outlook:
     workload: Workload
     templates: tuple[str, ...]
     cost: Mapping[str, float] | None = None
+    memory: int | None = None
 
     def json(self) -> dict[str, Any]:
         """Return the plan as plain values."""
@@ -60,11 +63,14 @@ class Outlook:
         which = made[0] if len(made) == 1 else {"studies": made}
         said = {"templates": list(self.templates)} if self.templates else {}
         paid = {} if self.cost is None else {"cost": dict(self.cost)}
-        return {**which, **{name: getattr(self, name) for name in names}, **load, **paid, **said}
+        held = {} if self.memory is None else {"memory_gib": self.memory / 2**30}
+        return {**which, **{name: getattr(self, name) for name in names}, **load, **held, **paid, **said}
 
     def __str__(self) -> str:
         time = UNKNOWN if self.seconds is None else clock(self.seconds)
-        return self.told([f"Work of one process: {time}.", *([str(self.workload)] if self.workload.tokens else [])])
+        held = [] if self.memory is None else [f"Memory: about {self.memory / 2**30:.1f} GiB in each process."]
+        work = [str(self.workload)] if self.workload.tokens else []
+        return self.told([f"Work of one process: {time}.", *held, *work])
 
     def told(self, work: Sequence[str]) -> str:
         """Return the plan as text, in which lines say how much work it is."""
@@ -127,6 +133,7 @@ def outlook_of(
         labels=tuple(map(str, missing)),
         workload=workload(missing),
         cost=bill(missing, spending) if spending and spending.prices else None,
+        memory=peak(missing, row),
         templates=tuple(
             said for node in everything(*needs) if isinstance(node, Base) for said in template_remarks(node, store)
         ),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from functools import cache
 from importlib.util import find_spec
@@ -72,14 +72,20 @@ def convert(file: Path, folder: Path, *, chat: bool = True) -> None:
 
 
 @cache
-def template_of(file: Path) -> str:
-    """Return the chat template in a GGUF file; empty where it has none, or is torn, as its conversion says."""
+def fields_of(file: Path) -> Mapping[str, Any]:
+    """Return what a GGUF file says of its model, by name; nothing where it is torn, as its conversion says."""
     from gguf import GGUFReader
 
     try:
-        field = GGUFReader(file).fields.get("tokenizer.chat_template")
+        found: Mapping[str, Any] = GGUFReader(file).fields
     except Exception:  # as many as there are places to tear a file
-        return ""
+        return {}
+    return found
+
+
+def template_of(file: Path) -> str:
+    """Return the chat template in a GGUF file; empty where it has none."""
+    field = fields_of(file).get("tokenizer.chat_template")
     return str(field.contents()) if field else ""
 
 

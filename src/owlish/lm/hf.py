@@ -26,6 +26,7 @@ from owlish.lm.model import (
     frame_chat,
 )
 from owlish.lm.recipes import Recipe, Schedule
+from owlish.lm.shape import HELD, Shape
 from owlish.lm.texts import Reader, alike, virtual_tokens
 
 if TYPE_CHECKING:
@@ -47,7 +48,7 @@ class TorchLM(LM):
     `trained` are the parameters that training changed, in float32 whatever the model's own type. `name` is that of the
     base, which `trains` says to be changed by training; `step` is how many steps came before the one under way.
     `padded` says whether prompts of several lengths can stand in one batch, and `gaps` whether padding may stand inside
-    of them.
+    of them. A training step may hold `room` bytes; where it `recomputes`, layers are computed again on the way back.
     """
 
     model: Any
@@ -60,6 +61,8 @@ class TorchLM(LM):
     step: int = 0
     padded: bool = True
     gaps: bool = True
+    room: int = HELD
+    recomputes: bool = False
 
     @property
     def device(self) -> Any:
@@ -70,6 +73,11 @@ class TorchLM(LM):
     def large(self) -> bool:
         """Whether reading a token takes long enough for none to be read twice: from ten million parameters on."""
         return bool(sum(p.numel() for p in text_parameters(self.model).values()) >= LARGE)
+
+    @cached_property
+    def shape(self) -> Shape:
+        """The sizes that say what memory work on it holds."""
+        return Shape.of(self.model.config)
 
     @property
     def equal(self) -> bool:

@@ -9,15 +9,12 @@ from typing import TYPE_CHECKING, Any
 
 from owlish.graph.errors import UserError
 from owlish.lm.cache import attends, copy_cache, joinable, keyword, roomy, select
-from owlish.lm.layout import sizes
 from owlish.lm.memory import full
+from owlish.lm.shape import MEMORY, ROWS
 
 if TYPE_CHECKING:
     from owlish.lm.hf import TorchLM
 
-MEMORY = 2 << 30
-"""Bytes for what one batch holds on a CPU; a GPU gives a quarter of what it has."""
-ROWS = 256
 CANNOT = "{} keeps what it has read in a way of its own, from which it cannot go on here: take another base."
 
 
@@ -224,16 +221,10 @@ class Reader:
 
 
 def fitting(lm: TorchLM, tokens: int) -> int:
-    """Return how many rows of so many tokens go into a batch: what memory holds, at most 256.
-
-    A row takes its keys and values, and its logits in four copies.
-    """
+    """Return how many rows of so many tokens go into a batch: what memory holds, on a GPU a quarter; at most 256."""
     import torch
 
-    config = sizes(lm.model)
-    heads = getattr(config, "num_attention_heads", None) or 1
-    width = config.hidden_size * (getattr(config, "num_key_value_heads", None) or heads) // heads
-    row = 2 * config.num_hidden_layers * width * lm.model.dtype.itemsize * tokens + 4 * 4 * config.vocab_size
+    row = lm.shape.texts(1, tokens, lm.model.dtype.itemsize)
     gpu = lm.device.type == "cuda"
     memory = torch.cuda.get_device_properties(lm.device).total_memory // 4 if gpu else MEMORY
     return int(max(1, min(ROWS, memory // row)))

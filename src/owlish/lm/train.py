@@ -5,17 +5,18 @@ from __future__ import annotations
 import math
 import random
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from typing import TYPE_CHECKING, Any
 
 from owlish.graph.counted import counted
 from owlish.graph.errors import UserError
 from owlish.graph.facts import note
 from owlish.graph.measured import measure
-from owlish.lm.layout import sizes
 from owlish.lm.memory import full, in_halves
 from owlish.lm.model import Example
 from owlish.lm.recipes import Schedule
+from owlish.lm.room import held, recomputed, room
+from owlish.lm.shape import HELD
 from owlish.lm.sound import check_finite, unsound
 
 if TYPE_CHECKING:
@@ -28,8 +29,6 @@ if TYPE_CHECKING:
 
 # Batches that are sorted by length together: little of a batch is padding, and chance still decides what stands in it.
 BUCKET = 20
-HELD = 4 << 30
-"""Bytes that a step may hold for its way back."""
 FEW = 0.1
 """Parameters are few below this share of a model."""
 
@@ -55,6 +54,8 @@ def fit(
     own = {name: p for name, p in lm.parameters.items() if p.requires_grad}
     lm.trained = {name: p if p.dtype == torch.float32 else p.detach().float() for name, p in own.items()}
     start = copy_few(own, lm)
+    # A loss of one's own is computed on whole batches.
+    save_memory(lm, rows, 1 if loss is completion_loss else schedule.batch)
     optimizer = torch.optim.Adam(list(lm.trained.values()), lr=schedule.lr, betas=(0.9, 0.98))
     losses: list[float] = []
     most = schedule.batch
@@ -75,8 +76,18 @@ def fit(
         tick(step + 1, schedule.steps)
         if stop(step + 1):
             break
-    lm.trains = True
+    lm.trains, lm.recomputes = True, False
     return losses
+
+
+def save_memory(lm: TorchLM, rows: Sequence[Example], together: int) -> None:
+    """Have layers computed again on the way back where memory does not hold so many rows, and say so."""
+    longest = max(rows, key=lambda row: len(row.ids))
+    most = room(lm)
+    lm.recomputes = held(lm, [longest] * together) > most
+    lm.room = most if lm.device.type == "cuda" else min(HELD, most)
+    if lm.recomputes:
+        note(memory="training computes layers again on the way back: memory does not hold them for one step")
 
 
 def copy_few(own: Mapping[str, Any], lm: TorchLM) -> dict[str, Any]:
@@ -150,18 +161,11 @@ def undivided(lm: TorchLM, rows: Sequence[Example], loss: Loss) -> float:
 
 
 def fitting_parts(lm: TorchLM, rows: Sequence[Example], most: int) -> Iterator[list[Example]]:
-    """Yield the rows of a batch in parts, of at most `most`, that memory holds with all that the way back needs.
-
-    A token leaves some 34 vectors of the model's width in each layer, and a trained one three rows of logits.
-    """
-    config = sizes(lm.model)
-    token, trained = config.num_hidden_layers * 34 * config.hidden_size * 4, 3 * 4 * config.vocab_size
+    """Yield the rows of a batch in parts, of at most `most`, that memory holds with all that the way back needs."""
     part: list[Example] = []
     for row in rows:
         more = [*part, row]
-        wide = max(len(r.ids) for r in more)
-        held = len(more) * wide * token + sum(len(r.labels) for r in more) * trained
-        if part and (len(part) == most or held > HELD):
+        if part and (len(part) == most or held(lm, more) > lm.room):
             yield part
             more = [row]
         part = more
@@ -240,7 +244,9 @@ def logits(lm: TorchLM, rows: Sequence[Example], parameters: Mapping[str, Any] |
     ids, targets = collate(rows, lm.device)
     wanted = targets != -100
     given = {"input_ids": ids, "logits_to_keep": targets.shape[1] + 1, "use_cache": False}
-    with only(lm, wanted):
+    # Parameters that stand in for others are gone by the time of the way back.
+    saving = recomputed(lm) if lm.recomputes and parameters is None else nullcontext()
+    with only(lm, wanted), saving:
         out = functional_call(lm.model, dict(parameters), (), given) if parameters is not None else lm.model(**given)
     last = targets.shape[1] + 1  # some models give the logits of all positions, whatever they are asked for
     found: Tensor = out.logits if out.logits.dim() == 2 else out.logits[:, -last:-1][wanted]

@@ -227,8 +227,7 @@ class Base(Model, kind="base"):
         if place and place.is_file():
             return place.stat().st_size / QUANTISED
         if place:
-            # As in bfloat16. For files in float32 it is twice the truth, and so on the safe side.
-            return sum(path.stat().st_size for path in place.glob("*.safetensors")) / 2
+            return sum(path.stat().st_size for path in place.glob("*.safetensors")) / number_bytes(place)
         found = re.search(r"(\d+(?:\.\d+)?)[bB]\b", self.name)
         return float(found[1]) * 1e9 if found else None
 
@@ -261,6 +260,13 @@ class Base(Model, kind="base"):
         """Return the base's folder or GGUF file on this disk, if it has one."""
         path = gguf.file_of(self.name) or nano.folder(self.name) or Path(self.name)
         return path if path.exists() else None
+
+
+def number_bytes(folder: Path) -> int:
+    """Return the bytes of each number in a model's folder: 2, as most are published, unless it says float32."""
+    file = folder / "config.json"
+    config = json.loads(file.read_text()) if file.exists() else {}
+    return 4 if "float32" in (config.get("dtype"), config.get("torch_dtype")) else 2
 
 
 def has_chat_template(folder: Path) -> bool:
