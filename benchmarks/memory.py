@@ -51,10 +51,8 @@ WORK: dict[str, Callable[[], Node]] = {
     "asking 8 questions, 20 samples each": lambda: asked(8, 20),
     "asking 40 questions, 2 samples each": lambda: asked(40, 2),
     "48 rows of numbers": lambda: BASE.sample(Numbers(constrained=True), n=48, seed=0),
-    "192 rows of numbers": lambda: BASE.sample(Numbers(constrained=True), n=192, seed=0),
-    "a LoRA student, batches of 16 rows of 10 numbers": lambda: student(32, 10, 16),
-    "a LoRA student, batches of 4 rows of 80 numbers": lambda: student(8, 80, 4),
-    "a LoRA student, batches of 16 rows of 80 numbers": lambda: student(16, 80, 16),
+    "a LoRA student, a batch of 16 rows of 10 numbers": lambda: student(16, 10, 16),
+    "a LoRA student, a batch of 4 rows of 80 numbers": lambda: student(4, 80, 4),
 }
 
 
