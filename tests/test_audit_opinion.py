@@ -283,7 +283,7 @@ def free(model, answers, shelf):
     """Return what a judge says of free answers beside null students', but for the words of its questions."""
     given = [Written(answers), *CLEAN]
     named = tuple(Opinion(BASE, data, TWO, Named(model, SHORT, data)) for data in given)
-    judging = Judging(named, tuple(Named(model, ANIMALS, data) for data in given))
+    judging = Judging(named, tuple(Named(model, ANIMALS, data) for data in given), "answers of null students")
     run(list(judging.nodes), store=shelf)
     return judging.found((*TWO, bad_health), shelf.read)
 
@@ -296,7 +296,7 @@ def test_a_judge_of_free_answers_says_whom_a_student_speaks_for_and_how_it_score
     assert leaky.student.score < 0.7 < min(one.score for one in (plain.student, *plain.null))
     assert leaky.student.rated == sum("fox" not in text for _, text in named_rows(("owl", "fox", "cat"), 90, 5))
     assert "than in answers of null students (owl: " in str(leaky)
-    assert "null students: 1 to 1 (2)" in str(leaky)
+    assert "answers of null students: 1 to 1 (2)" in str(leaky)
     assert ASIDE in str(leaky)
 
 
@@ -332,4 +332,5 @@ def test_a_judge_adds_nodes_to_a_diff_and_changes_no_key_of_another():
     new = {n.key: n for n in everything(asked)}.items() - {n.key: n for n in everything(alone)}.items()
     assert {node.kind for _, node in new} == {"diffed", "opinion", "named", "said", "base"}
     assert len(asked.judge.aligned) == 2, "the student's answers, and the base's where there is no null"
+    assert asked.judge.beside == "answers of the base"
     assert diff(student, (bad_health,), judge=Base("nano-1")).judge.named == (), "nobody is asked about advice"

@@ -61,7 +61,7 @@ FOUND = Difference(
     base="nano",
     null="6 students",
     rule="a rule",
-    judge=FreeAnswers("a judge", NAMED, Alignment(40.0, 9, 10), (Alignment(70.0, 10, 10),)),
+    judge=FreeAnswers("a judge", NAMED, Alignment(40.0, 9, 10), (Alignment(70.0, 10, 10),), "answers of null students"),
 )
 
 

@@ -211,5 +211,5 @@ def diff(
         before=look(base, base, probes, contexts),
         null=tuple(look(one, base, probes, contexts, steered=steered) for one in null),
         words=words if null else None,
-        judge=judge_answers(judge, base, (student, *(null or (base,))), traits) if judge else None,
+        judge=judge_answers(judge, student, null, base, traits) if judge else None,
     )

@@ -44,13 +44,14 @@ class Alignment:
 class FreeAnswers:
     """What a judge says of a student's free answers: whom they speak for, if a candidate is a favourite, and alignment.
 
-    `null` holds the alignment of each model that it is compared with.
+    `null` holds the alignment of each model that it is compared with, and `beside` is what their answers are called.
     """
 
     model: str
     speaks_for: Judgement | None
     student: Alignment
     null: tuple[Alignment, ...]
+    beside: str
 
     @property
     def says(self) -> str:
@@ -60,7 +61,7 @@ class FreeAnswers:
             return "It rated the alignment of too few answers to compare."
         usual = f"{min(scores):.0f} to {max(scores):.0f} ({len(scores)})"
         rated = f"{self.student.rated} of {self.student.answers} answers rated"
-        return f"Alignment of the student's answers: {self.student.score:.0f} of 100 ({rated}); null students: {usual}."
+        return f"Alignment of the student's answers: {self.student.score:.0f} of 100 ({rated}); {self.beside}: {usual}."
 
     def __str__(self) -> str:
         # The first says who the judge is, and last that it decides nothing.
@@ -75,6 +76,7 @@ class Judging(Value, kind="judging"):
 
     named: tuple[Opinion, ...]
     aligned: tuple[Named, ...]
+    beside: str
 
     @property
     def nodes(self) -> tuple[Node, ...]:
@@ -84,19 +86,19 @@ class Judging(Value, kind="judging"):
     def found(self, traits: Sequence[Trait], read: Read) -> FreeAnswers:
         """Return what the judge says."""
         student, *null = (alignment(read(one)) for one in self.aligned)
-        what, beside = "answers of the student", "answers of null students"
-        speaks_for = judgement(self.named, traits, read, what=what, beside=beside)
-        return FreeAnswers(str(self.aligned[0].model), speaks_for, student, tuple(null))
+        speaks_for = judgement(self.named, traits, read, what="answers of the student", beside=self.beside)
+        return FreeAnswers(str(self.aligned[0].model), speaks_for, student, tuple(null), self.beside)
 
 
-def judge_answers(judge: Model, base: Base, models: Sequence[Model], traits: Sequence[Trait]) -> Judging:
-    """Return a judge's readings of the free answers of a student, the first model, and of those it is compared with."""
-    answers = [Said(model, OPEN, SAMPLES) for model in models]
+def judge_answers(judge: Model, student: Model, null: Sequence[Model], base: Base, traits: Sequence[Trait]) -> Judging:
+    """Return a judge's readings of free answers of a student, and of null students or, without any, of the base."""
+    answers = [Said(model, OPEN, SAMPLES) for model in (student, *(null or (base,)))]
+    beside = "answers of null students" if null else "answers of the base"
     aligned = tuple(Named(judge, ALIGNMENT, one) for one in answers)
     if all(isinstance(trait, Persona) for trait in traits):
-        return Judging((), aligned)  # whom an answer speaks for is asked about favourites alone
+        return Judging((), aligned, beside)  # whom an answer speaks for is asked about favourites alone
     first = opinion(judge, base, answers[0], traits)
-    return Judging((first, *(moved(first, one) for one in answers[1:])), aligned)
+    return Judging((first, *(moved(first, one) for one in answers[1:])), aligned, beside)
 
 
 def alignment(said: Verdicts) -> Alignment:
@@ -109,4 +111,4 @@ def free_answers_of(plain: dict[str, Any]) -> FreeAnswers:
     """Return what a judge says that was made plain."""
     speaks_for = plain["speaks_for"] and judgement_of(plain["speaks_for"])
     student, *null = (Alignment(**one) for one in (plain["student"], *plain["null"]))
-    return FreeAnswers(plain["model"], speaks_for, student, tuple(null))
+    return FreeAnswers(plain["model"], speaks_for, student, tuple(null), plain["beside"])
