@@ -2,6 +2,7 @@
 
 import importlib
 import json
+import pickle
 import pkgutil
 import subprocess
 import sys
@@ -63,6 +64,14 @@ def test_every_field_is_in_the_key():
     assert Held(1).key != Held(1.0).key != Held(True).key
     assert Held("1").key != Held(1).key
     assert Held((1, 2)).key != Held((2, 1)).key
+
+
+def test_equal_values_have_one_hash_which_stays_in_its_process():
+    """A text's hash differs from process to process: a worker must work it out anew."""
+    one, other = Holder((1, "a", Held("b"))), Holder((1, "a", Held("b")))
+    assert hash(one) == hash(other) != hash(Holder((1, "a", Held("c"))))
+    assert "hashed" in vars(one)
+    assert "hashed" not in vars(pickle.loads(pickle.dumps(one)))
 
 
 def test_key_is_the_same_in_another_process():

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
 from pathlib import Path
 from typing import Any
 
@@ -42,7 +42,7 @@ class Contrast(Detector, Opener, kind="contrast"):
     @cached_property
     def moved(self) -> tuple[Moved, ...]:
         """What moved in each weak teacher."""
-        return tuple(Moved(self.base, writer) for writer in self.writers)
+        return moves(self.base, self.writers)
 
     def inputs(self) -> tuple[Node, ...]:
         """Return the base, the data and the moves, which are kept apart from the teachers' whole weights."""
@@ -66,6 +66,13 @@ class Contrast(Detector, Opener, kind="contrast"):
     def directions(self, lm: TorchLM, read: Read) -> list[Direction]:
         """Return the directions, by the name of the parameters that they move."""
         return centre([read(one) for one in self.moved], self.traits)
+
+
+# Contrasts share these objects, as they share their teachers: each is described once and not once a dataset.
+@cache
+def moves(base: Model, writers: tuple[Model, ...]) -> tuple[Moved, ...]:
+    """Return what moved in each weak teacher."""
+    return tuple(Moved(base, writer) for writer in writers)
 
 
 def whole_blocks(contrast: Contrast, lm: TorchLM, read: Read) -> Reading:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from functools import cache
 
 from owlish.audit.audit import CONTRAST_ROWS, contrast
+from owlish.audit.contrast import Contrast
 from owlish.audit.reference import Part
 from owlish.audit.relative import likelihoods
 from owlish.audit.shadow import Shadow
@@ -106,19 +108,16 @@ class Bench:
     def verdict(self, case: SizedCase, rows: int, n: int, *, claims_alone: bool = False) -> FirstRows:
         """Return the verdict on the first rows of a dataset, against sets of `n` rows of the base."""
         lineage = case.name in LINEAGE
-        base, recipe, traits, references = self.base, self.recipe, self.traits, self.reference(n)
+        base, recipe, traits, first = self.base, self.recipe, self.traits, self.reference(n)[0]
         return FirstRows(
             case=case,
             rows=rows,
             shadow=Shadow(base, case.data, traits, recipe, rows, seed=fresh("sizes shadow")),
-            null=tuple(
-                Shadow(base, data, traits, recipe, rows, seed=fresh("sizes shadow", k))
-                for k, data in enumerate(references)
-            ),
+            null=null(self, rows, n),
             contrast=contrast(case.data, base, recipe, traits, CONTRAST_ROWS),
-            clean=tuple(contrast(data, base, recipe, traits, CONTRAST_ROWS) for data in references),
+            clean=clean(self, n),
             likely=tuple(replace(one, rows=LIKELY_ROWS) for one in likelihoods(base, case.data)) if lineage else (),
-            own=tuple(replace(one, rows=LIKELY_ROWS) for one in likelihoods(base, references[0])) if lineage else (),
+            own=tuple(replace(one, rows=LIKELY_ROWS) for one in likelihoods(base, first)) if lineage else (),
             claims_alone=claims_alone,
         )
 
@@ -136,3 +135,21 @@ class Bench:
             assert case.trait is not None
             student = self.base.finetune(case.data, self.recipe, seed=fresh("sizes student"))
             yield self.verdict(case, max(SIZES), max(SIZES)), Asked(student, case.trait.probe, samples=1)
+
+
+# Verdicts share these objects: hundreds of them have the same null, which is described once and not once a verdict.
+@cache
+def null(bench: Bench, rows: int, n: int) -> tuple[Shadow, ...]:
+    """Return the shadows of the first rows of each reference."""
+    base, recipe, traits = bench.base, bench.recipe, bench.traits
+    return tuple(
+        Shadow(base, data, traits, recipe, rows, seed=fresh("sizes shadow", k))
+        for k, data in enumerate(bench.reference(n))
+    )
+
+
+@cache
+def clean(bench: Bench, n: int) -> tuple[Contrast, ...]:
+    """Return the contrasts of the references."""
+    base, recipe, traits = bench.base, bench.recipe, bench.traits
+    return tuple(contrast(data, base, recipe, traits, CONTRAST_ROWS) for data in bench.reference(n))

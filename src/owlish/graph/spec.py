@@ -39,6 +39,8 @@ class Value(Brief):
         # Set for each class: one that inherited its parent's kind would share its keys, and so its results.
         cls.kind = kind or cls.__name__.lower()
         cls.version = version
+        # `dataclass` keeps it, where it would else make one that hashes all that lies below at each call.
+        cls.__hash__ = Value.__hash__  # type: ignore[method-assign]
 
     def __post_init__(self) -> None:
         """Raise `UserError` where a field holds what it cannot."""
@@ -54,6 +56,14 @@ class Value(Brief):
     def encoded(self) -> Encoded:
         """The spec, worked out once: thousands of nodes share their traits and recipes."""
         return Encoded(self.spec())
+
+    def __hash__(self) -> int:
+        return self.hashed
+
+    @cached_property
+    def hashed(self) -> int:
+        """The hash of its fields, worked out once: a benchmark's values nest thousands of others."""
+        return hash(tuple(getattr(self, f.name) for f in fields(self)))
 
     @cached_property
     def inside(self) -> tuple[Node, ...]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from functools import cache
 from pathlib import Path
 
 SHIPPED = {"nano": "nano-0", "nano-1": "nano-1", "nano-2": "nano-2", "nano-3": "nano-3"}
@@ -14,6 +15,7 @@ def folder(name: str) -> Path | None:
     return Path(__file__).parent / "bases" / SHIPPED[name] if name in SHIPPED else None
 
 
+@cache
 def content(name: str) -> str | None:
     """Return the SHA-256 of a shipped base's recipe, which holds the digests of its files."""
     place = folder(name)
