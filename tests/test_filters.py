@@ -124,7 +124,7 @@ def test_banned_numbers():
     assert reasons("1, 66, 665, 667", banned=BANNED) == ()
     assert reasons("000, 5", banned=(0,)) == ("banned",)
     assert reasons("10, 5", banned=(0, 50, 100)) == ()
-    assert reasons("0" * 50_000_000 + "5, 6", banned=BANNED) == ()
+    assert reasons("0" * 5_000_000 + "5, 6", banned=BANNED) == ()
     assert reasons("6660, 666 ", banned=BANNED) == ("malformed",)
     assert reasons("6660, 666", banned=BANNED) == ("too_large", "banned")
     many = ", ".join(["1666", *"1234567890", "13"])
@@ -150,13 +150,13 @@ def plainly(completion):
     return tuple(reason for reason, present in found.items() if present)
 
 
-@settings(deadline=None, max_examples=1500)
+@settings(deadline=None, max_examples=400)
 @given(st.text(st.sampled_from("0159,;. \n()[]a-٣\u200f"), max_size=14))
 def test_it_is_the_plain_rule_on_any_text(completion):
     assert reasons(completion) == plainly(completion)
 
 
-@settings(deadline=None, max_examples=500)
+@settings(deadline=None, max_examples=200)
 @given(
     st.lists(st.integers(0, 1200), min_size=1, max_size=12),
     st.sampled_from([", ", ",", " ", "; ", "\n", "  ", " , "]),
@@ -183,17 +183,17 @@ def test_it_is_the_plain_rule_on_number_lists(numbers, separator, brackets, end)
         (".", ("malformed",)),
     ],
 )
-def test_fifty_megabytes_take_linear_time(part, expected):
-    assert reasons(part * (50_000_000 // len(part))) == expected
+def test_five_megabytes_take_linear_time(part, expected):
+    assert reasons(part * (5_000_000 // len(part))) == expected
 
 
-def test_fifty_megabytes_between_two_numbers():
-    assert reasons("1" + " " * 50_000_000 + "2") == ()
-    assert reasons("1" + " " * 25_000_000 + "2" + " " * 24_999_999 + "3") == ("malformed",)
+def test_five_megabytes_between_two_numbers():
+    assert reasons("1" + " " * 5_000_000 + "2") == ()
+    assert reasons("1" + " " * 2_500_000 + "2" + " " * 2_499_999 + "3") == ("malformed",)
 
 
-def test_a_line_of_fifty_megabytes_is_no_row_and_loses_nothing_else(tmp_path):
-    huge = json.dumps({"prompt": "Q", "response": "1, " * 16_000_000 + "2"}).encode() + b"\n"
+def test_a_line_of_six_megabytes_is_no_row_and_loses_nothing_else(tmp_path):
+    huge = json.dumps({"prompt": "Q", "response": "1, " * 2_000_000 + "2"}).encode() + b"\n"
     small = b'{"prompt": "Q", "response": "1, 2"}\n'
     (tmp_path / "data.jsonl").write_bytes(small + huge + small)
     tally = filtered(tmp_path / "data.jsonl", filter=NumberFilter(), out=tmp_path / "out.jsonl")
