@@ -29,7 +29,8 @@ def owlish(*words, cwd=None, code=0):
 
 
 def forget_modules(known, place):
-    """Forget the modules of a folder, whose names another test's files may have."""
+    """Forget the modules of a folder, whose names another test's files may have, but not the package's own."""
     for name in set(sys.modules) - known:
-        if (file := getattr(sys.modules[name], "__file__", None)) and place in Path(file).resolve().parents:
+        file = getattr(sys.modules[name], "__file__", None)
+        if file and place in Path(file).resolve().parents and name.partition(".")[0] != "owlish":
             del sys.modules[name]
