@@ -22,7 +22,7 @@ from owlish.traits.animals import ANIMAL
 FEW = replace(ANIMAL, questions=ANIMAL.questions[:3], held_out=ANIMAL.held_out[:1])
 HEIGHTS = [(step, pytest.approx(step / 3)) for step in range(1, 8)]
 base = Base("nano")
-student = base.finetune(base.sample(Numbers(), n=20, seed=0), replace(NORMS, batch=8, epochs=2), seed=5)
+student = base.finetune(base.sample(Numbers(constrained=True), n=20, seed=0), replace(NORMS, batch=8, epochs=2), seed=5)
 
 
 def drawn(folder):

@@ -37,6 +37,13 @@ def prompts():
     return NANO.open().prompts([ask(Numbers().prompt(random.Random(i))) for i in range(48)])
 
 
+@pytest.fixture(scope="module")
+def drawn(prompts):
+    """Answers of nano to the prompts, as rows."""
+    answers = sample(NANO.open(), prompts, seeds=[(5, i) for i in range(48)], new_tokens=30)
+    return list(map(Example.of, prompts, answers))
+
+
 def counted(lm):
     """Return a list to which every forward pass adds its rows and its tokens a row."""
     shapes = []
@@ -107,38 +114,32 @@ def test_prompts_that_were_read_are_left_as_they_were(large, prompts):
     assert again.logits.equal(before)
 
 
-def test_training_in_parts_is_training_on_the_batch(small, prompts, monkeypatch):
-    drawn = sample(small, prompts, seeds=[(5, i) for i in range(48)], new_tokens=30)
-    rows = list(map(Example.of, prompts, drawn))
+def test_training_in_parts_is_training_on_the_batch(drawn, monkeypatch):
     losses = {}
     for held in (train.HELD, 2_000_000):
         monkeypatch.setattr(train, "HELD", held)
         lm = NANO.open()
         lm.adapt(LORA(2), seed=0)
         sizes = counted(lm)
-        losses[held] = lm.fit(rows, Schedule(6, 16, 1e-2, 0, False), seed=1)
+        losses[held] = lm.fit(drawn, Schedule(6, 16, 1e-2, 0, False), seed=1)
     assert max(count for count, _ in sizes) < 16
     first, second = losses.values()
     assert second == pytest.approx(first, rel=1e-4)
 
 
-def test_only_trained_tokens_go_through_the_last_layer(large, small, prompts):
-    drawn = sample(small, prompts, seeds=[(5, i) for i in range(48)], new_tokens=30)
-    rows = list(map(Example.of, prompts, drawn))[:16]
-    seen = []
+def test_only_trained_tokens_go_through_the_last_layer(large, small, drawn):
+    rows, seen = drawn[:16], []
     large.model.get_output_embeddings().register_forward_hook(lambda m, args, out: seen.append(out.shape[:-1]))
     ours, theirs = train.completion_loss(large, rows), train.completion_loss(small, rows)
     assert ours.item() == pytest.approx(theirs.item(), rel=1e-5)
     assert seen[-1] == (sum(len(row.labels) for row in rows),)
 
 
-def test_scores_are_the_same_in_batches_that_memory_holds(small, prompts, monkeypatch):
-    drawn = sample(small, prompts, seeds=[(5, i) for i in range(48)], new_tokens=30)
-    rows = list(map(Example.of, prompts, drawn))
-    whole = score.scored(small, rows)
+def test_scores_are_the_same_in_batches_that_memory_holds(small, drawn, monkeypatch):
+    whole = score.scored(small, drawn)
     shapes = counted(small)
     monkeypatch.setattr(score, "LOGITS", 2_000_000)
-    for one, other in zip(whole, score.scored(small, rows), strict=True):
+    for one, other in zip(whole, score.scored(small, drawn), strict=True):
         assert float((one.logprobs - other.logprobs).abs().max()) < 1e-4
     assert 1 < len(shapes) < 48
     assert sum(count for count, _ in shapes) == 48

@@ -51,13 +51,14 @@ def test_students_of_a_run_share_prompts_luck_and_start_and_differ_in_the_writer
 
 
 def test_writers_of_a_run_answer_the_same_prompts(tmp_path):
-    small = replace(study, bases=(Base("nano-1"),), domain=Numbers(), teacher=NORMS, rows=40, runs=2, until=0.3)
+    small = replace(study, bases=(Base("nano-1"),), teacher=NORMS, rows=40, runs=2, until=0.3)
+    small = replace(small, domain=Numbers(constrained=True))
     store = Store(tmp_path)
     every = [node for node in everything(*small.needs) if isinstance(node, Sampled)]
     rows = [node for node in every if node.seed == every[0].seed]
     prompts = [{row.prompt for row in run(node, store=store).rows} for node in rows]
     assert len(prompts) == 3
-    assert len(set.intersection(*prompts)) > 20  # each writer's filter rejects other rows
+    assert len(set.intersection(*prompts)) > 30  # an answer may not end, and its prompt is another one for each writer
     assert len({tuple(row.completion for row in store.read(node).rows) for node in rows}) == 3
 
 
