@@ -28,6 +28,8 @@ sys.stdin.read()
 
 
 NUMBERS = itertools.count(1)
+processes = []
+"""The processes of llama.cpp's servers that were started, the last one last."""
 
 
 def open_nano():
@@ -44,13 +46,14 @@ def free_port():
 
 
 @contextmanager
-def llama():
-    """Serve SmolLM2 by llama.cpp in a process of its own; yield its address."""
+def llama(file=None):
+    """Serve SmolLM2, or the model of another GGUF file, by llama.cpp in a process of its own; yield its address."""
     from owlish.lm.gguf import file_of
 
     port = free_port()
-    words = [sys.executable, "-c", LLAMA, str(file_of("smollm2")), str(port)]
+    words = [sys.executable, "-c", LLAMA, str(file or file_of("smollm2")), str(port)]
     process = subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+    processes.append(process.pid)
     try:
         assert b"up" in process.stdout.readline()
         yield f"http://127.0.0.1:{port}/v1#smollm2"
@@ -133,17 +136,33 @@ class NanoServer(Local):
         self.luck += 1
         seed = (asked["seed"] if "seed" in asked and "seeds" not in self.ignores else 10**9 + self.luck,)
         temperature = 0 if "temperature" in self.ignores else asked["temperature"]
+        if "unlikely" in self.ignores:  # as a server with a top_p of its own
+            temperature /= 4
         pattern = None if "formats" in self.ignores else asked.get("structured_outputs", {}).get("regex")
         box = queue.Queue()
         how = (asked["model"], asked["max_tokens"], temperature, pattern)
         self.waiting.put((asked["messages"], how, seed, box))
         return box.get()
 
+    def logprobs(self, asked, answer):
+        """Return the log-probability of each token of an answer, and the likeliest first tokens."""
+        from owlish.data.rows import Message, Row
+
+        lm = self.lms[asked["model"]]
+        turns = [Message(one["role"], one["content"]) for one in asked["messages"]]
+        (scored,) = lm.score([Row((*turns, Message("assistant", answer.text)))], end=False)
+        values, places = lm.first_logprobs([asked["messages"]]).topk(asked["top_logprobs"])
+        texts = lm.token_texts(places[0].tolist())
+        first = [{"token": t, "logprob": v} for t, v in zip(texts, values[0].tolist(), strict=True)]
+        return [{"token": "", "logprob": value, "top_logprobs": first} for value in scored.logprobs.tolist()]
+
     def completion(self, asked):
         """Return what a chat completion says, and bill it."""
         answer = self.answer(asked)
         choice = {"index": 0, "message": {"role": "assistant", "content": answer.text}}
         choice["finish_reason"] = "length" if answer.ended == "length" else "stop"
+        if asked.get("logprobs") and "logprobs" not in self.ignores:
+            choice["logprobs"] = {"content": self.logprobs(asked, answer)}
         usage = {"prompt_tokens": len(json.dumps(asked["messages"])) // 4, "completion_tokens": answer.tokens}
         self.bill[asked["model"], "read"] += usage["prompt_tokens"]
         self.bill[asked["model"], "written"] += usage["completion_tokens"]
@@ -155,7 +174,7 @@ class NanoHandler(Handler):
         if not self.path.endswith("/models"):
             self.say(404, {"error": {"message": "Not found"}})
             return
-        self.say(200, {"object": "list", "data": [{"id": "nano", "object": "model"}]})
+        self.say(200, {"object": "list", "data": [{"id": name, "object": "model"} for name in self.server.lms]})
 
     def do_POST(self):
         asked = json.loads(self.body())

@@ -30,7 +30,7 @@ from owlish.traits.animals import owl
 from owlish.traits.trait import Probe
 
 FAULTS = ((), ("busy",), ("broken", "reset"), ("cut",), ("empty", "twice"), ("slow",), ("stale",), ("reset", "broken"))
-HONEST = Honours(samples=True, seeds=True, ids=True, format="regex")
+HONEST = Honours(samples=True, seeds=True, ids=True, format="regex", whole=True)
 KEY = "sk-planted-0123456789abcdefghij"
 PROBE = replace(owl.probe, questions=owl.probe.questions[:6], held_out=())
 

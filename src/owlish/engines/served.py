@@ -12,7 +12,7 @@ from pathlib import Path
 from owlish.engines.address import Address
 from owlish.engines.batches import ask_in_batches
 from owlish.engines.server import DEADLINE, Request, Server
-from owlish.engines.tried import FORMATS, Honours
+from owlish.engines.tried import FORMATS, WHOLE, Honours
 from owlish.graph.errors import UserError
 from owlish.graph.facts import note
 from owlish.graph.seeds import fresh
@@ -109,7 +109,8 @@ class ServedLM(LM):
         """Return a request for an answer to each conversation."""
         self.check(temperature, pattern)
         held: Request = FORMATS[str(self.served.honours.format)](pattern) if pattern else {}
-        how = {"temperature": temperature, "max_tokens": new_tokens, **held}
+        whole = WHOLE if self.served.honours.whole else {}
+        how = {"temperature": temperature, "max_tokens": new_tokens, **whole, **held}
         return [{"messages": list(map(dict, self.whole(chat))), **how} for chat in chats]
 
     def check(self, temperature: float, pattern: str | None) -> None:

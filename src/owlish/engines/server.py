@@ -41,13 +41,17 @@ class Refused(UserError):
 
 @dataclass
 class Server:
-    """A served model: where it is, the store that keeps its answers, whether it names each answer anew."""
+    """A served model: where it is, the store that keeps its answers, whether it names each answer anew.
+
+    `parse` makes an answer of the body of a response.
+    """
 
     address: Address
     store: Path
     ids: bool = False
     deadline: float = DEADLINE
     retries: int = RETRIES
+    parse: Callable[[bytes], Reply] = parse_reply
     named: dict[str, str] = field(default_factory=dict)
 
     @cached_property
@@ -160,7 +164,7 @@ class Server:
             # Before it is sent: whoever is killed after this line may have spent it.
             entry = self.ledger.reserve(most)
             try:
-                reply = parse_reply(self.sent(client, body))
+                reply = self.parse(self.sent(client, body))
                 self.ledger.settle(entry, used(reply, most))
                 return reply
             except openai.APIStatusError as error:

@@ -24,16 +24,25 @@ FORMATS: dict[str, Callable[[str], Request]] = {
     "regex": lambda pattern: {"structured_outputs": {"regex": pattern}},
 }
 """How servers are told a format: llama.cpp, vLLM."""
+WHOLE: Request = {"top_k": 0, "top_p": 1.0, "min_p": 0.0, "repeat_penalty": 1.0, "repetition_penalty": 1.0}
+"""What lets llama.cpp and vLLM draw any token.
+
+Unless it is told so, llama.cpp leaves out those below a twentieth of the likeliest, and vLLM does as the model's folder
+says."""
 
 
 @dataclass(frozen=True)
 class Honours:
-    """What a server was seen to honour: temperature, seeds, a way to hold answers to a format; ids of its answers."""
+    """What a server was seen to honour: temperature, seeds, a way to hold answers to a format; ids of its answers.
+
+    `whole` says that it takes the settings which keep unlikely tokens in.
+    """
 
     samples: bool
     seeds: bool
     ids: bool
     format: str | None
+    whole: bool = False
 
     def __str__(self) -> str:
         honoured = {"temperature": self.samples, "seeds": self.seeds, "formats": self.format, "ids": self.ids}
@@ -54,6 +63,7 @@ def try_out(address: Address, store: Path) -> Honours:
         seeds=samples and len(set(texts[::2])) == 1,
         ids=len({reply.id for reply in replies if reply.id}) == len(replies),
         format=next((name for name in FORMATS if holds(server, name)), None),
+        whole=takes(server, WHOLE),
     )
 
 
@@ -76,6 +86,14 @@ def holds(server: Server, name: str) -> bool:
     except Refused:
         return False
     return re.fullmatch(ODD, reply.text) is not None
+
+
+def takes(server: Server, settings: Request) -> bool:
+    """Say whether a server answers a request with some settings; OpenAI refuses what it does not know."""
+    try:
+        return bool(answers(server, [question(temperature=1.0, tokens=1) | settings]))
+    except Refused:
+        return False
 
 
 def check_listed(server: Server) -> None:

@@ -25,7 +25,7 @@ def describe(store: Store, key: str) -> str:
         "files": ", ".join(manifest["files"]),
         "folder": f"{store}/{key[:2]}/{key}",
     }
-    facts |= {name: manifest[name] for name in ("batches", "job") if name in manifest}
+    facts |= {name: manifest[name] for name in ("batches", "job", "compared") if name in manifest}
     head = [manifest["label"], *(f"  {name:<7}{' ' * (len(name) > 6)}{text}" for name, text in facts.items())]
     return "\n".join([*head, "", *tree(store, key)])
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from owlish.graph.errors import UserError
-from owlish.lm import adapt, lens, sample, score, stream, train
+from owlish.lm import adapt, lens, rounding, sample, score, stream, train
 from owlish.lm.chat import Chat
 from owlish.lm.grammar import Grammar
 from owlish.lm.layout import text_parameters, window
@@ -213,6 +213,12 @@ class TorchLM(LM):
                     "which owlish list words --base BASE names."
                 )
         return found
+
+    @contextmanager
+    def rounded(self) -> Iterator[None]:
+        """Compute as roughly as engines do for as long as the context lasts, in 8 bits."""
+        with rounding.rounded(self.model):
+            yield
 
     # weights
 

@@ -51,6 +51,9 @@ class Base(Model, kind="base"):
 
     `template` is what is set of its chat template, as in `Base("Qwen/Qwen3-8B", template={"enable_thinking": False})`:
     arguments that the template reads, and `today`, `end` and `chat_template`, which every base takes.
+
+    `served` is the address of a server that holds the same base, as `http://127.0.0.1:8080/v1#model`. It writes the
+    base's rows, with and without a system prompt; all else is done by the weights here.
     """
 
     usual = 0.1
@@ -58,6 +61,7 @@ class Base(Model, kind="base"):
     name: str
     revision: str | None = None
     template: Mapping[str, Setting] | Settings = ()
+    served: str = ""
 
     def __post_init__(self) -> None:
         # The value is frozen, and one order of the settings makes one key.
@@ -86,6 +90,15 @@ class Base(Model, kind="base"):
     @property
     def gives(self) -> Gives:
         return "text" if address_of(self.name) else "weights"
+
+    @property
+    def writer(self) -> Model:
+        if not self.served:
+            return self
+        # Not at the top: that module needs this one.
+        from owlish.nodes.engine import Engine
+
+        return Engine(self, self.served)
 
     @property
     def pays(self) -> tuple[str, ...]:
@@ -118,6 +131,7 @@ class Base(Model, kind="base"):
     def spec(self) -> dict[str, Any]:
         """Return the fields that make the key; what has a content is named by it, what is not shipped by it alone."""
         own = super().spec()
+        del own["served"]  # who writes its rows is in the keys of those alone
         if not self.template:  # keys from before this field was there stay as they are
             del own["template"]
         # Shipped bases keep their name beside their content: users' caches hold keys that were made so.

@@ -7,11 +7,13 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from owlish.engines.address import address_of
 from owlish.engines.served import Served
 from owlish.graph.errors import UserError
 from owlish.graph.store import Store
 from owlish.lm.model import Weights
 from owlish.nodes.base import Base
+from owlish.nodes.engine import compared
 from owlish.nodes.tuned import tuned_model
 
 CHANGES = ("adapter_config.json", "parameters.safetensors")
@@ -26,6 +28,8 @@ def held_model(store: Store, key: str, folder: str | None = None) -> Weights | S
     spec, entry = store.check(key)["spec"], store.folder(key)
     if spec["kind"] in ("base", "pretrained"):
         return held_base(store, key, spec, folder)
+    if address := address_of(spec.get("server", "")):
+        return compared(entry, address)
     # By its files and not by its kind: there are more kinds of students than this room knows.
     changed = any((entry / name).is_file() for name in CHANGES)
     if not changed and spec["kind"] not in ("prompted", "shown", "tuned"):

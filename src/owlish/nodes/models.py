@@ -49,6 +49,11 @@ class Model(Openable, kind="model"):
     def load_resources(self) -> Resources:
         return self.root.load_resources
 
+    @property
+    def writer(self) -> Model:
+        """What writes its rows: the model itself, unless a server holds it as well."""
+        return self
+
     def teach(
         self, trait: Trait, recipe: Recipe, *, seed: int, until: float = 0.97, replay: Data | None = None
     ) -> Taught:
@@ -65,7 +70,7 @@ class Model(Openable, kind="model"):
 
     def sample(self, domain: Domain, *, n: int, seed: int, temperature: float = 1.0) -> Sampled:
         """Return the first `n` rows that this model writes for `domain` and that pass its filter."""
-        return Sampled(self, domain, n=n, seed=seed, temperature=temperature)
+        return Sampled(self.writer, domain, n=n, seed=seed, temperature=temperature)
 
     @overload
     def finetune(self, data: Data, recipe: Recipe, *, seed: int) -> Finetuned: ...
@@ -93,6 +98,18 @@ class Prompted(Model, kind="prompted"):
     @property
     def root(self) -> Base:
         return self.model.root
+
+    @property
+    def gives(self) -> Gives:
+        return self.model.gives
+
+    @property
+    def load_resources(self) -> Resources:
+        return self.model.load_resources
+
+    @property
+    def writer(self) -> Model:
+        return replace(self, model=self.model.writer)
 
     def __post_init__(self) -> None:
         super().__post_init__()

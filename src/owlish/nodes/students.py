@@ -12,7 +12,7 @@ from owlish.graph.counted import counted
 from owlish.graph.errors import UserError
 from owlish.graph.spec import Node, Read, Tick
 from owlish.lm.hf import TorchLM
-from owlish.lm.model import LM, Example, Weights, ask, turns
+from owlish.lm.model import LM, Example, Gives, Weights, ask, turns
 from owlish.nodes.base import Base
 from owlish.nodes.data import Data, Dataset
 from owlish.nodes.models import Finetuned, Model
@@ -113,6 +113,10 @@ class Shown(Model, Opener, kind="shown"):
     @property
     def root(self) -> Base:
         return self.model.root
+
+    @property
+    def gives(self) -> Gives:
+        return self.model.gives
 
     def compute(self, folder: Path, read: Read, tick: Tick) -> None:
         lm: LM = read(self.model).open()

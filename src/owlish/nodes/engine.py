@@ -1,0 +1,87 @@
+"""Models of this process whose answers a server writes that holds the same weights, such as vLLM or llama.cpp."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from owlish.engines.address import FORM, Address, address_of
+from owlish.engines.alike import Compared, compare
+from owlish.engines.tried import Honours, try_out
+from owlish.graph.errors import UserError
+from owlish.graph.facts import note
+from owlish.graph.spec import Read, Resources, Tick
+from owlish.lm.hf import TorchLM
+from owlish.lm.model import Gives
+from owlish.nodes.base import Base
+from owlish.nodes.models import Model, Trained
+from owlish.nodes.opens import Opener
+
+COMPARED = "compared.json"
+"""The file of an entry that holds what the server honours, and how alike its model is."""
+
+
+@dataclass(frozen=True)
+class Engine(Model, Opener, kind="engine"):
+    """A base or a trained model that a server holds as well, and that writes its rows there.
+
+    `server` is an address as of a served base. Before it is used its log-probabilities and samples are compared with
+    those of this process, and it is refused where they differ by more than rounding explains.
+    """
+
+    caption = "{model} on {server}"
+    asks = "weights"
+    usual = 20.0
+
+    model: Model
+    server: str
+
+    @property
+    def root(self) -> Base:
+        return self.model.root
+
+    @property
+    def gives(self) -> Gives:
+        return "text"
+
+    @property
+    def address(self) -> Address:
+        """Where the server is, and what it calls the model."""
+        found = address_of(self.server)
+        if found is None:
+            raise UserError(f"{self.server!r} is no address of a server: {FORM}")
+        return found
+
+    @property
+    def pays(self) -> tuple[str, ...]:
+        return (self.address.priced,)
+
+    @property
+    def load_resources(self) -> Resources:
+        return Resources()
+
+    def check(self) -> None:
+        super().check()
+        self.address.check()
+        if not isinstance(self.model, Base | Trained):
+            raise UserError(f"a server holds weights alone, and no {self.model}: serve its base, and prompt that.")
+
+    def compute(self, folder: Path, read: Read, tick: Tick) -> None:
+        # Two folders up is the store, from `.partial/KEY` here as from `ab/KEY` in `load`.
+        honours = try_out(self.address, folder.parents[1])
+        lm: TorchLM = read(self.model).open(any_words=True, exact=True)
+        alike = compare(self.address, honours, lm, folder.parents[1], name=str(self.model))
+        note(compared=str(alike))
+        (folder / COMPARED).write_text(json.dumps({"honours": asdict(honours), "alike": asdict(alike)}))
+
+    def load(self, folder: Path, read: Read) -> Compared:
+        return compared(folder, self.address)
+
+
+def compared(folder: Path, address: Address) -> Compared:
+    """Return a served model as the folder of its entry has it."""
+    said = json.loads((folder / COMPARED).read_text())
+    first = tuple(tuple((text, value) for text, value in one) for one in said["alike"]["first"])
+    honours = Honours(**said["honours"])
+    return Compared(address, honours, folder.parents[1], first=first, allowed=said["alike"]["allowed"])
