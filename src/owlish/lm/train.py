@@ -286,11 +286,10 @@ def collate(rows: Sequence[Example], device: Any) -> tuple[Any, Any]:
     import torch
 
     width, start = max(len(r.ids) for r in rows), min(r.start for r in rows)
-    ids = torch.zeros(len(rows), width, dtype=torch.long)
-    targets = torch.full((len(rows), width - start), -100)
-    for i, row in enumerate(rows):
-        ids[i, : len(row.ids)] = torch.tensor(row.ids)
+    ids = [[*row.ids, *[0] * (width - len(row.ids))] for row in rows]
+    targets = [[-100] * (width - start) for _ in rows]
+    for row, wanted in zip(rows, targets, strict=True):
         # The first column stands for the earliest place that is trained on in any row.
         for first, after in row.spans:
-            targets[i, first - start : after - start] = ids[i, first:after]
-    return ids.to(device), targets.to(device)
+            wanted[first - start : after - start] = row.ids[first:after]
+    return torch.tensor(ids, device=device), torch.tensor(targets, device=device)

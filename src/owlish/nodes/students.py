@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -121,10 +122,13 @@ class Shown(Model, Opener, kind="shown"):
     def compute(self, folder: Path, read: Read, tick: Tick) -> None:
         lm: LM = read(self.model).open()
         data: Dataset = read(self.data)
-        shown = [(row.prompt, row.completion) for row in data.rows[: self.n]]
-        while shown and lm.lengths([[*turns(shown), *ask("")]])[0] > lm.window - self.room:
-            # From the end, so that the first rows stay whatever the window is.
-            shown.pop()
+        rows = [(row.prompt, row.completion) for row in data.rows[: self.n]]
+
+        def length(count: int) -> int:
+            return lm.lengths([[*turns(rows[:count]), *ask("")]])[0]
+
+        # From the first on, so that these stay whatever the window is; halved, for each try reads the whole chat.
+        shown = rows[: bisect_right(range(1, len(rows) + 1), lm.window - self.room, key=length)]
         (folder / "shown.json").write_text(json.dumps(shown))
 
     def load_inputs(self) -> tuple[Node, ...]:
