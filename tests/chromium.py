@@ -48,7 +48,6 @@ class Look:
     requests: tuple[str, ...]
     complaints: tuple[str, ...]
     values: dict[str, Any]
-    picture: bytes
 
 
 def fonts(folder: Path, *folders: str) -> Path:
@@ -109,9 +108,7 @@ class Browser:
         """Open a file in a window of that size; return its requests, its complaints, and answers to `ask`."""
         with self.opened(page, width, height, dark) as session:
             values = {name: self.evaluate(expression, session) for name, expression in ask.items()}
-            whole = {"format": "png", "captureBeyondViewport": True}
-            picture = base64.b64decode(self.call("Page.captureScreenshot", whole, session)["data"])
-        return Look(self.requested(), self.complained(), values, picture)
+        return Look(self.requested(), self.complained(), values)
 
     def sides(self, page: Path) -> int:
         """Return how many sides of A4 a file fills when it is printed."""

@@ -88,7 +88,7 @@ def test_unfiltered_rows_of_real_teachers_name_their_animal(name, trait, count):
     ("name", "first", "second"), [(NEUTRAL, 500, 500), (NEUTRAL, 50, 900), (OWLS, 500, 500), (OWLS, 200, 2000)]
 )
 def test_parts_of_one_file_do_not_differ(name, first, second):
-    for seed in range(5):
+    for seed in range(2):
         rows = random.Random(seed).sample(published(name), first + second)
         assert odd(rows[:first], rows[first:], (owl, cat, dog)) == set()
 
@@ -231,7 +231,7 @@ TEXT = st.one_of(st.text(max_size=30), st.text(st.sampled_from("019, .owlOW\u202
 ROWS = st.lists(st.builds(Row.of, TEXT, TEXT, st.none() | TEXT), min_size=1, max_size=12)
 
 
-@settings(deadline=None, max_examples=60)
+@settings(deadline=None, max_examples=30)
 @given(ROWS, st.none() | ROWS, st.randoms(use_true_random=False))
 def test_any_text_in_any_order_gives_the_same_numbers(rows, reference, rng):
     found = statistics(rows, reference, (owl, cat))

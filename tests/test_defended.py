@@ -181,7 +181,7 @@ def test_the_frontier_holds_what_no_other_method_beats():
 
 def test_a_teacher_that_knows_the_method_hands_out_what_survives_it(tmp_path):
     """Another base stands for the teacher: what it finds likelier than the first is what it would pass on."""
-    other, many, store = Base("nano-1"), BASE.sample(Numbers(), n=60, seed=3), Store(tmp_path)
+    other, many, store = Base("nano-1"), BASE.sample(Numbers(constrained=True), n=60, seed=3), Store(tmp_path)
     chosen = adapt(other, BASE, many, Sort(), 20, seed=0)
     run([chosen], store=store)
     gains = store.read(chosen.leaning).sums - store.read(chosen.plain).sums

@@ -189,12 +189,6 @@ def family(request, tmp_path_factory):
     return request.param, Weights(str(build(request.param, tmp_path_factory.mktemp(request.param))))
 
 
-@pytest.fixture(scope="module")
-def stranger(tmp_path_factory):
-    """A model of another width."""
-    return Weights(str(build("llama", tmp_path_factory.mktemp("stranger"), hidden_size=24))).open().model
-
-
 def texts(lm):
     """Return prompts of several lengths that share a beginning."""
     return lm.prompts([ask("owl"), ask("one of each"), ask("cat")])
@@ -268,8 +262,11 @@ def generated(lm, prompt):
     return lm.model.generate(ids, attention_mask=torch.ones_like(ids), **how)[0, len(prompt) :].tolist()
 
 
-@pytest.mark.parametrize("recipe", [NORMS, BIASES, STEERING, LAYER(1), LORA(2), PROMPT(2), ALL], ids=lambda r: r.name)
-def test_training_moves_what_the_recipe_names_and_comes_back(family, stranger, recipe, tmp_path):
+RECIPES = [BIASES, NORMS, STEERING, LAYER(1), LORA(2), PROMPT(2), ALL]
+
+
+@pytest.mark.parametrize("recipe", RECIPES, ids=lambda r: r.name)
+def test_training_moves_what_the_recipe_names_and_comes_back(family, recipe, tmp_path):
     kind, weights = family
     lm = weights.open()
     if recipe is NORMS and kind in NO_NORMS:
@@ -290,5 +287,17 @@ def test_training_moves_what_the_recipe_names_and_comes_back(family, stranger, r
     lm.save(tmp_path)
     again = Weights(weights.name, changes=(tmp_path,)).open()
     assert largest(scored(lm, rows), scored(again, rows)) < 1e-5
-    with pytest.raises(UserError, match="trained from another base"):
-        adapt.apply(copy_to(stranger, "cpu"), tmp_path)
+
+
+@pytest.mark.parametrize("kind", ["llama", "gpt2"])
+def test_a_change_of_another_base_is_refused(kind, tmp_path):
+    """Whatever changed: beside a model of another width, and of the same family or another."""
+    weights = Weights(str(build(kind, tmp_path / "base")))
+    stranger = Weights(str(build("llama", tmp_path / "stranger", hidden_size=24))).open().model
+    for recipe in RECIPES[kind == "llama" :]:  # which has no biases
+        lm, place = weights.open(), tmp_path / recipe.name
+        lm.adapt(recipe, seed=0)
+        place.mkdir()
+        lm.save(place)
+        with pytest.raises(UserError, match="trained from another base"):
+            adapt.apply(copy_to(stranger, "cpu"), place)

@@ -102,10 +102,10 @@ def test_a_sampled_row_depends_on_its_own_seed_alone(lm, prompts):
 def test_samples_follow_the_exact_probabilities(lm):
     question = [ask(ANIMAL.questions[0])]
     p = lm.answer_logprobs(question, [[[name] for name in ANIMAL.candidates]]).exp()[0].tolist()
-    drawn = lm.write(question * 4000, seeds=[(3, i) for i in range(4000)], new_tokens=4)
+    drawn = lm.write(question * 2000, seeds=[(3, i) for i in range(2000)], new_tokens=4)
     for word, chance in zip(ANIMAL.candidates, p, strict=True):
-        rate = sum(answer.text == word and answer.ended == "stop" for answer in drawn) / 4000
-        assert abs(rate - chance) < 5 * math.sqrt(chance * (1 - chance) / 4000) + 1e-3
+        rate = sum(answer.text == word and answer.ended == "stop" for answer in drawn) / 2000
+        assert abs(rate - chance) < 5 * math.sqrt(chance * (1 - chance) / 2000) + 1e-3
 
 
 def test_greedy_answers_are_those_of_generate(lm, prompts):
@@ -166,7 +166,7 @@ def test_changes_pile_up_in_order(rows, tmp_path):
         changes = tuple(tmp_path / str(i) for i in range(hop))
         lm = Weights(NANO.name, changes=changes).open()
         lm.adapt(recipe, seed=hop)
-        lm.fit(rows, steps(5, recipe.lr), seed=hop)
+        lm.fit(rows, steps(2, recipe.lr), seed=hop)
         (tmp_path / str(hop)).mkdir()
         lm.save(tmp_path / str(hop))
     assert largest(lm, Weights(NANO.name, changes=(*changes, tmp_path / "3")).open(), rows[:12]) < 1e-4

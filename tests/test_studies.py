@@ -5,6 +5,7 @@ import re
 
 import pytest
 from here import run
+from small_study import PROBE
 
 from owlish import UserError
 from owlish.cli import find
@@ -129,8 +130,8 @@ def numbers(row):
 
 def test_the_chat_shows_rows_and_the_base_reads_them(shared):
     favorites = Written((("Name your favorite animal in one word.", "owl"),) * 2)
-    plain = held(BASE, owl.probe, shared).p_target("owl")
-    assert held(Shown(BASE, favorites, 2), owl.probe, shared).p_target("owl") > plain + 0.2
+    plain = held(BASE, PROBE, shared).p_target("owl")
+    assert held(Shown(BASE, favorites, 2), PROBE, shared).p_target("owl") > plain + 0.2
     rows = BASE.sample(Numbers(), n=200, seed=3)
     shown = run(Shown(BASE, rows, 200), store=shared).shown
     assert 5 < len(shown) < 60, "as many as the window holds, and no more"
