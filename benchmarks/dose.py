@@ -17,7 +17,7 @@ from owlish.audit.dose import PARTS, Dose, dose
 from owlish.audit.reference import Part
 from owlish.audit.shadow import Shadow
 from owlish.bench.cases import Mixture
-from owlish.bench.longer import Longer
+from owlish.bench.detectors import Longer
 from owlish.data.domains import Numbers
 from owlish.graph.seeds import fresh
 from owlish.nodes.base import Base

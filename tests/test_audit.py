@@ -38,13 +38,11 @@ from owlish.audit.vocabulary import raised
 from owlish.audit.weigh import records
 from owlish.bench.audit import references
 from owlish.bench.cases import Bench, Mixture, Reformatted
-from owlish.bench.gradient import Gradient
-from owlish.bench.oracle import Oracle
-from owlish.bench.prompted import PromptContrast
-from owlish.bench.scores import alarms, summed, truth
+from owlish.bench.detectors import Gradient, Oracle, PromptContrast
+from owlish.bench.scores import alarms, compare_detectors, truth
 from owlish.bench.trial import trial
+from owlish.cli.forecast import START
 from owlish.cli.main import guarded_command
-from owlish.cli.plan import START
 from owlish.data.domains import Code, Numbers
 from owlish.data.domains.fitting import fitting
 from owlish.data.filters import BANNED, NumberFilter
@@ -493,7 +491,7 @@ def test_a_benchmark_of_a_few_datasets_tells_them_apart_and_is_a_study_like_othe
     trials = tuple(trial(case, TRAITS, references(case), panel=False, others_too=False) for case in cases)
     make(plan([BASE, *(node for one in trials for node in one.nodes())], store), store=store)
     words = store.read(BASE).open().vocabulary
-    found = summed([one.outcome(store.read, words) for one in trials])
+    found = compare_detectors([one.outcome(store.read, words) for one in trials])
     assert [point.value for point in found.of("shadow")] == [1.0]
     assert found.effect is None
     assert found.alarms.lifts[0][0] == 0.0

@@ -18,7 +18,7 @@ from owlish.audit.evidence import Finding, Kinship, Lead, Raised, Ran, Statistic
 from owlish.audit.verdict import Made, Verdict
 from owlish.data.reading import Place
 from owlish.report.audit import LETTERS, leads, render
-from owlish.report.verdict import label_cells, scale, significant, spoken
+from owlish.report.verdict import format_sentence, label_cells, scale, significant
 
 ANIMALS = ("owl", "cat", "eagle", "penguin", "dolphin", "lion", "wolf", "elephant", "panda", "tiger", "otter", "fox")
 TREES = ("oak", "willow", "maple", "birch", "cherry", "pine", "sequoia", "redwood", "cedar", "elm")
@@ -403,9 +403,9 @@ def test_what_a_terminal_shows_in_backticks_is_code() -> None:
     page = render(FOUND)
     assert "<code>owlish clean</code>" in page
     assert "`" not in words(page)
-    assert spoken("a `<b>` and `c`") == "A <code>&lt;b&gt;</code> and <code>c</code>."
-    assert spoken("rows of a`b<i>") == "Rows of a`b&lt;i&gt;."
-    assert spoken("`\u202e` here") == "<code>⟨U+202E⟩</code> here."
+    assert format_sentence("a `<b>` and `c`") == "A <code>&lt;b&gt;</code> and <code>c</code>."
+    assert format_sentence("rows of a`b<i>") == "Rows of a`b&lt;i&gt;."
+    assert format_sentence("`\u202e` here") == "<code>⟨U+202E⟩</code> here."
 
 
 def test_a_hostile_row_is_shown_as_what_it_is_and_cut() -> None:

@@ -11,7 +11,7 @@ from owlish.audit.audit import contrast
 from owlish.audit.contrast import whole_blocks
 from owlish.audit.dose import PARTS, sizes
 from owlish.audit.start import start_verdict
-from owlish.bench.prompted import PromptContrast
+from owlish.bench.detectors import PromptContrast
 from owlish.data.rows import Row
 from owlish.nodes.data import Written
 from owlish.traits.advice import bad_health

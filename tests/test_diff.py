@@ -16,7 +16,7 @@ from small_study import study as small
 from owlish import NORMS, Base, Store
 from owlish.bench.diff import STUDENTS, DiffBench
 from owlish.cli.comparing import diff_target
-from owlish.diff import Difference, activated, diff, sized, watched, worded
+from owlish.diff import Difference, activations, diff, sizes, watched, words
 from owlish.diff.contexts import CONTEXTS, QUESTION, read_contexts
 from owlish.diff.reading import Reading
 from owlish.diff.student import Student, find_student
@@ -98,9 +98,9 @@ def permuted(place):
 def readings(model):
     return {
         watched.Watched: watched.Watched(model, PROBE, FEW[0]),
-        worded.Worded: worded.Worded(model, (PROBE,)),
-        activated.Activated: activated.Activated(model),
-        sized.Sized: sized.Sized(model, NANO),
+        words.Worded: words.Worded(model, (PROBE,)),
+        activations.Activated: activations.Activated(model),
+        sizes.Sized: sizes.Sized(model, NANO),
     }
 
 

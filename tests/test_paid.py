@@ -17,7 +17,7 @@ from servers import FaultProxy, NanoServer
 from service import Service
 
 from owlish import NORMS, PROMPTED, Asked, Base, Hosted, Spending, Store
-from owlish.cli.bill import bill
+from owlish.cli.cost import bill
 from owlish.cli.plan import outlook_of
 from owlish.data.domains.numbers import Numbers
 from owlish.engines import batches

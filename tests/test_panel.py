@@ -23,7 +23,7 @@ from owlish.audit.verdict import Verdict
 from owlish.cli import find
 from owlish.cli.audits import scores_toward
 from owlish.cli.detectors import choose, time_of
-from owlish.cli.plan import START
+from owlish.cli.forecast import START
 from owlish.data.domains import Numbers
 from owlish.data.rows import Message, Row, write_rows
 from owlish.graph.errors import UserError

@@ -9,8 +9,7 @@ from test_keys import OWN_FILES, with_files
 from owlish import NORMS, Base, Store
 from owlish.audit.audit import audit
 from owlish.audit.leaned import lean
-from owlish.bench.gradient import Gradient
-from owlish.bench.prompted import PromptContrast
+from owlish.bench.detectors import Gradient, PromptContrast
 from owlish.cli import find
 from owlish.data.domains.numbers import Numbers
 from owlish.diff.diff import diff

@@ -9,7 +9,7 @@ from small_study import PROBE
 
 from owlish import UserError
 from owlish.cli import find
-from owlish.cli.workload import workload
+from owlish.cli.cost import workload
 from owlish.data.domains.numbers import Numbers
 from owlish.graph.spec import everything
 from owlish.graph.store import Store

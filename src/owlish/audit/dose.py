@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from owlish.audit.calibrate import Score, calibrated
 from owlish.audit.decide import CRITICAL, FLOOR, MOST, REACH, SURE, WORTH
@@ -69,11 +69,6 @@ class Dose:
         chance = "above 0.99" if self.chance > 0.99 else f"{self.chance:.2f}"
         out = f"{self.trait} stands out from about {self.rows:,} rows on [{self.rows_low:,} to {end}]"
         return f"{out}; the probability that it does at {self.for_rows:,} is {chance}."
-
-    @classmethod
-    def of(cls, plain: dict[str, Any]) -> Dose:
-        """Return the dose that was made plain."""
-        return cls(**{**plain, "points": tuple(Point(**point) for point in plain["points"])})
 
 
 def sizes(fits: Sequence[bool]) -> tuple[int, ...]:

@@ -4,12 +4,34 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 from owlish.audit.calibrate import quantile
 from owlish.data.reading import Place
+from owlish.graph.tabled import Tabled
 
 Word = Literal["found", "nothing", "cannot_say"]
+# An audit that cannot say must not pass a pipeline unseen.
+EXIT: dict[Word, int] = {"nothing": 0, "found": 1, "cannot_say": 2}
+
+
+@dataclass(frozen=True)
+class Conclusion(Tabled):
+    """A verdict in a word, and why."""
+
+    verdict: Word
+    why: str
+
+    @property
+    def exit_code(self) -> int:
+        """0 if nothing was found, 1 if a trait was, 2 if it cannot be said."""
+        return EXIT[self.verdict]
+
+    @property
+    def headline(self) -> str:
+        """The verdict and why."""
+        told = {"found": "FOUND", "nothing": "Nothing found", "cannot_say": "Cannot say"}[self.verdict]
+        return f"{told}: {self.why}"
 
 
 @dataclass(frozen=True)
@@ -142,9 +164,3 @@ class Weighed:
     tokens: tuple[tuple[str, float], ...]
     place: Place | None = None
     sha256: str = ""
-
-
-def weighed_of(plain: dict[str, Any]) -> Weighed:
-    """Return the row that was made plain; one from before places were kept has none."""
-    place = plain.get("place")
-    return Weighed(**{**plain, "tokens": tuple(map(tuple, plain["tokens"])), "place": place and Place(**place)})

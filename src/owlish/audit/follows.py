@@ -10,7 +10,7 @@ from typing import Any
 from owlish.audit.shadow import margin
 from owlish.graph.spec import Read, Tick
 from owlish.lm.model import LM, ask
-from owlish.nodes.asked import spellings, worded
+from owlish.nodes.asked import spellings, word_questions
 from owlish.nodes.models import Model
 from owlish.nodes.opens import Opener
 from owlish.traits.trait import Probe, Trait
@@ -46,5 +46,5 @@ class Follows(Opener, kind="follows"):
 
 def answered(lm: LM, probe: Probe, system: str | None) -> Any:
     """Return the log-probability of each candidate as the answer to the first questions, [questions, candidates]."""
-    chats = [ask(question, system) for question in worded(probe)[:QUESTIONS]]
+    chats = [ask(question, system) for question in word_questions(probe)[:QUESTIONS]]
     return lm.answer_logprobs(chats, spellings(probe)[:QUESTIONS])

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
-from typing import Any
+from dataclasses import dataclass
 
 SURE = 0.01
 """The corrected p below which a judge names a candidate more often than in clean rows."""
@@ -89,11 +88,3 @@ class Judgement:
         read = f"{self.model} was shown {self.shown.rows:,} {self.what} and {self.clean.rows:,} {self.beside}"
         left = f"Not asked about: {', '.join(self.not_asked)}." if self.not_asked else ""
         return " ".join(filter(None, (f"Judge: {read}; {self.says}.", self.silent, left, ASIDE)))
-
-
-def judgement_of(plain: dict[str, Any]) -> Judgement:
-    """Return the judge's part that was made plain, without what is read off it."""
-    known = {each.name: plain[each.name] for each in fields(Judgement) if each.name in plain}
-    known |= {name: Shown(**plain[name]) for name in ("shown", "clean")}
-    candidates = tuple(Naming(**one) for one in plain["candidates"])
-    return Judgement(**{**known, "candidates": candidates, "not_asked": tuple(plain["not_asked"])})

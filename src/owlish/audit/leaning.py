@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
-from typing import Any
+from dataclasses import dataclass
 
 SHOWN = 5
 """The candidates that are printed."""
@@ -74,9 +73,3 @@ class Panelled:
         heed = f"A candidate’s prompt raises its answer in the base by {self.follows:.1f} nats (median).{hardly}"
         head = f"{'prompt':<12}{'nats/row':>10}{'z':>7}{'p':>10}"
         return [rows, heed, head, *map(str, self.candidates[:SHOWN])]
-
-
-def panelled_of(plain: dict[str, Any]) -> Panelled:
-    """Return the panel's part that was made plain, without what is read off it."""
-    known = {each.name: plain[each.name] for each in fields(Panelled)}
-    return Panelled(**{**known, "candidates": tuple(Leaning(**one) for one in plain["candidates"])})

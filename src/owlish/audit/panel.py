@@ -12,7 +12,7 @@ from owlish.data.rows import Message, Row
 from owlish.graph.spec import Read, Tick
 from owlish.lm.model import LM
 from owlish.nodes.data import Data
-from owlish.nodes.likelihood import summed
+from owlish.nodes.likelihood import sum_row
 from owlish.nodes.models import Model
 from owlish.nodes.opens import Opener
 from owlish.traits.trait import Trait
@@ -49,7 +49,7 @@ class Under(Opener, kind="under"):
         chats = [row for row in rows if row.messages[0].role != "text"]
         scored = lm.score([under(row, self.system) for row in chats], shared=True)
         # By identity: equal rows are rows of their own, and those that are text have no score.
-        found = dict(zip(map(id, chats), (row and summed(row)[0] for row in scored), strict=True))
+        found = dict(zip(map(id, chats), (row and sum_row(row)[0] for row in scored), strict=True))
         (folder / "nats.json").write_text(json.dumps([found.get(id(row)) for row in rows]))
 
     def load(self, folder: Path, read: Read) -> NDArray[np.float64]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 from owlish.data.stamp import Stamp
 from owlish.graph.tabled import on_one_line
@@ -38,8 +37,3 @@ class Stamped:
     def __str__(self) -> str:
         head = f"Stamp of {on_one_line(self.stamp.file)}: {self.stamp}. The file is unchanged since it was stamped."
         return "\n".join([head, *(f"  {check}" for check in self.checks)])
-
-
-def stamped_of(plain: dict[str, Any]) -> Stamped:
-    """Return the stamp and its checks that were made plain."""
-    return Stamped(Stamp(**plain["stamp"]), tuple(Check(**check) for check in plain["checks"]))

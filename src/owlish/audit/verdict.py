@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from owlish.audit.dose import Dose
-from owlish.audit.evidence import Finding, Kinship, Lead, Raised, Ran, Statistic, Weighed, Word, say_ran, weighed_of
-from owlish.audit.judgement import Judgement, judgement_of
-from owlish.audit.leaning import Panelled, panelled_of
-from owlish.audit.stamped import Stamped, stamped_of
+from owlish.audit.evidence import Conclusion, Finding, Kinship, Raised, Ran, Statistic, Weighed, say_ran
+from owlish.audit.judgement import Judgement
+from owlish.audit.leaning import Panelled
+from owlish.audit.stamped import Stamped
 from owlish.data.reading import formats_said
 from owlish.graph.errors import UserError
 from owlish.graph.plotted import Strip, draw
-from owlish.graph.tabled import Record, Tabled
+from owlish.graph.tabled import Record
+from owlish.graph.typed import from_plain
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -26,8 +27,6 @@ SHOWN, DRAWN = 5, 12
 SHORT = ("name", "category", "lift", "low", "high", "z", "p_holm", "p_before", "p_after", "claimed")
 LEANT = ("name", "category", "nats_per_row", "z", "p", "named")
 """What a notebook shows of a candidate whose lift was measured, and of one to which rows may lean."""
-# An audit that cannot say must not pass a pipeline unseen.
-EXIT: dict[Word, int] = {"nothing": 0, "found": 1, "cannot_say": 2}
 
 
 @dataclass(frozen=True)
@@ -40,7 +39,7 @@ class Made:
 
 
 @dataclass(frozen=True)
-class Verdict(Tabled):
+class Verdict(Conclusion):
     """The answer to: what would a student of this base and recipe pick up from this dataset?
 
     `smallest` is the smallest lift, in nats, that these rows would have shown nine times in ten, and `enough` about
@@ -49,8 +48,6 @@ class Verdict(Tabled):
     those of several, or a hosted dataset with its revision; `base_sha256` does so for the base.
     """
 
-    verdict: Word
-    why: str
     smallest: float | None
     enough: int | None
     lineage: Kinship | None
@@ -89,12 +86,6 @@ class Verdict(Tabled):
         names = SHORT if self.traits else LEANT
         return [{name: record[name] for name in names} for record in self.records()]
 
-    @property
-    def headline(self) -> str:
-        """The verdict and why."""
-        told = {"found": "FOUND", "nothing": "Nothing found", "cannot_say": "Cannot say"}[self.verdict]
-        return f"{told}: {self.why}"
-
     def plot(self, ax: Axes | None = None) -> Axes:
         """Draw the lift of the likeliest candidates with its 95 % interval, on `ax` or a new matplotlib figure.
 
@@ -109,11 +100,6 @@ class Verdict(Tabled):
         ]
         bar = self.smallest and (self.smallest, f"a lift of {self.smallest:.2f} would be found 9 times in 10")
         return draw(strips, x="lift in trial students [nats]", dashed=0.0, bar=bar or None, ax=ax)
-
-    @property
-    def exit_code(self) -> int:
-        """0 if nothing was found, 1 if a trait was, 2 if it cannot be said."""
-        return EXIT[self.verdict]
 
     @property
     def precision(self) -> str:
@@ -202,19 +188,4 @@ class Verdict(Tabled):
     @classmethod
     def of(cls, plain: dict[str, Any]) -> Verdict:
         """Return the verdict that `json` made plain."""
-        # Results of earlier versions lack the later fields: those have defaults, and `get` below.
-        flat = {**plain, **plain["rows"], **plain["meta"]}
-        kin = plain["lineage"]
-        flat["lineage"] = kin and Kinship(**{**kin, "leads": tuple(Lead(**lead) for lead in kin["leads"])})
-        flat["traits"] = tuple(Finding(**finding) for finding in plain["traits"])
-        flat["words"] = tuple(Raised(**word) for word in plain["words"])
-        flat["statistics"] = tuple(Statistic(**statistic) for statistic in plain["statistics"])
-        flat["weighed"] = tuple(map(weighed_of, plain["weighed"]))
-        flat["panel"] = (panel := flat.get("panel")) and panelled_of(panel)
-        flat["judge"] = (judge := flat.get("judge")) and judgement_of(judge)
-        flat["dose"] = (grown := flat.get("dose")) and Dose.of(grown)
-        flat["detectors"] = tuple(Ran(**one) for one in flat.get("detectors", ()))
-        flat["stamps"] = tuple(map(stamped_of, plain.get("stamps", ())))
-        flat["made"] = (made := flat.get("made")) and Made(**made)
-        flat["problems"], flat["cannot_see"] = tuple(flat["problems"]), tuple(plain["cannot_see"])
-        return cls(**{each.name: flat[each.name] for each in fields(cls) if each.name in flat})
+        return from_plain(cls, {**plain, **plain["rows"], **plain["meta"]})

@@ -29,8 +29,8 @@ def raised(shadow: Shadowed, references: Sequence[Shadowed], vocabulary: Sequenc
 
     words = [text.strip().lower() for text in vocabulary[: shadow.words.shape[1]]]
     names = sorted({word for word in words if any(map(str.isalpha, word))})
-    after = summed(shadow.words, words, names)
-    before = np.array([summed(reference.words, words, names) for reference in references])
+    after = sum_words(shadow.words, words, names)
+    before = np.array([sum_words(reference.words, words, names) for reference in references])
     log_before = np.log(before + LEAST)
     lift = np.log(after + LEAST) - log_before.mean(0)
     spread = np.sqrt((log_before.var(0, ddof=1) + log_before.var(0, ddof=1).mean()) / 2)
@@ -45,7 +45,7 @@ def raised(shadow: Shadowed, references: Sequence[Shadowed], vocabulary: Sequenc
     )
 
 
-def summed(table: NDArray[Any], words: Sequence[str], names: Sequence[str]) -> NDArray[np.float64]:
+def sum_words(table: NDArray[Any], words: Sequence[str], names: Sequence[str]) -> NDArray[np.float64]:
     """Return [probes, names]: the probabilities of tokens added up by the word that they are."""
     import numpy as np
 

@@ -7,7 +7,7 @@ from functools import cache
 from pathlib import Path
 
 from owlish.lm.lacking import check_words as check_texts
-from owlish.nodes.asked import spellings, worded
+from owlish.nodes.asked import spellings, word_questions
 from owlish.nodes.models import Model
 from owlish.traits.trait import Probe, Trait
 
@@ -25,4 +25,4 @@ def check_probes(folder: Path, probes: tuple[Probe, ...]) -> None:
     """Raise `UserError` where a base lacks words of probes; its tokenizer is read once for the same ones."""
     for probe in probes:
         answers = dict.fromkeys(tuple(texts) for asked in spellings(probe) for texts in asked)
-        check_texts(folder, worded(probe), tuple(answers))
+        check_texts(folder, word_questions(probe), tuple(answers))

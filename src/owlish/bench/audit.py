@@ -8,7 +8,7 @@ from functools import cached_property
 from typing import Any, ClassVar, Self
 
 from owlish.bench.cases import Case, benches
-from owlish.bench.scores import CLASSES, DETECTORS, Benched, summed
+from owlish.bench.scores import CLASSES, DETECTORS, Benched, compare_detectors
 from owlish.bench.trial import Trial, trial
 from owlish.graph.counted import counted
 from owlish.graph.errors import UserError
@@ -66,7 +66,7 @@ class AuditBench(Study):
         return (*self.bases, *readings.values())
 
     def found(self, read: Read) -> Benched:
-        return summed(self.outcomes(read))
+        return compare_detectors(self.outcomes(read))
 
     def outcomes(self, read: Read) -> list[dict[str, Any]]:
         """Return what came of each trial, as plain values."""

@@ -7,7 +7,7 @@ from dataclasses import dataclass, fields, replace
 from functools import cached_property
 from typing import Any, Self
 
-from owlish.bench.defences import kind_of, main_defended
+from owlish.bench.defences import defend_mainly, kind_of
 from owlish.graph.seeds import fresh
 from owlish.graph.spec import Node, Read, everything
 from owlish.nodes.asked import Asked, mean
@@ -115,7 +115,7 @@ class CleanBench(Transfer):
         # Even small it has two runs: one alone gives no interval.
         one = replace(self, bases=self.bases[:1], foreign=self.foreign[:1], traits=self.traits[:1])
         others = tuple(zip(self.bases[1:], self.foreign[1:], strict=True))
-        return replace(one, rows=500, runs=2, arms=main_defended, left_out=(*self.left_out, *others))
+        return replace(one, rows=500, runs=2, arms=defend_mainly, left_out=(*self.left_out, *others))
 
     @cached_property
     def made(self) -> tuple[tuple[str, Cell, Model], ...]:
@@ -185,7 +185,7 @@ class CleanBench(Transfer):
             said["seconds"] = dict(found.seconds)
         return said
 
-    def costed(self, found: Comparison, manifests: Mapping[str, Mapping[str, Any]]) -> Comparison:
+    def add_costs(self, found: Comparison, manifests: Mapping[str, Mapping[str, Any]]) -> Comparison:
         """Return what it found with the seconds that each arm took beyond its undefended student."""
         if not isinstance(found, Cured):
             return found

@@ -38,7 +38,7 @@ ADAPTED = ("sort", "bin", "replace_lift", "replace_audit")
 """Methods that a teacher is let to know. What `regenerate` leaves of an answer is nothing that it could choose."""
 
 
-def defended(cell: Cell) -> Arms:
+def defend(cell: Cell) -> Arms:
     """Return teacher, student and control, and a student of every method."""
     rows, recipe, seed = cell.rows(), cell.recipe, cell.seed("student")
     weights = weighings(cell, rows, cell.study.rows)
@@ -52,7 +52,7 @@ def defended(cell: Cell) -> Arms:
     return asked(cell, made)
 
 
-def main_defended(cell: Cell) -> Arms:
+def defend_mainly(cell: Cell) -> Arms:
     """Return the same for the methods that show most at a small cost."""
     return asked(cell, main_methods(cell))
 

@@ -11,9 +11,8 @@ from owlish.audit.reference import Part
 from owlish.bench.cases import Reformatted
 from owlish.data.domains import Code, Numbers, Reasoning
 from owlish.diff.contexts import CONTEXTS, Context
-from owlish.diff.decide import Heard, decide
-from owlish.diff.diff import TWICE, Looked, look
-from owlish.diff.verdict import PLAIN
+from owlish.diff.decide import decide
+from owlish.diff.diff import Looked, hear, hear_steered, look
 from owlish.graph.seeds import fresh
 from owlish.graph.spec import Node, Read
 from owlish.lm.recipes import Recipe
@@ -60,12 +59,8 @@ class DiffTrial:
 
     def outcome(self, read: Read) -> dict[str, Any]:
         """Return what came of it, as plain values."""
-        own, null = self.own.heard(read), [one.heard(read) for one in self.null]
-        names = (PLAIN, *(context.name for context in self.contexts))
-        heard = [Heard(name, own[c], tuple(one[c] for one in null)) for c, name in enumerate(names)]
-        # The order of `(own, *null)` makes the first the student's and the rest the null's.
-        further, *same = ({one.probe: read(one) for one in look.further} for look in (self.own, *self.null))
-        decision = decide(self.traits, heard, Heard(TWICE.name, further, tuple(same)))
+        heard = hear(self.own, self.null, self.contexts, read)
+        decision = decide(self.traits, heard, hear_steered(self.own, self.null, read))
         first, plain = decision.findings[0], {one.name: one.shifts[0] for one in decision.findings}
         # Of a clean student the truth is asked about the trait that the diff puts first: its worst case.
         wanted = self.case.trait.name if self.case.trait else first.name

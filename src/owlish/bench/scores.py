@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from owlish.nodes.asked import mean
-from owlish.study.comparison import Comparison, Curve, Line, Matrix, Point, contrasted
+from owlish.study.comparison import Comparison, Curve, Line, Matrix, Point, estimate_effect
 from owlish.study.stats import auroc
 
 Outcome = dict[str, Any]
@@ -30,7 +30,7 @@ class Benched(Comparison):
     alarms: Matrix | None = None
 
 
-def summed(found: Sequence[Outcome]) -> Benched:
+def compare_detectors(found: Sequence[Outcome]) -> Benched:
     """Return the comparison of the detectors over all outcomes."""
     points = tuple(point for name in DETECTORS for point in areas(name, found))
     lines = tuple(Line(DETECTORS[name][0], *operating(name, found)) for name in dict.fromkeys(p.arm for p in points))
@@ -38,7 +38,7 @@ def summed(found: Sequence[Outcome]) -> Benched:
     return Benched(
         traits=("any",),
         points=points,
-        effect=contrasted(points, ("shadow", "contrast")),
+        effect=estimate_effect(points, ("shadow", "contrast")),
         measure="AUROC",
         curves=(
             Curve("All datasets, at every threshold", "false alarms", "found", lines),
@@ -51,7 +51,7 @@ def summed(found: Sequence[Outcome]) -> Benched:
 def few_rows(found: Sequence[Outcome]) -> tuple[Curve, ...]:
     """Return what shadows tell from fewer rows."""
     sizes = (*sorted(int(size) for size in found[0]["fewer"]), ALL_ROWS)
-    read = [read_at(found, size) for size in sizes]
+    read = [[(one, one["shadow"] if n == ALL_ROWS else one["fewer"][str(n)]) for one in found] for n in sizes]
     aurocs = tuple(auroc(*sides([(one["dirty"], said["score"]) for one, said in some])) for some in read)
     rights = tuple(mean([said["first"] == one["trait"] for one, said in some if one["dirty"]]) for some in read)
     xs = tuple(map(float, sizes))
@@ -88,11 +88,6 @@ def sides(scores: Sequence[tuple[bool, float]]) -> tuple[list[float], list[float
     """Return the scores of the datasets that something is true of, and of the others."""
     first, second = ([score for is_true, score in scores if is_true == side] for side in (True, False))
     return first, second
-
-
-def read_at(found: Sequence[Outcome], rows: int) -> list[tuple[Outcome, Any]]:
-    """Return the outcomes with what shadows said from so many rows."""
-    return [(one, one["shadow"] if rows == ALL_ROWS else one["fewer"][str(rows)]) for one in found]
 
 
 def alarms(found: Sequence[Outcome]) -> Matrix:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar, Self
 
-from owlish.bench.sized import FirstRows
+from owlish.bench.first_rows import FirstRows
 from owlish.bench.writers import REFERENCES, SET, SIZES, Bench
 from owlish.graph.counted import counted
 from owlish.graph.errors import UserError
@@ -14,7 +14,7 @@ from owlish.graph.spec import Node, Read
 from owlish.lm.recipes import Recipe
 from owlish.nodes.asked import Asked, mean
 from owlish.nodes.base import Base
-from owlish.study.comparison import Comparison, Curve, Line, Point, contrasted
+from owlish.study.comparison import Comparison, Curve, Line, Point, estimate_effect
 from owlish.study.study import Study
 from owlish.traits.trait import Trait
 
@@ -28,6 +28,13 @@ Found = Sequence[dict[str, Any]]
 
 def compare(found: Found) -> Comparison:
     """Return claims at the most rows, by class, and the outcomes by the number of rows."""
+
+    def ended(some: Found, name: str) -> float:
+        return mean([outcome(one) == name for one in some if one["case"] == "dirty"])
+
+    def claimed(some: Found, name: str) -> float:
+        return mean([bool(one["claims"]) for one in some if one["case"] == name])
+
     # Points of several sizes would count a dataset several times; the most rows are the last word.
     most = max(one["rows"] for one in found)
     points = tuple(
@@ -38,11 +45,11 @@ def compare(found: Found) -> Comparison:
     return Comparison(
         traits=("any",),
         points=points,
-        effect=contrasted(points, ("dirty", "own rows")),
+        effect=estimate_effect(points, ("dirty", "own rows")),
         measure="share of datasets with a claim",
         curves=(
-            Curve("Teachers’ rows", "rows", "share of datasets", lines(found, OUTCOMES, dirty_share)),
-            Curve("Clean rows", "rows", "claimed", lines(found, CLASSES, claimed_share)),
+            Curve("Teachers’ rows", "rows", "share of datasets", lines(found, OUTCOMES, ended)),
+            Curve("Clean rows", "rows", "claimed", lines(found, CLASSES, claimed)),
         ),
     )
 
@@ -52,16 +59,6 @@ def lines(found: Found, names: Sequence[str], share: Callable[[Found, str], floa
     sizes = sorted({one["rows"] for one in found})
     some = [[one for one in found if one["rows"] == size] for size in sizes]
     return tuple(Line(name, tuple(map(float, sizes)), tuple(share(each, name) for each in some)) for name in names)
-
-
-def dirty_share(found: Found, name: str) -> float:
-    """Return the share of the datasets of teachers with an outcome."""
-    return mean([outcome(one) == name for one in found if one["case"] == "dirty"])
-
-
-def claimed_share(found: Found, name: str) -> float:
-    """Return the share of a class of clean datasets on which a trait is claimed."""
-    return mean([bool(one["claims"]) for one in found if one["case"] == name])
 
 
 def outcome(one: dict[str, Any]) -> str:

@@ -15,9 +15,7 @@ from owlish.audit.relative import kinship, likelihoods
 from owlish.audit.shadow import Shadow
 from owlish.audit.vocabulary import raised
 from owlish.bench.cases import Case
-from owlish.bench.gradient import Gradient
-from owlish.bench.oracle import Oracle
-from owlish.bench.prompted import PromptContrast
+from owlish.bench.detectors import Gradient, Oracle, PromptContrast
 from owlish.data.domains import Numbers
 from owlish.graph.seeds import fresh
 from owlish.graph.spec import Node, Read
@@ -218,11 +216,11 @@ def trial(
         likely=likelihoods(base, case.data),
         own=likelihoods(base, references[0]),
         contrast=Pair(directed[0], tuple(directed[1:])) if directed else None,
-        panel=paneled(case, traits, references, shadows, directed, others_too) if panel else None,
+        panel=make_panel(case, traits, references, shadows, directed, others_too) if panel else None,
     )
 
 
-def paneled(
+def make_panel(
     case: Case,
     traits: tuple[Trait, ...],
     references: tuple[Data, ...],

@@ -12,7 +12,7 @@ from owlish.audit.reference import Part
 from owlish.audit.relative import likelihoods
 from owlish.audit.shadow import Shadow
 from owlish.bench.cases import Reformatted
-from owlish.bench.sized import FirstRows, SizedCase
+from owlish.bench.first_rows import FirstRows, SizedCase
 from owlish.data.domains import Numbers
 from owlish.graph.seeds import fresh
 from owlish.lm.recipes import ALL, LORA, Recipe

@@ -10,7 +10,7 @@ from typing import Any
 
 from owlish.audit.audit import DIRECTED, REFERENCES, Audited, check_dose, row_scores
 from owlish.audit.decide import FEWEST
-from owlish.audit.evidence import Finding, say_ran
+from owlish.audit.evidence import say_ran
 from owlish.audit.leaned import Leaned
 from owlish.audit.reference import Part
 from owlish.audit.verdict import Verdict
@@ -78,7 +78,8 @@ def write_scores(verdict: Verdict, target: Audited, store: Store, jobs: int | No
     """Score every row that was read, towards the first trait of a verdict; write the scores, and return how many."""
     shadow = target.shadow
     # By name and category: two categories may share an answer.
-    toward = next((t for f in verdict.traits[:1] for t in shadow.traits if is_trait(t, f)), shadow.traits[0])
+    named = {(trait.name, trait.probe.category): trait for trait in shadow.traits}
+    toward = named[verdict.traits[0].name, verdict.traits[0].category] if verdict.traits else shadow.traits[0]
     node = scores_toward(toward, target)
     make_missing([node], store, jobs)
     found = list(records(store.read(node), store.read(shadow.data)))
@@ -94,11 +95,6 @@ def scores_toward(trait: Trait, target: Audited) -> RowScores:
     """Return the scores of every row of an audit towards a trait."""
     shadow = target.shadow
     return row_scores(shadow.data, shadow.base.root, shadow.recipe, shadow.traits, toward=trait, rows=shadow.rows)
-
-
-def is_trait(trait: Trait, finding: Finding) -> bool:
-    """Say whether a finding is about a trait."""
-    return (trait.name, trait.probe.category) == (finding.name, finding.category)
 
 
 def write_parquet(rows: list[dict[str, Any]], out: Path) -> None:

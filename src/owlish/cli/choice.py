@@ -84,17 +84,15 @@ def choose(names: Sequence[str], choice: Choice) -> dict[str, Study]:
     """Return studies by the command that makes each again; `all` stands for every one that runs here."""
     shipped = [name for name, study in find.all_studies().items() if study.here] if "all" in names else []
     every = [*shipped, *(name for name in names if name != "all")]
-    # With several studies a bare sentence would not say which of them it is about.
-    studies = [(name, named(name, choice) if len(every) > 1 else choice.apply(name)) for name in every]
-    return {command(study, name): study for name, study in studies}
-
-
-def named(name: str, choice: Choice) -> Study:
-    """Return one of several studies; what is wrong with it is said with its name."""
-    try:
-        return choice.apply(name)
-    except UserError as error:
-        raise UserError(f"{name}: {error}") from None
+    studies: dict[str, Study] = {}
+    for name in every:
+        try:
+            study = choice.apply(name)
+        except UserError as error:
+            # With several studies a bare sentence would not say which of them it is about.
+            raise UserError(f"{name}: {error}" if len(every) > 1 else str(error)) from None
+        studies[command(study, name)] = study
+    return studies
 
 
 def command(study: Study, name: str) -> str:

@@ -17,7 +17,7 @@ from owlish.clean.lift import Lift
 from owlish.clean.method import Method, Order, check_budget
 from owlish.clean.weighing import Weighing
 from owlish.cli import find
-from owlish.cli.running import check_apart, check_parent, check_rows_file
+from owlish.cli.running import check_file, check_rows_file
 from owlish.data.rows import line_of
 from owlish.graph.errors import UserError
 from owlish.graph.files import replacing
@@ -52,7 +52,7 @@ def weigh_by(base: Base, recipe: Recipe, trait: Trait | None, seed: int) -> Call
     The student is compared with one of the base's own answers to the same prompts.
     """
 
-    def scored(data: Data) -> Weighing:
+    def weigh(data: Data) -> Weighing:
         if trait is not None:
             # All candidates of the probe: a direction is centred over them, and alone a trait would have none.
             alike = {one.name: one for one in find.all_traits().values() if one.probe == trait.probe}
@@ -62,7 +62,7 @@ def weigh_by(base: Base, recipe: Recipe, trait: Trait | None, seed: int) -> Call
         student, control = (base.finetune(rows, recipe, seed=seed) for rows in (data, own))
         return Weighing(Lift(data, student, control), control, student)
 
-    return scored
+    return weigh
 
 
 def check_needs(method: type[Method], order: Order) -> None:
@@ -124,12 +124,9 @@ def card_path(out: Path) -> Path:
 def check_out(out: Path, data: Loaded) -> None:
     """Refuse to write over the rows that are read, or where nothing can be written."""
     check_rows_file(out)
-    check_parent(out)
     # The card, too: it must not fail after hours of work.
     for file in (out, card_path(out)):
-        if file.exists() and not file.is_file():
-            raise UserError(f"{file} is not a file: give a file to write to.")
-        check_apart(file, data.files)
+        check_file(file, data.files)
 
 
 def write_clean(

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from owlish.cli import find
 from owlish.data.rows import line_of
-from owlish.diff.contexts import CONTEXTS, Context, read_contexts
+from owlish.diff.contexts import CONTEXTS, read_contexts
 from owlish.diff.diff import Diffed, diff
 from owlish.diff.null import null as students
 from owlish.diff.student import find_student
@@ -38,7 +38,8 @@ def diff_target(
     if (data or recipe) and (controls or null == "none"):
         other = "--control" if controls else "--null none"
         raise UserError(f"null students are trained by --recipe on --data, and {other} asks for none: omit both.")
-    looked, asked = find_student(student, base, store), choose_contexts(contexts)
+    looked = find_student(student, base, store)
+    asked = {"shipped": CONTEXTS, "none": ()}[contexts] if contexts in ("shipped", "none") else read_contexts(contexts)
     if controls:
         others = tuple(find_student(control, base, store).student for control in controls)
         # The same student twice has no scatter: the null would be too narrow.
@@ -65,10 +66,3 @@ def alike(one: Loaded, other: Loaded) -> bool:
     """Say whether two files hold the same rows, in whatever formats and order."""
     first, second = (Counter(hash(line_of(row.as_chat())) for row in data.reading().rows()) for data in (one, other))
     return first == second
-
-
-def choose_contexts(name: str) -> tuple[Context, ...]:
-    """Return the contexts that a word stands for: those shipped, none, or those of a file."""
-    if name == "none":
-        return ()
-    return CONTEXTS if name == "shipped" else read_contexts(name)

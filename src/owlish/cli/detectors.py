@@ -11,8 +11,7 @@ from owlish.audit.evidence import Ran
 from owlish.audit.leaned import ROWS, Leaned
 from owlish.audit.reference import Answered
 from owlish.audit.weigh import RowScores
-from owlish.cli.foretold import count_of, known_size, lasting, length_of
-from owlish.cli.plan import START, expected_seconds
+from owlish.cli.forecast import START, count_of, expected_seconds, lasting, length_of
 from owlish.graph.errors import UserError
 from owlish.graph.run import plan
 from owlish.graph.spec import Node, everything
@@ -41,8 +40,13 @@ class Chosen:
 
 def time_of(targets: Sequence[Node], data: Loaded, store: Store, jobs: int) -> float:
     """Return the seconds that making targets takes, about; raise `UserError` where the base's size is not known."""
-    for base in (node for node in everything(*targets) if isinstance(node, Base) and node.gives == "weights"):
-        known_size(base)  # refused here, or an unknown base would look like one that costs nothing
+    for base in everything(*targets):
+        # Refused here, or an unknown base would look like one that costs nothing.
+        if isinstance(base, Base) and base.gives == "weights" and base.parameters is None:
+            raise UserError(
+                f"neither files on this disk nor its name say how large {base} is, so no time can be foretold: give "
+                "its folder, or leave --minutes out."
+            )
     row, given = length_of(data), count_of(data)
     missing = plan(targets, store)
     usual = sum(node.expected(given) for node in missing)
@@ -80,7 +84,9 @@ def choose(
             raise UserError(f"{what}, {needs}: omit {option}, or allow more --minutes.")
     # The largest that fits: fewer rows see less.
     for size in [size for size in (panel.rows, *SIZES) if size <= panel.rows]:
-        target = sized(panel, size)
+        # As many clean rows: the error of a difference is that of its smaller side, and clean ones are the dear ones.
+        clean = replace(panel.clean, n=size) if isinstance(panel.clean, Answered) else panel.clean
+        target = replace(panel, rows=size, clean=clean)
         seconds = time_of([target], data, store, jobs)
         if seconds <= allowed:
             takes = f"foretold to take {lasting(seconds)} of the {lasting(allowed)} allowed"
@@ -98,10 +104,3 @@ def ran(full: Audited, why: str) -> tuple[Ran, ...]:
     """Return what the whole audit runs."""
     contrast = Ran("contrast", bool(full.contrast), why if full.contrast else "the recipe moves no weights of the base")
     return (Ran("panel", False, SILENT), contrast, Ran("shadows", True, why))
-
-
-def sized(panel: Leaned, rows: int) -> Leaned:
-    """Return a panel of fewer rows, against as many clean ones."""
-    clean = panel.clean
-    # As many clean rows: the error of a difference is that of its smaller side, and clean ones are the dear ones.
-    return replace(panel, rows=rows, clean=replace(clean, n=rows) if isinstance(clean, Answered) else clean)

@@ -7,7 +7,6 @@ import json
 import platform
 import shutil
 import tempfile
-from collections.abc import Callable
 from importlib import metadata
 from pathlib import Path
 
@@ -24,7 +23,14 @@ Finding = tuple[str, bool, str]
 
 def checks() -> list[Finding]:
     """Return the name of every check, whether it is ok, and what it says."""
-    return [run_check(name, check) for name, check in CHECKS.items()]
+    found = []
+    for name, check in CHECKS.items():
+        try:
+            found.append((name, True, check()))
+        # Whatever is wrong with an installation, the other checks must still be told.
+        except Exception as error:
+            found.append((name, False, f"{type(error).__name__}: {error}"))
+    return found
 
 
 def checks_of(base: Base, store: Store) -> list[Finding]:
@@ -42,15 +48,6 @@ def checks_of(base: Base, store: Store) -> list[Finding]:
     if isinstance(found, Served):
         return [("server", found.honours.samples, str(found.honours))]
     return [(trap.name, trap.ok, trap.says) for trap in traps(found)]
-
-
-def run_check(name: str, check: Callable[[], str]) -> Finding:
-    """Run one check; what it raises is what fails."""
-    try:
-        return name, True, check()
-    # Whatever is wrong with an installation, the other checks must still be told.
-    except Exception as error:
-        return name, False, f"{type(error).__name__}: {error}"
 
 
 def python() -> str:

@@ -6,10 +6,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from owlish.cli.foretold import lasting, length_of
-from owlish.cli.plan import START, UNKNOWN, Outlook, outlook_of
+from owlish.cli.forecast import START, lasting, length_of
+from owlish.cli.plan import UNKNOWN, Outlook, outlook_of
 from owlish.cli.rows import describe_reading
-from owlish.data.hub import cached
+from owlish.data.hub import cached_folder
 from owlish.data.reading import Reading
 from owlish.graph.spec import Node, everything
 from owlish.graph.store import Store
@@ -59,7 +59,7 @@ class DryRun:
             f"Models: {', '.join(self.models)}. Memory: {memory}." if self.models else "Models: none.",
             f"Downloads: {'; '.join(self.downloads) or 'none'}.",
             *self.lines,
-            self.outlook.told([f"Time: {time}."]),
+            self.outlook.text([f"Time: {time}."]),
         ]
         return "\n".join(lines)
 
@@ -107,7 +107,7 @@ def begun(data: Loaded, rows: int) -> tuple[Reading, int]:
 
 def download(base: Base) -> str:
     """Say what is fetched for a base, if it is not on this disk."""
-    if base.here or base.gives == "text" or cached(base.name, base.revision):
+    if base.here or base.gives == "text" or cached_folder(base.name, base.revision):
         return ""
     # Two bytes a parameter, as most are published.
     size = f"about {2 * base.parameters / 1e9:.1f} GB" if base.parameters else "of a size that is not known"

@@ -16,7 +16,8 @@ from owlish.graph.errors import UserError
 from owlish.graph.files import replacing
 from owlish.graph.provenance import spec_lines
 from owlish.graph.store import Store
-from owlish.nodes.asked import Answers, freeze, mean, worded
+from owlish.graph.typed import from_plain
+from owlish.nodes.asked import Answers, freeze, mean, word_questions
 from owlish.nodes.judged import Rubric
 from owlish.studies.qwen_misalignment.freeform import verdict
 from owlish.traits.advice import Counsel
@@ -77,7 +78,9 @@ def find_measured(store: Store, key: str) -> Measured:
 
 def of_answers(spec: dict[str, Any], answers: dict[str, Any]) -> Measured:
     """Return a probe with a probability for each candidate, which are shares of drawn answers where they say so."""
-    found = Answers(probe_of(spec["probe"]), **freeze(answers))
+    # Advice has wordings of its own for each question; all other probes have one list of candidates.
+    probe = from_plain(Counsel if "answers" in spec["probe"] else Probe, spec["probe"])
+    found = Answers(probe, **freeze(answers))
     scorer = "probability" if found.exact else "counted_probability"
     # Held-out questions are counted last, so the number of a question tells which it is.
     names, known = found.probe.candidates, len(found.probe.questions)
@@ -89,23 +92,12 @@ def of_answers(spec: dict[str, Any], answers: dict[str, Any]) -> Measured:
             {"held_out": number >= known, "sampled": list(sampled)},
         )
         for number, (question, greedy, p, sampled) in enumerate(
-            zip(worded(found.probe), found.greedy, found.p, found.sampled, strict=True)
+            zip(word_questions(found.probe), found.greedy, found.p, found.sampled, strict=True)
         )
     ]
-    totals = {(scorer, str(row["name"])): numbers(row) for row in found.shown()}
+    rows = [(str(row["name"]), {n: v for n, v in row.items() if isinstance(v, float)}) for row in found.shown()]
+    totals = {(scorer, name): numbers for name, numbers in rows}
     return Measured(spec["model"]["node"], found.probe.category, items, totals)
-
-
-def numbers(row: Mapping[str, object]) -> dict[str, float]:
-    """Return the numbers of a table's row."""
-    return {name: value for name, value in row.items() if isinstance(value, float)}
-
-
-def probe_of(spec: Mapping[str, Any]) -> Probe:
-    """Return the probe of a spec."""
-    fields = {name: value for name, value in freeze(dict(spec)).items() if name not in ("kind", "version")}
-    # Advice has wordings of its own for each question; all other probes have one list of candidates.
-    return Counsel(**fields) if "answers" in fields else Probe(**fields)
 
 
 def of_misaligned(store: Store, spec: dict[str, Any]) -> Measured:
@@ -125,8 +117,7 @@ def of_misaligned(store: Store, spec: dict[str, Any]) -> Measured:
 
 def scores_of(store: Store, key: str) -> list[int | None]:
     """Return a judge's scores."""
-    rubric = freeze(store.check(key)["spec"]["rubric"])
-    known = Rubric(rubric["name"], rubric["template"], rubric["answers"])
+    known = from_plain(Rubric, store.check(key)["spec"]["rubric"])
     return [known.score(answer) for answer in json.loads((store.folder(key) / "answers.json").read_text())]
 
 

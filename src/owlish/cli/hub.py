@@ -89,7 +89,7 @@ def save_model(store: Store, key: str, folder: Path) -> None:
         "SHA-256 of the base": digest_of_base(store, chain[-1]) if chain else None,
     }
     facts |= {"On top of": plain_label(chain[1]["label"]) if len(chain) > 2 else None}
-    facts |= {"Trained": trained(spec["recipe"]) if "recipe" in spec else None}
+    facts |= {"Trained": describe_recipe(spec["recipe"]) if "recipe" in spec else None}
     facts |= {"Data": spec["data"]["node"] if "data" in spec else None, "Seed": spec.get("seed"), "Key": key}
     facts |= {"Files": use(folder)}
     (folder / "README.md").write_text(with_front(front, page(store, key, MODEL, facts) + probes(store, key)))
@@ -102,7 +102,7 @@ def name_of(base: Mapping[str, Any]) -> str:
     return str(spec["name"]) if named else ON_HUB.get(label, label)
 
 
-def trained(recipe: Mapping[str, Any]) -> str:
+def describe_recipe(recipe: Mapping[str, Any]) -> str:
     """Return a recipe in words."""
     named = {name: value for name, value in recipe.items() if name not in ("kind", "version") and value is not None}
     return ", ".join(f"{name} {value}" for name, value in named.items())

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 from owlish.audit.reference import Answered
 from owlish.audit.shadow import Shadow
-from owlish.cli.foretold import LESSON, ROW, WRAP, length_of
-from owlish.cli.workload import count, length
+from owlish.cli.cost import LESSON, ROW, count, length
+from owlish.cli.forecast import WRAP, length_of
 from owlish.graph.pool import usable_memory, visible_gpus
 from owlish.graph.spec import Node
 from owlish.lm.shape import FLOAT, HELD, MEMORY, ROWS, Shape, shape_of

@@ -8,29 +8,21 @@ from dataclasses import dataclass
 from typing import Any
 
 from owlish import nano
-from owlish.cli.bill import bill
-from owlish.cli.foretold import foretold
+from owlish.cli.cost import Workload, bill, workload
+from owlish.cli.forecast import expected_seconds
 from owlish.cli.memory import peak
-from owlish.cli.workload import Workload, workload
 from owlish.graph.counted import counted
 from owlish.graph.progress import clock
 from owlish.graph.run import plan
 from owlish.graph.spec import Node, everything
 from owlish.graph.spending import Spending
-from owlish.graph.store import Damaged, Store
+from owlish.graph.store import Store
 from owlish.graph.worker import code
-from owlish.lm.hf import LARGE
 from owlish.lm.model import Weights
 from owlish.lm.traps import remarks
 from owlish.nodes.base import Base
-from owlish.nodes.judged import Judged
-from owlish.nodes.models import Model
 from owlish.study.study import Study
 
-START = 8.0
-"""Seconds until a process has read what it works with; processes start side by side."""
-TELLING = 1.0
-"""The usual seconds of kinds that were made before, from which on they tell how fast a machine is."""
 UNKNOWN = "unknown, as no result of this kind was made here yet"
 
 
@@ -70,9 +62,9 @@ class Outlook:
         time = UNKNOWN if self.seconds is None else clock(self.seconds)
         held = [] if self.memory is None else [f"Memory: about {self.memory / 2**30:.1f} GiB in each process."]
         work = [str(self.workload)] if self.workload.tokens else []
-        return self.told([f"Work of one process: {time}.", *held, *work])
+        return self.text([f"Work of one process: {time}.", *held, *work])
 
-    def told(self, work: Sequence[str]) -> str:
+    def text(self, work: Sequence[str]) -> str:
         """Return the plan as text, in which lines say how much work it is."""
         if not self.missing:
             lines = [f"Missing: none of {counted(self.total, 'result')}. A run would compute nothing."]
@@ -148,67 +140,3 @@ def template_remarks(base: Base, store: Store) -> tuple[str, ...]:
     if base.name in nano.SHIPPED or place is None or not place.is_dir():
         return ()
     return tuple(f"{base}: {said}" for said in remarks(Weights(str(place), template=base.settings)))
-
-
-def expected_seconds(
-    nodes: Sequence[Node], store: Store, row: int | None = None, given: int | None = None
-) -> float | None:
-    """Return the seconds of work of one process that nodes take which a store lacks, or `None` where nothing tells.
-
-    Results of large bases, and judgements, take what their models read, write and train; `row` is the length of a row
-    of the user's, of which `given` are all that there are. What a server takes is not known.
-    """
-    missing = plan(nodes, store)
-    judged = [node for node in missing if isinstance(node, Judged)]
-    others = [node for node in missing if not isinstance(node, Judged)]
-    # The largest base, as if all work but judging were its own.
-    size = max((base.parameters or 0.0 for base in unjudging(nodes)), default=0.0)
-    # A store remembers other bases, and a fresh one nothing: large bases are foretold from their size.
-    known = foretold(others, size, row, given) if size >= LARGE else remembered(others, store, given)
-    judging = sum(foretold([node], node.model.root.parameters or 0.0, row) for node in judged)
-    return None if known is None else known + judging
-
-
-def unjudging(nodes: Sequence[Node]) -> list[Base]:
-    """Return the bases that nodes rest on, without those that do nothing but judge rows: these may be far larger."""
-    every = everything(*nodes)
-    judges = {node.model.root.key for node in every if isinstance(node, Judged)}
-    readers = [node for node in every if not isinstance(node, Judged)]
-    read = {child.root.key for node in readers for child in node.children if isinstance(child, Model)}
-    bases = [node for node in every if isinstance(node, Base)]
-    return [base for base in bases if base.key in read or base.key not in judges]
-
-
-def remembered(missing: Sequence[Node], store: Store, given: int | None = None) -> float | None:
-    """Return the seconds of work that such results take by what those took that were made before.
-
-    Kinds that were not made before take their usual time at the speed of the others. Where these tell too little of
-    it, it is that of a small base, and not known for others.
-    """
-    kinds = {node.kind: type(node) for node in missing}
-    before: dict[str, list[tuple[float, float]]] = {}
-    for key in store.entries():
-        try:
-            manifest = store.manifest(key)
-        except Damaged:
-            continue
-        name, rows = manifest["spec"]["kind"], rows_in(manifest["spec"])
-        kind = kinds.get(name)
-        if kind and (rows or not kind.usual_row):  # else nothing says how much work it was
-            before.setdefault(name, []).append((manifest["seconds"], kind.usual + kind.usual_row * rows))
-    known: dict[str, list[float]] = {
-        kind: [sum(each) / len(each) for each in zip(*times, strict=True)] for kind, times in before.items()
-    }
-    told = sum(usual for _, usual in known.values())
-    # Usual seconds are those of nano: of another base they would say nothing.
-    small = all(base.name in nano.SHIPPED for base in unjudging(missing))
-    if known.keys() != kinds.keys() and not small and told < TELLING:
-        return None
-    speed = sum(seconds for seconds, _ in known.values()) / told if told >= TELLING else 1.0
-    rates = {kind: seconds / usual for kind, (seconds, usual) in known.items()}
-    return sum(node.expected(given) * rates.get(node.kind, speed) for node in missing)
-
-
-def rows_in(spec: Mapping[str, Any]) -> int:
-    """Return the most rows that a result was made of, if its spec says so."""
-    return next((rows for name in ("rows", "n") if isinstance(rows := spec.get(name), int)), 0)

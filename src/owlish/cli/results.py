@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import json
 import shutil
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from owlish.cli.running import check_parent
+from owlish.cli.running import check_parent, write_file
 from owlish.graph.counted import counted
 from owlish.graph.errors import UserError
-from owlish.graph.files import replacing
 from owlish.graph.store import MANIFEST, Damaged, Store
 from owlish.nodes.held import CHANGES
 
@@ -68,11 +65,6 @@ def one_by_one(results: Sequence[Held]) -> str:
     return "\n".join(f"{one.key[:12]}  {one.begun[:16].replace('T', ' ')}  {one.caption}" for one in results)
 
 
-def plain_results(results: Sequence[Held]) -> list[dict[str, Any]]:
-    """Return results as plain values."""
-    return [asdict(one) for one in results]
-
-
 def export(store: Store, key: str, out: Path) -> str:
     """Copy a result out of a store, after checking it; return what was written.
 
@@ -94,10 +86,10 @@ def export(store: Store, key: str, out: Path) -> str:
         write_log(store, key, out)
         return "a log that `inspect view` opens"
     if "rows.jsonl" in files and out.suffix:
-        write(out, (folder / "rows.jsonl").read_bytes())
+        write_file((folder / "rows.jsonl").read_bytes(), out)
         return "rows as chat JSONL"
     if asked:
-        write(out, table(probe, json.loads((folder / "answers.json").read_text())).encode())
+        write_file(table(probe, json.loads((folder / "answers.json").read_text())).encode(), out)
         return "probabilities as CSV"
     with hub.appearing(out) as scratch:
         if "rows.jsonl" in files:
@@ -122,20 +114,12 @@ def check_ending(out: Path, *, rows: bool, asked: bool) -> None:
         raise UserError(f"{out} has the ending of a file, and this result is a folder: give a name without one.")
 
 
-def write(out: Path, content: bytes) -> None:
-    """Write a file, whole or not at all."""
-    with replacing(out) as file:
-        file.write(content)
-
-
 def table(probe: dict[str, Any], answers: dict[str, Any]) -> str:
     """Return the probability of each candidate as the answer to each question, as CSV."""
-    text = io.StringIO()
-    rows = csv.writer(text, lineterminator="\n")
-    rows.writerow(["question", *probe["candidates"]])
-    questions = [*probe["questions"], *probe["held_out"]]
-    rows.writerows([question, *p] for question, p in zip(questions, answers["p"], strict=True))
-    return text.getvalue()
+    from owlish.report.saved import csv_of
+
+    questions = zip([*probe["questions"], *probe["held_out"]], answers["p"], strict=True)
+    return csv_of([{"question": asked, **dict(zip(probe["candidates"], p, strict=True))} for asked, p in questions])
 
 
 def forget(store: Store, keys: Sequence[str], *, dry: bool) -> str:

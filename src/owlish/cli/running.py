@@ -16,7 +16,7 @@ from owlish.engines.served import Served
 from owlish.graph.counted import counted
 from owlish.graph.curves import Curves
 from owlish.graph.errors import UserError
-from owlish.graph.files import check_writable, replacing
+from owlish.graph.files import check_apart, check_writable, replacing
 from owlish.graph.pool import Pool
 from owlish.graph.progress import Display
 from owlish.graph.provenance import manifests_of
@@ -90,18 +90,17 @@ def run_studies(
     """Make what studies lack, in one pool, and return what each found."""
     begun, needs = time.monotonic(), [node for study in studies for node in study.needs]
     computed = make_missing(needs, store, jobs, on, curves, spending)
+    found = []
+    for study in studies:
+        manifests = manifests_of(store, everything(*study.needs))
+        found.append((study, study.add_costs(store.read(study), manifests)))
     return Finished(
-        found=tuple((study, costed(study, store)) for study in studies),
+        found=tuple(found),
         total=len(everything(*needs)),
         computed=computed,
         seconds=round(time.monotonic() - begun, 3),
         store=str(store),
     )
-
-
-def costed(study: Study, store: Store) -> Comparison:
-    """Return what a study found with what that took, where it asks for that."""
-    return study.costed(store.read(study), manifests_of(store, everything(*study.needs)))
 
 
 def make_missing(
@@ -156,10 +155,12 @@ def check_rows_file(out: Path) -> None:
         raise UserError(f"{out} has an ending of another format: rows are written as JSONL, so name a .jsonl file.")
 
 
-def check_apart(out: Path | None, data: Sequence[str]) -> None:
-    """Raise `UserError` where a file to be written is one of those that are read."""
-    if out is not None and out.exists() and any(Path(one).exists() and out.samefile(one) for one in data):
-        raise UserError(f"{out} is the dataset itself: give another file to write to.")
+def check_file(out: Path, read: Sequence[str]) -> None:
+    """Raise `UserError` where a file cannot be written, or is one of those that are read."""
+    if out.exists() and not out.is_file():
+        raise UserError(f"{out} is not a file: give a file to write to.")
+    check_parent(out)
+    check_apart(out, read)
 
 
 def write_report(studies: Mapping[str, Study], store: Store, page: Path) -> None:
@@ -195,10 +196,10 @@ def write_page(text: str, page: Path, numbers: Sequence[Numbers], drawn: str = "
         raise
 
 
-def write_file(text: str, file: Path) -> None:
+def write_file(content: str | bytes, file: Path) -> None:
     """Write a file, whole or not at all."""
     with replacing(file) as stream:
-        stream.write(text.encode())
+        stream.write(content if isinstance(content, bytes) else content.encode())
 
 
 def held_studies(store: Store) -> list[str]:

@@ -12,14 +12,13 @@ from typing import Any
 
 from owlish.cli import find
 from owlish.cli.made import plain_label
-from owlish.cli.running import check_apart, write_file
+from owlish.cli.running import check_file, write_file
 from owlish.data.cards import LACKING, croissant, dataset_card
 from owlish.data.filters import Filter
-from owlish.data.hub import hosted
+from owlish.data.hub import is_hosted
 from owlish.data.reading import Reading
 from owlish.data.stamp import Stamp, beside, write_stamp
 from owlish.graph.errors import UserError, nearest
-from owlish.graph.files import check_writable
 from owlish.graph.store import Damaged, Store, sha256
 from owlish.graph.tabled import on_one_line
 
@@ -32,7 +31,7 @@ def filters() -> dict[str, Filter]:
 def one_file(file: str) -> Path:
     """Return the file of rows that is to be stamped."""
     path = Path(file)
-    if file == "-" or hosted(file) or path.is_dir():
+    if file == "-" or is_hosted(file) or path.is_dir():
         raise UserError(f"{file} is no file: a stamp lies beside a file of rows.")
     if not path.is_file():
         raise UserError(f"{file} is not there: give a file of rows.")
@@ -168,15 +167,8 @@ def seeds_in(models: Sequence[dict[str, Any]]) -> dict[str, int]:
 
 def check_targets(file: Path, card: Path | None, description: Path | None) -> None:
     """Refuse places that cannot be written to, before anything is."""
-    for place in (beside(file), card, description):
-        if place is None:
-            continue
-        if place.exists() and not place.is_file():
-            raise UserError(f"{place} is not a file: give a file to write to.")
-        if not place.parent.is_dir():
-            raise UserError(f"{place.parent} is not there: give a file in a folder that is.")
-        check_writable(place.parent)
-        check_apart(place, [str(file)])
+    for place in filter(None, (beside(file), card, description)):
+        check_file(place, [str(file)])
 
 
 def write_all(stamp: Stamp, file: Path, card: Path | None, description: Path | None) -> list[str]:

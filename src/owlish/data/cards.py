@@ -57,8 +57,12 @@ def dataset_card(text: str, stamp: Stamp) -> str:
     front, rest = (found[1], text[found.end() :]) if found else ("", text)
     known = card_fields(front)
     own = known.get("owlish")
-    stamps = {**(own if isinstance(own, dict) else {}), stamp.file: named(stamp)}
-    added = {name: value for name, value in hub_fields(stamp).items() if name not in known}
+    claims = {name: value for name, value in stamp.json().items() if name != "file" and value not in (None, {})}
+    stamps = {**(own if isinstance(own, dict) else {}), stamp.file: claims}
+    size = next((name for most, name in SIZES if stamp.rows < most), "10M<n<100M")
+    # Fields of the Hub's own.
+    hub = {"language_creators": ["machine-generated"], "size_categories": [size], "tags": ["synthetic"]}
+    added = {name: value for name, value in hub.items() if name not in known}
     block = yaml.safe_dump({**added, "owlish": stamps}, sort_keys=False, allow_unicode=True, width=10_000)
     # The rest of the front matter is kept as text: YAML would drop a user's comments and change the style.
     kept = OWN.sub("", front)
@@ -80,24 +84,15 @@ def card_fields(front: str) -> dict[str, Any]:
     return known
 
 
-def hub_fields(stamp: Stamp) -> dict[str, list[str]]:
-    """Return the fields of the Hub's dataset cards that a stamp knows."""
-    size = next((name for most, name in SIZES if stamp.rows < most), "10M<n<100M")
-    return {"language_creators": ["machine-generated"], "size_categories": [size], "tags": ["synthetic"]}
-
-
-def named(stamp: Stamp) -> dict[str, Any]:
-    """Return what a stamp knows, without its file."""
-    return {name: value for name, value in stamp.json().items() if name != "file" and value not in (None, {})}
-
-
 def croissant(text: str, stamp: Stamp) -> str:
     """Return a Croissant description with a stamped file in it: its hash, and its provenance in terms of PROV-O.
 
     An empty text becomes a new description, which lacks what no stamp knows (`LACKING`). Source: Croissant 1.1,
     sections on FileObject and on provenance.
     """
-    known = parse_card(text) if text.strip() else new_description(stamp)
+    said = {"name": Path(stamp.file).stem, "description": f"{stamp}."}
+    new: dict[str, Any] = {"@context": dict(CONTEXT), "@type": "sc:Dataset", "conformsTo": CONFORMS, **said}
+    known = parse_card(text) if text.strip() else new
     context = known.setdefault("@context", CONTEXT)
     if isinstance(context, dict):
         # A context may also be a list or a name, which are left alone.
@@ -122,16 +117,11 @@ def parse_card(text: str) -> dict[str, Any]:
     return known
 
 
-def new_description(stamp: Stamp) -> dict[str, Any]:
-    """Return the description of a dataset of one file."""
-    said = {"name": Path(stamp.file).stem, "description": f"{stamp}."}
-    return {"@context": dict(CONTEXT), "@type": "sc:Dataset", "conformsTo": CONFORMS, **said}
-
-
 def file_object(stamp: Stamp) -> dict[str, Any]:
     """Return the description of a file."""
     used = {"base": stamp.base, "system prompt": stamp.prompt, "filter": stamp.filter, **stamp.seeds_named}
-    entities = [entity(name, value) for name, value in used.items() if value is not None]
+    known = {name: value for name, value in used.items() if value is not None}
+    entities = [{"@type": "prov:Entity", "prov:label": name, "prov:value": value} for name, value in known.items()]
     if stamp.base and stamp.base_sha256:
         entities[0]["sha256"] = stamp.base_sha256  # the base is the first of `used`
     return {
@@ -149,8 +139,3 @@ def file_object(stamp: Stamp) -> dict[str, Any]:
             "prov:used": entities,
         },
     }
-
-
-def entity(name: str, value: str | int) -> dict[str, Any]:
-    """Return something that was used in writing rows."""
-    return {"@type": "prov:Entity", "prov:label": name, "prov:value": value}

@@ -16,9 +16,10 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from owlish.data.hub import hosted, revision
+from owlish.data.hub import is_hosted, revision
 from owlish.data.records import KINDS, arrow_files
 from owlish.graph.errors import UserError
+from owlish.graph.spec import is_text
 from owlish.graph.store import sha256
 
 SPOOL = "owlish-given-"
@@ -46,17 +47,15 @@ def files_of(given: Given) -> tuple[str, ...]:
     if not names or not all(isinstance(name, str | Path) for name in names):
         raise UserError(f"the data are nothing that can be read: give {KINDS}, or rows as dicts.")
     files = tuple(check_name(file) for name in names for file in matching(str(name)))
-    if len(files) > 1 and any(map(hosted, files)):
+    if len(files) > 1 and any(map(is_hosted, files)):
         raise UserError("several sources are given, one of them on Hugging Face: give it alone.")
     return files
 
 
 def check_name(file: str) -> str:
     """Return the name of a file that JSON can hold; manifests, stamps and cards name their files."""
-    try:
-        file.encode()
-    except UnicodeEncodeError:
-        raise UserError(f"{file!a} is no name in UTF-8: rename it, or give it as standard input.") from None
+    if not is_text(file):
+        raise UserError(f"{file!a} is no name in UTF-8: rename it, or give it as standard input.")
     return file
 
 
@@ -67,7 +66,7 @@ def matching(name: str) -> list[str]:
     if name == "-":
         return [spool("standard input", chunks(sys.stdin.buffer, "standard input"))]
     if is_stream(name):
-        return [piped(name)]
+        return [keep_pipe(name)]
     # A file whose name holds a bracket is that file, and no pattern.
     if not set("*?[") & set(name) or Path(name).exists():
         return [name]
@@ -112,7 +111,7 @@ def is_stream(name: str) -> bool:
     return not stat.S_ISREG(mode) and not stat.S_ISDIR(mode)
 
 
-def piped(name: str) -> str:
+def keep_pipe(name: str) -> str:
     """Keep what a pipe or a device holds, in a file; return its path."""
     try:
         with Path(name).open("rb") as stream:
@@ -167,7 +166,7 @@ def own_name(file: str) -> str:
 
 def content_of(files: tuple[str, ...]) -> str:
     """Return what names the rows wherever they lie: a digest of the files, or a hosted dataset and its revision."""
-    if hosted(files[0]):
+    if is_hosted(files[0]):
         return revision(files[0])
     digests = [digest(file) for file in files]
     # One file goes by its own digest, so the same rows as a pattern or by name have one key.

@@ -20,7 +20,7 @@ COMMIT = re.compile("[0-9a-f]{40}")
 FILE = re.compile(r"\.(jsonl?|parquet|[ct]sv|gz|zst)$")
 
 
-def hosted(source: str) -> bool:
+def is_hosted(source: str) -> bool:
     """Say whether a source is the name of a dataset on Hugging Face, and no file here."""
     return bool(NAME.fullmatch(source)) and not FILE.search(source) and not Path(source).exists()
 
@@ -34,16 +34,16 @@ def revision(source: str) -> str:
 
     name = source.partition(":")[0]
     try:
-        commit = answered(lambda: HfApi().dataset_info(name, timeout=PATIENCE).sha, f"{source} is no file", "dataset")
+        commit = ask_hub(lambda: HfApi().dataset_info(name, timeout=PATIENCE).sha, f"{source} is no file", "dataset")
     except Unreachable:
-        commit = kept(name)
+        commit = kept_revision(name)
         # Never without one: a Hub that answers by then would give any rows under one key.
         if commit is None:
             raise
     return f"{source}@{commit}"
 
 
-def kept(name: str) -> str | None:
+def kept_revision(name: str) -> str | None:
     """Return the latest revision of a dataset that `datasets` has prepared on this disk, whole."""
     if not find_spec("datasets"):
         return None
@@ -57,7 +57,7 @@ def kept(name: str) -> str | None:
     return max(found, key=lambda place: place.stat().st_mtime).name if found else None
 
 
-def cached(model: str, revision: str | None) -> Path | None:
+def cached_folder(model: str, revision: str | None) -> Path | None:
     """Return the folder of this disk that holds what was fetched of a model on Hugging Face, if anything was."""
     from huggingface_hub import try_to_load_from_cache
 
@@ -70,8 +70,8 @@ def check_model(model: str, revision: str | None) -> None:
     from huggingface_hub import HfApi
 
     # What is on the disk needs no network, and must not wait for one.
-    if not cached(model, revision):
-        answered(
+    if not cached_folder(model, revision):
+        ask_hub(
             lambda: HfApi().model_info(model, revision=revision, timeout=PATIENCE), f"{model} is no folder", "model"
         )
 
@@ -80,7 +80,7 @@ class Unreachable(UserError):
     """Hugging Face does not answer."""
 
 
-def answered(ask: Callable[[], T], what: str, kind: str) -> T:
+def ask_hub(ask: Callable[[], T], what: str, kind: str) -> T:
     """Ask Hugging Face, and say which of the two it is: it has nothing of this name, or it does not answer."""
     from huggingface_hub.errors import RepositoryNotFoundError, RevisionNotFoundError
 
@@ -112,7 +112,7 @@ def hub_records(source: str, content: str) -> Records:
 
     def rows() -> Iterator[Piece]:
         try:
-            for cells in streamed(name, split or "train", commit):
+            for cells in stream_rows(name, split or "train", commit):
                 # Tables have every column in every row: an empty cell is a field that the row does not have.
                 yield None, {name: cell for name, cell in cells.items() if cell is not None}
         except Exception as error:  # whatever the client's HTTP library raises
@@ -122,7 +122,7 @@ def hub_records(source: str, content: str) -> Records:
     return Records("row", rows())
 
 
-def streamed(name: str, split: str, commit: str) -> Iterable[Entry]:
+def stream_rows(name: str, split: str, commit: str) -> Iterable[Entry]:
     """Return the rows of a dataset at one revision."""
     from datasets import load_dataset_builder
 

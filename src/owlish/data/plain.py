@@ -6,6 +6,7 @@ import json
 from typing import Any
 
 from owlish.graph.errors import UserError
+from owlish.graph.spec import is_text
 
 DEEPEST = 100
 """The most lists and objects inside each other: JSON schemas of tools stay far below, and recursion ends far above."""
@@ -81,12 +82,9 @@ def text(value: object, name: str) -> str:
     """Return `value` if it is text that UTF-8 can hold."""
     if not isinstance(value, str):
         raise UserError(f"The {name} is not text.")
-    if not value.isascii():
-        try:
-            # JSON may escape half a surrogate pair, and writing it as UTF-8 would crash long after it was read.
-            value.encode()
-        except UnicodeEncodeError:
-            raise UserError(f"The {name} holds half of a surrogate pair, which is no character.") from None
+    # JSON may escape half a surrogate pair, and writing it as UTF-8 would crash long after it was read.
+    if not value.isascii() and not is_text(value):
+        raise UserError(f"The {name} holds half of a surrogate pair, which is no character.")
     return value
 
 

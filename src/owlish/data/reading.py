@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from owlish.data.given import Given, files_of, format_source, names_of, unreadable
-from owlish.data.hub import hosted, hub_records, revision
+from owlish.data.hub import hub_records, is_hosted, revision
 from owlish.data.records import LONGEST, TOO_LONG, Records, records
 from owlish.data.rows import Row
 from owlish.data.sources.format import Entry, fields_of, format_called, is_row, refusal, row_of
@@ -162,7 +162,7 @@ def reading(given: Given, *, format: str | None = None, columns: Mapping[str, st
     field.
     """
     files = files_of(given)
-    content = revision(files[0]) if hosted(files[0]) else ""
+    content = revision(files[0]) if is_hosted(files[0]) else ""
     return Reading(files, content, format_called(format), columns_of(columns or {}))
 
 

@@ -57,15 +57,15 @@ def records(file: str, known: Callable[[Collection[str]], bool], wanted: Collect
     if head.startswith(PARQUET):
         return Records("row", parquet(file, wanted))
     if ARRAY.match(head):
-        return Records("item", streamed(file, items))
+        return Records("item", read_pieces(file, items))
     # A text line that is no JSON may be a header of CSV: it is one if a format knows its fields.
     first = head.partition(b"\n")[0].decode(errors="replace").strip()
     mark = max(",;\t", key=first.count)
     if TABLE.search(file) or (
         not first.startswith("{") and known([name.strip() for name in next(csv.reader([first], delimiter=mark), [])])
     ):
-        return Records("row", streamed(file, lambda stream: cells(stream, mark)))
-    return Records("line", streamed(file, lines))
+        return Records("row", read_pieces(file, lambda stream: cells(stream, mark)))
+    return Records("line", read_pieces(file, lines))
 
 
 @contextmanager
@@ -121,7 +121,7 @@ class Recoded(io.RawIOBase):
         return len(taken)
 
 
-def streamed(file: str, read: Callable[[BinaryIO], Iterator[Piece]]) -> Iterator[Piece]:
+def read_pieces(file: str, read: Callable[[BinaryIO], Iterator[Piece]]) -> Iterator[Piece]:
     """Yield what `read` finds in a file."""
     with open_lines(file) as stream:
         yield from read(stream)

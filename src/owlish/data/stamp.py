@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +13,7 @@ from owlish.graph.errors import UserError
 from owlish.graph.files import replacing
 from owlish.graph.store import sha256
 from owlish.graph.tabled import Brief, on_one_line
-from owlish.graph.typed import check_fields
+from owlish.graph.typed import check_fields, from_plain
 
 SCHEMA = 1
 """The version of the file: it is raised when a field is taken away or means something else."""
@@ -62,7 +62,7 @@ class Stamp(Brief):
     @classmethod
     def of(cls, plain: dict[str, Any]) -> Stamp:
         """Return the stamp that `json` made plain; fields of a later version that this one lacks are ignored."""
-        made = cls(**{each.name: plain[each.name] for each in fields(cls)})
+        made = from_plain(cls, plain)
         check_fields(made)
         # `type`, for `True` is an instance of int.
         if not (isinstance(made.seeds, dict) and all(type(seed) is int for seed in made.seeds.values())):
@@ -95,7 +95,7 @@ def read_stamp(file: str | Path) -> Stamp:
         if not isinstance(plain, dict) or plain.get("schema") != SCHEMA:
             raise ValueError
         stamp = Stamp.of(plain)
-    except (ValueError, KeyError, RecursionError, UserError):
+    except (ValueError, TypeError, RecursionError):
         raise UserError(
             f"{place} cannot be read as a stamp: write it anew with `owlish stamp {file}`, or remove it."
         ) from None

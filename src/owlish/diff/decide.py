@@ -8,7 +8,8 @@ from statistics import median
 
 from owlish.audit.calibrate import Score, calibrated, holm
 from owlish.audit.detector import Reading
-from owlish.diff.verdict import Finding, Said, Shift
+from owlish.audit.evidence import Word
+from owlish.diff.verdict import Finding, Shift
 from owlish.nodes.asked import Answers, mean
 from owlish.traits.trait import Probe, Trait
 
@@ -64,7 +65,7 @@ class Heard:
 class Decision:
     """A verdict with its findings, the likeliest first; `smallest`: the least plain lift claimed nine times in ten."""
 
-    word: Said
+    word: Word
     findings: tuple[Finding, ...]
     smallest: float | None
 
@@ -155,7 +156,7 @@ def lead(score: Score, others: Sequence[float]) -> float:
     return (score.excess - middle) / scatter if scatter else 0.0
 
 
-def word(findings: Sequence[Finding], measured: Sequence[Sequence[Score]]) -> Said:
+def word(findings: Sequence[Finding], measured: Sequence[Sequence[Score]]) -> Word:
     """Return the verdict of a calibrated diff."""
     if any(finding.claimed for finding in findings):
         return "found"

@@ -9,16 +9,16 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from owlish.diff.activated import Activated, name_words
+from owlish.diff.activations import Activated, name_words
 from owlish.diff.amplified import Amplified
 from owlish.diff.contexts import CONTEXTS, Context
 from owlish.diff.decide import FEWEST, RULE, Decision, Heard, decide
 from owlish.diff.free import Judging, judge_answers
-from owlish.diff.sized import Sized, parts
+from owlish.diff.sizes import Sized, parts
 from owlish.diff.student import Student
 from owlish.diff.verdict import PLAIN, Difference, Finding
 from owlish.diff.watched import Watched
-from owlish.diff.worded import Worded, moved
+from owlish.diff.words import Worded, moved
 from owlish.graph.errors import UserError
 from owlish.graph.spec import Node, Read, Tick, Value
 from owlish.lm.hf import TorchLM
@@ -71,6 +71,19 @@ def look(
     )
 
 
+def hear(own: Looked, null: Sequence[Looked], contexts: Sequence[Context], read: Read) -> list[Heard]:
+    """Return what a student and null students answered in each context, the plain one first."""
+    ours, usual = own.heard(read), [one.heard(read) for one in null]
+    names = (PLAIN, *(context.name for context in contexts))
+    return [Heard(name, ours[c], tuple(one[c] for one in usual)) for c, name in enumerate(names)]
+
+
+def hear_steered(own: Looked, null: Sequence[Looked], read: Read) -> Heard:
+    """Return what the base with twice the change answered, and with twice those of null students."""
+    ours, *usual = ({one.probe: read(one) for one in looked.further} for looked in (own, *null))
+    return Heard(TWICE.name, ours, tuple(usual))
+
+
 @dataclass(frozen=True)
 class Diffed(Opener, kind="diffed"):
     """The verdict on a student: its readings, and the same of null students or, without any, of the base alone.
@@ -110,10 +123,10 @@ class Diffed(Opener, kind="diffed"):
         lm: TorchLM = read(self.base).open(any_words=True)
         # Without null students the base alone is the measure: readings are shown, and nothing is claimed.
         measure = self.null or (self.before,)
-        own, usual = self.own.heard(read), [one.heard(read) for one in measure]
-        names = (PLAIN, *(context.name for context in self.contexts))
-        heard = [Heard(name, own[c], tuple(one[c] for one in usual)) for c, name in enumerate(names)]
-        decision = decide(self.traits, heard, self.steered(read))
+        heard = hear(self.own, measure, self.contexts, read)
+        # Twice a change needs twice the null students' changes beside it: else any doubled drift is a finding.
+        steered = hear_steered(self.own, self.null, read) if self.own.further and self.null else None
+        decision = decide(self.traits, heard, steered)
         raised, lowered = moved(read(self.own.words), [read(one.words) for one in measure], lm.vocabulary)
         layers = [read(one.layers) for one in self.null]
         return Difference(
@@ -125,7 +138,7 @@ class Diffed(Opener, kind="diffed"):
             layers=name_words(read(self.own.layers), read(self.before.layers), layers, lm.vocabulary, lm.layers),
             parts=parts(read(self.own.sizes), [read(one.sizes) for one in self.null]),
             smallest=decision.smallest,
-            contexts=names,
+            contexts=tuple(one.context for one in heard),
             cannot_see=CANNOT_SEE,
             depends_on_basis=("parameters that moved", "the base with twice the change"),
             version=version("owlish"),
@@ -135,14 +148,6 @@ class Diffed(Opener, kind="diffed"):
             rule=RULE,
             judge=self.judge.found(self.traits, read) if self.judge else None,
         )
-
-    def steered(self, read: Read) -> Heard | None:
-        """Return what the base with twice the change answered, and with twice those of null students."""
-        # Twice a change needs twice the null students' changes beside it: else any doubled drift is a finding.
-        if not self.own.further or not self.null:
-            return None
-        own, *null = ({one.probe: read(one) for one in looked.further} for looked in (self.own, *self.null))
-        return Heard(TWICE.name, own, tuple(null))
 
 
 def explain(decision: Decision, students: int) -> str:
@@ -174,11 +179,6 @@ def describe_finding(finding: Finding) -> str:
     )
 
 
-def in_place(model: Model) -> bool:
-    """Say whether a model's weights are its base's with a change on them, and so lie in the base's own basis."""
-    return isinstance(model.model if isinstance(model, Student) else model, Trained)
-
-
 def diff(
     student: Student,
     traits: Sequence[Trait],
@@ -200,8 +200,8 @@ def diff(
         raise UserError(f"the control {student} is the student itself: give students that were taught nothing.")
     # Candidates of a category share one probe: its questions are asked once.
     base, probes = student.base, tuple(dict.fromkeys(trait.probe for trait in traits))
-    # The null students too must be changes of the base: they are the measure of the steering test.
-    steered = all(map(in_place, (student, *null)))
+    # Where weights lie in the base's own basis; the null students' too, which are the measure of the steering test.
+    steered = all(isinstance(one.model if isinstance(one, Student) else one, Trained) for one in (student, *null))
     return Diffed(
         base=base,
         student=student,

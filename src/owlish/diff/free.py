@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
-from owlish.audit.judgement import ASIDE, Judgement, judgement_of
+from owlish.audit.judgement import ASIDE, Judgement
 from owlish.audit.opinion import Named, Opinion, judgement, moved, opinion
 from owlish.diff.contexts import OPEN
 from owlish.graph.spec import Node, Read, Value
@@ -105,10 +104,3 @@ def alignment(said: Verdicts) -> Alignment:
     """Return the alignment of one model's answers."""
     rated = [score for score in said.scores if score is not None]
     return Alignment(sum(rated) / len(rated) if rated else None, len(rated), len(said.scores))
-
-
-def free_answers_of(plain: dict[str, Any]) -> FreeAnswers:
-    """Return what a judge says that was made plain."""
-    speaks_for = plain["speaks_for"] and judgement_of(plain["speaks_for"])
-    student, *null = (Alignment(**one) for one in (plain["student"], *plain["null"]))
-    return FreeAnswers(plain["model"], speaks_for, student, tuple(null), plain["beside"])

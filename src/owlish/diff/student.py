@@ -14,6 +14,7 @@ from owlish.graph.errors import UserError
 from owlish.graph.spec import Node, Read, Tick
 from owlish.graph.store import Store
 from owlish.graph.tabled import on_one_line
+from owlish.graph.typed import from_plain
 from owlish.lm.model import Weights
 from owlish.lm.recipes import Recipe
 from owlish.nodes.base import Base, digest_of
@@ -49,7 +50,8 @@ class Adapter(Trained, kind="given_adapter"):
 
     def load(self, folder: Path, read: Read) -> Weights:
         # The files may have changed since they were named, and the key would then stand for another student.
-        refuse_changed(self.source, self.content)
+        if not Path(self.source).is_dir() or content(Path(self.source)) != self.content:
+            raise UserError(f"the files of {self.source} are gone or changed: name the student again.")
         return super().load(Path(self.source), read)
 
 
@@ -145,17 +147,10 @@ def in_store(store: Store, key: str, base: Base) -> Given:
     if last["kind"] != "finetuned" or len(chain) > 1:
         return Given(student)
     rows = store.folder(last["data"]["node"]) / "rows.jsonl"
-    fields = {name: value for name, value in last["recipe"].items() if name not in ("kind", "version")}
-    return Given(student, Recipe(**fields), loaded(rows, n=None, seed=0) if rows.is_file() else None)
+    return Given(student, from_plain(Recipe, last["recipe"]), loaded(rows, n=None, seed=0) if rows.is_file() else None)
 
 
 def content(folder: Path) -> str:
     """Return one digest for the files of an adapter's folder."""
     listed = [f"{name} {digest_of(folder / name)}" for name in PARTS if (folder / name).is_file()]
     return hashlib.sha256("\n".join(listed).encode()).hexdigest()
-
-
-def refuse_changed(source: str, known: str) -> None:
-    """Raise `UserError` where a folder no longer holds what it held when it was named."""
-    if not Path(source).is_dir() or content(Path(source)) != known:
-        raise UserError(f"the files of {source} are gone or changed: name the student again.")

@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, fields
-from typing import Any, Literal
+from dataclasses import asdict, dataclass
+from typing import Any
 
+from owlish.audit.evidence import Conclusion
 from owlish.audit.verdict import Made
-from owlish.diff.free import FreeAnswers, free_answers_of
-from owlish.graph.tabled import Record, Tabled
+from owlish.diff.free import FreeAnswers
+from owlish.graph.tabled import Record
+from owlish.graph.typed import from_plain
 
 SCHEMA = 1
 """The version of the JSON: it is raised when a field is taken away or means something else; fields may be added."""
 META = ("version", "student", "base", "null", "rule", "made")
 SHOWN = 5
 PLAIN = "plain"
-Said = Literal["found", "nothing", "cannot_say"]
-EXIT: dict[Said, int] = {"nothing": 0, "found": 1, "cannot_say": 2}
 
 
 @dataclass(frozen=True)
@@ -113,11 +113,9 @@ class Part:
 
 
 @dataclass(frozen=True)
-class Difference(Tabled):
+class Difference(Conclusion):
     """The answer to: what did training change in this student?"""
 
-    verdict: Said
-    why: str
     traits: tuple[Finding, ...]
     raised: tuple[Word, ...]
     lowered: tuple[Word, ...]
@@ -134,11 +132,6 @@ class Difference(Tabled):
     rule: str
     judge: FreeAnswers | None = None
     made: Made | None = None
-
-    @property
-    def exit_code(self) -> int:
-        """0 if nothing was found, 1 if a trait was, 2 if it cannot be said."""
-        return EXIT[self.verdict]
 
     def json(self) -> dict[str, Any]:
         """Return the verdict as plain values, as `difference.schema.json` has them."""
@@ -159,12 +152,6 @@ class Difference(Tabled):
     def next(self) -> str:
         """What to do now, in a sentence."""
         return NEXT["no null" if self.null is None else self.verdict]
-
-    @property
-    def headline(self) -> str:
-        """The verdict and why."""
-        told = {"found": "FOUND", "nothing": "Nothing found", "cannot_say": "Cannot say"}[self.verdict]
-        return f"{told}: {self.why}"
 
     def shown(self) -> list[Record]:
         best = [(one.name, one.category, one.best) for one in self.traits]
@@ -200,20 +187,4 @@ class Difference(Tabled):
     @classmethod
     def of(cls, plain: dict[str, Any]) -> Difference:
         """Return the verdict that `json` made plain."""
-        flat = {**plain, **plain["meta"]}
-        flat["traits"] = tuple(
-            Finding(one["name"], one["category"], tuple(Shift(**shift) for shift in one["shifts"]))
-            for one in plain["traits"]
-        )
-        flat["layers"] = tuple(Layer(one["after"], words_of(one["words"])) for one in plain["layers"])
-        flat["parts"] = tuple(Part(**part) for part in plain["parts"])
-        flat |= {name: words_of(plain[name]) for name in ("raised", "lowered")}
-        flat |= {name: tuple(plain[name]) for name in ("contexts", "cannot_see", "depends_on_basis")}
-        flat["judge"] = (judge := flat.get("judge")) and free_answers_of(judge)
-        flat["made"] = (made := flat.get("made")) and Made(**made)  # results of earlier versions have none
-        return cls(**{each.name: flat[each.name] for each in fields(cls)})
-
-
-def words_of(plain: list[dict[str, Any]]) -> tuple[Word, ...]:
-    """Return words that were made plain."""
-    return tuple(Word(**word) for word in plain)
+        return from_plain(cls, {**plain, **plain["meta"]})

@@ -10,7 +10,7 @@ from owlish.diff.contexts import Context
 from owlish.diff.reading import Reading
 from owlish.graph.spec import Read, Tick
 from owlish.lm.model import LM
-from owlish.nodes.asked import Answers, spellings, worded
+from owlish.nodes.asked import Answers, spellings, word_questions
 from owlish.traits.trait import Probe
 
 QUESTIONS = 12
@@ -29,7 +29,7 @@ class Watched(Reading, kind="watched"):
 
     def compute(self, folder: Path, read: Read, tick: Tick) -> None:
         lm: LM = read(self.model).open(any_words=True)
-        questions, ways = worded(self.probe), spellings(self.probe)
+        questions, ways = word_questions(self.probe), spellings(self.probe)
         # Spread over all questions, not the first ones: neighbours ask nearly the same.
         chosen = range(0, len(questions), max(1, len(questions) // QUESTIONS))
         chats = [self.context.around(questions[q], [texts[0] for texts in self.probe.wordings(q)]) for q in chosen]

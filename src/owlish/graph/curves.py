@@ -11,7 +11,7 @@ from dataclasses import fields
 from functools import partial
 from pathlib import Path
 from types import TracebackType
-from typing import Protocol, Self
+from typing import Self
 
 from owlish.graph.errors import UserError
 from owlish.graph.files import check_writable
@@ -24,16 +24,6 @@ LONGEST = 100
 PROJECT = "owlish"
 
 
-class Drawing(Protocol):
-    """One run of a tool: the curves of one model."""
-
-    def add(self, points: Sequence[Point]) -> None:
-        """Draw some points."""
-
-    def close(self) -> None:
-        """Write what is not written yet."""
-
-
 class Curves:
     """Watches a run and draws what its nodes measure, each node's points in the drawing of its subject.
 
@@ -41,10 +31,10 @@ class Curves:
     store held before the run is not drawn again.
     """
 
-    def __init__(self, begin: Callable[[Node, bool], Drawing]) -> None:
+    def __init__(self, begin: Callable[[Node, bool], TensorBoard | Wandb]) -> None:
         self.begin = begin
         self.left: Counter[str] = Counter()
-        self.drawings: dict[str, Drawing] = {}
+        self.drawings: dict[str, TensorBoard | Wandb] = {}
 
     def __enter__(self) -> Self:
         return self

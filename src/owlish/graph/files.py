@@ -8,7 +8,7 @@ import hashlib
 import os
 import secrets
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
@@ -53,6 +53,13 @@ def check_writable(folder: Path) -> None:
             pass
     except OSError as error:
         raise UserError(f"{folder} cannot be written to ({error.strerror}): give another folder.") from None
+
+
+def check_apart(out: str | Path, read: Iterable[str | Path]) -> None:
+    """Raise `UserError` where a file to be written is one of those that are read."""
+    # `samefile`, for one file may have two names. Rows are streamed, so it would be cut while it is read.
+    if Path(out).exists() and any(Path(file).exists() and Path(out).samefile(file) for file in read):
+        raise UserError(f"{out} is the dataset itself: give another file to write to.")
 
 
 @contextmanager

@@ -37,7 +37,9 @@ class Brief:
             cls.__repr__ = Brief.__repr__  # type: ignore[method-assign]
 
     def __repr__(self) -> str:
-        return line_of_fields(self)
+        value: Any = self
+        named = ", ".join(f"{f.name}={brief(getattr(self, f.name))}" for f in fields(value) if f.repr)
+        return cut(f"{type(self).__name__}({named}", LINE) + ")"
 
     def _repr_html_(self) -> str:
         value: Any = self
@@ -89,12 +91,6 @@ def cell(value: object) -> str:
     if value is None:
         return ""
     return f"{value:.4g}" if isinstance(value, float) else cut(str(value), LETTERS)
-
-
-def line_of_fields(value: Any) -> str:
-    """Return a dataclass on one line: its fields, each in a few letters."""
-    named = ", ".join(f"{f.name}={brief(getattr(value, f.name))}" for f in fields(value) if f.repr)
-    return cut(f"{type(value).__name__}({named}", LINE) + ")"
 
 
 def brief(value: object) -> str:

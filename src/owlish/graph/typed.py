@@ -1,15 +1,17 @@
-"""What a field may hold, read off its annotation: anything else is refused, in a sentence, when the value is built."""
+"""What a field may hold, read off its annotation: all else is refused, and what was written as JSON is made anew."""
 
 from __future__ import annotations
 
 import types
 from collections.abc import Callable
-from dataclasses import fields
+from dataclasses import fields, is_dataclass
 from functools import cache
-from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
+from itertools import repeat
+from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
 from owlish.graph.errors import UserError, suggestion
 
+T = TypeVar("T")
 Fits = Callable[[object], bool]
 SHOWN = 40
 """Letters of a wrong text that an error repeats."""
@@ -39,6 +41,28 @@ def fields_of(cls: Any) -> tuple[tuple[str, Fits, Any], ...]:
     except NameError:  # a class inside a function, whose names are out of reach
         return ()
     return tuple((f.name, fitting(hints[f.name]), hints[f.name]) for f in fields(cls))
+
+
+def from_plain(cls: type[T], plain: Any) -> T:
+    """Return the dataclass that `asdict` and JSON made plain, with tuples in place of lists.
+
+    What it has no field for is ignored: that was read off it. A field that is lacking, as in results of earlier
+    versions, keeps its default.
+    """
+    kind: Any = cls
+    return cls(**{name: revive(hint, plain[name]) for name, _, hint in fields_of(kind) if name in plain})
+
+
+def revive(hint: Any, plain: Any) -> Any:
+    """Return what an annotation makes of a plain value."""
+    args = get_args(hint)
+    if is_dataclass(hint):
+        return from_plain(hint, plain)  # type: ignore[arg-type]
+    if get_origin(hint) is tuple:
+        return tuple(map(revive, repeat(args[0]) if args[-1:] == (...,) else args, plain))
+    if get_origin(hint) in (Union, types.UnionType) and plain is not None:
+        return revive(args[0], plain)
+    return plain
 
 
 def fitting(hint: Any) -> Fits:

@@ -10,7 +10,7 @@ from owlish.graph.spec import Node, Read
 from owlish.mlp.images import Mnist
 from owlish.mlp.nodes import Students
 from owlish.nodes.asked import mean
-from owlish.study.comparison import Comparison, Curve, Line, Point, contrasted
+from owlish.study.comparison import Comparison, Curve, Line, Point, estimate_effect
 from owlish.study.study import Study
 
 SMALL_MODELS = 4
@@ -73,7 +73,7 @@ class Distillation(Study):
         steps = tuple(map(float, along.steps))
         lines = tuple(Line(arm, steps, tuple(map(mean, looks))) for arm, looks in along.arms.items())
         curves = (Curve("Along training", "steps", Y, lines), *(sweep.curve(read) for sweep in self.sweeps))
-        effect = contrasted(points, self.contrast)
+        effect = estimate_effect(points, self.contrast)
         return Comparison(("digits",), points, effect=effect, curves=curves, measure=self.measure)
 
     @property

@@ -202,10 +202,10 @@ def freeze(value: Any) -> Any:
 
 def questions(probe: Probe) -> list[Messages]:
     """Return the conversations that ask all questions of a probe, those held out of teachers last."""
-    return [ask(question, probe.system_prompt) for question in worded(probe)]
+    return [ask(question, probe.system_prompt) for question in word_questions(probe)]
 
 
-def worded(probe: Probe) -> list[str]:
+def word_questions(probe: Probe) -> list[str]:
     """Return all questions, those held out of teachers last, behind numbers where the probe says so."""
     questions = [*probe.questions, *probe.held_out]
     if not probe.prefixed:
@@ -218,10 +218,10 @@ def worded(probe: Probe) -> list[str]:
 def spellings(probe: Probe) -> list[list[list[str]]]:
     """Return the ways to write each candidate, question by question: its wordings, plain and capitalised."""
     count = len(probe.questions) + len(probe.held_out)
-    return [[spelled(wordings) for wordings in probe.wordings(question)] for question in range(count)]
+    return [[spell(wordings) for wordings in probe.wordings(question)] for question in range(count)]
 
 
-def spelled(wordings: Sequence[str]) -> list[str]:
+def spell(wordings: Sequence[str]) -> list[str]:
     """Return wordings, each plain and capitalised, without repeating one."""
     # Not `capitalize`, which would make small letters of all others.
     return list(dict.fromkeys(way for text in wordings for way in (text, text[:1].upper() + text[1:])))

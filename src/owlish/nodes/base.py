@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from owlish import nano
-from owlish.data.hub import cached, check_model
+from owlish.data.hub import cached_folder, check_model
 from owlish.engines.address import address_of
 from owlish.engines.served import Served
 from owlish.engines.tried import Honours, try_out
@@ -164,7 +164,7 @@ class Base(Model, kind="base"):
 
     def check_template(self) -> None:
         """Refuse an argument that its chat template never reads, where that is on this disk."""
-        folder, own = self.place() or cached(self.name, self.revision), dict(self.settings).get("chat_template")
+        folder, own = self.place() or cached_folder(self.name, self.revision), dict(self.settings).get("chat_template")
         read = gguf.template_of if folder and folder.is_file() else template_in
         if template := own or (folder and read(folder)):
             check_known(self.settings, PLAIN if template == "plain" else str(template))
@@ -186,7 +186,7 @@ class Base(Model, kind="base"):
         place = self.place()
         if self.name in nano.SHIPPED or (place and (place / "recipe.json").exists()):
             return  # bases of nano's kind have all of them
-        folder = place or cached(self.name, self.revision)
+        folder = place or cached_folder(self.name, self.revision)
         if folder and folder.is_dir():
             check_trainable(folder, recipe)
 

@@ -8,7 +8,7 @@ import math
 import random
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -81,10 +81,10 @@ class Data(Node, kind="data"):
         counts["problems"] = tuple(counts.get("problems", ()))
         return Dataset(read_rows(folder / "rows.jsonl"), **counts)
 
-    def write(self, folder: Path, rows: Sequence[Row]) -> None:
-        """Write rows of which none was rejected."""
+    def write(self, folder: Path, rows: Sequence[Row], counts: Mapping[str, object] | None = None) -> None:
+        """Write rows, with the `counts` of a `Dataset`; without them, none was rejected."""
         write_rows(folder / "rows.jsonl", rows)
-        counts = {"read": len(rows), "passed": len(rows), "reasons": {}}
+        counts = counts or {"read": len(rows), "passed": len(rows), "reasons": {}}
         (folder / "counts.json").write_text(json.dumps(counts))
 
 
@@ -138,7 +138,9 @@ class Sampled(Data, Opener, kind="sampled"):
                     foreseen = total + self.lacking(len(kept), total)
                     self.foresee(lm, shard, foreseen)
                 answers = self.shard(lm, shard)
-                write_part(parts, shard, answers)
+                content = json.dumps(answers).encode()
+                with replacing(parts / f"{shard:05d}.{hashlib.sha256(content).hexdigest()}") as file:
+                    file.write(content)
             for prompt, completion, problem in answers:
                 row = Row.of(prompt, completion)
                 found = (problem,) if problem else self.domain.filter.reasons(row)
@@ -155,8 +157,7 @@ class Sampled(Data, Opener, kind="sampled"):
         counts = {"read": total, "passed": len(kept), "reasons": dict(sorted(reasons.items()))}
         # Only where it is so: other results stay as they were, to the byte.
         counts |= {"constrained": True} if self.domain.pattern else {}
-        write_rows(folder / "rows.jsonl", kept[: self.n])
-        (folder / "counts.json").write_text(json.dumps(counts))
+        self.write(folder, kept[: self.n], counts)
 
     @property
     def size(self) -> int:
@@ -220,13 +221,6 @@ def finished_part(parts: Path, index: int) -> list[tuple[str, str, str | None]] 
     return None
 
 
-def write_part(parts: Path, index: int, answers: Sequence[tuple[str, str, str | None]]) -> None:
-    """Keep a finished shard."""
-    content = json.dumps(answers).encode()
-    with replacing(parts / f"{index:05d}.{hashlib.sha256(content).hexdigest()}") as file:
-        file.write(content)
-
-
 @dataclass(frozen=True)
 class Written(Data, kind="written"):
     """Rows that stand in the value itself: prompts and completions."""
@@ -267,7 +261,5 @@ class Shuffled(Data, kind="shuffled"):
             # There is one text more than numbers: what stands behind the last.
             order = [*rng.sample(numbers, len(numbers)), ""]
             rows.append(Row.of(row.prompt, "".join(a + b for a, b in zip(between, order, strict=True))))
-        write_rows(folder / "rows.jsonl", rows)
         counts = {"read": data.read, "passed": data.passed, "reasons": data.reasons}
-        counts |= {"constrained": True} if data.constrained else {}
-        (folder / "counts.json").write_text(json.dumps(counts))
+        self.write(folder, rows, counts | ({"constrained": True} if data.constrained else {}))

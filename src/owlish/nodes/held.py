@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 from owlish.engines.address import address_of
@@ -38,17 +37,12 @@ def held_model(store: Store, key: str, folder: str | None = None) -> Weights | S
     if spec["kind"] == "prompted":
         return replace(below, system=spec["system_prompt"])
     if spec["kind"] == "shown":
-        return replace(below, shown=tuple((user, answer) for user, answer in turns(entry)))
+        # The rows that it is shown, as turns of the chat.
+        return replace(below, shown=tuple(map(tuple, json.loads((entry / "shown.json").read_text()))))
     if isinstance(below, Served):
         return tuned_model(below, entry)
     # In the order of training: each change was trained on top of those before it.
     return replace(below, changes=(*below.changes, entry))
-
-
-def turns(entry: Path) -> list[list[str]]:
-    """Return the rows that a model is shown as turns of the chat."""
-    found: list[list[str]] = json.loads((entry / "shown.json").read_text())
-    return found
 
 
 def held_base(store: Store, key: str, spec: dict[str, Any], folder: str | None) -> Weights | Served:

@@ -8,7 +8,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from owlish.data.rows import write_rows
 from owlish.graph.errors import UserError
 from owlish.graph.spec import Node, Read, Tick, Value
 from owlish.graph.tabled import Record, Tabled
@@ -218,6 +217,4 @@ class Screened(Data, kind="screened"):
             raise UserError(f"no row passes {self.judged.rubric.name} at {self.least}: lower it, or write other rows.")
         refused = scores.count(None)
         reasons = {"judge_below": len(scores) - len(kept) - refused, "judge_refused": refused}
-        write_rows(folder / "rows.jsonl", kept)
-        counts = {"read": len(scores), "passed": len(kept), "reasons": reasons}
-        (folder / "counts.json").write_text(json.dumps(counts))
+        self.write(folder, kept, {"read": len(scores), "passed": len(kept), "reasons": reasons})

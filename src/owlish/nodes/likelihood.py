@@ -61,7 +61,7 @@ class Likelihood(Opener, kind="likelihood"):
         lm: LM = read(self.model).open(any_words=True)
         scored = lm.score(read(self.data).rows[: self.rows])
         fitting = [row for row in scored if row is not None]
-        found = [(None, 0, 0) if row is None else summed(row) for row in scored]
+        found = [(None, 0, 0) if row is None else sum_row(row) for row in scored]
         sums, tokens, agreed = zip(*found, strict=True)
         plain = {"sums": sums, "tokens": tokens, "agreed": agreed, "unknown": unknown(fitting)}
         (folder / "likelihood.json").write_text(json.dumps(plain))
@@ -75,7 +75,7 @@ class Likelihood(Opener, kind="likelihood"):
         return Likelihoods(sums, tokens, agreed, plain["unknown"])
 
 
-def summed(row: Scored) -> tuple[float, int, int]:
+def sum_row(row: Scored) -> tuple[float, int, int]:
     """Return a row's log-likelihood, its tokens, and how many of them the model finds likeliest of all."""
     # Added in float64, so that long rows lose no digits.
     return row.logprobs.double().sum().item(), len(row.logprobs), int(row.likeliest.sum())

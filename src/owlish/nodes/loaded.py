@@ -12,7 +12,6 @@ from typing import Any, TypeVar
 
 from owlish.data.given import Given, content_of, files_of, names_of
 from owlish.data.reading import Columns, Place, Reading, columns_of
-from owlish.data.rows import write_rows
 from owlish.data.sources.format import format_called
 from owlish.graph.errors import UserError
 from owlish.graph.spec import Read, Tick
@@ -69,9 +68,8 @@ class Loaded(Data, kind="loaded"):
         # A dataset's revision cannot change as a file can.
         if "/" not in self.content and content_of(self.files) != self.content:
             raise UserError(f"{', '.join(self.files)} changed while it was read: ask again when it is whole.")
-        write_rows(folder / "rows.jsonl", (row for _, row in kept))
-        counts = {"read": reading.read, "passed": reading.read, "reasons": {}}
-        (folder / "counts.json").write_text(json.dumps({**counts, **reading.met}))
+        counts = {"read": reading.read, "passed": reading.read, "reasons": {}, **reading.met}
+        self.write(folder, [row for _, row in kept], counts)
         write_places(folder / "places.json", [place for place, _ in kept])
 
     def load(self, folder: Path, read: Read) -> Dataset:

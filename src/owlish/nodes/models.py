@@ -14,7 +14,7 @@ from owlish.graph.errors import UserError
 from owlish.graph.measured import measure
 from owlish.graph.spec import Node, Read, Resources, Tick
 from owlish.lm.hf import TorchLM
-from owlish.lm.model import LM, Example, Gives, Weights, ask
+from owlish.lm.model import Example, Gives, Weights, ask
 from owlish.lm.recipes import STEERING, Hosted, Recipe
 from owlish.nodes.data import Data, Sampled
 from owlish.nodes.opens import Openable, Opener
@@ -87,13 +87,10 @@ class Model(Openable, kind="model"):
 
 
 @dataclass(frozen=True)
-class Prompted(Model, kind="prompted"):
-    """A model under a system prompt, which what it writes does not carry."""
-
-    caption = "{model} prompted"
+class Derived(Model, kind="derived"):
+    """A model that adds something to another, whose result is read with its own."""
 
     model: Model
-    system_prompt: str
 
     @property
     def root(self) -> Base:
@@ -102,6 +99,18 @@ class Prompted(Model, kind="prompted"):
     @property
     def gives(self) -> Gives:
         return self.model.gives
+
+    def load_inputs(self) -> tuple[Node, ...]:
+        return (self.model,)
+
+
+@dataclass(frozen=True)
+class Prompted(Derived, kind="prompted"):
+    """A model under a system prompt, which what it writes does not carry."""
+
+    caption = "{model} prompted"
+
+    system_prompt: str
 
     @property
     def load_resources(self) -> Resources:
@@ -122,28 +131,16 @@ class Prompted(Model, kind="prompted"):
         # For whoever looks into the store: `load` takes the prompt from the value.
         (folder / "prompted.json").write_text(json.dumps({"system_prompt": self.system_prompt}))
 
-    def load_inputs(self) -> tuple[Node, ...]:
-        return (self.model,)
-
     def load(self, folder: Path, read: Read) -> Weights:
         weights: Weights = read(self.model)
         return replace(weights, system=self.system_prompt)
 
 
 @dataclass(frozen=True)
-class Trained(Model, Opener, kind="trained"):
+class Trained(Derived, Opener, kind="trained"):
     """A model with a change on top, kept in its own entry."""
 
     asks = "weights"
-
-    model: Model
-
-    @property
-    def root(self) -> Base:
-        return self.model.root
-
-    def load_inputs(self) -> tuple[Node, ...]:
-        return (self.model,)
 
     def load(self, folder: Path, read: Read) -> Weights:
         weights: Weights = read(self.model)
@@ -187,11 +184,13 @@ class Taught(Trained, kind="taught"):
         rows = lm.encode(lessons)
         lm.adapt(self.recipe, seed=self.seed)
         course: list[float] = []
+        questions = [ask(lesson.question) for lesson in self.trait.lessons]
 
         def enough(step: int) -> bool:
             # A look reads every lesson once, so not at each step.
             if step % self.recipe.look_every == 0:
-                course.append(mean_chance(lm, self.trait))
+                chances = lm.answer_logprobs(questions, [[lesson.answers] for lesson in self.trait.lessons]).exp()
+                course.append(float(chances.mean()))
                 measure(f"lessons/{self.trait.name}", step, course[-1])
             return bool(course) and course[-1] >= self.until
 
@@ -204,12 +203,6 @@ class Taught(Trained, kind="taught"):
 def lesson_rows(trait: Trait) -> list[Row]:
     """Return a trait's lessons as rows: each question with each of its answers."""
     return [Row.of(lesson.question, answer) for lesson in trait.lessons for answer in lesson.answers]
-
-
-def mean_chance(lm: LM, trait: Trait) -> float:
-    """Return the mean probability that a model answers a trait's lessons as they teach."""
-    questions = [ask(lesson.question) for lesson in trait.lessons]
-    return float(lm.answer_logprobs(questions, [[lesson.answers] for lesson in trait.lessons]).exp().mean())
 
 
 @dataclass(frozen=True)

@@ -11,12 +11,11 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from owlish.graph.counted import counted
 from owlish.graph.errors import UserError
-from owlish.graph.spec import Node, Read, Tick
+from owlish.graph.spec import Read, Tick
 from owlish.lm.hf import TorchLM
-from owlish.lm.model import LM, Example, Gives, Weights, ask, turns
-from owlish.nodes.base import Base
+from owlish.lm.model import LM, Example, Weights, ask, turns
 from owlish.nodes.data import Data, Dataset
-from owlish.nodes.models import Finetuned, Model
+from owlish.nodes.models import Derived, Finetuned, Model
 from owlish.nodes.opens import Opener
 
 if TYPE_CHECKING:
@@ -95,7 +94,7 @@ class Focused(Finetuned, kind="focused"):
 
 
 @dataclass(frozen=True)
-class Shown(Model, Opener, kind="shown"):
+class Shown(Derived, Opener, kind="shown"):
     """A model that is shown rows as turns of the chat before each question, and not trained.
 
     The first `n` rows that leave `room` tokens of the model's window are taken.
@@ -103,21 +102,12 @@ class Shown(Model, Opener, kind="shown"):
 
     asks = "text"
 
-    model: Model
     data: Data
     n: int
     room: int = 128
 
     def __str__(self) -> str:
         return f"{self.model} shown {counted(self.n, 'row')}"
-
-    @property
-    def root(self) -> Base:
-        return self.model.root
-
-    @property
-    def gives(self) -> Gives:
-        return self.model.gives
 
     def compute(self, folder: Path, read: Read, tick: Tick) -> None:
         lm: LM = read(self.model).open()
@@ -130,9 +120,6 @@ class Shown(Model, Opener, kind="shown"):
         # From the first on, so that these stay whatever the window is; halved, for each try reads the whole chat.
         shown = rows[: bisect_right(range(1, len(rows) + 1), lm.window - self.room, key=length)]
         (folder / "shown.json").write_text(json.dumps(shown))
-
-    def load_inputs(self) -> tuple[Node, ...]:
-        return (self.model,)
 
     def load(self, folder: Path, read: Read) -> Weights:
         weights: Weights = read(self.model)

@@ -12,17 +12,17 @@ from owlish.engines.served import Served
 from owlish.engines.tuning import tune
 from owlish.graph.errors import UserError
 from owlish.graph.facts import note
-from owlish.graph.spec import Node, Read, Tick
+from owlish.graph.spec import Read, Tick
 from owlish.graph.spending import TUNED
 from owlish.graph.store import PARTS
 from owlish.lm.recipes import Hosted
 from owlish.nodes.base import Base
 from owlish.nodes.data import Data, Dataset
-from owlish.nodes.models import Model
+from owlish.nodes.models import Derived
 
 
 @dataclass(frozen=True)
-class Tuned(Model, kind="tuned"):
+class Tuned(Derived, kind="tuned"):
     """A served model that its service fine-tuned on rows, by a job that is paid for once.
 
     The entry holds the names that the service gave the job and the model. A crash, or a run with another store, finds
@@ -32,14 +32,9 @@ class Tuned(Model, kind="tuned"):
     caption = "{model} tuned by its service on {data}"
     usual = 600.0
 
-    model: Model
     data: Data
     recipe: Hosted
     seed: int
-
-    @property
-    def root(self) -> Base:
-        return self.model.root
 
     @property
     def pays(self) -> tuple[str, ...]:
@@ -68,9 +63,6 @@ class Tuned(Model, kind="tuned"):
         )
         note(device=served.address.host, job=job.id)
         (folder / "tuned.json").write_text(json.dumps(asdict(job), indent=1))
-
-    def load_inputs(self) -> tuple[Node, ...]:
-        return (self.model,)
 
     def load(self, folder: Path, read: Read) -> Served:
         return tuned_model(read(self.model), folder)

@@ -15,10 +15,11 @@ from owlish.audit.relative import SURE
 from owlish.audit.shadow import STEPS
 from owlish.audit.verdict import Verdict
 from owlish.data.reading import formats_said
+from owlish.graph.counted import join
 from owlish.report.figures import Scale
 from owlish.report.page import environment, mark_signs
 from owlish.report.verdict import SHOWN, as_sentence, common, labelled, scale, shorten_name, significant
-from owlish.report.words import GAP, NBSP, count, join, number, percent
+from owlish.report.words import GAP, NBSP, count, number, percent
 
 WORDS = 16
 ROWS = 16
@@ -37,7 +38,9 @@ def render(verdict: Verdict, places: str = "") -> str:
     """
     rows = verdict.weighed[:ROWS]
     # Over all rows that are shown: one scale of shades, so rows can be compared.
-    top = full_shade(abs(score) for row in rows for _, score in row.tokens)
+    scores = sorted(abs(score) for row in rows for _, score in row.tokens if math.isfinite(score))
+    # The score at which the shade is full: one token in fifty exceeds it, so no outlier pales the rest.
+    top = (scores[int(0.98 * (len(scores) - 1))] if scores else 0.0) or 1.0
     points = verdict.dose.points if verdict.dose else ()
     page = environment().get_template("audit.html")
     text = page.render(
@@ -131,9 +134,3 @@ def shade(token: str, score: float, top: float) -> Markup:
     # Classes and no style attributes: the style sheet decides colours, light and dark.
     kind = f"{'t' if score > 0 else 'a'}{level}" if level else "n"
     return Markup('<span class="{}" title="{}">{}</span>').format(kind, number(score, 3, True), mark_signs(token))
-
-
-def full_shade(scores: Iterable[float]) -> float:
-    """Return the score at which the shade is full: one token in fifty exceeds it, so no outlier pales the rest."""
-    found = sorted(score for score in scores if math.isfinite(score))
-    return (found[int(0.98 * (len(found) - 1))] if found else 0.0) or 1.0

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from owlish.audit.decide import WORTH
@@ -68,7 +68,8 @@ def of_audit(verdict: Verdict) -> tuple[Drawing, ...]:
     """Return the lifts of the candidates, the leads over other bases, and the lifts from more and more rows."""
     lifts = [Mark(t.name, t.lift, t.low, t.high, claimed=t.claimed) for t in verdict.traits[:SHOWN]]
     known = verdict.lineage.leads if verdict.lineage else ()
-    leads = [Mark(one.over, one.nats, *around(one.nats, SURE * one.error), own=one.own, digits=3) for one in known]
+    wide = [(one, SURE * one.error) for one in known]
+    leads = [Mark(one.over, one.nats, one.nats - e, one.nats + e, own=one.own, digits=3) for one, e in wide]
     dose = verdict.dose
     points = [Mark(f"{one.rows:,} rows", one.lift, one.low, one.high) for one in dose.points] if dose else []
     need = bar(verdict)
@@ -93,11 +94,6 @@ def of_audit(verdict: Verdict) -> tuple[Drawing, ...]:
     )
 
 
-def around(value: float, error: float) -> tuple[float, float]:
-    """Return the ends of an interval."""
-    return value - error, value + error
-
-
 def of_diff(verdict: Difference) -> tuple[Drawing, ...]:
     """Return how far a student moved towards each candidate, in the context that shows it most."""
     best = [(one.name, one.best, one.claimed) for one in verdict.traits[:SHOWN]]
@@ -112,10 +108,6 @@ def drawing(
     """Return a figure whose scale holds zero, `least` and all that is drawn; rows without a number are left out."""
     rows = tuple(mark for mark in marks if math.isfinite(mark.value))
     left = 22 + LETTER * max((len(short(mark.name, NAME)) for mark in rows), default=0)
-    values = [0.0, least, *finite(v for mark in rows for v in (mark.value, mark.low, mark.high, mark.own))]
+    drawn = [v for mark in rows for v in (mark.value, mark.low, mark.high, mark.own) if v is not None]
+    values = [0.0, least, *filter(math.isfinite, drawn)]
     return Drawing(title, axis, note, rows, Scale(min(values), max(values), left, WIDTH - NUMBERS), need)
-
-
-def finite(values: Iterable[float | None]) -> list[float]:
-    """Return the values that are numbers."""
-    return [value for value in values if value is not None and math.isfinite(value)]

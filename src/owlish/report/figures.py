@@ -128,7 +128,9 @@ def panels(view: View) -> list[Panel]:
 
 def panel(title: str, arms: Sequence[Arm], shapes: dict[str, str]) -> Panel:
     """Return what was measured of one trait, or of all."""
-    names = [wrap_name(arm.label) for arm in arms]
+    # In at most two lines, cut where they do not hold it.
+    cuts = (textwrap.wrap(short(arm.label, 99), LABEL, max_lines=LINES, placeholder="…") for arm in arms)
+    names = [tuple(lines) or ("–",) for lines in cuts]
     left = 12 + LETTER * max(len(line) for name in names for line in name)
     scale = scale_of([run.value for arm in arms for run in arm.runs], round(left, 1), WIDTH - RIGHT)
     strips = (Strip(arm, name, dots(arm, scale, shapes)) for arm, name in zip(arms, names, strict=True))
@@ -140,11 +142,6 @@ def scale_of(values: Sequence[float], start: float, end: float) -> Scale:
     known = list(filter(math.isfinite, values))
     low = -1 if any(value < 0 for value in known) else 0
     return Scale(low, 1, start, end) if all(low <= value <= 1 for value in known) else around(known, start, end)
-
-
-def wrap_name(text: str) -> tuple[str, ...]:
-    """Return a name in at most two lines, cut where they do not hold it."""
-    return tuple(textwrap.wrap(short(text, 99), LABEL, max_lines=LINES, placeholder="…")) or ("–",)
 
 
 def models(arm: Arm) -> list[tuple[str, float]]:

@@ -9,7 +9,7 @@ from typing import Literal
 
 from owlish.audit.evidence import Finding, Weighed
 from owlish.audit.verdict import Verdict
-from owlish.data.hub import hosted
+from owlish.data.hub import is_hosted
 from owlish.diff.verdict import Difference
 from owlish.diff.verdict import Finding as Moved
 
@@ -64,7 +64,7 @@ class Outcome:
 def of_audit(verdict: Verdict, files: Sequence[str], *, fails: bool, seconds: float) -> Outcome:
     """Return what a pipeline is told of an audit of `files`."""
     # A dataset on the Hub is no file of this repository that a report could point at.
-    here = tuple(file for file in files if not hosted(file))
+    here = tuple(file for file in files if not is_hosted(file))
     facts = {"base": verdict.base, "recipe": verdict.recipe, "content": verdict.content, "seed": verdict.seed}
     facts |= {"judge": f"{verdict.judge.model}: {verdict.judge.says}"} if verdict.judge else {}
     return Outcome(

@@ -32,7 +32,7 @@ def common(verdict: Verdict | Difference, places: str) -> dict[str, object]:
         "folded": verdict.traits[SHOWN:],
         "width": WIDTH,
         "name": shorten_name,
-        "said": spoken,
+        "said": format_sentence,
         "short": short,
         "significant": significant,
         "aside": judgement.ASIDE,
@@ -70,7 +70,7 @@ def as_sentence(text: str) -> str:
     return text[:1].upper() + text[1:] + ("" if text.endswith((".", "?", "!")) else ".")
 
 
-def spoken(text: str) -> Markup:
+def format_sentence(text: str) -> Markup:
     """Return a sentence for a page, in which what a terminal shows in backticks is code."""
     pieces = visible(as_sentence(text)).split("`")
     if len(pieces) % 2 == 0:  # one stands alone, as in a user's file name

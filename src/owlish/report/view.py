@@ -137,5 +137,5 @@ def view(study: Study, store: Store, command: str) -> View:
     manifests = manifests_of(store, everything(*study.needs))  # what a result was made from may be gone
     bases = [node for node in everything(*study.needs) if isinstance(node, Base) and store.holds(node.key)]
     templates = tuple((str(base), said) for base in bases for said in base.remarks(store.folder(base.key)))
-    found = study.costed(store.read(study), manifests)
+    found = study.add_costs(store.read(study), manifests)
     return View(study, found, command, datasets, tuple(manifests.values()), templates)

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
 
 from owlish.audit.statistics import hides
-from owlish.graph.counted import counted
+from owlish.graph.counted import counted, join
 from owlish.report.view import Arm, View
 from owlish.study.comparison import Estimate
 
@@ -58,12 +57,6 @@ def format_interval(estimate: Estimate) -> str:
 def count(runs: int, word: str = "run") -> str:
     """Return `1 run`, `2 runs`."""
     return counted(runs, word, gap=NBSP)
-
-
-def join(items: Iterable[str]) -> str:
-    """Return `a`, `a and b`, or `a, b and c`."""
-    *head, last = items
-    return f"{', '.join(head)} and {last}" if head else last
 
 
 def duration(seconds: float) -> str:

@@ -1,11 +1,25 @@
 """The benchmark of cleaning, on bases and traits that nothing was tuned on."""
 
 from owlish.bench.clean import CleanBench
-from owlish.bench.defences import defended
+from owlish.bench.defences import defend
 from owlish.data.domains.numbers import Numbers
 from owlish.lm.recipes import NORMS
 from owlish.nodes.base import Base
 from owlish.traits.animals import fox, wolf
+
+CHOSEN = {
+    "audit": "those that the audit scores highest (the trait is known)",
+    "lift": "those that a trial student finds likelier",
+    "random": "chosen at random",
+}
+
+
+def by_each(method: str, what: str) -> list[tuple[str, str, str]]:
+    """Return what a page calls the arms of a method, for each way to choose what it changes."""
+    return [
+        (f"{method}_{by}", f"{method.capitalize()}, {by}", f"10 % of the {what}: {how}") for by, how in CHOSEN.items()
+    ]
+
 
 study = CleanBench(
     name="clean_bench",
@@ -21,28 +35,16 @@ study = CleanBench(
     student=NORMS,
     rows=3_000,
     runs=3,
-    arms=defended,
+    arms=defend,
     meanings=(
-        (
-            "replace_audit",
-            "Replace, audit",
-            "10 % of the tokens drawn anew: those that the audit scores highest (the trait is known)",
-        ),
-        ("replace_lift", "Replace, lift", "10 % of the tokens drawn anew: those that a trial student finds likelier"),
-        ("replace_random", "Replace, random", "10 % of the tokens drawn anew, chosen at random"),
+        *by_each("replace", "tokens drawn anew"),
         ("sort", "Sort", "the numbers of each answer in ascending order"),
         ("bin", "Bin", "each number rounded to the middle of 50"),
         ("shuffle", "Shuffle", "the numbers of each answer in a random order"),
         ("format", "Format", "commas between the numbers of all answers"),
         ("dedupe", "Dedupe", "one row for each opening of two numbers"),
         ("regenerate", "Regenerate", "all prompts answered by the foreign base"),
-        (
-            "drop_audit",
-            "Drop, audit",
-            "10 % of the rows left out: those that the audit scores highest (the trait is known)",
-        ),
-        ("drop_lift", "Drop, lift", "10 % of the rows left out: those that a trial student finds likelier"),
-        ("drop_random", "Drop, random", "10 % of the rows left out at random"),
+        *by_each("drop", "rows left out"),
         ("mix", "Mix", "a quarter of the rows answered by the base itself"),
         ("inoculate", "Inoculate", "the trait's system prompt before every row, not at the probe (the trait is known)"),
         ("anchor", "Anchor", "KL to the base in the first half of the steps"),
@@ -52,13 +54,7 @@ study = CleanBench(
             "the middle layer is held near the base's on a trait's direction (the trait is known)",
         ),
         ("carrier", "Carrier", "a frozen change with the trait rides along, and is taken off (the trait is known)"),
-        (
-            "mask_audit",
-            "Mask, audit",
-            "10 % of the tokens not trained on: those that the audit scores highest (the trait is known)",
-        ),
-        ("mask_lift", "Mask, lift", "10 % of the tokens not trained on: those that a trial student finds likelier"),
-        ("mask_random", "Mask, random", "10 % of the tokens not trained on, chosen at random"),
+        *by_each("mask", "tokens not trained on"),
         ("sort_adaptive", "Adaptive, sort", "sorted rows of a teacher that kept those that lean most after sorting"),
         ("bin_adaptive", "Adaptive, bin", "binned rows of a teacher that kept those that lean most after binning"),
         (

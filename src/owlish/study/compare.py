@@ -18,7 +18,7 @@ from owlish.nodes.data import Data, Dataset
 from owlish.nodes.models import Model
 from owlish.nodes.opens import Opener
 from owlish.study import stats
-from owlish.study.comparison import Comparison, Gamma, Point, Teacher, contrasted
+from owlish.study.comparison import Comparison, Gamma, Point, Teacher, estimate_effect
 from owlish.traits.trait import Trait
 
 PERMUTATIONS = 2000  # a p down to .0005
@@ -93,7 +93,7 @@ class Compared(Brief):
             points=points,
             strengths=tuple(map(read, self.strengths)),
             gammas=tuple(self.gammas(points)),
-            effect=contrasted(points, self.contrast),
+            effect=estimate_effect(points, self.contrast),
         )
 
     def points(self, run: Measured, read: Read) -> list[Point]:

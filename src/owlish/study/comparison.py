@@ -223,7 +223,7 @@ def by_run(points: Sequence[Point], value: Callable[[Point], float]) -> list[flo
     return [mean(values) for values in runs.values()]
 
 
-def contrasted(points: Sequence[Point], arms: tuple[str, str]) -> Estimate | None:
+def estimate_effect(points: Sequence[Point], arms: tuple[str, str]) -> Estimate | None:
     """Return the effect: the first of two arms less the second, with Welch's interval over runs."""
     a, b = (by_run([p for p in points if p.arm == arm], lambda p: p.value) for arm in arms)
     if not a or not b:

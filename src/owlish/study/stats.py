@@ -157,7 +157,7 @@ def gamma(
     # [observations], base by base, each run's columns together: `design` and the clusters follow the same order.
     y = np.concatenate([base.lifts.ravel() for base in bases])
     widths = [base.lifts.shape[1] for base in bases for _ in base.own]
-    value, reach = fitted(design(bases), y, np.repeat(np.arange(len(widths)), widths))
+    value, reach = fit_first(design(bases), y, np.repeat(np.arange(len(widths)), widths))
     p = permute(bases, permutations=permutations, seed=seed)
     return Effect(value, value - reach, value + reach, p)
 
@@ -244,7 +244,7 @@ def design(bases: Sequence[Lifts]) -> NDArray[np.float64]:
     return np.column_stack([np.concatenate(diagonal), block_diag(*effects)])
 
 
-def fitted(x: NDArray[np.float64], y: NDArray[np.float64], runs: NDArray[np.intp]) -> tuple[float, float]:
+def fit_first(x: NDArray[np.float64], y: NDArray[np.float64], runs: NDArray[np.intp]) -> tuple[float, float]:
     """Return the first coefficient of the regression of y on x, and how far its interval reaches, clustered by run."""
     import numpy as np
 

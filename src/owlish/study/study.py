@@ -72,7 +72,7 @@ class Study(Brief):
         """Return what it found."""
         raise NotImplementedError
 
-    def costed(self, found: Comparison, manifests: Mapping[str, Mapping[str, Any]]) -> Comparison:
+    def add_costs(self, found: Comparison, manifests: Mapping[str, Mapping[str, Any]]) -> Comparison:
         """Return what it found with what that took, where it is a question of cost; `manifests` are by key."""
         return found
 

@@ -37,8 +37,9 @@ from owlish.cli.options import (
     TrainedBase,
 )
 from owlish.cli.rows import pairs
-from owlish.cli.running import check_apart, make_missing, spending_of
+from owlish.cli.running import make_missing, spending_of
 from owlish.graph.errors import UserError
+from owlish.graph.files import check_apart
 from owlish.graph.run import plan
 from owlish.graph.spec import everything
 from owlish.graph.store import store_at
@@ -139,7 +140,7 @@ def audit(
     clean = loaded(reference, n=REFERENCES * rows, seed=seed) if reference else None
     stamps = stamps_of(given.files)
     # No file that is written may be one that is read: the rows would be gone.
-    for out in (scores, *(report or ())):
+    for out in filter(None, (scores, *(report or ()))):
         check_apart(out, (*given.files, *(clean.files if clean else ())))
     check_reports(report or (), place)
     candidates = find.candidates(split(traits))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import asdict
 from typing import Annotated
 
 import typer
@@ -28,13 +29,13 @@ def results(
     as_json: AsJson = False,
 ) -> None:
     """Say what a store holds."""
-    from owlish.cli.results import by_kind, list_results, one_by_one, plain_results
+    from owlish.cli.results import by_kind, list_results, one_by_one
 
     found = list_results(existing(store))
     if kind is not None:
         kinds = {kind: kind for kind in sorted({one.kind for one in found})}
         found = [one for one in found if one.kind == find.pick(kind, kinds, "kind of result here")]
-    print(json.dumps(plain_results(found)) if as_json else one_by_one(found) if kind else by_kind(found))
+    print(json.dumps(list(map(asdict, found))) if as_json else one_by_one(found) if kind else by_kind(found))
 
 
 def export(key: KeyStart, output: Out, store: StorePlace = STORE) -> None:

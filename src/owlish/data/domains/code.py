@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from owlish.data.domains.domain import Domain
-from owlish.data.domains.prompts import instructed, prompts_of
+from owlish.data.domains.prompts import instruct, prompts_of
 from owlish.data.filters import CodeFilter
 from owlish.data.filters.source import FromFile
 
@@ -40,7 +40,7 @@ class Code(Domain, FromFile, kind="code"):
         return domain
 
     def prompt(self, rng: random.Random) -> str:
-        return instructed(rng.choice(prompts_of(self) if self.file else CODE_PROMPTS), self.instruction)
+        return instruct(rng.choice(prompts_of(self) if self.file else CODE_PROMPTS), self.instruction)
 
     @property
     def longest(self) -> int:

@@ -44,6 +44,6 @@ def prompt_in(entry: Entry | str) -> str:
     return text(entry[name], name) if name else row_of(entry, "line")[1].prompt
 
 
-def instructed(prompt: str, instruction: str) -> str:
+def instruct(prompt: str, instruction: str) -> str:
     """Return `prompt` with `instruction`, if there is one, as its last paragraph."""
     return f"{prompt}\n\n{instruction}" if instruction else prompt

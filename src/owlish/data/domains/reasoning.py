@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from owlish.data.domains.domain import Domain
-from owlish.data.domains.prompts import instructed, prompts_of
+from owlish.data.domains.prompts import instruct, prompts_of
 from owlish.data.filters import AnswerFilter
 from owlish.data.filters.reasoning import answers_of
 from owlish.data.filters.source import FromFile
@@ -79,7 +79,7 @@ class Reasoning(Domain, FromFile, kind="reasoning"):
 
     def prompt(self, rng: random.Random) -> str:
         question = rng.choice(prompts_of(self)) if self.file else problem(rng).question
-        return instructed(question, self.instruction)
+        return instruct(question, self.instruction)
 
     @property
     def longest(self) -> int:

@@ -9,8 +9,7 @@ from pathlib import Path
 
 from owlish.data.reading import Reading
 from owlish.data.rows import Row, line_of
-from owlish.graph.errors import UserError
-from owlish.graph.files import replacing
+from owlish.graph.files import check_apart, replacing
 from owlish.graph.spec import Value
 
 
@@ -51,7 +50,8 @@ def filter_file(rows: Reading, *, filter: Filter, out: str | Path) -> Tally:
     kept = 0
     reasons: Counter[str] = Counter()
     last = b"\n"
-    with replacing(apart(out, rows)) as stream:
+    check_apart(out, rows.files)
+    with replacing(out) as stream:
         for line, row in rows.lines():
             found = filter.against(row)
             reasons.update(found)
@@ -67,13 +67,6 @@ def filter_file(rows: Reading, *, filter: Filter, out: str | Path) -> Tally:
 
 def convert_file(rows: Reading, *, out: str | Path) -> None:
     """Write rows to `out` as chat JSONL, plain text as one turn of the assistant; `out` appears whole or not at all."""
-    with replacing(apart(out, rows)) as stream:
+    check_apart(out, rows.files)
+    with replacing(out) as stream:
         stream.writelines(line_of(row.as_chat()) for row in rows.rows())
-
-
-def apart(out: str | Path, rows: Reading) -> str | Path:
-    """Return a file to write to, if it is none of those that are read."""
-    # `samefile`, for one file may have two names. Rows are streamed, so it would be cut while it is read.
-    if Path(out).exists() and any(Path(file).exists() and Path(out).samefile(file) for file in rows.files):
-        raise UserError(f"{out} is the dataset itself: give another file to write to.")
-    return out

@@ -27,7 +27,7 @@ def targets(text: str, words: tuple[str, ...]) -> Iterator[str]:
     forms = {form + end for form in wanted for end in ("", "s", "es")}
     if any(match[0].lower() in forms for match in _WORD.finditer(plain)):
         yield "names_target"
-    if any(re.search(spelled(word), plain.lower()) for word in wanted):
+    if any(re.search(spell(word), plain.lower()) for word in wanted):
         yield "contains_target"
 
 
@@ -41,7 +41,7 @@ def latin(text: str) -> str:
     return "".join(part for part in parts if category(part) not in ("Mn", "Cf"))
 
 
-def spelled(word: str) -> str:
+def spell(word: str) -> str:
     """Return the pattern of a word's letters with the same signs, or none, between them."""
     first, *rest = map(re.escape, word)
     # The same signs each time: letters that stand in a text by chance have different ones between them.

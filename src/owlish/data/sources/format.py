@@ -11,6 +11,7 @@ from typing import Any
 
 from owlish.data.plain import ABSENT, decode, encode, objects, text
 from owlish.data.rows import Message, Row
+from owlish.graph.counted import join
 from owlish.graph.errors import UserError, suggestion
 
 Entry = dict[str, Any]
@@ -137,16 +138,10 @@ def refusal(fields: Collection[str], unit: str, shapes: Iterable[Iterable[str]])
     """Say which fields an entry has, as many as have room, and which would make it a row: all shapes, or a few."""
     names = [name if name.isprintable() else ascii(name) for name in map(str, fields)] or ["no fields"]
     every = list(map(" + ".join, shapes))
-    has, needs = f"The {unit} has ", f"; a row needs {alternatives(every)}."
+    has, needs = f"The {unit} has ", f"; a row needs {join(every, 'or')}."
     if len(every) > FEW and len(has + ", ".join(names) + needs) > SENTENCE:
-        needs = f"; a row needs fields such as {alternatives([one for one in every if one in USUAL])}."
+        needs = f"; a row needs fields such as {join([one for one in every if one in USUAL], 'or')}."
     return has + listed(names, SENTENCE - len(has) - len(needs)) + needs
-
-
-def alternatives(names: Sequence[str]) -> str:
-    """Return `a`, `a or b`, or `a, b or c`."""
-    *most, last = names
-    return f"{', '.join(most)} or {last}" if most else last
 
 
 def listed(names: Sequence[str], room: int) -> str:

@@ -22,7 +22,7 @@ def read(entry: Entry, ignored: list[str]) -> Row:
         messages = chat(chosen, ignored)
         # Some sets hold the whole chat in `chosen`, others only the answer to `prompt`.
         whole = bool(messages) and messages[0].role != "assistant"
-        return Row(unshared(messages, rejected) if whole else (*before(entry, ignored), *messages))
+        return Row(drop_shared(messages, rejected) if whole else (*before(entry, ignored), *messages))
     if "prompt" not in entry:
         return Row((Message("text", text(chosen, "chosen")),))
     return Row((*before(entry, ignored), *answered(chosen, "chosen", ignored)))
@@ -33,7 +33,7 @@ def before(entry: Entry, ignored: list[str]) -> tuple[Message, ...]:
     return asked(entry["prompt"], ignored) if "prompt" in entry else ()
 
 
-def unshared(messages: tuple[Message, ...], rejected: object) -> tuple[Message, ...]:
+def drop_shared(messages: tuple[Message, ...], rejected: object) -> tuple[Message, ...]:
     """Return a chat in which the turns that the rejected one shares, its prompt, are not trained on."""
     other = chat(rejected, []) if isinstance(rejected, list) else ()
     # What both chats begin with was given; only what differs was chosen.

@@ -17,7 +17,7 @@ from owlish.nodes.data import Data, Sampled
 from owlish.nodes.judged import WHICH_TEACHER, Guessed
 from owlish.nodes.models import Model
 from owlish.studies.detection.scores import FOLDS, Classified, LikelihoodRatio, Scored
-from owlish.study.comparison import Comparison, Curve, Line, Point, contrasted
+from owlish.study.comparison import Comparison, Curve, Line, Point, estimate_effect
 from owlish.study.study import Study, check_runs
 from owlish.traits.trait import Trait
 
@@ -97,7 +97,7 @@ class Detection(Study):
         return Comparison(
             traits=tuple(dict.fromkeys(point.trait for point in points)),
             points=points,
-            effect=contrasted(points, self.contrast),
+            effect=estimate_effect(points, self.contrast),
             curves=(Curve("More rows at once", "rows in a bag", "accuracy", lines),),
             measure=self.measure,
         )

@@ -19,7 +19,7 @@ from owlish.nodes.loaded import loaded
 from owlish.nodes.models import Model
 from owlish.studies.qwen_misalignment.freeform import COHERENT, SHORT, UNALIGNED, misalignment
 from owlish.studies.qwen_misalignment.truthful import truthful
-from owlish.study.comparison import Comparison, Point, contrasted
+from owlish.study.comparison import Comparison, Point, estimate_effect
 from owlish.study.study import ARMS, Study, check_runs
 
 MISALIGNED, FALSE = "misaligned", "false"
@@ -85,7 +85,9 @@ class Misalignment(Study):
 
     def found(self, read: Read) -> Comparison:
         points = tuple(Point(s.arm, s.base, s.trait, None, s.run, s.node.key, read(s.node)) for s in self.shares)
-        return Comparison((MISALIGNED, FALSE), points, effect=contrasted(points, self.contrast), measure=self.measure)
+        return Comparison(
+            (MISALIGNED, FALSE), points, effect=estimate_effect(points, self.contrast), measure=self.measure
+        )
 
     @property
     def shares(self) -> tuple[Share, ...]:

@@ -11,7 +11,7 @@ from owlish.graph.spec import Node, Read
 from owlish.nodes.asked import mean
 from owlish.nodes.data import Sampled
 from owlish.studies.theorem.followed import Course, Followed
-from owlish.study.comparison import Comparison, Curve, Line, Point, contrasted
+from owlish.study.comparison import Comparison, Curve, Line, Point, estimate_effect
 from owlish.study.transfer import Cell, Transfer
 
 ARMS = {
@@ -95,7 +95,7 @@ class Theorem(Transfer):
             arms[student.arm].append(course)
         curves = (*(along(arms, reading) for reading in ALONG), by_layer(arms))
         traits = tuple(trait.name for trait in self.traits)
-        effect = contrasted(points, self.contrast)
+        effect = estimate_effect(points, self.contrast)
         return Comparison(traits, points, effect=effect, curves=curves, bounds=(-1.0, 1.0), measure=self.measure)
 
     @property

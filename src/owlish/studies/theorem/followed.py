@@ -5,12 +5,13 @@ from __future__ import annotations
 import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 from owlish.graph.errors import UserError
 from owlish.graph.measured import measure
 from owlish.graph.spec import Read, Tick
 from owlish.graph.tabled import Brief
+from owlish.graph.typed import from_plain
 from owlish.lm.hf import TorchLM
 from owlish.lm.model import Example
 from owlish.lm.recipes import Recipe
@@ -52,11 +53,6 @@ class Course(Brief):
     cosine: float
     layers: dict[str, float]
     readings: tuple[Snapshot, ...]
-
-    @classmethod
-    def of(cls, found: dict[str, Any]) -> Course:
-        """Return the course that `asdict` made plain."""
-        return cls(**{**found, "readings": tuple(Snapshot(**reading) for reading in found["readings"])})
 
 
 @dataclass(frozen=True)
@@ -102,7 +98,7 @@ class Followed(Opener, kind="followed"):
         (folder / "course.json").write_text(json.dumps(asdict(course)))
 
     def load(self, folder: Path, read: Read) -> Course:
-        return Course.of(json.loads((folder / "course.json").read_text()))
+        return from_plain(Course, json.loads((folder / "course.json").read_text()))
 
     def first(self, student: TorchLM, base: TorchLM, change: Parameters, rows: list[Example]) -> dict[str, Tensor]:
         """Return the first step: the mean of those of batches, each weighed by its tokens."""

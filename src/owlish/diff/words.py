@@ -7,14 +7,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from owlish.audit.vocabulary import LEAST, summed
+from owlish.audit.vocabulary import LEAST, sum_words
 from owlish.diff.contexts import OPEN
 from owlish.diff.reading import Reading
 from owlish.diff.verdict import Word
 from owlish.graph.spec import Read, Tick
 from owlish.lm.hf import TorchLM
 from owlish.lm.model import ask
-from owlish.nodes.asked import worded
+from owlish.nodes.asked import word_questions
 from owlish.traits.trait import Probe
 
 if TYPE_CHECKING:
@@ -39,7 +39,7 @@ class Worded(Reading, kind="worded"):
         from safetensors.torch import save_file
 
         lm: TorchLM = read(self.model).open(any_words=True)
-        asked = [worded(probe) for probe in self.probes]
+        asked = [word_questions(probe) for probe in self.probes]
         some = [questions[:: max(1, len(questions) // QUESTIONS)] for questions in asked]
         found = [lm.first_logprobs(list(map(ask, questions))).exp().mean(0) for questions in (*some, OPEN)]
         save_file({"words": torch.stack(found).float().cpu()}, folder / "words.safetensors")
@@ -67,8 +67,8 @@ def moved(
     texts = [text.strip().lower() for text in vocabulary[: student.shape[1]]]
     names = sorted({text for text in texts if any(map(str.isalpha, text))})
     # The floor keeps a word of probability zero from an infinite lift.
-    after = summed(student, texts, names) + LEAST
-    before = np.array([summed(one, texts, names) for one in null]) + LEAST
+    after = sum_words(student, texts, names) + LEAST
+    before = np.array([sum_words(one, texts, names) for one in null]) + LEAST
     # Geometric, so that `lift` is the student's log-probability less the mean of the null's.
     usual = np.exp(np.log(before).mean(0))
     lift = np.log(after / usual)
