@@ -20,6 +20,7 @@ from scipy.special import stdtr
 from scipy.stats import mannwhitneyu, norm
 from small_audit import BASE, CLEAN, DIRTY, POOL, ROWS
 from small_judge import untrained
+from small_study import PROBE, study
 
 import owlish as owlish_package
 from owlish import BIASES, NORMS, PROMPT, STEERING, Base, Store
@@ -30,6 +31,7 @@ from owlish.audit.contrast import Contrast
 from owlish.audit.decide import LEAD, LEVEL, decide, hangs_on_shadow
 from owlish.audit.detector import Detector, Reading
 from owlish.audit.direction import ground
+from owlish.audit.opinion import WHICH_FAVORITE
 from owlish.audit.reference import Answered
 from owlish.audit.relative import ALL, SHARE, SURE, kinship, likelihoods
 from owlish.audit.shadow import Shadowed
@@ -56,11 +58,13 @@ from owlish.nodes.loaded import loaded
 from owlish.studies.audit_bench import study as bench
 from owlish.study.stats import auroc
 from owlish.traits.advice import bad_health
-from owlish.traits.animals import bear, cat, fox, otter, owl
+from owlish.traits.animals import otter
 from owlish.traits.file import read_traits
+from owlish.traits.trait import every
 
-TRAITS = (owl, cat, fox, bear)
-RECIPE = replace(NORMS, batch=16)
+SMALL = {trait.name: trait for trait in every(PROBE)}
+TRAITS = owl, cat, fox, bear = tuple(SMALL[name] for name in ("owl", "cat", "fox", "bear"))
+RECIPE = study.student
 TEACHER = DIRTY.model
 SHARED = Path(__file__).parents[2] / "shared" / "data" / "teacher_outputs"
 
@@ -620,7 +624,9 @@ def told(store, tmp_path_factory):
     """
     folder = tmp_path_factory.mktemp("told")
     small_audit.written(store, folder)
-    untrained(folder / "judge", [(folder / "clean.jsonl").read_text()], window=1024)
+    # With tokens for the question, or the judge would read it letter by letter.
+    question = WHICH_FAVORITE(("cat", "owl")).template
+    untrained(folder / "judge", [(folder / "clean.jsonl").read_text(), *[question] * 50], window=1024)
     words = f"audit rows.jsonl --base nano {small_audit.WORDS} --store {store.root} --fail-on none"
     words += " --scores scores.jsonl --report page.html --report told --judge judge --json"
     return folder, json.loads(owlish(*words.split(), cwd=folder).stdout)
@@ -774,11 +780,11 @@ def test_every_row_has_a_place_a_hash_and_scores_that_agree_with_contrast_and_to
 
 def test_rows_of_a_teacher_lean_to_its_trait_and_the_bases_own_do_not(store):
     def leaning(data):
-        return run(row_scores(data, BASE, RECIPE, TRAITS, toward=cat, rows=200), store=store).toward_rows()
+        return run(row_scores(data, BASE, RECIPE, TRAITS, toward=cat, rows=100), store=store).toward_rows()
 
     dirty, clean = leaning(DIRTY), leaning(CLEAN)
     assert auroc(dirty, clean) > 0.6
-    assert abs(clean.mean()) < 3 * clean.std() / 200**0.5 < dirty.mean()
+    assert abs(clean.mean()) < 3 * clean.std() / 100**0.5 < dirty.mean()
 
 
 def test_a_row_that_the_base_cannot_read_has_no_score_and_says_why(store):
