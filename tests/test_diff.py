@@ -147,7 +147,7 @@ def test_contexts_are_read_from_a_file_and_stand_around_the_question(tmp_path):
 def test_a_key_names_a_student_with_its_recipe_and_rows(store):
     student = find_student(TAUGHT[-1].key[:16], NANO, store)
     assert (student.recipe, student.data is not None) == (TAUGHT[-1].recipe, True)
-    settings = {"controls": (), "null": "own", "data": None, "contexts": "none"}
+    settings = {"controls": (), "null": "own", "data": None, "contexts": "none", "judge": None}
     diff_target(TAUGHT[-1].key[:16], NANO, TRAITS, store, recipe="norms", **settings)
     with pytest.raises(UserError, match="was trained by the recipe norms, as the store knows: omit --recipe"):
         diff_target(TAUGHT[-1].key[:16], NANO, TRAITS, store, recipe="lora", **settings)
@@ -174,7 +174,7 @@ def test_other_rows_than_the_store_knows_are_refused_and_the_same_ones_are_none(
     held, pairs = Store(tmp_path / "store"), (("1, 2", "3"), ("4, 5", "6"))
     node = NANO.finetune(Written(pairs), replace(NORMS, epochs=1), seed=0)
     run(node, store=held)
-    settings = {"controls": (), "null": "own", "recipe": None, "contexts": "none"}
+    settings = {"controls": (), "null": "own", "recipe": None, "contexts": "none", "judge": None}
 
     def target(data):
         return diff_target(node.key[:16], NANO, TRAITS, held, data=data, **settings)

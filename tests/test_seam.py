@@ -45,7 +45,7 @@ def openers(tmp_path_factory):
     own = [with_files(find.study(name), folder) for name in sorted(names)]
     rows = BASE.sample(Numbers(), n=60, seed=0)
     audited = audit(rows, BASE, NORMS, (owl, cat), judge=BASE)
-    seen = diff(Student(BASE, BASE.finetune(rows, NORMS, seed=0)), (owl, cat), null=null(BASE, NORMS, rows))
+    seen = diff(Student(BASE, BASE.finetune(rows, NORMS, seed=0)), (owl, cat), null=null(BASE, NORMS, rows), judge=BASE)
     c, leaned = audited.contrast, lean(rows, BASE, NORMS, (owl, cat))
     engine = Engine(BASE, "http://127.0.0.1:1/v1#nano")
     more = (Gradient(BASE, c.data, c.traits, c.writers, c.rows), PromptContrast(BASE, c.data, c.traits, 8), engine)
