@@ -25,7 +25,7 @@ from small_study import PROBE, study
 import owlish as owlish_package
 from owlish import BIASES, NORMS, PROMPT, STEERING, Base, Store
 from owlish.audit import audit
-from owlish.audit.audit import row_scores
+from owlish.audit.audit import row_scores, token_scores
 from owlish.audit.calibrate import Score, calibrated, evidence, holm
 from owlish.audit.contrast import Contrast
 from owlish.audit.decide import LEAD, LEVEL, decide, hangs_on_shadow
@@ -768,6 +768,8 @@ def test_every_row_has_a_place_a_hash_and_scores_that_agree_with_contrast_and_to
     assert scores.rows[:20].mean(0) == pytest.approx(blocks[0], abs=1e-5)
     summed_up = [float(tokens.sum()) for tokens in scores.tokens]
     assert scores.toward_rows() == pytest.approx(summed_up, abs=0.02)
+    alone = run(token_scores(data, BASE, RECIPE, TRAITS, toward=cat, rows=40), store=store)
+    assert [row.tolist() for row in alone.tokens] == [row.tolist() for row in scores.tokens], "to the last bit"
     lines = dirty_file.read_bytes().splitlines(keepends=True)
     for record, row in zip(records(scores, rows), rows.rows, strict=True):
         line = lines[record["number"] - 1]
@@ -790,6 +792,8 @@ def test_rows_of_a_teacher_lean_to_its_trait_and_the_bases_own_do_not(store):
 def test_a_row_that_the_base_cannot_read_has_no_score_and_says_why(store):
     data = Written((("Go on.", "1, 2, 3"), ("Go on.", ", ".join(map(str, range(999))))))
     scores = run(row_scores(data, BASE, RECIPE, TRAITS, toward=owl, rows=9), store=store)
+    alone = run(token_scores(data, BASE, RECIPE, TRAITS, toward=owl, rows=9), store=store)
+    assert list(map(len, alone.tokens)) == list(map(len, scores.tokens)) == [6, 0]
     first, second = records(scores, run(data, store=store))
     assert (first["left_out"], len(first["tokens"])) == (None, 5)
     assert second["left_out"].startswith("longer than the")

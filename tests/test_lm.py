@@ -1,9 +1,11 @@
 """Models in memory: what a batch holds never changes a row, and training moves what its recipe says."""
 
 import math
+from contextlib import nullcontext
 from dataclasses import replace
 
 import pytest
+import torch
 from safetensors.torch import load_file
 
 from owlish import nano
@@ -45,6 +47,23 @@ def rows(lm, prompts):
 def token_logprobs(lm, rows, *, shared=0):
     """Return the log-probabilities of the trained tokens of each row."""
     return [row.logprobs for row in scored(lm, rows, shared=shared)]
+
+
+def test_a_head_that_sees_the_wanted_positions_alone_gives_nano_the_same_bits(lm, rows, monkeypatch):
+    """All positions are the null; in questions with short answers a product is too small to be cut."""
+    chats = [ask(question) for question in ANIMAL.questions[:8]]
+    few = [[["owl"], ["cat"]]] * len(chats)
+
+    def found():
+        return (
+            torch.cat(token_logprobs(lm, rows)),
+            lm.answer_logprobs(chats, few),
+            torch.cat(token_logprobs(lm, rows[:1])),
+        )
+
+    alone = found()
+    monkeypatch.setattr("owlish.lm.score.only", lambda lm, wanted: nullcontext())
+    assert all(torch.equal(one, other) for one, other in zip(alone, found(), strict=True))
 
 
 def largest(model_a, model_b, rows):

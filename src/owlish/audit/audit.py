@@ -21,7 +21,7 @@ from owlish.audit.shadow import STEPS, Shadow
 from owlish.audit.start import start_verdict
 from owlish.audit.verdict import Verdict
 from owlish.audit.vocabulary import raised
-from owlish.audit.weigh import RowScores, weigh
+from owlish.audit.weigh import RowScores, TokenScores, weigh
 from owlish.audit.words import check_words
 from owlish.graph.errors import UserError
 from owlish.graph.seeds import fresh
@@ -322,11 +322,24 @@ def row_scores(
 
     Raise `UserError` where the recipe has no directions: those of prompt tuning move no weight of the base.
     """
+    check_directed(recipe)
+    return RowScores(contrast(data, base, recipe, tuple(traits), rows), toward)
+
+
+def token_scores(
+    data: Data, base: Base, recipe: Recipe, traits: Sequence[Trait], *, toward: Trait, rows: int
+) -> TokenScores:
+    """Return what `row_scores` says of tokens, without the gradient that it takes for each row."""
+    check_directed(recipe)
+    return TokenScores(contrast(data, base, recipe, tuple(traits), rows), toward)
+
+
+def check_directed(recipe: Recipe) -> None:
+    """Refuse a recipe that has no directions."""
     if recipe.parameters not in DIRECTED:
         raise UserError(
             f"rows have no scores for the recipe {recipe.name}: take one that moves weights, such as norms."
         )
-    return RowScores(contrast(data, base, recipe, tuple(traits), rows), toward)
 
 
 def contrast(data: Data, base: Base, recipe: Recipe, traits: tuple[Trait, ...], rows: int) -> Contrast:

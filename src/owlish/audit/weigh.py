@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -111,7 +111,6 @@ class RowScores(Opener, kind="row_scores"):
         (folder / "rows.json").write_text(json.dumps({"heaviest": heaviest, "left_out": left_out}))
 
     def load(self, folder: Path, read: Read) -> Scores:
-        import numpy as np
         from safetensors.numpy import load_file
 
         held, plain = load_file(folder / "scores.safetensors"), json.loads((folder / "rows.json").read_text())
@@ -119,10 +118,97 @@ class RowScores(Opener, kind="row_scores"):
             traits=self.contrast.traits,
             toward=self.toward,
             rows=held["rows"],
-            tokens=tuple(np.split(held["tokens"], held["counts"].cumsum()[:-1])),
+            tokens=split_rows(held),
             heaviest=tuple(tuple(Token(*token) for token in row) for row in plain["heaviest"]),
             left_out={int(index): why for index, why in plain["left_out"].items()},
         )
+
+
+@dataclass(frozen=True)
+class Tokens:
+    """A number for each trained token of each row, float32 [trained tokens] each; none for a row that is left out."""
+
+    tokens: tuple[NDArray[np.float32], ...]
+
+
+@dataclass(frozen=True)
+class Stepped(Opener, kind="stepped"):
+    """The log-probabilities of the rows' tokens after a step of the part `by` of the direction of `toward`."""
+
+    caption = "{contrast.data} read after a step along the direction of {toward.name}"
+    asks = "weights"
+    usual, usual_row = 1.0, 0.005
+
+    contrast: Contrast
+    toward: Trait
+    by: float
+
+    @property
+    def most_rows(self) -> int:
+        return self.contrast.rows
+
+    def inputs(self) -> tuple[Node, ...]:
+        """Return what the contrast would read, and not its reading."""
+        return self.contrast.inputs()
+
+    def compute(self, folder: Path, read: Read, tick: Tick) -> None:
+        import torch
+        from safetensors.torch import save_file
+
+        lm = ground(read(self.contrast.base), exact=True)
+        rows = read(self.contrast.data).rows[: self.contrast.rows]
+        direction = self.contrast.directions(lm, read)[self.contrast.traits.index(self.toward)]
+        found = stepped(lm, rows, direction, self.by)
+        tokens = [found[i].cpu() if i in found else torch.zeros(0) for i in range(len(rows))]
+        save_file(flat(tokens), folder / "tokens.safetensors")
+
+    def load(self, folder: Path, read: Read) -> Tokens:
+        return read_tokens(folder)
+
+
+@dataclass(frozen=True)
+class TokenScores(Node, kind="token_scores"):
+    """The scores that `RowScores` gives the tokens, where none of whole rows are wanted: no gradient is taken."""
+
+    caption = "scores of {contrast.data}, token by token"
+    usual = 0.3
+
+    contrast: Contrast
+    toward: Trait
+
+    @property
+    def teacher(self) -> Model:
+        """The weak teacher of the trait: a model that leans to it."""
+        return self.contrast.writers[self.contrast.traits.index(self.toward)]
+
+    def inputs(self) -> tuple[Node, ...]:
+        """Return both sides of the difference, which are read side by side."""
+        return tuple(Stepped(self.contrast, self.toward, by) for by in (STEP, -STEP))
+
+    def compute(self, folder: Path, read: Read, tick: Tick) -> None:
+        import torch
+        from safetensors.torch import save_file
+
+        forth, back = ([torch.tensor(row) for row in read(one).tokens] for one in self.inputs())
+        scores = [(a - b) / (2 * STEP) for a, b in zip(forth, back, strict=True)]
+        save_file(flat(scores), folder / "tokens.safetensors")
+
+    def load(self, folder: Path, read: Read) -> Tokens:
+        return read_tokens(folder)
+
+
+def read_tokens(folder: Path) -> Tokens:
+    """Return the numbers of tokens that were written in one piece."""
+    from safetensors.numpy import load_file
+
+    return Tokens(split_rows(load_file(folder / "tokens.safetensors")))
+
+
+def split_rows(held: Mapping[str, Any]) -> tuple[NDArray[np.float32], ...]:
+    """Return what `flat` put into one piece, row by row."""
+    import numpy as np
+
+    return tuple(np.split(held["tokens"], held["counts"].cumsum()[:-1]))
 
 
 def by_row(lm: TorchLM, examples: Sequence[Example], directions: Sequence[Direction], tick: Tick) -> Any:

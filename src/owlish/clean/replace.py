@@ -11,7 +11,7 @@ from owlish.clean.method import Outcome, Work, answering
 from owlish.data.filters import Filter
 from owlish.data.rows import Row
 from owlish.lm.hf import TorchLM
-from owlish.lm.model import Example
+from owlish.lm.model import Answer, Example, Messages
 
 BATCH = 128  # fixed: another batch shape moves log-probabilities by some 1e-6, enough to draw another token
 TRIES = 16
@@ -79,9 +79,10 @@ class Replace(Choosing, kind="replace", version=2):
             drawn = torch.tensor([[rng.random() for _ in range(TRIES)] for rng in luck])
             # Float32 sums end slightly beside 1: draws are scaled to the sum, and none may point past the vocabulary.
             tokens = torch.searchsorted(mass, drawn * mass[:, -1:]).clamp(max=mass.shape[1] - 1)
-            for i, tries, total in zip(group, tokens.tolist(), mass[:, -1].tolist(), strict=True):
-                # Where both models say the same there is nothing to draw from, and the token stays.
-                done += texts[i].take(models[0], list(dict.fromkeys(tries)) if total > NOISE else [], work.rule)
+            # Where both models say the same there is nothing to draw from, and the token stays.
+            drawable = zip(group, tokens.tolist(), mass[:, -1].tolist(), strict=True)
+            some = [(texts[i], list(dict.fromkeys(tries)) if total > NOISE else []) for i, tries, total in drawable]
+            done += take(models[0], some, work.rule)
         return done
 
 
@@ -112,22 +113,53 @@ class Editing:
             place -= after - first
         raise AssertionError("the place is in no turn")
 
+    @property
+    def token(self) -> int:
+        """The first waiting token."""
+        return self.example.ids[self.at()[0]]
+
+    def asked(self) -> Messages:
+        """Return what stands before the turn of the first waiting token."""
+        return [message.fields() for message in self.row.messages[: self.at()[1]]]
+
     def before(self) -> Example:
         """Return the text up to the first waiting token, which alone is looked at."""
         place = self.at()[0]
         return Example(self.example.ids[: place + 1], ((place, place + 1),))
 
-    def take(self, lm: TorchLM, tries: Sequence[int], rule: Filter | None) -> bool:
-        """Take the first other token with which the row stays valid, and say whether there is one."""
-        place, turn, first, after = self.at()
-        self.waiting.pop(0)
-        old = self.example.ids
-        ids = [(*old[:place], token, *old[place + 1 :]) for token in tries if token != old[place]]
-        asked = [message.fields() for message in self.row.messages[:turn]]
+    def other(self, token: int) -> Example:
+        """Return the text with another token at the first waiting place."""
+        place, ids = self.at()[0], self.example.ids
+        return Example((*ids[:place], token, *ids[place + 1 :]), self.example.spans)
+
+    def hear(self, example: Example, answer: Answer, rule: Filter | None) -> bool:
+        """Take a text and what the turn then says, if the row stays valid, and say whether it does."""
+        row = answering(self.row, self.at()[1], answer.text)
         # Judged by the text that the tokens make, for filters read texts; a rule that was broken before may stay so.
-        for new, answer in zip(ids, lm.read([asked] * len(ids), [one[first:after] for one in ids]), strict=True):
-            row = answering(self.row, turn, answer.text)
-            if answer.ended == "stop" and answer.text and not (rule and rule.against(row) - rule.against(self.row)):
-                self.row, self.example = row, Example(new, self.example.spans)
-                return True
-        return False
+        broken = rule.against(row) if rule else set()
+        if answer.ended != "stop" or not answer.text or (rule and broken and broken - rule.against(self.row)):
+            return False
+        self.row, self.example = row, example
+        return True
+
+
+def take(lm: TorchLM, texts: Sequence[tuple[Editing, list[int]]], rule: Filter | None) -> int:
+    """Take for each text the first other token with which the row stays valid, and return how many there are.
+
+    The first waiting place of each text is done with, whether there is one or not.
+    """
+    done = 0
+    # Most first tries are taken, so they are read together, and the next of those that are left after them.
+    waiting = [(text, [token for token in tries if token != text.token]) for text, tries in texts]
+    while waiting := [(text, tries) for text, tries in waiting if tries]:
+        new = [text.other(tries[0]) for text, tries in waiting]
+        spans = [text.at()[2:] for text, _ in waiting]
+        said = [example.ids[first:after] for example, (first, after) in zip(new, spans, strict=True)]
+        answers = lm.read([text.asked() for text, _ in waiting], said)
+        heard = zip(waiting, new, answers, strict=True)
+        taken = [text.hear(example, answer, rule) for (text, _), example, answer in heard]
+        done += sum(taken)
+        waiting = [(text, tries[1:]) for (text, tries), well in zip(waiting, taken, strict=True) if not well]
+    for text, _ in texts:
+        text.waiting.pop(0)
+    return done

@@ -10,7 +10,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from owlish.audit.audit import row_scores
+from owlish.audit.audit import token_scores
 from owlish.audit.reference import Answered
 from owlish.clean.cleaned import Cleaned, CleanRows
 from owlish.clean.lift import Lift
@@ -56,7 +56,7 @@ def weigh_by(base: Base, recipe: Recipe, trait: Trait | None, seed: int) -> Call
         if trait is not None:
             # All candidates of the probe: a direction is centred over them, and alone a trait would have none.
             alike = {one.name: one for one in find.all_traits().values() if one.probe == trait.probe}
-            scores = row_scores(data, base, recipe, tuple(alike.values()), toward=trait, rows=ALL_ROWS)
+            scores = token_scores(data, base, recipe, tuple(alike.values()), toward=trait, rows=ALL_ROWS)
             return Weighing(scores, base, scores.teacher)
         own = Answered(base, data, ALL_ROWS, seed)
         student, control = (base.finetune(rows, recipe, seed=seed) for rows in (data, own))

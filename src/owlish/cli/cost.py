@@ -12,7 +12,7 @@ from owlish.audit.follows import QUESTIONS, Follows
 from owlish.audit.panel import Under
 from owlish.audit.reference import FREE, Answered, Part
 from owlish.audit.shadow import STEPS, Shadow
-from owlish.audit.weigh import RowScores
+from owlish.audit.weigh import RowScores, Stepped
 from owlish.clean.cleaned import Cleaned
 from owlish.clean.lift import Lift
 from owlish.diff.watched import Watched
@@ -78,6 +78,8 @@ def tokens_of(node: Node, row: int = ROW, given: int | None = None) -> Tokens:
     if isinstance(node, RowScores):
         all_rows = count(node.contrast.data, given) * row
         return Tokens(2 * all_rows, trained=all_rows)
+    if isinstance(node, Stepped):
+        return Tokens(count(node.contrast.data, given) * row)
     if isinstance(node, Watched):
         return Tokens(len(node.probe.questions) / 4 * question(node.probe))
     if isinstance(node, Judged):

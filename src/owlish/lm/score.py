@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any
 
 from owlish.lm.cache import copy_cache, keyword, select
@@ -11,7 +12,7 @@ from owlish.lm.memory import check_full, in_halves, say_halved
 from owlish.lm.model import Example, Scored
 from owlish.lm.sound import check_finite
 from owlish.lm.texts import Reader, Texts, fitting, take_rows
-from owlish.lm.train import collate, refuse_long
+from owlish.lm.train import collate, only, refuse_long
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -34,14 +35,13 @@ def scored(lm: TorchLM, rows: Sequence[Example], *, shared: int = 0) -> list[Sco
     """
     found: dict[int, Scored] = {}
     for group, logprobs, targets in forward(lm, rows, shared=shared):
-        wanted = targets != -100
-        # -100 marks what is not trained, and is no place in the vocabulary.
-        chosen = logprobs.gather(-1, targets.clamp(min=0)[..., None])[..., 0]
-        check_finite(chosen[wanted], lm, "log-probabilities")
-        likeliest = logprobs.argmax(-1) == targets
-        for i, values, best, keep in zip(group, chosen, likeliest, wanted, strict=True):
+        tokens, counts = targets[targets != -100], (targets != -100).sum(1).tolist()
+        chosen = logprobs.gather(-1, tokens[:, None])[:, 0]
+        check_finite(chosen, lm, "log-probabilities")
+        likeliest = logprobs.argmax(-1) == tokens
+        for i, values, best in zip(group, chosen.cpu().split(counts), likeliest.cpu().split(counts), strict=True):
             ids = rows[i].ids
-            found[i] = Scored(values[keep].cpu(), best[keep].cpu(), len(ids), lm.chat.unknown(ids))
+            found[i] = Scored(values, best, len(ids), lm.chat.unknown(ids))
     return [found[i] for i in range(len(rows))]
 
 
@@ -64,8 +64,9 @@ def completions(lm: TorchLM, rows: Sequence[Example]) -> list[Any]:
     """Return, for each row, the log-probabilities [tokens, vocabulary] at the places of its trained tokens."""
     found: list[Any] = [None] * len(rows)
     for group, logprobs, targets in forward(lm, rows):
-        for i, values, wanted in zip(group, logprobs, targets != -100, strict=True):
-            found[i] = values[wanted]
+        counts = (targets != -100).sum(1).tolist()
+        for i, values in zip(group, logprobs.split(counts), strict=True):
+            found[i] = values
     return found
 
 
@@ -97,11 +98,12 @@ def whole(lm: TorchLM, rows: Sequence[Example]) -> list[float]:
     found = [0.0] * len(rows)
     for group, logprobs, targets in forward(lm, rows):
         mask = targets != -100
-        # The place of the end of the turn, where any token that closes a word counts in its stead.
-        last = mask.shape[1] - 1 - mask.flip(1).int().argmax(1)
-        mask[torch.arange(len(group)), last] = False
-        spelled = (logprobs.gather(-1, targets.clamp(min=0)[..., None])[..., 0] * mask).sum(1)
-        closed = logprobs[torch.arange(len(group)), last][:, closing].logsumexp(-1)
+        # The ends of the turns, where any token that closes a word counts in their stead.
+        ends = mask.sum(1).cumsum(0) - 1
+        chosen = logprobs.gather(-1, targets[mask][:, None])[:, 0].index_fill(0, ends, 0)
+        # At their places, with zeros between: a sum over fewer numbers may differ in its last bit.
+        spelled = torch.zeros(mask.shape, device=mask.device).masked_scatter(mask, chosen).sum(1)
+        closed = logprobs[ends][:, closing].logsumexp(-1)
         for i, value in zip(group, (spelled + closed).double().tolist(), strict=True):
             found[i] = value
     return found
@@ -185,7 +187,7 @@ def gather(
 
 
 def forward(lm: TorchLM, rows: Sequence[Example], *, shared: int = 0) -> Iterator[tuple[list[int], Any, Any]]:
-    """Yield (indices, log-probabilities [rows, kept, vocabulary], targets [rows, kept]) in sorted batches."""
+    """Yield (indices, log-probabilities [trained tokens, vocabulary], targets [rows, kept]) in sorted batches."""
     import torch
 
     refuse_long(lm, rows)
@@ -202,7 +204,7 @@ def forward(lm: TorchLM, rows: Sequence[Example], *, shared: int = 0) -> Iterato
                 check_full(error, len(group), "scoring")
             else:
                 # As a probability: minus infinity is the logarithm of 0, and no fault in a token that nobody asked for.
-                check_finite(logprobs[..., 0][targets != -100].exp(), lm, "log-probabilities")
+                check_finite(logprobs[:, 0].exp(), lm, "log-probabilities")
                 yield group, logprobs, targets
                 continue
             half = len(group) // 2
@@ -211,7 +213,7 @@ def forward(lm: TorchLM, rows: Sequence[Example], *, shared: int = 0) -> Iterato
 
 
 def read(lm: TorchLM, rows: Sequence[Example], prefix: Any, shared: int) -> tuple[Any, Any]:
-    """Return log-probabilities [rows, kept, vocabulary] and targets [rows, kept], after a prefix that was read."""
+    """Return log-probabilities [trained tokens, vocabulary] and targets [rows, kept], after a prefix that was read."""
     import torch
 
     ids, targets = collate(rows, lm.model.device)
@@ -221,9 +223,13 @@ def read(lm: TorchLM, rows: Sequence[Example], prefix: Any, shared: int) -> tupl
         select(before, torch.zeros(len(rows), dtype=torch.long, device=ids.device))
     # The logits of a place foretell the token after it: those of the place before
     # the first are needed, the last are not.
-    last = targets.shape[1] + 1
-    out = lm.model(input_ids=ids[:, shared:], logits_to_keep=last, use_cache=before is not None, **{keyword(): before})
-    return out.logits[:, -last:-1].float().log_softmax(-1), targets
+    last, wanted = targets.shape[1] + 1, targets != -100
+    given = {"logits_to_keep": last, "use_cache": before is not None, keyword(): before}
+    # Whether a large model's bits stay the same was not measured, so it sees all positions as before.
+    with nullcontext() if lm.large else only(lm, wanted):
+        out = lm.model(input_ids=ids[:, shared:], **given)
+    logits = out.logits if out.logits.dim() == 2 else out.logits[:, -last:-1][wanted]
+    return logits.float().log_softmax(-1), targets
 
 
 def groups(lm: TorchLM, rows: Sequence[Example], order: Sequence[int]) -> Iterator[list[int]]:
