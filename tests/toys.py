@@ -162,6 +162,21 @@ class Killed(Toy, kind="killed"):
 
 
 @dataclass(frozen=True)
+class Logged(Toy, kind="logged"):
+    """A node that takes a while, and says in a file whenever it begins: its number, and its worker's parent."""
+
+    log: str
+    number: int
+    wait: float
+
+    def compute(self, folder: Path, read: Read, tick: Tick) -> None:
+        with open(self.log, "a") as log:
+            log.write(f"{self.number} {os.getppid()}\n")
+        time.sleep(self.wait)
+        self.write(folder, str(self.number))
+
+
+@dataclass(frozen=True)
 class Refused(Toy, kind="refused"):
     """A node that is seen to fail before it is computed."""
 

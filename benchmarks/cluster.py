@@ -1,0 +1,111 @@
+"""What a Ray cluster costs and brings: scheduling a node, and `owl --small` on two Ray nodes beside one process.
+
+    python benchmarks/cluster.py            # about ten minutes on two idle cores
+    python benchmarks/cluster.py --quick    # scheduling alone: a minute
+
+The cluster is two Ray nodes of one core each on this machine. Run it where nothing else runs: beside other work,
+read the processor seconds.
+"""
+
+from __future__ import annotations
+
+import resource
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from owlish.cli import find
+from owlish.graph.pool import Here, Pool
+from owlish.graph.ray import Ray
+from owlish.graph.run import run
+from owlish.graph.spec import everything
+from owlish.graph.store import Store
+from owlish.nodes.data import Data, Shuffled, Written
+
+MANY, DEEP = 500, 60
+
+
+def main() -> None:
+    """Print one line a claim."""
+    with tempfile.TemporaryDirectory() as folder, cluster() as address:
+        scheduling(Path(folder), address)
+        if "--quick" not in sys.argv:
+            owl(Path(folder), address)
+
+
+@contextmanager
+def cluster() -> Iterator[str]:
+    """Start two Ray nodes of one core each; yield the address."""
+    import ray
+    from ray.cluster_utils import Cluster
+
+    both = Cluster(initialize_head=True, head_node_args={"num_cpus": 1, "include_dashboard": False})
+    both.add_node(num_cpus=1)
+    try:
+        yield both.address
+    finally:
+        ray.shutdown()
+        both.shutdown()
+
+
+def scheduling(folder: Path, address: str) -> None:
+    """Time nodes that do next to nothing: all at once, and each after the one before."""
+    warm: list[Data] = [Written((("warm", str(i)),)) for i in range(8)]
+    wide: list[Data] = [Written((("a", str(i)),)) for i in range(MANY)]
+    chain: Data = Written((("1, 2", "3, 4"),))
+    for i in range(DEEP - 1):
+        chain = Shuffled(chain, across=False, seed=i)
+    for name, pool in (("in this process", Here()), ("on the cluster", Ray(address))):
+        store = folder / name
+        run(warm, store=store, on=pool, quiet=True)  # Ray's workers start with the first
+        for said, nodes in ((f"{MANY} nodes at once", wide), (f"a chain of {DEEP} nodes", [chain])):
+            count = len(everything(*nodes))
+            wall, own = timed(nodes, store, pool)
+            print(
+                f"{said} {name}: {wall / count * 1e3:.1f} ms a node (limit 20), of which this process "
+                f"{own / count * 1e3:.1f} ms of its core"
+            )
+
+
+def timed(nodes: list[Data], store: Path, pool: Pool) -> tuple[float, float]:
+    """Return the seconds of a run, and the processor seconds of this process."""
+    wall, own = time.perf_counter(), time.process_time()
+    run(nodes, store=store, on=pool, quiet=True)
+    return time.perf_counter() - wall, time.process_time() - own
+
+
+def owl(folder: Path, address: str) -> None:
+    """Make `owl --small` by one worker process, and on two Ray nodes; compare bytes and times."""
+    study = find.study("owl").small()
+    nodes = everything(*study.needs)
+    walls, sums = [], []
+    for name, pool in (("serial", None), ("ray", Ray(address))):
+        start = time.perf_counter()
+        run(study, store=folder / name, jobs=1, on=pool, quiet=True)
+        walls.append(time.perf_counter() - start)
+        store = Store(folder / name)
+        sums.append(sum(store.manifest(node.key)["seconds"] for node in nodes))
+    same = contents(folder / "serial") == contents(folder / "ray")
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    print(f"owl --small, {len(nodes)} nodes: bytes {'equal' if same else 'DIFFER'}")
+    print(
+        f"one process {walls[0]:.0f} s, two Ray nodes {walls[1]:.0f} s: {walls[0] / walls[1]:.2f} times (at least 1.6)"
+    )
+    print(
+        f"nodes under way at once: {sums[0] / walls[0]:.2f} and {sums[1] / walls[1]:.2f}; "
+        f"seconds of a node on Ray beside those alone: {sums[1] / sums[0]:.2f} (1 on idle cores)"
+    )
+    print(f"processor seconds of ended children: {used.ru_utime + used.ru_stime:.0f}")
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    """Return the bytes of all result files; manifests hold times."""
+    paths = [path for path in folder.glob("??/*/*") if path.name != "manifest.json"]
+    return {str(path.relative_to(folder)): path.read_bytes() for path in paths}
+
+
+if __name__ == "__main__":
+    main()
