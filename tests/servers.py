@@ -114,6 +114,8 @@ class NanoServer(Local):
         self.lm = open_nano()
         self.lms, self.bill = {"nano": self.lm}, Counter()
         self.ignores, self.key, self.said, self.waiting, self.luck = set(ignores), key, [], queue.Queue(), 0
+        # A model is for one thread at a time: to score, its last layer is changed for as long as that takes.
+        self.alone = threading.Lock()
         threading.Thread(target=self.write, daemon=True).start()
 
     def write(self):
@@ -127,7 +129,8 @@ class NanoServer(Local):
             seeds = [seed for _, _, seed, _ in batch]
             chats = [chat for chat, *_ in batch]
             lm = self.lms[model]
-            answers = lm.write(chats, seeds=seeds, new_tokens=tokens, temperature=temperature, pattern=pattern)
+            with self.alone:
+                answers = lm.write(chats, seeds=seeds, new_tokens=tokens, temperature=temperature, pattern=pattern)
             for (chat, _, seed, box), answer in zip(batch, answers, strict=True):
                 self.said.append((chat[-1]["content"], seed[0], answer.text))
                 box.put(answer)
@@ -150,8 +153,9 @@ class NanoServer(Local):
 
         lm = self.lms[asked["model"]]
         turns = [Message(one["role"], one["content"]) for one in asked["messages"]]
-        (scored,) = lm.score([Row((*turns, Message("assistant", answer.text)))], end=False)
-        values, places = lm.first_logprobs([asked["messages"]]).topk(asked["top_logprobs"])
+        with self.alone:
+            (scored,) = lm.score([Row((*turns, Message("assistant", answer.text)))], end=False)
+            values, places = lm.first_logprobs([asked["messages"]]).topk(asked["top_logprobs"])
         texts = lm.token_texts(places[0].tolist())
         first = [{"token": t, "logprob": v} for t, v in zip(texts, values[0].tolist(), strict=True)]
         return [{"token": "", "logprob": value, "top_logprobs": first} for value in scored.logprobs.tolist()]
