@@ -35,7 +35,7 @@ def peak(nodes: Sequence[Node], row: int | None = None) -> int | None:
     opened = [(n, {child.root for child in n.children if isinstance(child, Model)}) for n in nodes]
     # Each base once: a study has thousands of nodes, and looking at a base's files takes a while.
     known = {base: told for base in set().union(*(bases for _, bases in opened)) if (told := shape_and_size(base))}
-    found = [held(node, row, [known[base] for base in bases & known.keys()]) for node, bases in opened]
+    found = [node_bytes(node, row, [known[base] for base in bases & known.keys()]) for node, bases in opened]
     return max(found, default=0) or None
 
 
@@ -46,7 +46,7 @@ def shape_and_size(base: Base) -> tuple[Shape, float] | None:
     return (shape, size) if shape else None
 
 
-def held(node: Node, row: int | None, bases: Sequence[tuple[Shape, float]]) -> int:
+def node_bytes(node: Node, row: int | None, bases: Sequence[tuple[Shape, float]]) -> int:
     """Return what a node takes at its peak that opens some bases, one at a time; 0 where none is known."""
     if not bases or not isinstance(node, Opener):
         return 0

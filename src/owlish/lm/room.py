@@ -19,7 +19,7 @@ MOVING = 16
 """Bytes for each number that trains: an exact copy, its gradient, and the two means of Adam."""
 
 
-def held(lm: TorchLM, rows: Sequence[Example]) -> int:
+def step_bytes(lm: TorchLM, rows: Sequence[Example]) -> int:
     """Return the bytes that a step of rows, padded to the longest, holds at the start of its way back."""
     tokens, trained = len(rows) * max(len(row.ids) for row in rows), sum(len(row.labels) for row in rows)
     return lm.shape.step(tokens, trained, recomputes=lm.recomputes)

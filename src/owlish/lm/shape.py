@@ -73,12 +73,16 @@ def shape_of(place: Path) -> Shape | None:
     from transformers import AutoConfig
 
     try:
-        return told(place) if place.is_file() else Shape.of(AutoConfig.from_pretrained(place, trust_remote_code=False))
+        return (
+            read_gguf(place)
+            if place.is_file()
+            else Shape.of(AutoConfig.from_pretrained(place, trust_remote_code=False))
+        )
     except (OSError, ImportError, ValueError, KeyError, AttributeError):
         return None  # what is wrong with it is said when it is opened
 
 
-def told(file: Path) -> Shape:
+def read_gguf(file: Path) -> Shape:
     """Return the shape that a GGUF file tells of."""
     fields = fields_of(file)
     kind = fields["general.architecture"].contents()

@@ -15,7 +15,7 @@ from owlish.graph.measured import measure
 from owlish.lm.memory import full, in_halves
 from owlish.lm.model import Example
 from owlish.lm.recipes import Schedule
-from owlish.lm.room import held, recomputed, room
+from owlish.lm.room import recomputed, room, step_bytes
 from owlish.lm.shape import HELD
 from owlish.lm.sound import check_finite, unsound
 
@@ -86,7 +86,7 @@ def save_memory(lm: TorchLM, rows: Sequence[Example], together: int) -> None:
     """Have layers computed again on the way back where memory does not hold so many rows, and say so."""
     longest = max(rows, key=lambda row: len(row.ids))
     most = room(lm)
-    lm.recomputes = held(lm, [longest] * together) > most
+    lm.recomputes = step_bytes(lm, [longest] * together) > most
     lm.room = most if lm.device.type == "cuda" else min(HELD, most)
     if lm.recomputes:
         note(memory="training computes layers again on the way back: memory does not hold them for one step")
@@ -167,7 +167,7 @@ def fitting_parts(lm: TorchLM, rows: Sequence[Example], most: int) -> Iterator[l
     part: list[Example] = []
     for row in rows:
         more = [*part, row]
-        if part and (len(part) == most or held(lm, more) > lm.room):
+        if part and (len(part) == most or step_bytes(lm, more) > lm.room):
             yield part
             more = [row]
         part = more
