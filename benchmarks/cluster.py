@@ -10,15 +10,17 @@ read the processor seconds.
 from __future__ import annotations
 
 import resource
+import statistics
 import sys
 import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from itertools import pairwise
 from pathlib import Path
 
 from owlish.cli import find
-from owlish.graph.pool import Here, Pool
+from owlish.graph.pool import Event, Here, Pool
 from owlish.graph.ray import Ray
 from owlish.graph.run import run
 from owlish.graph.spec import everything
@@ -53,28 +55,42 @@ def cluster() -> Iterator[str]:
 
 def scheduling(folder: Path, address: str) -> None:
     """Time nodes that do next to nothing: all at once, and each after the one before."""
-    warm: list[Data] = [Written((("warm", str(i)),)) for i in range(8)]
-    wide: list[Data] = [Written((("a", str(i)),)) for i in range(MANY)]
-    chain: Data = Written((("1, 2", "3, 4"),))
-    for i in range(DEEP - 1):
-        chain = Shuffled(chain, across=False, seed=i)
-    for name, pool in (("in this process", Here()), ("on the cluster", Ray(address))):
-        store = folder / name
-        run(warm, store=store, on=pool, quiet=True)  # Ray's workers start with the first
-        for said, nodes in ((f"{MANY} nodes at once", wide), (f"a chain of {DEEP} nodes", [chain])):
-            count = len(everything(*nodes))
-            wall, own = timed(nodes, store, pool)
-            print(
-                f"{said} {name}: {wall / count * 1e3:.1f} ms a node (limit 20), of which this process "
-                f"{own / count * 1e3:.1f} ms of its core"
-            )
+    for said, nodes, count in (("at once", wide, MANY), ("in a chain", chain, DEEP)):
+        _, here = ends(folder / "here", Here(), nodes(count))
+        start, there = ends(folder / "cluster", Ray(address), nodes(count))
+        print(
+            f"{count} nodes {said}: Ray starts in {start:.1f} s, then {there * 1e3:.1f} ms a node; in this process "
+            f"alone {here * 1e3:.1f}, so Ray adds {(there - here) * 1e3:.1f} (limit 20)"
+        )
 
 
-def timed(nodes: list[Data], store: Path, pool: Pool) -> tuple[float, float]:
-    """Return the seconds of a run, and the processor seconds of this process."""
-    wall, own = time.perf_counter(), time.process_time()
-    run(nodes, store=store, on=pool, quiet=True)
-    return time.perf_counter() - wall, time.process_time() - own
+def wide(count: int) -> list[Data]:
+    """Return nodes that need no other."""
+    return [Written(((f"{count}", str(i)),)) for i in range(count)]
+
+
+def chain(count: int) -> list[Data]:
+    """Return a node that needs another, and so on."""
+    last: Data = Written(((f"{count}", "1, 2"),))
+    for i in range(count - 1):
+        last = Shuffled(last, across=False, seed=i)
+    return [last]
+
+
+def ends(store: Path, pool: Pool, nodes: list[Data]) -> tuple[float, float]:
+    """Return the seconds until the first node has ended, and those from one end to the next.
+
+    In a chain the median: while it runs, Ray starts a worker on its other machine, which takes seconds.
+    """
+    times = [time.perf_counter()]
+
+    def watch(event: Event) -> None:
+        if event.what == "made":
+            times.append(time.perf_counter())
+
+    run(nodes, store=store, on=pool, watch=watch)
+    gaps = [after - before for before, after in pairwise(times[1:])]
+    return times[1] - times[0], statistics.median(gaps) if len(nodes) == 1 else statistics.mean(gaps)
 
 
 def owl(folder: Path, address: str) -> None:

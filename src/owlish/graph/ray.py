@@ -42,6 +42,7 @@ class Ray:
         self.tasks: dict[Any, tuple[Node, Store]] = {}
         self.news: list[Event] = []
         self.board: Any = None
+        self.make: Any = None
         self.own = False
         self.seen: tuple[float, list[Mapping[str, float]]] = (-FRESH, [])
 
@@ -60,10 +61,8 @@ class Ray:
         """Give a node to the cluster."""
         if node.pays and "://" in store.address:  # each machine has a cache of its own, and would have its own limit
             raise UserError(f"{named(node)} asks a paid service, from a cluster: keep its store in a shared folder.")
-        import ray
-
         needed = self.needed(node.resources)
-        task = ray.remote(make_there).options(
+        task = self.make.options(
             num_cpus=needed["CPU"],
             num_gpus=needed.get("GPU", 0),
             memory=needed.get("memory"),
@@ -98,7 +97,7 @@ class Ray:
             ray.kill(self.board)
         if self.own:
             ray.shutdown()
-        self.tasks, self.news, self.board, self.own = {}, [], None, False
+        self.tasks, self.news, self.board, self.make, self.own = {}, [], None, None, False
 
     def machines(self) -> list[Mapping[str, float]]:
         """Return what each machine of the cluster has."""
@@ -123,6 +122,9 @@ class Ray:
         if not ray.is_initialized():
             begin(self.address)
             self.own = True
+        if self.make is None:
+            # Once: Ray would send each new one to all workers, and start none of its tasks where the last one ran.
+            self.make = ray.remote(make_there)
         if self.board is None:
             # It takes no core away from nodes. If its machine is lost it begins anew,
             # and only words of progress are missing.
