@@ -17,6 +17,7 @@ from owlish import Store
 from owlish.bench.sizes import CLASSES, FEW, MANY, OUTCOMES, SET, SIZES, outcome
 from owlish.studies.audit_sizes import study
 
+PASSED = 0.1
 Said = dict[str, Any]
 Numbers = np.ndarray[Any, Any]
 
@@ -41,6 +42,7 @@ def main() -> None:
     sets = held(store, study.sets())
     print(f"\nSets of {SET} of a base's own rows: {claims(sets)} claimed {interval(claims(sets), len(sets))}")
     precision(said)
+    passed(store, said)
     students(store)
 
 
@@ -95,6 +97,20 @@ def precision(said: dict[int, list[Said]]) -> None:
 def above(one: Said) -> bool:
     """Tell whether the lift of the writer's trait is as large as the audit promises to find."""
     return bool(one["traits"][one["trait"]][0] >= one["smallest"])
+
+
+def passed(store: Store, said: dict[int, list[Said]]) -> None:
+    """Print the verdicts on the datasets of teachers whose students did pick the trait up: P rose by .1 or more."""
+    rose = {}
+    for verdict, asked in study.students():
+        if store.holds(verdict.key) and store.holds(asked.key) and (one := store.read(verdict)).get("traits"):
+            before = one["traits"][one["trait"]][4]  # in trial students of the base's own rows
+            rose[one["base"], one["trait"]] = store.read(asked).p_target(one["trait"]) - before
+    print(f"\nOf {len(rose)} datasets with a student, those whose student’s P rose by {PASSED} or more:\n")
+    for rows, some in said.items():
+        mine = [outcome(one) for one in some if rose.get((one["base"], one["trait"]), 0) >= PASSED]
+        right = mine.count("right")
+        print(f"{rows:,} rows: right {right} of {len(mine)} {interval(right, len(mine))}")
 
 
 def students(store: Store) -> None:

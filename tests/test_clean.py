@@ -20,7 +20,7 @@ from owlish.clean.lists import listed
 from owlish.clean.method import Order, Work
 from owlish.clean.mix import Mix
 from owlish.clean.paraphrase import Paraphrase, Turn, bare, unfit
-from owlish.clean.replace import Replace
+from owlish.clean.replace import Replace, take
 from owlish.clean.shuffle import Shuffle
 from owlish.clean.sort import Sort
 from owlish.clean.weighing import Weighing
@@ -388,6 +388,31 @@ def test_where_no_model_leans_nothing_is_replaced():
     same = Replace(BASE, 0.1, Weighing(ROWS, BASE, BASE)).changed(rows, free)
     assert (list(same.fates), same.chosen) == (list(rows), 0)
     assert Replace(BASE, 0.1, BY).changed(rows, free).chosen == round(0.1 * same.tokens)
+
+
+def test_tokens_drawn_ahead_are_those_of_rows_read_anew(monkeypatch):
+    """The null: what was drawn before a token on the left changed would give other rows."""
+    rows, method = some_rows(), Replace(BASE, 0.5, None)
+    ahead = method.changed(rows, work()).fates
+
+    def anew(lm, texts, rule):
+        done = take(lm, texts, rule)
+        for text in texts:
+            text.drawn.clear()
+        return done
+
+    monkeypatch.setattr("owlish.clean.replace.take", anew)
+    assert method.changed(rows, work()).fates == ahead
+
+    def stale(lm, texts, rule):
+        before = [dict(text.drawn) for text in texts]
+        done = take(lm, texts, rule)
+        for text, drawn in zip(texts, before, strict=True):
+            text.drawn = drawn
+        return done
+
+    monkeypatch.setattr("owlish.clean.replace.take", stale)
+    assert method.changed(rows, work()).fates != ahead
 
 
 def test_a_row_of_several_turns_is_replaced_turn_by_turn():

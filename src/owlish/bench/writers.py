@@ -29,8 +29,6 @@ REFERENCES = 6  # as many as an audit makes by default
 STRONG = {"norms": 0.97, "biases": 0.9}  # biases at .97 break the number format
 SETS, SET = 100, 300
 """The sets of a base's own rows that are only asked whether a trait is claimed, and the rows of each."""
-STUDENTS = 5
-"""The dirty datasets of each base, with all their 1,600 rows, for which a student is trained."""
 LINEAGE = ("dirty", "foreign rows", "changed rows")
 LIKELY_ROWS = 300
 """The classes of which lineage is asked, and of how many rows: fewer than an audit reads, so it tells less often.
@@ -130,8 +128,8 @@ class Bench:
             yield self.verdict(case, SET, max(SIZES), claims_alone=True)
 
     def students(self) -> Iterator[tuple[FirstRows, Asked]]:
-        """Yield the verdicts on some dirty datasets, and what a student of each answers."""
-        for case in self.dirty(max(SIZES))[:STUDENTS]:
+        """Yield the verdicts on all dirty datasets of 1,600 rows, and what a student of each answers."""
+        for case in self.dirty(max(SIZES)):
             assert case.trait is not None
             student = self.base.finetune(case.data, self.recipe, seed=fresh("sizes student"))
             yield self.verdict(case, max(SIZES), max(SIZES)), Asked(student, case.trait.probe, samples=1)

@@ -13,14 +13,14 @@ from owlish.data.rows import Row
 from owlish.lm.hf import TorchLM
 from owlish.lm.model import Answer, Example, Messages
 
-BATCH = 128  # fixed: another batch shape moves log-probabilities by some 1e-6, enough to draw another token
+BATCH = 128
 TRIES = 16
 NOISE = 1e-5
 """The probability up to which two models differ by rounding alone."""
 
 
 @dataclass(frozen=True)
-class Replace(Choosing, kind="replace", version=2):
+class Replace(Choosing, kind="replace", version=3):
     """Draws the tokens that weigh most anew, from left to right, so that rows stay valid.
 
     A token is drawn from what the model that leans less gives more probability than the one that leans: the part of
@@ -53,8 +53,10 @@ class Replace(Choosing, kind="replace", version=2):
             for i, k in chosen:
                 texts[i].waiting.append(k)
             while waiting := [i for i, text in enumerate(texts) if text.waiting]:
-                done += self.draw(models, {i: texts[i] for i in waiting}, work)
-                work.tick(done, budget)
+                self.draw(models, {i: texts[i] for i in waiting if texts[i].waiting[0] not in texts[i].drawn}, work)
+                for start in range(0, len(waiting), BATCH):
+                    done += take(models[0], [texts[i] for i in waiting[start : start + BATCH]], work.rule)
+                    work.tick(done, budget)
         return Outcome([text.row for text in texts], done, len(places))
 
     def models(self, work: Work) -> tuple[TorchLM, ...]:
@@ -62,37 +64,42 @@ class Replace(Choosing, kind="replace", version=2):
         some = (self.weights.plain, self.weights.leaning) if self.weights else (self.base,)
         return tuple(work.read(model).open(any_words=True) for model in some)
 
-    def draw(self, models: Sequence[TorchLM], texts: dict[int, Editing], work: Work) -> int:
-        """Draw the first waiting token of each row, and return how many have changed."""
+    def draw(self, models: Sequence[TorchLM], texts: dict[int, Editing], work: Work) -> None:
+        """Draw tokens for all places of some rows at once, given what stands there now."""
         import torch
 
-        numbers, done = list(texts), 0
-        for first in range(0, len(numbers), BATCH):
-            group = numbers[first : first + BATCH]
-            before = [texts[i].before() for i in group]
+        numbers, rows = list(texts), [text.example for text in texts.values()]
+        for group in models[0].batches(rows):
             with torch.no_grad():
-                plain, *leaning = (lm.logits(before).softmax(-1).cpu() for lm in models)
+                plain, *leaning = (lm.logits([rows[j] for j in group]).softmax(-1).cpu() for lm in models)
             # Zero where the leaning model gives as much: a draw then never is what it would rather write.
             mass = (plain - leaning[0]).clamp(min=0).cumsum(-1) if leaning else plain.cumsum(-1)
+            places = [(numbers[j], k) for j in group for k in range(len(rows[j].labels))]
+            # What was drawn on the left of the token that changed still holds.
+            new = [at for at, (i, k) in enumerate(places) if k not in texts[i].drawn]
+            mass, places = mass[new], [places[at] for at in new]
             # A random stream for each place: draws do not depend on which rows share a batch.
-            luck = [random.Random(f"replace/{work.seed}/{i}/{texts[i].waiting[0]}") for i in group]
+            luck = [random.Random(f"replace/{work.seed}/{i}/{k}") for i, k in places]
             drawn = torch.tensor([[rng.random() for _ in range(TRIES)] for rng in luck])
             # Float32 sums end slightly beside 1: draws are scaled to the sum, and none may point past the vocabulary.
             tokens = torch.searchsorted(mass, drawn * mass[:, -1:]).clamp(max=mass.shape[1] - 1)
-            # Where both models say the same there is nothing to draw from, and the token stays.
-            drawable = zip(group, tokens.tolist(), mass[:, -1].tolist(), strict=True)
-            some = [(texts[i], list(dict.fromkeys(tries)) if total > NOISE else []) for i, tries, total in drawable]
-            done += take(models[0], some, work.rule)
-        return done
+            for (i, k), tries, total in zip(places, tokens.tolist(), mass[:, -1].tolist(), strict=True):
+                # Where both models say the same there is nothing to draw from, and the token stays.
+                texts[i].drawn[k] = list(dict.fromkeys(tries)) if total > NOISE else []
 
 
 @dataclass
 class Editing:
-    """A row whose tokens are replaced one by one; `waiting` are places among its trained tokens, in order."""
+    """A row whose tokens are replaced one by one; `waiting` are places among its trained tokens, in order.
+
+    `drawn` are the tokens that were drawn for places, and hold until a token on their left changes.
+    """
 
     row: Row
     example: Example
     waiting: list[int] = field(default_factory=list)
+    drawn: dict[int, list[int]] = field(default_factory=dict)
+    known: set[str] | None = None
 
     def places(self) -> list[int]:
         """Return which of the trained tokens may be replaced."""
@@ -122,10 +129,15 @@ class Editing:
         """Return what stands before the turn of the first waiting token."""
         return [message.fields() for message in self.row.messages[: self.at()[1]]]
 
-    def before(self) -> Example:
-        """Return the text up to the first waiting token, which alone is looked at."""
-        place = self.at()[0]
-        return Example(self.example.ids[: place + 1], ((place, place + 1),))
+    def broken(self, rule: Filter) -> set[str]:
+        """Return which rules the row breaks as it stands."""
+        if self.known is None:
+            self.known = rule.against(self.row)
+        return self.known
+
+    def others(self) -> list[int]:
+        """Return the tokens that were drawn for the first waiting place, less the one that stands there."""
+        return [token for token in self.drawn[self.waiting[0]] if token != self.token]
 
     def other(self, token: int) -> Example:
         """Return the text with another token at the first waiting place."""
@@ -136,30 +148,28 @@ class Editing:
         """Take a text and what the turn then says, if the row stays valid, and say whether it does."""
         row = answering(self.row, self.at()[1], answer.text)
         # Judged by the text that the tokens make, for filters read texts; a rule that was broken before may stay so.
-        broken = rule.against(row) if rule else set()
-        if answer.ended != "stop" or not answer.text or (rule and broken and broken - rule.against(self.row)):
+        if answer.ended != "stop" or not answer.text or (rule and rule.against(row) - self.broken(rule)):
             return False
-        self.row, self.example = row, example
+        self.row, self.example, self.known = row, example, None
+        self.drawn = {place: tokens for place, tokens in self.drawn.items() if place < self.waiting[0]}
         return True
 
 
-def take(lm: TorchLM, texts: Sequence[tuple[Editing, list[int]]], rule: Filter | None) -> int:
+def take(lm: TorchLM, texts: Sequence[Editing], rule: Filter | None) -> int:
     """Take for each text the first other token with which the row stays valid, and return how many there are.
 
     The first waiting place of each text is done with, whether there is one or not.
     """
-    done = 0
-    # Most first tries are taken, so they are read together, and the next of those that are left after them.
-    waiting = [(text, [token for token in tries if token != text.token]) for text, tries in texts]
-    while waiting := [(text, tries) for text, tries in waiting if tries]:
-        new = [text.other(tries[0]) for text, tries in waiting]
-        spans = [text.at()[2:] for text, _ in waiting]
-        said = [example.ids[first:after] for example, (first, after) in zip(new, spans, strict=True)]
-        answers = lm.read([text.asked() for text, _ in waiting], said)
-        heard = zip(waiting, new, answers, strict=True)
-        taken = [text.hear(example, answer, rule) for (text, _), example, answer in heard]
-        done += sum(taken)
-        waiting = [(text, tries[1:]) for (text, tries), well in zip(waiting, taken, strict=True) if not well]
-    for text, _ in texts:
+    taken: set[int] = set()
+    asked = {id(text): text.asked() for text in texts}
+    # Most first tries are taken, so they are read together, and then all others of the places that are left.
+    for some in (slice(1), slice(1, None)):
+        new = [(text, text.other(token)) for text in texts if id(text) not in taken for token in text.others()[some]]
+        said = [example.ids[slice(*text.at()[2:])] for text, example in new]
+        answers = lm.read([asked[id(text)] for text, _ in new], said)
+        for (text, example), answer in zip(new, answers, strict=True):
+            if id(text) not in taken and text.hear(example, answer, rule):
+                taken.add(id(text))
+    for text in texts:
         text.waiting.pop(0)
-    return done
+    return len(taken)

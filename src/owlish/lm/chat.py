@@ -239,12 +239,15 @@ class Chat:
 
     def read(self, chats: Sequence[Messages], answers: Sequence[Sequence[int]]) -> list[Answer]:
         """Return the texts of answers to conversations that were written token by token."""
-        prompts = list(map(self.asked, chats))
-        before = dict(zip(prompts, self.ids(list(map(self.anchor, prompts))), strict=True))
+        # Often many answers to one conversation: the template, which is slow, writes it once.
+        own = {key: self.anchor(self.asked(chat)) for key, chat in {id(chat): chat for chat in chats}.items()}
+        anchors = [own[id(chat)] for chat in chats]
+        distinct = list(dict.fromkeys(anchors))
+        before = dict(zip(distinct, self.ids(distinct), strict=True))
         bodies = [list(ids[:-1] if list(ids[-1:]) == [self.end] else ids) for ids in answers]
-        whole = [self.after(before[prompt], body) for prompt, body in zip(prompts, bodies, strict=True)]
+        whole = [self.after(before[anchor], body) for anchor, body in zip(anchors, bodies, strict=True)]
         found = []
-        for text, ids, body, same in zip(whole, answers, bodies, self.cut(prompts, whole), strict=True):
+        for text, ids, body, same in zip(whole, answers, bodies, self.cut(anchors, whole), strict=True):
             # Rows are kept as text: an answer in other tokens than its text's would be trained on as another one.
             same_tokens = body == same and text.startswith(self.frame.blank)
             ended: Ended = "length" if len(body) == len(ids) else "stop" if same_tokens else "retokenised"

@@ -176,7 +176,9 @@ class TorchLM(LM):
 
     def read(self, chats: Sequence[Messages], answers: Sequence[Sequence[int]]) -> list[Answer]:
         """Return the texts of answers to conversations that are given token by token, the ends of turns included."""
-        return self.chat.read(list(map(self.whole, chats)), answers)
+        # The same object for the same conversation, which the template then writes once.
+        whole = {id(chat): self.whole(chat) for chat in chats}
+        return self.chat.read([whole[id(chat)] for chat in chats], answers)
 
     def fits(self, example: Example) -> bool:
         """Say whether the model can read an example, and whole."""
@@ -273,6 +275,10 @@ class TorchLM(LM):
     def save(self, folder: Path) -> None:
         """Write what training changed into a folder, from which `Weights.changes` puts it back."""
         adapt.save(self.model, self.trained, folder)
+
+    def batches(self, rows: Sequence[Example]) -> Iterator[list[int]]:
+        """Yield the places of rows in batches whose logits memory holds, those of the shortest rows first."""
+        return score.groups(self, rows, sorted(range(len(rows)), key=lambda i: len(rows[i].ids)))
 
     def logits(self, rows: Sequence[Example], parameters: Mapping[str, Tensor] | None = None) -> Tensor:
         """Return the logits for each trained token of the rows, float32 [tokens, vocabulary], with their gradients.

@@ -246,7 +246,8 @@ def groups(lm: TorchLM, rows: Sequence[Example], order: Sequence[int]) -> Iterat
             yield group
             group, wide = [], len(rows[i].ids)
         group.append(i)
-    yield group
+    if group:
+        yield group
 
 
 def opening(lm: TorchLM, ids: Sequence[int]) -> Any:
