@@ -11,6 +11,7 @@ import pytest
 from test_store import files
 from toys import Climbing, Drawn, Joined, Killed, Logged, Placed, tower
 
+from owlish.graph.progress import Display
 from owlish.graph.run import run
 from owlish.graph.spec import everything
 from owlish.graph.store import Store
@@ -62,6 +63,23 @@ def test_what_is_measured_comes_back_to_its_last_point(cluster, tmp_path):
     events = []
     run(Climbing(7), store=tmp_path, on=pool(cluster), watch=events.append)
     assert [point for event in events for point in event.points] == [("height", i, i / 3) for i in range(1, 8)]
+
+
+def test_a_lost_board_costs_words_of_progress_and_no_more(cluster, tmp_path):
+    import ray
+
+    ray_pool, events = pool(cluster), []
+
+    def watch(event):
+        if not events:
+            ray.kill(ray_pool.board)  # it does not begin anew: nobody hears a word from now on
+        events.append(event)
+
+    with Display() as display:
+        run(tower(), store=tmp_path, on=ray_pool, watch=lambda event: (watch(event), display(event)))
+    counts = Counter(event.what for event in events)
+    assert counts["begun"] == counts["made"] == len(everything(tower()))
+    assert "tick" not in counts
 
 
 def test_a_killed_worker_costs_its_node_and_no_more(cluster, tmp_path):

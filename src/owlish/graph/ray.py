@@ -41,6 +41,7 @@ class Ray:
         self.address = address
         self.tasks: dict[Any, tuple[Node, Store]] = {}
         self.news: list[Event] = []
+        self.begun: set[str] = set()
         self.board: Any = None
         self.make: Any = None
         self.own = False
@@ -81,7 +82,9 @@ class Ray:
             with suppress(ray.exceptions.RayError):  # what is not heard is how far a node is, and no more
                 self.tell(ray.get(self.board.read.remote()))
             for task in ended:
-                self.news.append(self.end(task, *self.tasks.pop(task)))
+                node, store = self.tasks.pop(task)
+                self.begin(node)
+                self.news.append(self.end(task, node, store))
         news, self.news = self.news, []
         return news
 
@@ -97,7 +100,8 @@ class Ray:
             ray.kill(self.board)
         if self.own:
             ray.shutdown()
-        self.tasks, self.news, self.board, self.make, self.own = {}, [], None, None, False
+        self.tasks, self.news, self.begun, self.own = {}, [], set(), False
+        self.board = self.make = None
 
     def machines(self) -> list[Mapping[str, float]]:
         """Return what each machine of the cluster has."""
@@ -135,7 +139,17 @@ class Ray:
         nodes = {node.key: node for node, _ in self.tasks.values()}
         for key, done, total, points in told:
             if key in nodes:
-                self.news.append(Event("tick" if total else "begun", nodes[key], done, total, points=points))
+                if not total:  # also where its worker was lost, and it is made anew
+                    self.begun.discard(key)
+                self.begin(nodes[key])
+                if total:
+                    self.news.append(Event("tick", nodes[key], done, total, points=points))
+
+    def begin(self, node: Node) -> None:
+        """Say once that a node has begun: word of it is lost where the board is, and whoever watches waits for it."""
+        if node.key not in self.begun:
+            self.begun.add(node.key)
+            self.news.append(Event("begun", node))
 
     def end(self, task: Any, node: Node, store: Store) -> Event:
         """Return how a node ended."""
