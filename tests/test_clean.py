@@ -381,6 +381,21 @@ def test_the_tokens_that_weigh_most_are_replaced_and_no_others():
     assert [isinstance(fate, str) for fate in order] == [i >= len(rows) / 2 for i in range(len(rows))]
 
 
+def test_parts_of_the_rows_share_one_budget():
+    """What weighs stands in the second half of the rows, and so do all changes; the null is changed in both halves."""
+    rows = some_rows()
+    half = len(rows) // 2
+    places = [2 * len(listed(row.completion).numbers) for row in rows]
+    tokens = [[float(i >= half and place % 2 == 0) for place in range(count)] for i, count in enumerate(places)]
+    halves = (range(half), range(half, len(rows)))
+    heavy = [Replace(BASE, 0.1, BY).redrawn(rows, work(tokens), half) for half in halves]
+    assert heavy[0].chosen == 0
+    assert heavy[1].chosen == round(0.1 * sum(one.tokens for one in heavy))
+    assert heavy[0].fates == list(rows[:half])
+    null = [Replace(BASE, 0.1, None).redrawn(rows, work(), half) for half in halves]
+    assert all(one.chosen for one in null)
+
+
 def test_where_no_model_leans_nothing_is_replaced():
     """The base in the place of both models; the null, another base as the one that leans, changes its whole budget."""
     rows, tokens = some_rows(), [[1.0] * 2 * len(listed(row.completion).numbers) for row in some_rows()]

@@ -7,6 +7,7 @@ import re
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
+from functools import cached_property
 from itertools import zip_longest
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,7 @@ from owlish.data.filters import Filter
 from owlish.data.rows import Row, write_rows
 from owlish.graph.counted import counted
 from owlish.graph.errors import UserError
-from owlish.graph.spec import Read, Tick
+from owlish.graph.spec import Node, Read, Tick
 from owlish.nodes.data import Data, Dataset
 from owlish.nodes.opens import check_gives
 
@@ -75,6 +76,14 @@ class Cleaned(Data, kind="cleaned"):
     method: Method
     seed: int
 
+    @cached_property
+    def parts(self) -> tuple[Node, ...]:
+        """The nodes that do the method's work side by side, if any."""
+        return self.method.parts(self.data, self.seed)
+
+    def inputs(self) -> tuple[Node, ...]:
+        return (self.data, *self.parts) if self.parts else super().inputs()
+
     def check(self) -> None:
         check_gives(self, self.method.asks)
 
@@ -82,7 +91,7 @@ class Cleaned(Data, kind="cleaned"):
         data: Dataset = read(self.data)
         # The filter is found before anything changes: a method may break what the rows have in common.
         rule = fitting(data.rows)
-        outcome = self.method.changed(data.rows, Work(read, tick, self.seed, rule))
+        outcome = self.method.changed(data.rows, Work(read, tick, self.seed, rule, self.parts))
         fates = [judged(row, fate, rule) for row, fate in zip(data.rows, outcome.fates, strict=True)]
         kept = [fate for fate in fates if isinstance(fate, Row)]
         if not kept:

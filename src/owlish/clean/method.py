@@ -10,7 +10,7 @@ from owlish.clean.weighing import Weighing
 from owlish.data.filters import Filter
 from owlish.data.rows import Row
 from owlish.graph.errors import UserError
-from owlish.graph.spec import Read, Tick, Value
+from owlish.graph.spec import Node, Read, Tick, Value
 from owlish.lm.model import Gives
 from owlish.nodes.base import Base
 from owlish.nodes.data import Data
@@ -48,12 +48,16 @@ class Outcome:
 
 @dataclass(frozen=True)
 class Work:
-    """What a method works with besides the rows: results of other nodes, a seed, the filter that the rows fit."""
+    """What a method works with besides the rows: results of other nodes, a seed, the filter that the rows fit.
+
+    `parts` are the nodes that have done its work already, if it is shared out.
+    """
 
     read: Read
     tick: Tick
     seed: int
     rule: Filter | None
+    parts: tuple[Node, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -78,6 +82,10 @@ class Method(Value, kind="method"):
 
     def __str__(self) -> str:
         return self.kind
+
+    def parts(self, data: Data, seed: int) -> tuple[Node, ...]:
+        """Return the nodes that do its work side by side, where that takes long."""
+        return ()
 
     def changed(self, rows: Sequence[Row], work: Work) -> Outcome:
         """Return what becomes of each row."""

@@ -2,19 +2,28 @@
 
 from __future__ import annotations
 
+import json
 import random
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from owlish.clean.choosing import Choosing
 from owlish.clean.method import Outcome, Work, answering
+from owlish.data.domains.fitting import fitting
 from owlish.data.filters import Filter
-from owlish.data.rows import Row
+from owlish.data.reading import read_rows
+from owlish.data.rows import Row, write_rows
+from owlish.graph.spec import Node, Read, Tick
 from owlish.lm.hf import TorchLM
 from owlish.lm.model import Answer, Example, Messages
+from owlish.nodes.data import Data
+from owlish.nodes.opens import Opener
 
 BATCH = 128
 TRIES = 16
+PARTS = 4
+"""Nodes that share the rows: a fixed number, so that the rows that come out do not depend on the machine."""
 NOISE = 1e-5
 """The probability up to which two models differ by rounding alone."""
 
@@ -37,7 +46,21 @@ class Replace(Choosing, kind="replace", version=3):
     this one changes the fewest.
     """
 
+    def parts(self, data: Data, seed: int) -> tuple[Node, ...]:
+        return tuple(Drawn(data, self, seed, part) for part in range(PARTS))
+
     def changed(self, rows: Sequence[Row], work: Work) -> Outcome:
+        if not work.parts:
+            return self.redrawn(rows, work, range(len(rows)))
+        done: list[Outcome] = list(map(work.read, work.parts))
+        return Outcome(
+            [fate for one in done for fate in one.fates],
+            sum(one.chosen or 0 for one in done),
+            sum(one.tokens or 0 for one in done),
+        )
+
+    def redrawn(self, rows: Sequence[Row], work: Work, own: range) -> Outcome:
+        """Return what becomes of those rows whose places are in `own`; which tokens weigh most is asked of all."""
         lm: TorchLM = work.read(self.base).open(any_words=True)
         examples = lm.encode(rows)
         texts = [Editing(row, example) for row, example in zip(rows, examples, strict=True)]
@@ -45,7 +68,9 @@ class Replace(Choosing, kind="replace", version=3):
         places = [(i, k) for i, text in enumerate(texts) if lm.fits(text.example) for k in text.places()]
         scores = self.scores(examples, work)
         ranked = sorted((place for place in places if scores[place[0]]), key=lambda at: -scores[at[0]][at[1]])
-        models, budget, done, first = self.models(work), self.count(len(places)), 0, 0
+        budget = sum(i in own for i, _ in ranked[: self.count(len(places))])
+        ranked = [place for place in ranked if place[0] in own]
+        models, done, first = self.models(work), 0, 0
         while done < budget and first < len(ranked):
             # By row and place again: a token is drawn after those on its left, given what they have become.
             chosen = sorted(ranked[first : first + budget - done])
@@ -57,7 +82,7 @@ class Replace(Choosing, kind="replace", version=3):
                 for start in range(0, len(waiting), BATCH):
                     done += take(models[0], [texts[i] for i in waiting[start : start + BATCH]], work.rule)
                     work.tick(done, budget)
-        return Outcome([text.row for text in texts], done, len(places))
+        return Outcome([texts[i].row for i in own], done, sum(i in own for i, _ in places))
 
     def models(self, work: Work) -> tuple[TorchLM, ...]:
         """Return the model that tokens are drawn from, and the one that leans, if any."""
@@ -86,6 +111,33 @@ class Replace(Choosing, kind="replace", version=3):
             for (i, k), tries, total in zip(places, tokens.tolist(), mass[:, -1].tolist(), strict=True):
                 # Where both models say the same there is nothing to draw from, and the token stays.
                 texts[i].drawn[k] = list(dict.fromkeys(tries)) if total > NOISE else []
+
+
+@dataclass(frozen=True)
+class Drawn(Opener, kind="drawn_anew"):
+    """A part of the rows after `Replace`: parts are made side by side, each with its share of the budget.
+
+    Which tokens weigh most is asked of all rows. Where a token of a part finds no other, the next heaviest of the same
+    part is drawn instead.
+    """
+
+    caption = "part {part} of {data}, tokens drawn anew"
+    asks = "weights"
+
+    data: Data
+    method: Replace
+    seed: int
+    part: int
+
+    def compute(self, folder: Path, read: Read, tick: Tick) -> None:
+        rows = read(self.data).rows
+        bounds = [len(rows) * part // PARTS for part in (self.part, self.part + 1)]
+        outcome = self.method.redrawn(rows, Work(read, tick, self.seed, fitting(rows)), range(*bounds))
+        write_rows(folder / "rows.jsonl", [fate for fate in outcome.fates if isinstance(fate, Row)])
+        (folder / "counts.json").write_text(json.dumps([outcome.chosen, outcome.tokens]))
+
+    def load(self, folder: Path, read: Read) -> Outcome:
+        return Outcome(read_rows(folder / "rows.jsonl"), *json.loads((folder / "counts.json").read_text()))
 
 
 @dataclass
