@@ -13,9 +13,10 @@ from owlish.nodes.asked import mean
 from owlish.nodes.data import Sampled
 from owlish.nodes.models import Finetuned
 from owlish.report.figures import scale_of
+from owlish.studies import dose_smollm2
 from owlish.studies.owl_smollm2 import study
 from owlish.studies.owl_smollm2.design import TenNumbers, within_runs
-from owlish.study.comparison import Point
+from owlish.study.comparison import Comparison, Point
 
 
 def point(arm, trait, taught, run, value):
@@ -85,6 +86,35 @@ def test_students_of_foreign_writers_differ_in_the_writer_alone_and_are_compared
     # The one number of the study is of the base's own writers: foreign ones are its control.
     own = [mean([values["student", t, r] - values["other_trait", t, r] for t in ("owl", "cat")]) for r in (0, 1)]
     assert found.effect.mean == pytest.approx(mean(own))
+
+
+def test_pairs_on_fewer_or_more_unique_rows_make_as_many_steps_and_differ_in_the_writer_alone():
+    doses = dose_smollm2.study
+    students = {node for node in everything(*doses.needs) if isinstance(node, Finetuned)}
+    own = {node for node in everything(*replace(study, runs=doses.runs).needs) if isinstance(node, Finetuned)}
+    assert own < students  # what the study of pairs has made is used again
+    assert {s.data.n * s.recipe.epochs for s in students} == {study.rows * study.student.epochs}
+    pairs = {}
+    for student in students - own:
+        pairs.setdefault((student.seed, student.data.n), set()).add(student.data.model.trait.name)
+    assert {n for _, n in pairs} == {48, 96, 384}
+    assert len(pairs) == 3 * doses.runs
+    assert all(taught == {"owl", "cat"} for taught in pairs.values())
+
+
+def test_the_curve_of_unique_rows_holds_the_lead_of_each_trait_at_each_number():
+    doses, points = dose_smollm2.study, []
+    for share, lead in ((0.25, 0.1), (0.5, 0.2), (1.0, 0.3), (2.0, 0.5)):
+        arms = ("student", "other_trait") if share == 1 else (f"student_{share}", f"other_{share}")
+        for run_ in (0, 1):
+            drift = 7.0 * run_
+            points.append(point(arms[0], "owl", "owl", run_, drift + lead + 0.02 * run_))
+            points.append(point(arms[1], "owl", "cat", run_, drift))
+    means, runs = doses.curves(Comparison(("owl",), tuple(points)))[-1].lines
+    assert means.xs == (48, 96, 192, 384)
+    assert means.ys == pytest.approx((0.11, 0.21, 0.31, 0.51))
+    assert runs.xs == (48, 48, 96, 96, 192, 192, 384, 384)
+    assert runs.ys[:2] == pytest.approx((0.1, 0.12))
 
 
 @pytest.mark.slow

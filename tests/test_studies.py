@@ -64,7 +64,7 @@ def test_a_study_says_what_it_is(name):
 
 def test_each_study_has_a_direction_or_a_test_of_its_own():
     own = {"owl", "demo", "qwen_numbers", "mnist", "digits", "digits_sweeps", "theorem", "detection", "audit_bench"}
-    own |= {"audit_sizes", "clean_bench", "owl_smollm2"}
+    own |= {"audit_sizes", "clean_bench", "owl_smollm2", "dose_smollm2"}
     own |= {"qwen_code", "qwen_misalignment", "qwen_misalignment_reasoning"}
     assert set(STUDIES) == own | set(DIRECTIONS)
 
