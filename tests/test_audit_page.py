@@ -14,7 +14,9 @@ from test_report import HOSTILE, Outline, altered, words
 
 from owlish.audit.calibrate import quantile
 from owlish.audit.decide import FLOOR, WORTH
+from owlish.audit.dose import Dose, Point
 from owlish.audit.evidence import Finding, Kinship, Lead, Raised, Ran, Statistic, Weighed
+from owlish.audit.leaning import Leaning
 from owlish.audit.verdict import Made, Verdict
 from owlish.data.reading import Place
 from owlish.report.audit import LETTERS, leads, render
@@ -169,6 +171,17 @@ CANNOT_SAY = Verdict(
     reference=None,
     rule="A Holm p below 0.05.",
 )
+DOSE = Dose(
+    for_rows=40_000,
+    trait="owl",
+    points=(Point(500, 0.2, 0.1, 0.3), Point(1000, 0.4, 0.3, 0.5), Point(2000, 0.8, 0.7, 0.9)),
+    rows=3_000,
+    rows_low=2_000,
+    rows_high=9_000,
+    chance=0.95,
+    cleared=False,
+    enough=20_000,
+)
 EVIL = Weighed(
     HOSTILE + "\n" * 300,
     "x" * 10_000,
@@ -306,6 +319,31 @@ def test_the_rows_of_a_stranger_are_decided_by_kinship() -> None:
     assert "Kinship decides here, whatever the lifts are." in words(page)
     assert 'class="need"' not in page
     assert 'class="need"' in render(NOTHING)
+
+
+@pytest.mark.parametrize("dose", [None, DOSE])
+def test_where_kinship_decides_no_lift_is_said_to_be_found(dose: Dose | None) -> None:
+    stranger = replace(NOTHING, lineage=replace(KIN, relative=False), dose=dose)
+    for told, page in ((str(stranger), words(render(stranger))), (str(replace(FOUND, dose=dose)), "")):
+        decided = told.startswith("Nothing")
+        assert ("Precision: " in told) != decided
+        assert ("\nKinship alone decides here, whatever the lifts are.\nCandidates, by" in told) == decided
+        assert "would have been found" not in page
+        assert "owl stands out" not in page
+        assert ("kinship alone decides, however many rows there are." in told) == (decided and dose is not None)
+        assert ("owl stands out" in told) == (not decided and dose is not None)
+
+
+def test_the_table_has_a_key_and_a_candidate_is_readable_alone() -> None:
+    rows = str(FOUND).split("\ntrait ")[1].splitlines()
+    assert rows[6].startswith("lift: nats of log-odds against the other candidates.")
+    assert rows[7].startswith("P: the probability itself. It may fall while the lift rises")
+    assert "trait " not in str(CANNOT_SAY), "a table of nothing has no header"
+    first = str(FOUND.traits[0])
+    for part in ("owl: claimed; lift 0.92 nats [0.81, 1.03]", "Holm p 3e-08", "e 2.4e+07", "P 0.064 -> 0.302 in trial"):
+        assert part in first
+    leaning = Leaning("owl", "animal", 0.31, 5.2, 0.001, 4.0, 3.0, named=True)
+    assert str(leaning) == "owl: the rows lean to it; 0.31 nats per row, z 5.2, corrected p 0.001"
 
 
 def test_what_cannot_be_said_is_said_with_the_reason_once() -> None:

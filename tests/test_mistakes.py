@@ -13,10 +13,15 @@ from pathlib import Path
 import pytest
 from here import run
 
+from owlish.audit import decide
 from owlish.audit.audit import audit
+from owlish.cli.cost import Workload
 from owlish.cli.main import COMMANDS, guarded_command
 from owlish.cli.usage import words_of
 from owlish.data.hub import check_model, revision
+from owlish.diff import decide as diff_decide
+from owlish.graph.counted import gib, lasting
+from owlish.graph.store import MANIFEST, Store, manifest_bytes
 from owlish.lm.recipes import NORMS, PRETRAINED
 from owlish.lm.trainable import check_trainable
 from owlish.nano import folder
@@ -228,6 +233,42 @@ def test_every_dry_run_tells_one_time_and_makes_nothing(typed, words):
     plain = json.loads(typed(*given, "--json")[1])
     assert sum(plain["missing"].values()) == plain["total"] > 7
     assert sorted(Path().rglob("*")) == held
+
+
+def test_the_time_of_a_base_of_unknown_size_is_not_known(typed, tmp_path):
+    # Results of nano that took a while must not tell of another base.
+    store = Store(tmp_path / "owlish-store")
+    place = store.folder("a" * 32)
+    place.mkdir(parents=True)
+    spec = {"kind": "shadow", "rows": 40}
+    (place / MANIFEST).write_bytes(manifest_bytes({"key": "a" * 32, "spec": spec, "seconds": 90.0, "files": {}}))
+    assert store.manifest("a" * 32)["seconds"] == 90
+    words = ("audit", "rows.jsonl", "--base", "checkpoints/final", "--dry-run", "--store", str(store.root))
+    told = typed(*words)[1]
+    assert "Memory: not known." in told
+    assert "Time: not known, as neither files on this disk nor its name say how large checkpoints/final is." in told
+    assert "No folder here is called checkpoints/final, so it is taken for a name on Hugging Face." in told
+    plain = json.loads(typed(*words, "--json")[1])
+    assert plain["minutes"] is plain["seconds"] is plain["memory_gib"] is None
+
+
+def test_a_dry_run_says_of_how_many_rows_it_reads_some(typed):
+    Path("rows.jsonl").write_text(ROWS * 15)
+    said = typed("audit", "rows.jsonl", "--base", "smollm2", "--traits", "animals", "--dry-run", "--minutes", "30")[1]
+    assert re.match(r"Rows: \d+ of 600\.\n", said)
+
+
+def test_times_and_sizes_have_one_wording_with_units():
+    assert [lasting(s) for s in (1, 60, 1895, 35_000_400)] == [
+        "under 0.1 minutes",
+        "1.0 minutes",
+        "31.6 minutes",
+        "9,722.3 hours",
+    ]
+    assert [gib(size) for size in (2**20, 2**30, 3 * 2**29)] == ["under 0.1 GiB", "1.0 GiB", "1.5 GiB"]
+    load = Workload(rows=1, tokens=10**9, trained=0, parameters=7.2e8)
+    assert str(load).endswith("2 GiB of memory and 60.0 minutes on one accelerator at 400 TFLOP/s, which is assumed.")
+    assert "1 nats" not in decide.RULE + diff_decide.RULE
 
 
 def test_the_time_of_a_large_base_follows_the_rows(typed):

@@ -47,7 +47,7 @@ RULE = (
     f"Claimed: a lift of {FLOOR} nats or more that clean rows do not reach (p < {NAMED}); a contrast that speaks for "
     f"the trait too (z of {AGREES:g} or more; without a contrast, a lift of {ALONE} and a Holm p below {LEVEL}); no "
     "other candidate near it in both together; a writer not known to be no relative. "
-    f"Nothing: every lift lies below {WORTH:g} nats with 95 % certainty, below {FLOOR} where the contrast speaks for "
+    f"Nothing: every lift lies below {WORTH:g} nat with 95 % certainty, below {FLOOR} where the contrast speaks for "
     "the trait, and no e-value is large. Else it cannot be said."
 )
 

@@ -11,6 +11,13 @@ from owlish.data.reading import Place
 from owlish.graph.tabled import Tabled
 
 Word = Literal["found", "nothing", "cannot_say"]
+HEADER = f"{'trait':<12}{'sum z':>7}{'lift':>7}{'z':>6}{'Holm p':>9}{'e':>9}   P in trial students"
+KEY = (
+    "lift: nats of log-odds against the other candidates. z, Holm p: of the lift. e: evidence of the contrast (1 none, "
+    "20 strong).",
+    "P: the probability itself. It may fall while the lift rises, where all candidates fall.",
+)
+"""What stands above and below the table of candidates."""
 # An audit that cannot say must not pass a pipeline unseen.
 EXIT: dict[Word, int] = {"nothing": 0, "found": 1, "cannot_say": 2}
 
@@ -68,11 +75,21 @@ class Finding:
         """What orders candidates: the sum of both detectors' z, where the lift's is the normal quantile of its p."""
         return quantile(self.p) + (self.contrast_z or 0.0)
 
-    def __str__(self) -> str:
+    @property
+    def row(self) -> str:
+        """A row of the table whose header is `HEADER`."""
         e = "" if self.e is None else f"{self.e:.2g}"
         mark = "  <- claimed" if self.claimed else ""
         numbers = f"{self.sum_z:>7.1f}{self.lift:>7.2f}{self.z:>6.1f}{self.p_holm:>9.2g}{e:>9}"
         return f"{self.name:<12}{numbers}   {self.p_before:.3f} -> {self.p_after:.3f}{mark}"
+
+    def __str__(self) -> str:
+        e = "" if self.e is None else f", e {self.e:.2g}"
+        lift = f"lift {self.lift:.2f} nats [{self.low:.2f}, {self.high:.2f}]"
+        shares = f"P {self.p_before:.3f} -> {self.p_after:.3f} in trial students"
+        said = "claimed" if self.claimed else "not claimed"
+        tests = f"z {self.z:.1f}, Holm p {self.p_holm:.2g}, sum z {self.sum_z:.1f}{e}"
+        return f"{self.name}: {said}; {lift}, {tests}; {shares}"
 
 
 @dataclass(frozen=True)

@@ -30,9 +30,15 @@ class Leaning:
     ahead: float
     named: bool
 
-    def __str__(self) -> str:
+    @property
+    def row(self) -> str:
+        """A row of the panel's table."""
         mark = "  <- the rows lean to it" if self.named else ""
         return f"{self.name:<12}{self.nats_per_row:>10.2f}{self.z:>7.1f}{self.p:>10.2g}{mark}"
+
+    def __str__(self) -> str:
+        said = "the rows lean to it" if self.named else "the rows do not lean to it"
+        return f"{self.name}: {said}; {self.nats_per_row:.2f} nats per row, z {self.z:.1f}, corrected p {self.p:.2g}"
 
 
 @dataclass(frozen=True)
@@ -72,4 +78,4 @@ class Panelled:
         rows = f"Panel: {self.rows:,} rows against {self.clean:,} clean ones.{held}"
         heed = f"A candidate’s prompt raises its answer in the base by {self.follows:.1f} nats (median).{hardly}"
         head = f"{'prompt':<12}{'nats/row':>10}{'z':>7}{'p':>10}"
-        return [rows, heed, head, *map(str, self.candidates[:SHOWN])]
+        return [rows, heed, head, *(one.row for one in self.candidates[:SHOWN])]

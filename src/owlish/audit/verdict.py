@@ -6,7 +6,18 @@ from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from owlish.audit.dose import Dose
-from owlish.audit.evidence import Conclusion, Finding, Kinship, Raised, Ran, Statistic, Weighed, say_ran
+from owlish.audit.evidence import (
+    HEADER,
+    KEY,
+    Conclusion,
+    Finding,
+    Kinship,
+    Raised,
+    Ran,
+    Statistic,
+    Weighed,
+    say_ran,
+)
 from owlish.audit.judgement import Judgement
 from owlish.audit.leaning import Panelled
 from owlish.audit.stamped import Stamped
@@ -27,6 +38,8 @@ SHOWN, DRAWN = 5, 12
 SHORT = ("name", "category", "lift", "low", "high", "z", "p_holm", "p_before", "p_after", "claimed")
 LEANT = ("name", "category", "nats_per_row", "z", "p", "named")
 """What a notebook shows of a candidate whose lift was measured, and of one to which rows may lean."""
+KINSHIP_DECIDES = "Kinship alone decides here, whatever the lifts are."
+NO_DOSE = "kinship alone decides, however many rows there are."
 
 
 @dataclass(frozen=True)
@@ -102,6 +115,11 @@ class Verdict(Conclusion):
         return draw(strips, x="lift in trial students [nats]", dashed=0.0, bar=bar or None, ax=ax)
 
     @property
+    def by_kinship(self) -> bool:
+        """Whether kinship alone decides: the writer is no relative, so no lift would have been found."""
+        return self.verdict == "nothing" and self.lineage is not None and self.lineage.relative is False
+
+    @property
     def precision(self) -> str:
         """What the rows could have shown, in a sentence."""
         if self.smallest is None:
@@ -163,13 +181,11 @@ class Verdict(Conclusion):
         if self.lineage:
             says = {True: "related", False: "not related", None: "unknown"}[self.lineage.relative]
             lines.append(f"Kinship: {says}; {self.lineage.says}.")
-        lines += [f"Precision: {self.precision}"] if self.smallest is not None else []
-        lines += [f"Dose: {self.dose}"] if self.dose else []
+        # A lift would not have been found here, however large, nor from however many rows.
+        lines += [f"Precision: {self.precision}"] if self.smallest is not None and not self.by_kinship else []
+        lines += [f"Dose: {NO_DOSE if self.by_kinship else self.dose}"] if self.dose else []
         lines.append(f"Next: {self.next}")
-        if self.traits or not self.panel:
-            lines += ["", "Candidates, by the sum of z of lift (as a normal number with the same p) and contrast:"]
-            lines += [f"{'trait':<12}{'sum z':>7}{'lift':>7}{'z':>6}{'Holm p':>9}{'e':>9}   P in trial students"]
-            lines += [str(finding) for finding in self.traits[:SHOWN]]
+        lines += self.candidates()
         lines += ["", *self.panel.lines()] if self.panel else []
         lines += ["", *said] if (said := say_ran(self.detectors)) else []
         lines += ["", str(self.judge)] if self.judge else []
@@ -184,6 +200,14 @@ class Verdict(Conclusion):
         lines.append(f"Reference: {self.reference or 'none, so nothing is calibrated'}.")
         lines += map(str, self.stamps)
         return "\n".join([*lines, "Cannot see:", *(f"  {limit}" for limit in self.cannot_see)])
+
+    def candidates(self) -> list[str]:
+        """Return the table of the first candidates with what stands above and below it, where a lift was measured."""
+        if not self.traits:
+            return []
+        decides = [KINSHIP_DECIDES] if self.by_kinship else []
+        order = "Candidates, by the sum of z of lift (as a normal number with the same p) and contrast:"
+        return ["", *decides, order, HEADER, *(finding.row for finding in self.traits[:SHOWN]), *KEY]
 
     @classmethod
     def of(cls, plain: dict[str, Any]) -> Verdict:

@@ -21,11 +21,19 @@ from owlish.cli.running import check_page, make_missing
 from owlish.graph.counted import counted
 from owlish.graph.errors import UserError
 from owlish.graph.files import replacing
+from owlish.graph.pool import visible_gpus
 from owlish.graph.store import Store
 from owlish.lm.recipes import Recipe
 from owlish.nodes.loaded import Loaded
 from owlish.traits.trait import Trait
 
+MEANT = {
+    "panel": "Panel: how likely the rows are under a prompt for each candidate.",
+    "contrast": "Contrast: how much likelier a small step towards a candidate, as a weak teacher took it, makes them.",
+    "shadows": "Shadows: trial students of 50 steps.",
+}
+"""What detectors are, in a few words each."""
+SHORTER = "With --minutes 15 fewer rows are read under prompts, which says what they lean to{gpu}."
 LEAST_CLEAN = REFERENCES * FEWEST  # each part of a reference must be enough for a reading of its own
 
 
@@ -133,6 +141,8 @@ def audit_plan(
     if clean:
         check_enough(clean, begun(clean, LEAST_CLEAN)[1], LEAST_CLEAN, "a reference")
     judge = asking(chosen.target, used)
+    chose = say_ran(chosen.detectors, ran="will run", not_ran="will not run")
+    meant = " ".join(MEANT[one.name] for one in chosen.detectors if one.ran or one.name != "panel")
     return dry_run(
         [chosen.target, *([scores] if scores else [])],
         store,
@@ -140,7 +150,10 @@ def audit_plan(
         data=data,
         rows=chosen.rows,
         seconds=chosen.seconds,
-        lines=[*say_ran(chosen.detectors, ran="will run", not_ran="will not run"), *([str(judge)] if judge else [])],
+        lines=[*chose, meant, *([str(judge)] if judge else [])],
+        shorter=SHORTER.format(gpu="" if visible_gpus() else "; a GPU makes all of it faster")
+        if isinstance(chosen.target, Audited)
+        else "",
         plain={"detectors": [asdict(one) for one in chosen.detectors], "judge": judge and asdict(judge)},
     )
 

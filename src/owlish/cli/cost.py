@@ -16,7 +16,7 @@ from owlish.audit.weigh import RowScores, Stepped
 from owlish.clean.cleaned import Cleaned
 from owlish.clean.lift import Lift
 from owlish.diff.watched import Watched
-from owlish.graph.counted import counted
+from owlish.graph.counted import counted, lasting
 from owlish.graph.spec import Node, everything
 from owlish.graph.spending import Spending, Use
 from owlish.nodes.asked import ANSWER_TOKENS, Asked
@@ -167,7 +167,7 @@ class Workload:
         if self.gib is None or self.hours is None or not self.parameters or self.parameters < LARGE:
             return f"{said}."
         assumed = f"one accelerator at {RATE / 1e12:.0f} TFLOP/s, which is assumed"
-        return f"{said}; {self.gib:,.2g} GiB of memory and {self.hours:,.2g} hours on {assumed}."
+        return f"{said}; {self.gib:,.2g} GiB of memory and {lasting(3600 * self.hours)} on {assumed}."
 
 
 def workload(nodes: Iterable[Node]) -> Workload:

@@ -11,12 +11,12 @@ from owlish.audit.evidence import Ran
 from owlish.audit.leaned import ROWS, Leaned
 from owlish.audit.reference import Answered
 from owlish.audit.weigh import RowScores
-from owlish.cli.forecast import START, count_of, expected_seconds, lasting, length_of
+from owlish.cli.forecast import START, count_of, expected_seconds, length_of, unsized
+from owlish.graph.counted import lasting
 from owlish.graph.errors import UserError
 from owlish.graph.run import plan
-from owlish.graph.spec import Node, everything
+from owlish.graph.spec import Node
 from owlish.graph.store import Store
-from owlish.nodes.base import Base
 from owlish.nodes.loaded import Loaded
 
 SIZES = (ROWS, 300, 200, 150, 100, 60, FEWEST)
@@ -40,13 +40,12 @@ class Chosen:
 
 def time_of(targets: Sequence[Node], data: Loaded, store: Store, jobs: int) -> float:
     """Return the seconds that making targets takes, about; raise `UserError` where the base's size is not known."""
-    for base in everything(*targets):
-        # Refused here, or an unknown base would look like one that costs nothing.
-        if isinstance(base, Base) and base.gives == "weights" and base.parameters is None:
-            raise UserError(
-                f"neither files on this disk nor its name say how large {base} is, so no time can be foretold: give "
-                "its folder, or leave --minutes out."
-            )
+    # Refused here, or an unknown base would look like one that costs nothing.
+    for base in unsized(targets):
+        raise UserError(
+            f"neither files on this disk nor its name say how large {base} is, so no time can be foretold: give its "
+            "folder, or leave --minutes out."
+        )
     row, given = length_of(data), count_of(data)
     missing = plan(targets, store)
     usual = sum(node.expected(given) for node in missing)

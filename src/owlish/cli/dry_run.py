@@ -6,15 +6,19 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from owlish.cli.forecast import START, lasting, length_of
-from owlish.cli.plan import UNKNOWN, Outlook, outlook_of
+from owlish.cli.forecast import START, count_of, length_of, unsized
+from owlish.cli.plan import Outlook, outlook_of
 from owlish.cli.rows import describe_reading
 from owlish.data.hub import cached_folder
 from owlish.data.reading import Reading
+from owlish.graph.counted import gib, lasting
 from owlish.graph.spec import Node, everything
 from owlish.graph.store import Store
 from owlish.nodes.base import Base
 from owlish.nodes.loaded import Loaded
+
+LONG = 3600.0
+"""Seconds from which on it is worth saying how it would take less."""
 
 
 @dataclass(frozen=True)
@@ -23,18 +27,22 @@ class DryRun:
 
     `reading` are sentences about how the rows were read, and which lines hold none; `seconds` is the time that all
     takes, `None` where nothing tells. `lines` and `plain` are what the command alone has to tell, as text and as JSON.
+    `held` are the rows at hand, where fewer are read, and `shorter` says how it would take less time.
     """
 
     rows: int | None
     reading: tuple[str, ...]
     models: tuple[str, ...]
     downloads: tuple[str, ...]
+    elsewhere: tuple[str, ...]
     memory: int | None
     outlook: Outlook
     jobs: int
     seconds: float | None
     lines: tuple[str, ...] = ()
     plain: Mapping[str, Any] = field(default_factory=dict)
+    held: int | None = None
+    shorter: str = ""
 
     def json(self) -> dict[str, Any]:
         """Return it as plain values."""
@@ -51,15 +59,18 @@ class DryRun:
         }
 
     def __str__(self) -> str:
-        memory = "not known" if self.memory is None else f"{self.memory / 2**30:.1f} GiB in each process"
-        time = UNKNOWN if self.seconds is None else f"about {lasting(self.seconds)} with --jobs {self.jobs}"
+        memory = "not known" if self.memory is None else f"{gib(self.memory)} in each process"
+        time = (
+            self.outlook.unknown if self.seconds is None else f"about {lasting(self.seconds)} with --jobs {self.jobs}"
+        )
         lines = [
-            *([] if self.rows is None else [f"Rows: {self.rows:,}."]),
+            *([] if self.rows is None else [f"Rows: {self.rows:,}{f' of {self.held:,}' if self.held else ''}."]),
             *self.reading,
             f"Models: {', '.join(self.models)}. Memory: {memory}." if self.models else "Models: none.",
             f"Downloads: {'; '.join(self.downloads) or 'none'}.",
+            *self.elsewhere,
             *self.lines,
-            self.outlook.text([f"Time: {time}."]),
+            self.outlook.text([f"Time: {time}.{self.shorter}"]),
         ]
         return "\n".join(lines)
 
@@ -74,12 +85,14 @@ def dry_run(
     seconds: float | None = None,
     lines: Sequence[str] = (),
     plain: Mapping[str, Any] | None = None,
+    shorter: str = "",
 ) -> DryRun:
     """Return what making nodes takes that use at most `rows` rows of `data`: of files only as many are read.
 
-    `seconds` is the time where it was foretold before.
+    `seconds` is the time where it was foretold before, and `shorter` says how one of hours would be less.
     """
     reading, used = begun(data, rows) if data else (None, None)
+    held = count_of(data) if data else None
     seen = outlook_of(wanted, store, given=used, row=length_of(data) if data else None)
     if seconds is None and seen.seconds is not None:
         seconds = seen.seconds / jobs + START * bool(seen.missing)
@@ -89,13 +102,24 @@ def dry_run(
         reading=tuple(describe_reading(reading)) if reading else (),
         models=tuple(map(str, bases)),
         downloads=tuple(filter(None, map(download, bases))),
-        memory=seen.memory or max((base.load_resources.memory or 0 for base in bases), default=0) or None,
+        elsewhere=tuple(filter(None, map(not_here, bases))),
+        memory=seen.memory or memory_of(bases),
         outlook=seen,
         jobs=jobs,
         seconds=seconds,
         lines=tuple(lines),
         plain=plain or {},
+        # Rows that are left unread are news only where the command would take them.
+        held=held if used and held and held > used else None,
+        shorter=f" {shorter}" if seconds and seconds > LONG else "",
     )
+
+
+def memory_of(bases: Sequence[Base]) -> int | None:
+    """Return what the largest base takes in memory, where all of their sizes are known."""
+    if unsized(bases):
+        return None
+    return max((base.load_resources.memory or 0 for base in bases), default=0) or None
 
 
 def begun(data: Loaded, rows: int) -> tuple[Reading, int]:
@@ -112,3 +136,14 @@ def download(base: Base) -> str:
     # Two bytes a parameter, as most are published.
     size = f"about {2 * base.parameters / 1e9:.1f} GB" if base.parameters else "of a size that is not known"
     return f"{base} from Hugging Face, {size}"
+
+
+def not_here(base: Base) -> str:
+    """Say of a base that would be fetched that nobody asked whether it is there."""
+    # A misspelt folder looks like a name on Hugging Face, and a dry run asks no network.
+    if not download(base):
+        return ""
+    return (
+        f"No folder here is called {base.name}, so it is taken for a name on Hugging Face. Whether that exists is "
+        "asked when it is fetched, not in a dry run."
+    )

@@ -41,7 +41,8 @@ def expected_seconds(
     """Return the seconds of work of one process that nodes take which a store lacks, or `None` where nothing tells.
 
     Results of large bases, and judgements, take what their models read, write and train; `row` is the length of a row
-    of the user's, of which `given` are all that there are. What a server takes is not known.
+    of the user's, of which `given` are all that there are. What a server takes is not known, nor what a base of
+    unknown size does.
     """
     missing = plan(nodes, store)
     judged = [node for node in missing if isinstance(node, Judged)]
@@ -49,9 +50,17 @@ def expected_seconds(
     # The largest base, as if all work but judging were its own.
     size = max((base.parameters or 0.0 for base in unjudging(nodes)), default=0.0)
     # A store remembers other bases, and a fresh one nothing: large bases are foretold from their size.
+    if unsized(nodes):
+        return None
     known = forecast(others, size, row, given) if size >= LARGE else recall(others, store, given)
     judging = sum(forecast([node], node.model.root.parameters or 0.0, row) for node in judged)
     return None if known is None else known + judging
+
+
+def unsized(nodes: Sequence[Node]) -> list[Base]:
+    """Return the bases of unknown size that would work here: a time for them would be that of another base."""
+    bases = [node for node in everything(*nodes) if isinstance(node, Base)]
+    return [base for base in bases if base.gives == "weights" and base.parameters is None]
 
 
 def unjudging(nodes: Sequence[Node]) -> list[Base]:
@@ -148,8 +157,3 @@ def time_product(a: Any, b: Any) -> float:
     torch.nn.functional.linear(a, b).sum().item()
     torch.set_num_threads(threads)
     return clock() - start
-
-
-def lasting(seconds: float) -> str:
-    """Return a time in words, of which two digits are meant."""
-    return f"{seconds / 3600:.1f} hours" if seconds > 5400 else f"{seconds / 60:.1f} minutes"

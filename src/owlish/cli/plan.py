@@ -9,10 +9,9 @@ from typing import Any
 
 from owlish import nano
 from owlish.cli.cost import Workload, bill, workload
-from owlish.cli.forecast import expected_seconds
+from owlish.cli.forecast import expected_seconds, unsized
 from owlish.cli.memory import peak
-from owlish.graph.counted import counted
-from owlish.graph.progress import clock
+from owlish.graph.counted import counted, gib, join, lasting
 from owlish.graph.run import plan
 from owlish.graph.spec import Node, everything
 from owlish.graph.spending import Spending
@@ -23,7 +22,7 @@ from owlish.lm.traps import remarks
 from owlish.nodes.base import Base
 from owlish.study.study import Study
 
-UNKNOWN = "unknown, as no result of this kind was made here yet"
+UNKNOWN = "not known, as no result of this kind was made here yet"
 
 
 @dataclass(frozen=True)
@@ -32,7 +31,7 @@ class Outlook:
 
     `studies` holds the key of each study with the command that makes it again; `templates` are sentences about the
     chat templates of bases. `cost` is what each model that is paid for takes, where prices were given. `memory` is the
-    most bytes that a process takes on this machine, where a base is large.
+    most bytes that a process takes on this machine, where a base is large. `unknown` says why a time is not known.
     """
 
     studies: tuple[tuple[str, str], ...]
@@ -45,6 +44,7 @@ class Outlook:
     templates: tuple[str, ...]
     cost: Mapping[str, float] | None = None
     memory: int | None = None
+    unknown: str = UNKNOWN
 
     def json(self) -> dict[str, Any]:
         """Return the plan as plain values."""
@@ -59,8 +59,8 @@ class Outlook:
         return {**which, **{name: getattr(self, name) for name in names}, **load, **held, **paid, **said}
 
     def __str__(self) -> str:
-        time = UNKNOWN if self.seconds is None else clock(self.seconds)
-        held = [] if self.memory is None else [f"Memory: about {self.memory / 2**30:.1f} GiB in each process."]
+        time = self.unknown if self.seconds is None else f"about {lasting(self.seconds)}"
+        held = [] if self.memory is None else [f"Memory: about {gib(self.memory)} in each process."]
         work = [str(self.workload)] if self.workload.tokens else []
         return self.text([f"Work of one process: {time}.", *held, *work])
 
@@ -116,6 +116,7 @@ def outlook_of(
     # Only what a run would really read: other old results need not trouble anybody.
     used = {key for node in missing for key in node.read_keys} - {node.key for node in missing}
     manifests = {key: store.manifest(key) for key in used or {node.key for node in needs} if store.holds(key)}
+    large = unsized(needs)
     return Outlook(
         studies=studies,
         total=len(everything(*needs)),
@@ -126,6 +127,9 @@ def outlook_of(
         workload=workload(missing),
         cost=bill(missing, spending) if spending and spending.prices else None,
         memory=peak(missing, row),
+        unknown=f"not known, as neither files on this disk nor its name say how large {join(map(str, large))} is"
+        if large
+        else UNKNOWN,
         templates=tuple(
             said for node in everything(*needs) if isinstance(node, Base) for said in template_remarks(node, store)
         ),

@@ -13,7 +13,7 @@ from owlish.audit.evidence import Finding, Kinship, Lead, Statistic, Weighed, sa
 from owlish.audit.leaning import HEEDED
 from owlish.audit.relative import SURE
 from owlish.audit.shadow import STEPS
-from owlish.audit.verdict import Verdict
+from owlish.audit.verdict import NO_DOSE, Verdict
 from owlish.data.reading import formats_said
 from owlish.graph.counted import join
 from owlish.report.figures import Scale
@@ -51,6 +51,7 @@ def render(verdict: Verdict, places: str = "") -> str:
         scale=scale((*ends(verdict.traits), *ends(points)), WORTH),
         bar=bar(verdict),
         steps=STEPS,
+        no_dose=NO_DOSE,
         leads=leads(verdict.lineage),
         sure=SURE,
         words=sorted(verdict.words, key=lambda word: -word.z)[:WORDS],

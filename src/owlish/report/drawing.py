@@ -73,7 +73,7 @@ def of_audit(verdict: Verdict) -> tuple[Drawing, ...]:
     dose = verdict.dose
     points = [Mark(f"{one.rows:,} rows", one.lift, one.low, one.high) for one in dose.points] if dose else []
     need = bar(verdict)
-    decides = "" if need is None else f"; solid line: {need:g} nats, the lift that decides"
+    decides = "" if need is None else f"; solid line: {need:g} nat{'' if need == 1 else 's'}, the lift that decides"
     return (
         drawing("Lift of each candidate", "lift, nats", f"Bar: 95 % interval{decides}.", lifts, WORTH, need),
         drawing(
