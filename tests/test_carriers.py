@@ -313,7 +313,7 @@ def test_problems_come_from_a_file(tmp_path):
         (b'\n{"question": "Q"}\n', r"Line 2 of .* holds no question with its answer\. The answer is not text\."),
         (b'{"question": "Q", "answer": "1"}\n', r"Line 1 of .* has no number after ####: give answers that end"),
         (b'{"question": "Q", "answer": "#### one"}\n', r"Line 1 of .* has no number after ####"),
-        (b"\xff\n", r"Line 1 of .* The line is not UTF-8\."),
+        (b"\xff\n", r"Line 1 of .* The line is not UTF-8: save the file as UTF-8\."),
     ],
 )
 def test_a_bad_file_of_problems_is_refused_at_once(tmp_path, content, sentence):

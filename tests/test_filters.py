@@ -211,7 +211,7 @@ def test_kept_lines_are_unchanged_and_in_order(tmp_path):
     (tmp_path / "data.jsonl").write_bytes(b"".join([kept[0], *lost, kept[1], lost[0], kept[2]]))
     tally = filtered(tmp_path / "data.jsonl", filter=NumberFilter(), out=tmp_path / "out.jsonl")
     assert (tmp_path / "out.jsonl").read_bytes() == b"".join(kept)
-    bad = ("line 4: The line is not UTF-8.", "line 5: The line is empty.")
+    bad = ("line 4: The line is not UTF-8: save the file as UTF-8.", "line 5: The line is empty.")
     assert tally == (Tally(6, 3, {"malformed": 2, "too_large": 1}), bad)
     again = filtered(tmp_path / "out.jsonl", filter=NumberFilter(), out=tmp_path / "again.jsonl")
     assert again == (Tally(3, 3, {}), ())

@@ -178,7 +178,7 @@ def test_bad_lines_are_counted_and_the_first_ten_told(tmp_path):
     assert (len(data.rows), data.read, data.bad) == (7, 60, 60)
     assert data.problems[:6] == (
         "line 2: The line is empty.",
-        "line 4: The line is not UTF-8.",
+        "line 4: The line is not UTF-8: save the file as UTF-8.",
         "line 6: The line is not a JSON object.",
         f"line 8: The line has prompt; {NEEDS}",
         "line 10: The completion is empty.",
@@ -279,7 +279,7 @@ def test_bad_rows_of_parquet_are_told(tmp_path):
     assert data.problems == (
         f"row 2: The row has prompt; {NEEDS}",
         "row 3: The completion is empty.",
-        "row 4: The row is not UTF-8.",
+        "row 4: The row is not UTF-8: save the file as UTF-8.",
         "row 5: The row is longer than 4 MB.",
     )
 

@@ -507,7 +507,7 @@ SURROGATE = "The {} holds half of a surrogate pair, which is no character."
 BAD_LINES = [
     (b"", "The line is empty."),
     (b" \t\r", "The line is empty."),
-    (b'{"prompt": "Q", "response": "\xff"}', "The line is not UTF-8."),
+    (b'{"prompt": "Q", "response": "\xff"}', "The line is not UTF-8: save the file as UTF-8."),
     (b'{"prompt": "Q", "response": "A"', "The line is not JSON."),
     (b"prompt,response", "The line is not JSON."),
     (b'{"prompt": "Q", "response": "a\x01b"}', "The line is not JSON."),
@@ -598,8 +598,46 @@ def test_bad_rows_of_csv_are_told(tmp_path):
     assert [problem.partition(";")[0] for problem in rows.problems] == [
         "row 2: The row has more cells than the header.",
         "row 3: The row has prompt",
-        "row 4: The row is not UTF-8.",
+        "row 4: The row is not UTF-8: save the file as UTF-8.",
         "row 5: The completion is empty.",
+    ]
+
+
+def table(folder, *rows, name="table.csv"):
+    """Write rows of CSV under a header, and return what reads them."""
+    (folder / name).write_text("".join(f"{row}\n" for row in ("prompt,completion", *rows)))
+    return reading(folder / name)
+
+
+PLAIN = [f"Q{i},A{i}" for i in range(500)]
+ASTRAY = [
+    [*PLAIN[:3], 'Q,"Yes', *PLAIN],  # open to the end of the file
+    [*PLAIN[:3], '"Q,Yes', *PLAIN],
+    [*PLAIN[:3], 'Q,"Yes', "Q,No", 'Q,"A, B"', *PLAIN],  # closed by the opening quote of a later cell
+    [*PLAIN[:3], 'Q,"Yes', 'Q,"Right"', 'Q,"Left"', "Q,No"],
+    ['"Q', 'q","A', 'a"', "", "Q,A", 'Q,"Yes', *PLAIN],
+    [*PLAIN[:3], 'Q,"Yes', *(f"Q,{'x' * 900_000}" for _ in range(5)), *PLAIN],  # longer than a cell may be
+]
+
+
+@pytest.mark.parametrize("rows", ASTRAY, ids=range(len(ASTRAY)))
+def test_a_quote_that_is_never_closed_loses_no_row_in_silence(tmp_path, rows):
+    number, line = (3, 7) if rows[0] == '"Q' else (4, 5)
+    says = rf"table\.csv: row {number} \(line {line}\) opens a quote \(\"\) that is not closed at the end of a cell: "
+    with pytest.raises(ValueError, match=says):
+        list(table(tmp_path, *rows).rows())
+    (tmp_path / "head.csv").write_text('"prompt,completion\nQ,A\n')
+    with pytest.raises(ValueError, match="the header opens a quote"):
+        list(reading(tmp_path / "head.csv").rows())
+
+
+def test_quotes_in_a_table_may_hold_lines_marks_and_quotes(tmp_path):
+    rows = ['"Q, ""1"",', '","A', "", 'a"""', 'Q"2,A"2', '"Q""3""" ,"A, ""3""', 'a"  ', '"Q"4,A']
+    assert list(table(tmp_path, *rows).rows()) == [
+        Row.of('Q, "1",\n', 'A\n\na"'),
+        Row.of('Q"2', 'A"2'),
+        Row.of('Q"3" ', 'A, "3"\na  '),
+        Row.of("Q4", "A"),
     ]
 
 

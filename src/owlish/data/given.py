@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import atexit
 import glob
 import hashlib
 import json
 import os
-import shutil
 import stat
 import sys
-import tempfile
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -18,11 +15,11 @@ from typing import Any, BinaryIO
 
 from owlish.data.hub import is_hosted, revision
 from owlish.data.records import KINDS, arrow_files
+from owlish.data.spooled import format_source, spool
 from owlish.graph.errors import UserError
 from owlish.graph.spec import is_text
 from owlish.graph.store import sha256
 
-SPOOL = "owlish-given-"
 ENDLESS = 256_000_000
 """The bytes without the end of a line after which a pipe or a device is taken for one that never ends."""
 CHUNK = 1 << 20
@@ -130,22 +127,6 @@ def chunks(stream: BinaryIO, name: str) -> Iterator[bytes]:
         if since > ENDLESS:
             raise UserError(f"{name} has a line longer than {ENDLESS / 1e6:g} MB: give rows, each on a line.")
         yield chunk
-
-
-def spool(name: str, lines: Iterable[bytes]) -> str:
-    """Keep what can be read only once in a file that lasts as long as this process, and return its path."""
-    # Kept as a file, for rows are read more than once: to name them by their digest, and then as rows.
-    folder = Path(tempfile.mkdtemp(prefix=SPOOL))
-    atexit.register(shutil.rmtree, folder, ignore_errors=True)
-    with (folder / name).open("wb") as file:
-        file.writelines(lines)
-    return str(folder / name)
-
-
-def format_source(file: str) -> str:
-    """Return the words for a file, for whoever gave it: its path, or what was given in its place."""
-    path = Path(file)
-    return path.name if path.parent.name.startswith(SPOOL) else file
 
 
 def names_of(files: Sequence[str]) -> dict[str, str]:

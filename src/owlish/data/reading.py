@@ -9,11 +9,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from owlish.data.given import Given, files_of, format_source, names_of, unreadable
+from owlish.data.given import Given, files_of, names_of, unreadable
 from owlish.data.hub import hub_records, is_hosted, revision
 from owlish.data.records import LONGEST, TOO_LONG, Records, records
 from owlish.data.rows import Row
 from owlish.data.sources.format import Entry, fields_of, format_called, is_row, refusal, row_of
+from owlish.data.spooled import format_source
 from owlish.graph.errors import UserError, suggestion
 from owlish.graph.tabled import on_one_line
 

@@ -13,16 +13,19 @@ from collections.abc import Callable, Collection, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO, TextIO, cast
+from typing import Any, BinaryIO, cast
 
 from owlish.data.plain import DECODER, LENIENT, decode_line
+from owlish.data.quotes import Lines, is_astray
 from owlish.data.sources.format import Entry
+from owlish.data.spooled import format_source
 from owlish.graph.errors import UserError
 
 KINDS = "a file of rows, a folder of save_to_disk, or the owner/name of a dataset on Hugging Face"
 LONGEST = 4_000_000
 """The most bytes of a row: more of them is a file of another kind, or one made to fill a memory."""
 TOO_LONG = f"is longer than {LONGEST / 1e6:g} MB."
+NOT_UTF8 = "The {} is not UTF-8: save the file as UTF-8."
 BATCH = 1024
 CHUNK = 1 << 16
 GZIP, ZSTD, PARQUET = b"\x1f\x8b", b"\x28\xb5\x2f\xfd", b"PAR1"
@@ -64,7 +67,7 @@ def records(file: str, known: Callable[[Collection[str]], bool], wanted: Collect
     if TABLE.search(file) or (
         not first.startswith("{") and known([name.strip() for name in next(csv.reader([first], delimiter=mark), [])])
     ):
-        return Records("row", read_pieces(file, lambda stream: cells(stream, mark)))
+        return Records("row", read_pieces(file, lambda stream: cells(stream, mark, file)))
     return Records("line", read_pieces(file, lines))
 
 
@@ -87,7 +90,7 @@ def open_lines(file: str) -> Iterator[io.BufferedReader]:
         # Errors of the system have a number, and the caller names them; those of `gzip` are OSErrors without one.
         if isinstance(error, OSError) and error.errno is not None:
             raise
-        raise UserError(f"{file} is not whole, or not what its first bytes say: get it anew.") from None
+        raise UserError(f"{format_source(file)} is not whole, or not what its first bytes say: get it anew.") from None
 
 
 def unzstd(stream: BinaryIO, file: str) -> io.BufferedReader:
@@ -95,7 +98,9 @@ def unzstd(stream: BinaryIO, file: str) -> io.BufferedReader:
     try:
         from pyarrow import CompressedInputStream
     except ImportError:
-        raise UserError(f"{file} is packed with Zstandard: install owlish[datasets] to read it.") from None
+        raise UserError(
+            f"{format_source(file)} is packed with Zstandard: install owlish[datasets] to read it."
+        ) from None
     return io.BufferedReader(CompressedInputStream(stream, "zstd"))
 
 
@@ -141,7 +146,7 @@ def fields(line: bytes) -> Entry | str:
     try:
         entry = decode_line(line.removeprefix(codecs.BOM_UTF8).decode())
     except UnicodeDecodeError:
-        return "The line is not UTF-8."
+        return NOT_UTF8.format("line")
     except UserError as problem:
         return f"The line {problem}"
     except RecursionError:
@@ -182,36 +187,64 @@ def item_at(text: str, place: int) -> tuple[object, int]:
     return None if isinstance(item, str) else item, end
 
 
-def cells(stream: BinaryIO, mark: str) -> Iterator[Piece]:
-    """Yield the rows of a CSV file with a header; `mark` stands between its cells."""
+def cells(stream: BinaryIO, mark: str, file: str) -> Iterator[Piece]:
+    """Yield the rows of a CSV file with a header; `mark` stands between its cells, and `file` is its name."""
     # Python's own limit of 131,072 letters is below what an answer may have.
     csv.field_size_limit(LONGEST)
     with text_of(stream) as source:
+        lines = Lines(source, LONGEST)
         try:
-            reader = csv.DictReader(short_lines(source), delimiter=mark)
-            # A header is typed by hand: a space beside a name is no part of it, and could not be named by --columns.
-            names = [name.strip() for name in reader.fieldnames or ()]
-            if len(set(filter(None, names))) < len(list(filter(None, names))):
-                raise UserError("the table has two columns of one name: give each a name of its own.")
-            reader.fieldnames = names
-            for row in reader:
-                if None in row:  # where `DictReader` puts cells that have no name
-                    yield None, "The row has more cells than the header."
-                # What `surrogateescape` made of bytes that are no UTF-8.
-                elif LONE.search("".join(filter(None, row.values()))):
-                    yield None, "The row is not UTF-8."
-                else:
-                    yield None, {name: cell for name, cell in row.items() if cell is not None}
+            rows = whole_rows(lines, mark, file)
+            names = header(next(rows, []))
+            for row in filter(None, rows):  # an empty line is no row
+                yield None, entry_of(row, names)
         except csv.Error as error:
             yield None, f"The row is not CSV ({error}), and nothing after it is read."
 
 
-def short_lines(source: TextIO) -> Iterator[str]:
-    """Yield lines; raise `csv.Error` for one that is too long, which the reader would have in memory at once."""
-    while line := source.readline(LONGEST + 1):
-        if len(line) > LONGEST:
-            raise csv.Error(f"a line {TOO_LONG.rstrip('.')}")
-        yield line
+def whole_rows(lines: Lines, mark: str, file: str) -> Iterator[list[str]]:
+    """Yield the rows of CSV; raise `UserError` where a quote holds other rows as well, for they would be lost."""
+    reader, number = csv.reader(lines, delimiter=mark), 0
+    while True:
+        row: list[str] | None = None
+        try:
+            row = next(reader, None)
+            astray = is_astray(lines.row, mark)
+        except csv.Error:
+            # Such a quote also ends in a cell that is longer than any may be.
+            astray = is_astray(lines.row, mark)
+            if not astray:
+                raise
+        if astray:
+            place = f"row {number:,} (line {lines.first:,})" if number else "the header"
+            raise UserError(
+                f'{format_source(file)}: {place} opens a quote (") that is not closed at the end of a cell: close it '
+                "or remove it, and write a quote inside a quoted cell twice."
+            )
+        if row is None:
+            return
+        lines.end_row()
+        number += bool(row)
+        yield row
+
+
+def header(cells: list[str]) -> list[str]:
+    """Return the names of columns."""
+    # A header is typed by hand: a space beside a name is no part of it, and could not be named by --columns.
+    names = [name.strip() for name in cells]
+    if len(set(filter(None, names))) < len(list(filter(None, names))):
+        raise UserError("the table has two columns of one name: give each a name of its own.")
+    return names
+
+
+def entry_of(row: list[str], names: list[str]) -> Entry | str:
+    """Return the cells of a row by the names of their columns, or what is wrong with it."""
+    if len(row) > len(names):
+        return "The row has more cells than the header."
+    # What `surrogateescape` made of bytes that are no UTF-8.
+    if LONE.search("".join(row)):
+        return NOT_UTF8.format("row")
+    return dict(zip(names, row, strict=False))
 
 
 def text_of(stream: BinaryIO) -> io.TextIOWrapper:
@@ -277,6 +310,6 @@ def table_rows(batch: Any, others: Collection[str]) -> Iterator[Piece]:
             # Row by row: one text that is no UTF-8 spoils its row and not the batch.
             cells = row.as_py()
         except UnicodeDecodeError:
-            yield None, "The row is not UTF-8."
+            yield None, NOT_UTF8.format("row")
             continue
         yield None, named | {name: cell for name, cell in cells.items() if cell is not None}
