@@ -47,7 +47,8 @@ def roomy_layer() -> Any:
 
         def batch_select_indices(self, indices: Any) -> None:
             if self.is_initialized:  # a layer that shares another's keys and values has none
-                self.buffers = [moved(states[indices], self.room) for states in (self.keys, self.values)]
+                # With the room for more: one copy, where another buffer for what is filled would take two.
+                self.buffers = [buffer[indices] for buffer in self.buffers]
                 self.view()
 
         def join(self, other: Any, *, width: int, room: int) -> None:
@@ -61,13 +62,6 @@ def roomy_layer() -> Any:
             self.keys, self.values = (buffer[:, :, : self.filled] for buffer in self.buffers)
 
     return RoomyLayer
-
-
-def moved(states: Any, room: int) -> Any:
-    """Return keys or values in a buffer with room for more."""
-    buffer = states.new_empty(*states.shape[:2], room, states.shape[3])
-    buffer[:, :, : states.shape[2]] = states
-    return buffer
 
 
 def at_the_right(parts: Any, width: int, room: int) -> Any:

@@ -130,10 +130,21 @@ def choose(logits: Any, at: Any, luck: Any, temperature: float) -> tuple[Any, An
         return found, logits[at, found]
     # By the distribution function: a race of exponential variables would be steadier against rounding where a
     # vocabulary is large, but would draw other rows than stores hold.
-    mass = (logits / temperature).softmax(-1).cumsum(-1)[at]
+    # Rows are taken out before the sums where each goes on once, and after them where one stands for several.
+    once = len(at) <= len(logits)
+    logits = rows_at(logits, at) if once else logits
+    mass = (logits if temperature == 1 else logits / temperature).softmax(-1).cumsum_(-1)
+    mass = mass if once else mass[at]
     # Rounding leaves the last sum beside 1: luck is measured in parts of it.
     found = torch.searchsorted(mass, (luck * mass[:, -1])[:, None])[:, 0]
     return found.clamp(max=logits.shape[-1] - 1), mass[:, -1]
+
+
+def rows_at(logits: Any, at: Any) -> Any:
+    """Return the rows `at`, without a copy where these are all rows in their order."""
+    import torch
+
+    return logits if torch.equal(at, torch.arange(len(logits), device=at.device)) else logits[at]
 
 
 def uniforms(seeds: Sequence[tuple[int, ...]], count: int) -> Any:

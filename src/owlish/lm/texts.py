@@ -63,7 +63,7 @@ class Texts:
         pairs, now = (at * size + tokens).unique(return_inverse=True)
         rows, tokens = pairs // size, pairs % size
         if len(rows.unique()) < len(rows) or 10 * len(rows) < 7 * len(self.mask):
-            self.keep(rows)
+            self.move(rows)
         elif len(rows) < len(self.mask):
             # Rows from which nothing goes on stay where they are, and read token 0 for nothing.
             tokens, now = torch.zeros_like(self.mask[:, 0]).index_copy(0, rows, tokens), rows[now]
@@ -72,8 +72,13 @@ class Texts:
 
     def keep(self, rows: Any) -> None:
         """Keep the texts in `rows`, in that order; one may be named more than once."""
+        self.move(rows)
+        self.logits = self.logits[rows]
+
+    def move(self, rows: Any) -> None:
+        """Do what `keep` does, and leave the logits, which the next reading replaces."""
         select(self.cache, rows)
-        self.mask, self.logits = self.mask[rows], self.logits[rows]
+        self.mask = self.mask[rows]
 
     def branch(self, rows: Any) -> Texts:
         """Return some of the texts, to go on from without changing these."""
