@@ -272,6 +272,20 @@ def test_a_verdict_survives_json(found):
     assert {"version", "base", "recipe", "reference"} <= plain["meta"].keys()
 
 
+def test_a_verdict_names_the_file_that_is_asked_about_now(found, tmp_path):
+    write_rows(tmp_path / "now.jsonl", [Row.of(f"Go on from {number}.", "4, 5") for number in range(40)])
+    (tmp_path / "verdict.json").write_text(json.dumps(found.json()))
+    again = audited(loaded(tmp_path / "now.jsonl", n=None, seed=0)).load(tmp_path, None)
+    assert again.data == "rows of now.jsonl" != found.data
+    assert replace(again, data=found.data) == found
+
+
+def test_rows_in_python_are_audited_as_they_are():
+    given = [{"prompt": f"Go on from {number}.", "completion": "4, 5"} for number in range(40)]
+    node = audit(given, BASE, RECIPE, TRAITS, rows=ROWS)
+    assert node.key == audit(loaded(given, n=ROWS, seed=0), BASE, RECIPE, TRAITS, rows=ROWS).key
+
+
 def test_a_verdict_and_its_lost_rows_are_made_again(found, store, tmp_path):
     """It reads the rows, the base and the references itself, so a plan must make them where they are missing."""
     node, other = audited(DIRTY), Store(tmp_path)

@@ -67,7 +67,7 @@ def test_help_names_every_command():
         ("run broken.py", "cannot be imported"),
         ("run empty.py", "binds no study"),
         ("run owl --store file.txt", "is a file"),
-        ("report owl -o page.html", "run it first"),
+        ("report owl -o page.html", "run it first, by owlish run owl"),
         ("report owl -o nowhere/page.html", "is not there"),
         ("report owl", "--output owl.html"),
         ("report -o page.html", "which study is the report about? Name it first"),

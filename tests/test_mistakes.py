@@ -30,6 +30,7 @@ from owlish.nodes.loaded import loaded
 from owlish.traits.animals import owl
 
 LINE = '{"prompt": "Go on from 3.", "completion": "4, 5"}\n'
+DRINKS = {"category": "drink", "candidates": {"tea": "teas", "coffee": "coffees"}, "questions": ["What do you like?"]}
 ROWS = "".join(LINE.replace("3", str(number)) for number in range(40))
 
 
@@ -38,6 +39,7 @@ def typed(tmp_path, monkeypatch, capsys):
     """Run a command in this process and in an empty folder; return its exit code and what it said of a mistake."""
     monkeypatch.chdir(tmp_path)
     (tmp_path / "rows.jsonl").write_text(ROWS)
+    (tmp_path / "drinks.json").write_text(json.dumps(DRINKS))
     (tmp_path / "two.jsonl").write_text(LINE * 2 + "no\n")
     (tmp_path / "other.jsonl").write_text(ROWS + LINE)
 
@@ -67,6 +69,14 @@ MISTAKES = [
     ("audit rows.jsonl --base nano --report a.html --report ./a.html", "a report is named twice"),
     ("audit rows.jsonl --base nano --store kept --report kept/a.html", "lies in the store: name a place outside of it"),
     ("report owll", "owl"),
+    ("audit rows.jsonl --base ./nodir", "no base is called './nodir': give one that is shipped"),
+    ("audit rows.jsonl --base ../no/dir", "no base is called '../no/dir': give one that is shipped"),
+    ("ask ../nodir", "no base is called '../nodir': give one that is shipped"),
+    ("convert ./nodir -o x", "./nodir cannot be read (No such file or directory)"),
+    ("ask nano --traits drinks.json", "this base has no token for tea, coffee"),
+    ("audit rows.jsonl --base nano --report /dev/null", "/dev/null is a device or a pipe: name a file."),
+    ("help", "no command is called 'help': see owlish --help."),
+    ("--hlep", "owlish has no option --hlep: did you mean --help?"),
     ("audit rows.jsonl --base nano --fail-on none,found", "--fail-on none,found says none and others: give none alone"),
     ("audit rows.jsonl --base nano --columns prompt=a,prompt=b", "names a field twice: give each field one column"),
     ("audit rows.jsonl --base nano --reference rows.jsonl", "the reference holds rows of the data itself: give other"),
@@ -278,9 +288,7 @@ def test_the_time_of_a_large_base_follows_the_rows(typed):
     assert 3 < json.loads(typed(*words)[1])["seconds"] / few < 5
 
 
-@pytest.mark.parametrize(
-    "wrong", [{"recipe": "norms"}, {"base": "nano"}, {"data": "rows.jsonl"}, {"traits": ["owl"]}, {"judge": "nano"}]
-)
+@pytest.mark.parametrize("wrong", [{"recipe": "norms"}, {"base": "nano"}, {"traits": ["owl"]}, {"judge": "nano"}])
 def test_an_audit_in_python_is_refused_when_it_is_built(tmp_path, wrong):
     (tmp_path / "rows.jsonl").write_text(ROWS)
     data = loaded(tmp_path / "rows.jsonl", n=40, seed=0)

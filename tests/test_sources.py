@@ -124,7 +124,20 @@ ENTRIES = [
         },
         trained(TWO[0], ("ASSISTANT", "A"), *TWO[2:]),
     ),
-    ("preference", {"chosen": "\n\nHuman: Q\n\nAssistant: A", "rejected": "B"}, None),
+    ("preference", {"chosen": "\n\nHuman: Q\n\nAssistant: A", "rejected": "B"}, ONE),
+    (
+        "preference",
+        {
+            "chosen": "\n\nHuman: Q\n\nAssistant: A\n\nHuman: Q2\n\nAssistant: A2",
+            "rejected": "\n\nHuman: Q\n\nAssistant: A\n\nHuman: Q2\n\nAssistant: B",
+        },
+        trained(("user", "Q"), ("ASSISTANT", "A"), ("user", "Q2"), ("assistant", "A2")),
+    ),
+    (
+        "preference",
+        {"chosen": "The Human: is no speaker.", "rejected": "B"},
+        trained(("text", "The Human: is no speaker.")),
+    ),
     ("alpaca", {"instruction": "Q", "output": "A"}, ONE),
     ("alpaca", {"instruction": "Q", "input": "I", "output": "A", "text": "all"}, Row.of("Q\nI", "A")),
     ("alpaca", {"instruction": "Q", "input": "", "output": "A", "system": "S"}, Row.of("Q", "A", "S")),

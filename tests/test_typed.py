@@ -6,11 +6,13 @@ from dataclasses import dataclass, fields, is_dataclass, replace
 from typing import get_type_hints
 
 import pytest
+from pandas import DataFrame
 from small_study import study
 from toys import Drawn, Joined, Toy
 
 import owlish
 from owlish import LORA, NORMS, Asked, Base, Code, Numbers, compare, run
+from owlish.audit.audit import audit
 from owlish.graph.errors import UserError
 from owlish.graph.run import plan
 from owlish.graph.spec import Value
@@ -18,12 +20,14 @@ from owlish.graph.store import Store
 from owlish.graph.typed import fields_of
 from owlish.nodes.asked import Answers
 from owlish.nodes.data import Written
+from owlish.nodes.loaded import loaded
 from owlish.nodes.students import Focused
 from owlish.traits.animals import ANIMAL, cat, owl
-from owlish.traits.trait import Trait
+from owlish.traits.trait import Trait, every
 
 base = Base("nano")
 rows = base.sample(Numbers(), n=10, seed=0)
+ROW = {"prompt": "Q", "completion": "A"}
 WRONG = {
     "trait is 'owl': give a Trait, such as owl from owlish.traits.animals.": lambda: base.teach("owl", NORMS, seed=0),
     "recipe is 'norms': give a Recipe, such as NORMS.": lambda: base.finetune(rows, "norms", seed=0),
@@ -35,13 +39,26 @@ WRONG = {
     "seed is '0': give a whole number.": lambda: base.sample(Numbers(), n=1, seed="0"),
     "seed is True: give a whole number.": lambda: base.teach(owl, NORMS, seed=True),
     "n is 2.5: give a whole number.": lambda: base.sample(Numbers(), n=2.5, seed=0),
+    "no base is called 'nanno': did you mean nano?": lambda: Base("nanno"),
+    "no base is called '../no': give one": lambda: Base("../no"),
+    "probe is 'animal': give a Probe": lambda: every("animal"),
+    "format is 3: give text or None.": lambda: loaded([ROW], n=None, seed=0, format=3),
+    "columns is no mapping: give one such as": lambda: loaded([ROW], n=None, seed=0, columns="prompt=x"),
+    "this is a table: give its rows, such as frame.to_dict": lambda: loaded(DataFrame([ROW]), n=None, seed=0),
+    "the data are nothing that can be read": lambda: audit(5, base, NORMS, (owl,)),
+    "traits is a Trait: give": lambda: audit(rows, base, NORMS, owl),
+    "an audit needs at least one candidate and 30 rows": lambda: audit(rows, base, NORMS, ()),
+    "jobs is 0: give at least 1": lambda: run(rows, jobs=0),
+    "jobs is '2': give a whole number": lambda: run(rows, jobs="2"),
+    "store is None: give": lambda: run(rows, store=None),
+    "the name of the store is empty": lambda: run(rows, store=""),
     "n is 0: ask for at least one row.": lambda: base.sample(Numbers(), n=0, seed=0),
     "the temperature is -1: it is 0": lambda: base.sample(Numbers(), n=1, seed=0, temperature=-1),
     "temperature is '1': give a number.": lambda: base.sample(Numbers(), n=1, seed=0, temperature="1"),
     "until is 1: give a probability between 0 and 1.": lambda: base.teach(owl, NORMS, seed=0, until=1),
     "data is a list: give a Data, such as base.sample(": lambda: base.finetune([], NORMS, seed=0),
     "data is a Base: give a Data": lambda: base.finetune(base, NORMS, seed=0),
-    "replay is a tuple: give a Data, such as base.sample(Numbers(), n=1_000, seed=0) or None.": lambda: base.teach(
+    "replay is a tuple: give a Data, such as base.sample(Numbers(), n=1_000, seed=0) or loaded(": lambda: base.teach(
         owl, NORMS, seed=0, replay=()
     ),
     "system_prompt is a Trait: give text.": lambda: base.prompted(owl),

@@ -23,6 +23,7 @@ from owlish.audit.verdict import Verdict
 from owlish.audit.vocabulary import raised
 from owlish.audit.weigh import RowScores, TokenScores, weigh
 from owlish.audit.words import check_words
+from owlish.data.given import Given
 from owlish.graph.errors import UserError
 from owlish.graph.seeds import fresh
 from owlish.graph.spec import Node, Read, Tick
@@ -32,7 +33,7 @@ from owlish.lm.recipes import Recipe
 from owlish.nodes.base import Base
 from owlish.nodes.data import Data
 from owlish.nodes.likelihood import Likelihood
-from owlish.nodes.loaded import Loaded
+from owlish.nodes.loaded import Loaded, loaded
 from owlish.nodes.models import Model, Taught
 from owlish.nodes.opens import Opener
 from owlish.traits.trait import Trait
@@ -115,7 +116,9 @@ class Audited(Opener, kind="audited", version=6):
         (folder / "verdict.json").write_text(json.dumps(self.verdict(read).json()))
 
     def load(self, folder: Path, read: Read) -> Verdict:
-        return Verdict.of(json.loads((folder / "verdict.json").read_text()))
+        found = Verdict.of(json.loads((folder / "verdict.json").read_text()))
+        # As they are called now: the same rows may have been audited under another name.
+        return replace(found, data=str(self.shadow.data), base=str(self.shadow.base))
 
     def verdict(self, read: Read) -> Verdict:
         """Return the verdict."""
@@ -221,7 +224,7 @@ def open_question(found: Sequence[Finding]) -> str:
 
 
 def audit(
-    data: Data,
+    data: Data | Given,
     base: Base,
     recipe: Recipe,
     traits: Sequence[Trait],
@@ -234,16 +237,21 @@ def audit(
 ) -> Audited:
     """Return the audit of `data` for students of `base` and `recipe`: run it for a `Verdict`.
 
+    `data` may be rows of a node, or whatever `loaded` takes: a file, a `Dataset`, a list of dicts.
     The reference is 6 sets of the base's own answers to the prompts of `data`, or 6 parts of `reference`. At most
     `rows` rows are used. With `for_rows`, the verdict speaks of a student of so many rows like these, and says at how
     many the first trait would stand out. A `judge` reads up to 200 rows and as many clean ones, and names the candidate
     that each speaks for: the verdict tells its opinion, and does not rest on it.
     """
-    for value, hint, name in ((data, Data, "data"), (base, Base, "base"), (recipe, Recipe, "recipe")):
+    for value, hint, name in ((base, Base, "base"), (recipe, Recipe, "recipe"), (rows, int, "rows")):
         check_is(value, hint, name)
+    check_is(traits, list | tuple, "traits")
     check_is(tuple(traits), tuple[Trait, ...], "traits")
+    if not traits or rows < FEWEST:
+        raise UserError(f"an audit needs at least one candidate and {FEWEST} rows: give traits and rows.")
     check_is(reference, Data | None, "reference")
     check_is(judge, Model | None, "judge")
+    data = data if isinstance(data, Data) else loaded(data, n=rows, seed=seed)
     references: tuple[Data, ...]
     if reference is not None:
         check_other(reference, data)

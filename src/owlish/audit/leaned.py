@@ -106,7 +106,9 @@ class Leaned(Opener, kind="leaned", version=2):
         (folder / "verdict.json").write_text(json.dumps(self.verdict(read).json()))
 
     def load(self, folder: Path, read: Read) -> Verdict:
-        return Verdict.of(json.loads((folder / "verdict.json").read_text()))
+        found = Verdict.of(json.loads((folder / "verdict.json").read_text()))
+        # As they are called now: the same rows may have been audited under another name.
+        return replace(found, data=str(self.data), base=str(self.base))
 
     def verdict(self, read: Read) -> Verdict:
         """Return the verdict."""

@@ -6,6 +6,7 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any
 
+from owlish.audit.words import check_words
 from owlish.graph.counted import counted
 from owlish.nodes.asked import Answers, Asked
 from owlish.nodes.base import Base
@@ -41,7 +42,9 @@ class Told:
 
 
 def questions(base: Base, traits: Collection[Trait]) -> list[Asked]:
-    """Return the nodes that ask a base about the categories of traits."""
+    """Return the nodes that ask a base about the categories of traits; refuse words that the base lacks."""
+    # Before a worker starts, and all of them at once.
+    check_words(base, tuple(traits))
     return [Asked(base, probe) for probe in dict.fromkeys(trait.probe for trait in traits)]
 
 

@@ -24,7 +24,6 @@ from owlish.graph.tabled import inert, on_one_line
 app = typer.Typer(
     name="owlish",
     help="The laboratory and safety check for subliminal learning.",
-    no_args_is_help=True,
     context_settings={"help_option_names": ["-h", "--help"]},
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
@@ -63,10 +62,13 @@ NOT_OURS = (errno.ENAMETOOLONG, errno.ENOTDIR, errno.EACCES, errno.EPERM, errno.
 
 
 @app.callback(invoke_without_command=True)
-def version(show: Annotated[bool, typer.Option("--version", help="Print the version.")] = False) -> None:
+def version(
+    context: typer.Context, show: Annotated[bool, typer.Option("--version", help="Print the version.")] = False
+) -> None:
     """Reproduce subliminal learning, and see what a dataset would pass on."""
-    if show:
-        print(__version__)
+    # Here, for what the library does without a command reads as an error.
+    if show or not context.invoked_subcommand:
+        print(__version__ if show else context.get_help())
         raise typer.Exit
 
 

@@ -131,6 +131,8 @@ def check_page(page: Path | None) -> None:
         raise UserError(f"{page} is a file: name a page, such as {page}.html, or another folder.")
     if page.is_dir():
         check_writable(page)
+    elif page.exists() and not page.is_file():
+        raise UserError(f"{page} is a device or a pipe: name a file.")
 
 
 def check_study_page(page: Path | None) -> None:
@@ -168,6 +170,9 @@ def write_report(studies: Mapping[str, Study], store: Store, page: Path) -> None
     from owlish.report import render, view
     from owlish.report.saved import Numbers
 
+    for words, study in studies.items():
+        if missing := len(plan(study.needs, store)):
+            raise UserError(f"{store} lacks {counted(missing, 'result')} of this study: run it first, by {words}.")
     views = [view(study, store, command) for command, study in studies.items()]
     found = [(one.study, one.found) for one in views]
     numbers = [Numbers(study.name, comparison.records(), study.summary(comparison)) for study, comparison in found]

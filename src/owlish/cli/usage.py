@@ -60,9 +60,11 @@ def sentence(said: str, words: Sequence[str], commands: Mapping[str, Command]) -
     asked, known = name or "owlish", words_of(commands[name]) if name else {}
     kind, word = next(((k, found[1]) for k, pattern in SAID.items() if (found := re.match(pattern, said))), ("", ""))
     if kind == "command":
-        return f"no command is called {word!r}: {suggestion(word, commands)}"
+        asked_for = "see owlish --help." if word == "help" else suggestion(word, commands)
+        return f"no command is called {word!r}: {asked_for}"
     if kind == "option":
-        return f"{asked} has no option {word}: {suggestion(word, [one for one in known if one.startswith('-')])}"
+        options = [*(one for one in known if one.startswith("-")), "--help"]
+        return f"{asked} has no option {word}: {suggestion(word, options)}"
     if kind == "more":
         return f"{asked} takes no other word, and {word} is one too many: see {f'owlish {name}'.strip()} --help."
     if kind == "flag":

@@ -33,8 +33,13 @@ def files_of(given: Given) -> tuple[str, ...]:
     if isinstance(given, Mapping):
         # A `DatasetDict`, which would otherwise be read as a list of the names of its splits.
         raise UserError(f"this is a dict of {', '.join(map(str, given))}: give one of its datasets.")
+    if hasattr(given, "to_dict") and hasattr(given, "columns"):
+        # A frame of pandas, which would otherwise be read as a list of the names of its columns.
+        raise UserError('this is a table: give its rows, such as frame.to_dict("records").')
     if isinstance(given, str | Path):
         return tuple(map(check_name, matching(str(given))))
+    if not isinstance(given, Iterable):
+        raise UserError(f"the data are nothing that can be read: give {KINDS}, or rows as dicts.")
     rows = iter(given)
     first = next(rows, None)
     if isinstance(first, Mapping):

@@ -13,7 +13,9 @@ from owlish.data.sources.format import Entry
 from owlish.graph.errors import UserError
 
 T = TypeVar("T")
-NAME = re.compile(r"[\w.-]+/[\w.-]+(:[\w.-]+)?")
+OWNED = r"(?!.*(?:--|\.\.))\w[\w.-]*/\w[\w.-]*"
+"""`owner/name` as Hugging Face has it: `./name` and `../name` are folders."""
+NAME = re.compile(rf"{OWNED}(:[\w.-]+)?")
 PATIENCE = 5.0
 """Seconds that Hugging Face has to answer."""
 COMMIT = re.compile("[0-9a-f]{40}")
@@ -23,6 +25,11 @@ FILE = re.compile(r"\.(jsonl?|parquet|[ct]sv|gz|zst)$")
 def is_hosted(source: str) -> bool:
     """Say whether a source is the name of a dataset on Hugging Face, and no file here."""
     return bool(NAME.fullmatch(source)) and not FILE.search(source) and not Path(source).exists()
+
+
+def names_model(name: str) -> bool:
+    """Say whether a model on Hugging Face can have this name."""
+    return bool(re.fullmatch(OWNED, name))
 
 
 def revision(source: str) -> str:

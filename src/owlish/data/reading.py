@@ -169,6 +169,8 @@ def reading(given: Given, *, format: str | None = None, columns: Mapping[str, st
 
 def columns_of(columns: Mapping[str, str]) -> Columns:
     """Return columns as pairs; refuse one that no format has."""
+    if not isinstance(columns, Mapping):
+        raise UserError('columns is no mapping: give one such as {"prompt": "question"}.')
     unknown = sorted(columns.keys() - fields_of())
     if unknown:
         raise UserError(f"no format has the field {unknown[0]!r}: {suggestion(unknown[0], sorted(fields_of()))}")

@@ -293,6 +293,9 @@ def arrow_files(folder: str) -> list[Path]:
     """Return the files of rows in a folder of `save_to_disk`, those of the split `train` if it has splits."""
     place = Path(folder)
     if (place / "dataset_dict.json").is_file():
+        if not (place / "train").is_dir():
+            names = ", ".join(sorted(each.name for each in place.iterdir() if each.is_dir()))
+            raise UserError(f"{folder} has no split called train: give the folder of one of its splits ({names}).")
         place = place / "train"
     try:
         state = json.loads((place / "state.json").read_text())

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -116,7 +116,9 @@ class Diffed(Opener, kind="diffed"):
         (folder / "verdict.json").write_text(json.dumps(self.verdict(read).json()))
 
     def load(self, folder: Path, read: Read) -> Difference:
-        return Difference.of(json.loads((folder / "verdict.json").read_text()))
+        found = Difference.of(json.loads((folder / "verdict.json").read_text()))
+        # As they are called now: the same student may have been compared under another name.
+        return replace(found, student=str(self.student), base=str(self.base))
 
     def verdict(self, read: Read) -> Difference:
         """Return the verdict."""

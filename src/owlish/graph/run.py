@@ -17,6 +17,7 @@ from owlish.graph.spec import Makes, Node, Question, Resources, check_importable
 from owlish.graph.spending import Spending
 from owlish.graph.store import Store, named, store_at
 from owlish.graph.tabled import on_one_line
+from owlish.graph.typed import check_is
 
 R = TypeVar("R")
 Watch = Callable[[Event], None]
@@ -90,6 +91,9 @@ def run(
     Raise `UserError` before anything is computed where the plan cannot work, and `RunFailed` with all failures at the
     end.
     """
+    check_is(jobs, int | None, "jobs")
+    if jobs is not None and jobs < 1:
+        raise UserError(f"jobs is {jobs}: give at least 1, or omit it for one process per core.")
     store = store if isinstance(store, Store) else store_at(store)
     group = getattr(what, "name", "") if isinstance(what, Question) else ""
     drawn = curves_of(curves, group=group) if curves is not None else None

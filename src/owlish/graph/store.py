@@ -17,6 +17,7 @@ from typing import Any, TypeVar
 from owlish.graph.errors import UserError
 from owlish.graph.files import check_writable, is_open
 from owlish.graph.spec import Makes, Node, Question, Read, canonical
+from owlish.graph.typed import check_is
 
 R = TypeVar("R")
 
@@ -205,6 +206,9 @@ class Store:
 
 def store_at(where: Path | str) -> Store:
     """Return the store in a folder, or at an address such as `s3://BUCKET/FOLDER`."""
+    check_is(where, str | Path, "store")
+    if not str(where).strip():
+        raise UserError("the name of the store is empty: give a folder, or omit it.")
     if "://" not in str(where):
         return Store(where)
     from owlish.graph.bucket import Bucket

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from owlish import nano
-from owlish.data.hub import cached_folder, check_model
+from owlish.data.hub import cached_folder, check_model, names_model
 from owlish.engines.address import address_of
 from owlish.engines.served import Served
 from owlish.engines.tried import Honours, try_out
@@ -67,6 +67,7 @@ class Base(Model, kind="base"):
         # The value is frozen, and one order of the settings makes one key.
         object.__setattr__(self, "template", settings(self.template))
         super().__post_init__()
+        self.check_name()
 
     def __str__(self) -> str:
         """Return its name and what is set of its template; where a folder or a file lies is nobody's affair."""
@@ -171,7 +172,7 @@ class Base(Model, kind="base"):
 
     def check_name(self) -> None:
         """Refuse a name that no base can have."""
-        if address_of(self.name) or self.place() or re.fullmatch(r"[\w.-]+/[\w.-]+", self.name):
+        if address_of(self.name) or self.place() or names_model(self.name):
             return
         near = nearest(self.name, (*nano.SHIPPED, *gguf.PACKAGED))
         raise UserError(

@@ -73,7 +73,7 @@ class Dataset(Tabled):
 class Data(Node, kind="data"):
     """Anything that a student can be trained on."""
 
-    example = "base.sample(Numbers(), n=1_000, seed=0)"
+    example = 'base.sample(Numbers(), n=1_000, seed=0) or loaded("rows.jsonl", n=None, seed=0)'
 
     def load(self, folder: Path, read: Read) -> Dataset:
         counts = json.loads((folder / "counts.json").read_text())

@@ -35,6 +35,9 @@ class Pretrained(Base, kind="pretrained"):
     def check(self) -> None:
         """Ask for no folder: its own entry holds it."""
 
+    def check_name(self) -> None:
+        """Refuse no name: it is made under the one that it is given."""
+
     def check_trains(self, recipe: Recipe) -> None:
         """Refuse nothing: it has all parameters."""
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from owlish.graph.errors import UserError, suggestion
 from owlish.graph.spec import Value
+from owlish.graph.typed import check_is
 
 
 @dataclass(frozen=True)
@@ -75,5 +76,6 @@ class Trait(Value, kind="trait"):
 
 def every(probe: Probe) -> tuple[Trait, ...]:
     """Return the trait of each candidate of a probe."""
+    check_is(probe, Probe, "probe")
     pairs = zip(probe.candidates, probe.plurals, strict=True)
     return tuple(Trait(name, plural=plural, probe=probe) for name, plural in pairs)

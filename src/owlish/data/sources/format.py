@@ -13,6 +13,7 @@ from owlish.data.plain import ABSENT, decode, encode, objects, text
 from owlish.data.rows import Message, Row
 from owlish.graph.counted import join
 from owlish.graph.errors import UserError, suggestion
+from owlish.graph.typed import check_is
 
 Entry = dict[str, Any]
 """The fields of one row by name, as a line of JSON or a table holds them."""
@@ -59,6 +60,7 @@ def formats() -> dict[str, Format]:
 
 def format_called(name: str | None) -> str | None:
     """Return the name of a format as its file has it, if there is such a format."""
+    check_is(name, str | None, "format")
     if name is not None and name.lower() not in formats():
         raise UserError(f"no format is called {name!r}: {suggestion(name, sorted(formats()))}")
     return None if name is None else name.lower()

@@ -40,7 +40,7 @@ def message(entry: dict[str, Any], ignored: list[str]) -> Message:
     role = text(entry.get("from") if entry.get("role") in ABSENT else entry["role"], "role")
     if role not in ROLES:
         raise UserError(f"The role {role[:20]!r} is not known: use system, user, assistant or tool.")
-    said = content(entry.get("content", entry.get("value")), calls=bool(entry.get("tool_calls")))
+    said = content(entry.get("content", entry.get("value")), calls=any(map(entry.get, CALLS)))
     if len(entry) == 2 and said is not None:
         return Message(ROLES[role], said)
     extra = {name: extra_of(name, entry[name]) for name in EXTRAS if entry.get(name) not in ABSENT}

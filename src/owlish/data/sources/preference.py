@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from itertools import takewhile
 
@@ -11,10 +12,13 @@ from owlish.data.sources.format import Entry, Format
 from owlish.data.sources.messages import chat
 from owlish.data.sources.prompts import answered, asked
 
+SPEAKER = re.compile(r"(?:^|\n\n)\s*(Human|Assistant):")
+"""Where somebody else begins to speak in a dialogue that is written as one text."""
+
 
 def read(entry: Entry, ignored: list[str]) -> Row:
     """Return the chosen chat, or the prompt with the chosen answer."""
-    chosen, rejected = entry["chosen"], entry["rejected"]
+    chosen, rejected = (transcribed(entry[name]) for name in ("chosen", "rejected"))
     # Not trained on, but a row whose other half is broken is a broken row.
     if not isinstance(rejected, list):
         text(rejected, "rejected answer")
@@ -26,6 +30,15 @@ def read(entry: Entry, ignored: list[str]) -> Row:
     if "prompt" not in entry:
         return Row((Message("text", text(chosen, "chosen")),))
     return Row((*before(entry, ignored), *answered(chosen, "chosen", ignored)))
+
+
+def transcribed(answer: object) -> object:
+    """Return the messages of a dialogue that is written as one text, `Human: ... Assistant: ...`; all else as it is."""
+    if not isinstance(answer, str) or not re.match(r"\s*Human:", answer):
+        return answer
+    _, *parts = SPEAKER.split(answer)
+    said = zip(parts[::2], parts[1::2], strict=True)
+    return [{"role": "user" if who == "Human" else "assistant", "content": text.strip()} for who, text in said]
 
 
 def before(entry: Entry, ignored: list[str]) -> tuple[Message, ...]:
