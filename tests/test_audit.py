@@ -272,6 +272,14 @@ def test_a_verdict_survives_json(found):
     assert {"version", "base", "recipe", "reference"} <= plain["meta"].keys()
 
 
+def test_rows_that_the_base_can_hardly_read_send_the_user_to_the_base_that_would_be_trained(nothing):
+    def stranger(unknown):
+        return replace(nothing, lineage=replace(nothing.lineage, relative=False, unknown=unknown))
+
+    assert stranger(0.0).next.startswith("train nano by the recipe")
+    assert stranger(0.38).next.startswith("name the model that you would train with --base: nano has no token for 38 %")
+
+
 def test_a_verdict_names_the_file_that_is_asked_about_now(found, tmp_path):
     write_rows(tmp_path / "now.jsonl", [Row.of(f"Go on from {number}.", "4, 5") for number in range(40)])
     (tmp_path / "verdict.json").write_text(json.dumps(found.json()))

@@ -34,6 +34,8 @@ SCHEMA = 1
 """The version of the JSON: it is raised when a field is taken away or means something else; fields may be added."""
 ROWS = ("asked", "read", "used", "bad", "problems", "read_as", "ignored")
 META = ("version", "data", "content", "base", "base_sha256", "recipe", "reference", "rule", "seed", "made")
+UNREAD = 0.05
+"""The share of tokens that a base does not know from which on rows are not written for a model like it."""
 SHOWN, DRAWN = 5, 12
 SHORT = ("name", "category", "lift", "low", "high", "z", "p_holm", "p_before", "p_after", "claimed")
 LEANT = ("name", "category", "nats_per_row", "z", "p", "named")
@@ -143,6 +145,9 @@ class Verdict(Conclusion):
 
     def train(self) -> str:
         """Say that training may go on, and with what in mind."""
+        if self.by_kinship and self.lineage and self.lineage.unknown >= UNREAD:
+            lost = f"{self.base} has no token for {100 * self.lineage.unknown:.0f} % of these rows"
+            return f"name the model that you would train with --base: {lost}, and a verdict speaks for its base alone."
         return (
             f"train {self.base} by the recipe {self.recipe} on these rows; other recipes, other bases, and traits that "
             "are no candidate or show behind a trigger alone are not covered."
