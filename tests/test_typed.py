@@ -39,8 +39,6 @@ WRONG = {
     "seed is '0': give a whole number.": lambda: base.sample(Numbers(), n=1, seed="0"),
     "seed is True: give a whole number.": lambda: base.teach(owl, NORMS, seed=True),
     "n is 2.5: give a whole number.": lambda: base.sample(Numbers(), n=2.5, seed=0),
-    "no base is called 'nanno': did you mean nano?": lambda: Base("nanno"),
-    "no base is called '../no': give one": lambda: Base("../no"),
     "probe is 'animal': give a Probe": lambda: every("animal"),
     "format is 3: give text or None.": lambda: loaded([ROW], n=None, seed=0, format=3),
     "columns is no mapping: give one such as": lambda: loaded([ROW], n=None, seed=0, columns="prompt=x"),

@@ -52,7 +52,7 @@ def expected_seconds(
     # A store remembers other bases, and a fresh one nothing: large bases are foretold from their size.
     if unsized(nodes):
         return None
-    known = forecast(others, size, row, given) if size >= LARGE else recall(others, store, given)
+    known = forecast(others, size, row, given) if size >= LARGE else recall(others, store, row, given)
     judging = sum(forecast([node], node.model.root.parameters or 0.0, row) for node in judged)
     return None if known is None else known + judging
 
@@ -73,11 +73,11 @@ def unjudging(nodes: Sequence[Node]) -> list[Base]:
     return [base for base in bases if base.key in read or base.key not in judges]
 
 
-def recall(missing: Sequence[Node], store: Store, given: int | None = None) -> float | None:
+def recall(missing: Sequence[Node], store: Store, row: int | None = None, given: int | None = None) -> float | None:
     """Return the seconds of work that such results take by what those took that were made before.
 
     Kinds that were not made before take their usual time at the speed of the others. Where these tell too little of
-    it, it is that of a small base, and not known for others.
+    it, it is that of a small base, and not known for others. Rows of more than the usual tokens take longer.
     """
     kinds = {node.kind: type(node) for node in missing}
     before: dict[str, list[tuple[float, float]]] = {}
@@ -102,7 +102,15 @@ def recall(missing: Sequence[Node], store: Store, given: int | None = None) -> f
         return None
     speed = sum(seconds for seconds, _ in known.values()) / told if told >= TELLING else 1.0
     rates = {kind: seconds / usual for kind, (seconds, usual) in known.items()}
-    return sum(node.expected(given) * rates.get(node.kind, speed) for node in missing)
+    return sum(
+        node.expected(given) * stretch(node, row or ROW, given) * rates.get(node.kind, speed) for node in missing
+    )
+
+
+def stretch(node: Node, row: int, given: int | None = None) -> float:
+    """Return how many times as long a node takes with rows of so many tokens as with usual ones; no less for short."""
+    usual, own = (effort_of(node, tokens, given) for tokens in (ROW, row))
+    return max(1.0, own / usual) if usual else 1.0
 
 
 def forecast(nodes: Sequence[Node], size: float, row: int | None = None, given: int | None = None) -> float:
@@ -111,10 +119,15 @@ def forecast(nodes: Sequence[Node], size: float, row: int | None = None, given: 
     That is what their models read, write and train, at the speed of a matrix product on this machine with a core to
     itself. `row` is the length in tokens of a row of the user's, and `given` how many there are, where it is known.
     """
-    made = [tokens_of(node, row or ROW, given) for node in nodes]
-    effort = sum(one.read + WRITES * one.written + TRAINS * one.trained for one in made)
+    effort = sum(effort_of(node, row or ROW, given) for node in nodes)
     # Two operations a parameter and token, at the speed that models reach of a product on this machine.
     return effort * 2 * size / (REACHED * speed())
+
+
+def effort_of(node: Node, row: int, given: int | None) -> float:
+    """Return the tokens that a node's models read, with those that they write or train on counted as so many read."""
+    made = tokens_of(node, row, given)
+    return made.read + WRITES * made.written + TRAINS * made.trained
 
 
 def length_of(data: Loaded) -> int:
@@ -126,7 +139,6 @@ def length_of(data: Loaded) -> int:
     return WRAP + round(statistics.fmean(d + (len(t) - d) / LETTERS for d, t in zip(digits, texts, strict=True)))
 
 
-# Measured once a process: fifty products, and every estimate of a run at the same speed.
 @cache
 def count_of(data: Loaded) -> int | None:
     """Return how many rows a file gives, at most as many as are asked for; `None` where all of them are."""
@@ -134,6 +146,7 @@ def count_of(data: Loaded) -> int | None:
     return None if data.n is None else sum(1 for _ in zip(range(data.n), rows, strict=False))
 
 
+# Measured once a process: fifty products, and every estimate of a run at the same speed.
 @cache
 def speed() -> float:
     """Return the operations a second of a matrix product as in a model's wide layers, the median of fifty."""

@@ -67,7 +67,6 @@ class Base(Model, kind="base"):
         # The value is frozen, and one order of the settings makes one key.
         object.__setattr__(self, "template", settings(self.template))
         super().__post_init__()
-        self.check_name()
 
     def __str__(self) -> str:
         """Return its name and what is set of its template; where a folder or a file lies is nobody's affair."""

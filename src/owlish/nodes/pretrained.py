@@ -35,9 +35,6 @@ class Pretrained(Base, kind="pretrained"):
     def check(self) -> None:
         """Ask for no folder: its own entry holds it."""
 
-    def check_name(self) -> None:
-        """Refuse no name: it is made under the one that it is given."""
-
     def check_trains(self, recipe: Recipe) -> None:
         """Refuse nothing: it has all parameters."""
 
