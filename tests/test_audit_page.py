@@ -300,6 +300,12 @@ def test_the_text_shows_what_orders_its_table_and_which_detectors_ran_below_it()
     assert "Detectors Contrast and shadows ran." in cells(render(free))
 
 
+def test_what_is_odd_in_the_rows_stands_below_a_heading() -> None:
+    told = str(FOUND)
+    assert "\nOdd in the rows themselves, without a model:\n  repeated openings: Higher than in the" in told
+    assert "Odd in the rows" not in str(CANNOT_SAY)
+
+
 def test_many_findings_are_counted() -> None:
     assert "and 2 more." in words(render(replace(FOUND, traits=traits(5))))
 

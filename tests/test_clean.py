@@ -3,6 +3,8 @@
 import dataclasses
 import json
 import random
+from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from here import run
@@ -10,7 +12,7 @@ from typer.testing import CliRunner
 
 from owlish import NORMS, Base, Store, UserError
 from owlish.clean.bin import Bin
-from owlish.clean.cleaned import Cleaned
+from owlish.clean.cleaned import Cleaned, Step
 from owlish.clean.dedupe import Dedupe
 from owlish.clean.drop import Drop
 from owlish.clean.format import Format
@@ -25,6 +27,7 @@ from owlish.clean.shuffle import Shuffle
 from owlish.clean.sort import Sort
 from owlish.clean.weighing import Weighing
 from owlish.cli import find
+from owlish.cli.clean import next_step
 from owlish.cli.main import app
 from owlish.data.domains import Numbers, Reasoning
 from owlish.data.domains.fitting import fitting
@@ -313,6 +316,24 @@ def test_the_card_tells_what_of_the_files_is_in_no_row(tmp_path):
     assert said["problems"][0].startswith("line 1: ")
     assert done.stderr == ""
     assert said["problems"][0] in owlish(*words).stderr
+
+
+def test_the_card_line_counts_one_thing_and_names_it():
+    step = Step("replace", {}, 480, 450, 2, {"banned": 2}, 5_512, 1_203, None, "scores of rows of data.jsonl")
+    by = "(by scores of rows of data.jsonl): 450 of 480 rows changed"
+    assert str(step) == f"replace {by} (1,203 of 5,512 words, numbers and signs), 2 dropped (2 banned)."
+    drawn = str(replace(step, chosen=603, tokens=6_027))
+    assert drawn == f"replace {by} (603 of 6,027 tokens drawn anew), 2 dropped (2 banned)."
+
+
+def test_cleaning_ends_with_the_command_that_audits_what_was_written(data, tmp_path):
+    out = tmp_path / "clean.jsonl"
+    done = owlish("clean", data, "--with", "sort", "-o", out, "--store", tmp_path / "s")
+    last = done.stdout.splitlines()[-1]
+    assert last.startswith("Next: audit what was written, where BASE is the model that would be trained: ")
+    assert last.endswith(f"owlish audit {out} --base BASE")
+    named = next_step(Path("my rows.jsonl"), "nano", "lora")
+    assert named == "Next: audit what was written: owlish audit 'my rows.jsonl' --base nano --recipe lora"
 
 
 @pytest.mark.parametrize(

@@ -16,6 +16,7 @@ from here import run
 from owlish.audit import decide
 from owlish.audit.audit import audit
 from owlish.cli.cost import Workload
+from owlish.cli.find import candidates
 from owlish.cli.main import COMMANDS, guarded_command
 from owlish.cli.usage import words_of
 from owlish.data.hub import check_model, revision
@@ -87,10 +88,6 @@ MISTAKES = [
     ("audit rows.jsonl --base nano --judge-template a=1", "of the judge that --judge names: give it too."),
     ("audit rows.jsonl --base nano --judge nano-1 --judge-template bogus=1", "the chat template takes no bogus"),
     ("audit rows.jsonl --base nano --judge http://x/v1 --dry-run", "a server is named with the model after #"),
-    (
-        "audit rows.jsonl --base nano --traits owl",
-        "owl is one of animals: name that category, or a JSON file with some",
-    ),
     (
         "convert rows.jsonl --columns prompt=a -o x.jsonl",
         "--columns prompt=a names no completion: add completion=COLUMN.",
@@ -266,6 +263,28 @@ def test_a_dry_run_says_of_how_many_rows_it_reads_some(typed):
     Path("rows.jsonl").write_text(ROWS * 15)
     said = typed("audit", "rows.jsonl", "--base", "smollm2", "--traits", "animals", "--dry-run", "--minutes", "30")[1]
     assert re.match(r"Rows: \d+ of 600\.\n", said)
+
+
+def test_the_name_of_a_trait_stands_for_its_category_and_that_is_said(typed):
+    words = ("audit", "rows.jsonl", "--base", "nano", "--dry-run", "--json", "--traits")
+    code, printed, said = typed(*words, "owl,cat")
+    assert (code, json.loads(printed)["missing"]) == (0, json.loads(typed(*words, "animals")[1])["missing"])
+    assert said.splitlines() == [
+        f"{name} is one of animals: all of animals are candidates, as each is compared with the others."
+        for name in ("owl", "cat")
+    ]
+    assert candidates(["owl"]) == candidates(["animals"])
+    assert candidates(["owl", "trees"]) == candidates(["animals", "trees"])
+
+
+def test_a_dry_run_of_a_diff_says_that_it_can_claim_nothing_and_no_name_twice(typed):
+    words = ("diff", str(folder("nano-1")), "--base", "nano", "--dry-run")
+    told = typed(*words)[1]
+    assert "The verdict can only be “cannot say”: a claim needs 3 null students, and this diff has none." in told
+    (first,) = re.findall(r"First: (.*)\.", told)
+    assert len(set(first.split("; "))) == 3
+    trained = typed(*words, "--data", "rows.jsonl", "--recipe", "norms")[1]
+    assert "cannot say" not in trained
 
 
 def test_times_and_sizes_have_one_wording_with_units():

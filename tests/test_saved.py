@@ -13,11 +13,12 @@ from test_report import HOSTILE, made_up
 
 from owlish.audit.dose import Dose, Point
 from owlish.cli.running import check_page, write_page
-from owlish.diff.verdict import Difference, Shift
+from owlish.diff.verdict import Difference, Shift, Word
 from owlish.diff.verdict import Finding as Moved
 from owlish.graph.errors import UserError
 from owlish.report import render
 from owlish.report.audit import render as render_audit
+from owlish.report.diff import render as render_diff
 from owlish.report.drawing import draw
 from owlish.report.saved import Numbers, figures_of
 
@@ -111,6 +112,32 @@ STUDENT = Difference(
     null=None,
     rule="",
 )
+
+
+def test_a_diff_says_with_what_it_compares_and_what_orders_its_table():
+    told = str(STUDENT)
+    assert "P in the base -> student, plain answers" in told
+    assert "Candidates, by mean lift over all contexts, in units of its scatter in null students:" in told
+    assert "which shows it most, beyond the base." in told
+    compared = replace(
+        STUDENT, null="6 students", traits=tuple(replace(t, shifts=t.shifts * 2) for t in STUDENT.traits)
+    )
+    assert "P in null students -> student, plain answers" in str(compared)
+    assert compared.order == "lift in the base with twice the change, in units of its scatter in null students"
+    assert replace(STUDENT, traits=STUDENT.traits[1:]).order == "mean lift over all contexts"
+    for verdict in (STUDENT, compared):
+        assert f"Candidates stand by {verdict.order}; claimed ones first." in render_diff(verdict)
+    alone = "owl: claimed (plain); lift 1.20 nats (plain), z 9.0, Holm p 1e-06; P 0.060 -> 0.300 in plain answers"
+    assert str(STUDENT.traits[0]) == alone
+
+
+def test_a_word_that_is_raised_and_lowered_is_explained():
+    words = [tuple(Word(word, lift, None) for word in ("owl", other)) for lift, other in ((1, "fox"), (-1, "bee"))]
+    both = replace(STUDENT, raised=words[0], lowered=words[1])
+    says = "A word that stands in both rose in answers to some questions and fell in answers to others."
+    assert says in str(both)
+    assert says not in str(replace(both, lowered=both.lowered[1:]))
+    assert says in " ".join(render_diff(both).split())
 
 
 @pytest.mark.parametrize(

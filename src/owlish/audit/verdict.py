@@ -196,7 +196,8 @@ class Verdict(Conclusion):
         lines += ["", str(self.judge)] if self.judge else []
         words = ", ".join(word.word for word in sorted(self.words, key=lambda word: -word.z)[:5])
         lines += ["", f"Words raised most: {words}."] if words else []
-        lines += [f"{statistic.name}: {statistic.odd}" for statistic in self.statistics if statistic.odd]
+        odd = [f"  {statistic.name}: {statistic.odd}" for statistic in self.statistics if statistic.odd]
+        lines += ["Odd in the rows themselves, without a model:", *odd] if odd else []
         heavy = ", ".join(str(row.place) for row in self.weighed[:SHOWN] if row.place)
         lines += [f"Rows that lean most to {self.traits[0].name}: {heavy}."] if heavy else []
         bad = "".join(f"\n  {problem}" for problem in self.problems)

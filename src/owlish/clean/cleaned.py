@@ -47,12 +47,13 @@ class Step:
     tokens: int | None = None
 
     def __str__(self) -> str:
-        said = f"{self.method}: {self.changed:,} of {counted(self.rows, 'row')} changed ({self.words_changed:,} of "
-        said += f"{counted(self.words, 'word')}), {self.dropped:,} dropped"
+        # One count of parts: where tokens were drawn, words would be a second one of the same.
+        words = f"{self.words_changed:,} of {self.words:,} words, numbers and signs"
+        parts = f"{self.chosen:,} of {counted(self.tokens, 'token')} drawn anew" if self.tokens else words
         why = ", ".join(f"{count:,} {reason}" for reason, count in self.reasons.items())
-        picked = f"; {self.chosen:,} of {counted(self.tokens, 'token')} drawn anew" if self.tokens else ""
-        by = f" by {self.source}" if self.source else ""
-        return f"{said}{f' ({why})' if why else ''}{picked}{by}."
+        by = f" (by {self.source})" if self.source else ""
+        said = f"{self.method}{by}: {self.changed:,} of {counted(self.rows, 'row')} changed ({parts})"
+        return f"{said}, {self.dropped:,} dropped{f' ({why})' if why else ''}."
 
 
 @dataclass(frozen=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import shlex
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
@@ -21,6 +22,7 @@ from owlish.cli.running import check_file, check_rows_file
 from owlish.data.rows import line_of
 from owlish.graph.errors import UserError
 from owlish.graph.files import replacing
+from owlish.graph.tabled import on_one_line
 from owlish.lm.recipes import Recipe
 from owlish.nodes.base import Base
 from owlish.nodes.data import Data, Dataset
@@ -119,6 +121,14 @@ class Card:
 def card_path(out: Path) -> Path:
     """Return where the card of a file of rows lies."""
     return out.with_name(f"{out.name}.card.json")
+
+
+def next_step(out: Path, base: str | None, recipe: str) -> str:
+    """Say how to see what is left of a trait in rows that were written."""
+    how = [] if recipe == "norms" else ["--recipe", recipe]
+    words = ["owlish", "audit", on_one_line(out), "--base", on_one_line(base or "BASE"), *how]
+    of = "" if base else ", where BASE is the model that would be trained"
+    return f"Next: audit what was written{of}: {shlex.join(words)}"
 
 
 def check_out(out: Path, data: Loaded) -> None:

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from owlish.cli import find
 from owlish.data.rows import line_of
 from owlish.diff.contexts import CONTEXTS, read_contexts
+from owlish.diff.decide import FEWEST
 from owlish.diff.diff import Diffed, diff
 from owlish.diff.null import null as students
 from owlish.diff.student import find_student
@@ -60,6 +61,16 @@ def diff_target(
     trained = students(base, own, rows)
     words = f"{len(trained)} students of {base} ({own.words}) trained on its own answers to the prompts of {rows}"
     return diff(looked.student, traits, null=trained, words=words, contexts=asked, judge=judge)
+
+
+def foretold(target: Diffed) -> list[str]:
+    """Say before anything is made that a diff can claim nothing, where it has too few null students."""
+    if len(target.null) >= FEWEST:
+        return []
+    return [
+        f"The verdict can only be “cannot say”: a claim needs {FEWEST} null students, and this diff has "
+        f"{len(target.null) or 'none'}. Name --recipe and --data, or give {FEWEST} of --control."
+    ]
 
 
 def alike(one: Loaded, other: Loaded) -> bool:

@@ -49,18 +49,30 @@ def all_traits(module: ModuleType | None = None) -> dict[str, Trait]:
 
 
 def candidates(names: Collection[str]) -> tuple[Trait, ...]:
-    """Return the candidates of an audit: those of shipped categories (`animals`, `trees`, `advice`) and of files."""
+    """Return the candidates of an audit: those of shipped categories (`animals`, `trees`, `advice`) and of files.
+
+    A trait's name stands for its whole category.
+    """
     found: dict[tuple[str, str], Trait] = {}
-    known = {module.__name__.rpartition(".")[2]: module for module in modules(traits)}
-    shipped = {name: own for name, module in known.items() if (own := traits_of(module))}
+    shipped = shipped_categories()
     for name in names:
-        # The likeliest mistake: the sentence names what to give instead.
-        homes = [home for home, own in shipped.items() if name not in shipped and name in {t.name for t in own}]
-        if homes:
-            raise UserError(f"{name} is one of {homes[0]}: name that category, or a JSON file with some of it.")
-        own = read_traits(name) if name.endswith(".json") else pick(name, shipped, "category or JSON file of traits")
+        home = category_of(name) or name
+        own = read_traits(home) if home.endswith(".json") else pick(home, shipped, "category or JSON file of traits")
         found |= {(trait.probe.category, trait.name): trait for trait in own}
     return tuple(found.values())
+
+
+def shipped_categories() -> dict[str, tuple[Trait, ...]]:
+    """Return the traits of every shipped category."""
+    known = {module.__name__.rpartition(".")[2]: module for module in modules(traits)}
+    return {name: own for name, module in known.items() if (own := traits_of(module))}
+
+
+def category_of(name: str) -> str | None:
+    """Return the shipped category of a trait of that name; `None` for a name that is a category itself, or neither."""
+    shipped = shipped_categories()
+    homes = [home for home, own in shipped.items() if name in {trait.name for trait in own}]
+    return homes[0] if homes and name not in shipped else None
 
 
 def traits_of(module: ModuleType) -> tuple[Trait, ...]:

@@ -74,7 +74,7 @@ class Outlook:
                 *(f"{count:>6}  {kind}" for kind, count in self.missing.items()),
                 *work,
                 *([costs(self.cost)] if self.cost is not None else []),
-                "First: " + "; ".join(self.labels[:3]) + ".",
+                "First: " + "; ".join(list(dict.fromkeys(self.labels))[:3]) + ".",
             ]
         lines += self.templates
         if self.outdated:

@@ -16,6 +16,8 @@ SCHEMA = 1
 META = ("version", "student", "base", "null", "rule", "made")
 SHOWN = 5
 PLAIN = "plain"
+KEY = "lift: nats of log-odds against the other candidates, in the context named at the end, which shows it most"
+BOTH_WAYS = "A word that stands in both rose in answers to some questions and fell in answers to others"
 
 
 @dataclass(frozen=True)
@@ -65,11 +67,20 @@ class Finding:
         # A claim goes before a larger z without one; without a null there are only lifts to compare.
         return max(self.shifts, key=lambda shift: (shift.claimed, shift.lift if shift.z is None else shift.z))
 
-    def __str__(self) -> str:
+    @property
+    def row(self) -> str:
+        """A row of the table of candidates."""
         plain, best = self.shifts[0], self.best
         z, p = ("" if value is None else f"{value:{form}}" for value, form in ((best.z, ".1f"), (best.p_holm, ".2g")))
         mark = f"  <- claimed ({', '.join(self.contexts)})" if self.claimed else f"  ({best.context})"
         return f"{self.name:<12}{best.lift:>7.2f}{z:>7}{p:>10}   {plain.p_before:.3f} -> {plain.p_after:.3f}{mark}"
+
+    def __str__(self) -> str:
+        plain, best = self.shifts[0], self.best
+        said = f"claimed ({', '.join(self.contexts)})" if self.claimed else "not claimed"
+        tests = "" if best.z is None else f", z {best.z:.1f}, Holm p {best.p_holm:.2g}"
+        shares = f"P {plain.p_before:.3f} -> {plain.p_after:.3f} in plain answers"
+        return f"{self.name}: {said}; lift {best.lift:.2f} nats ({best.context}){tests}; {shares}"
 
 
 NEXT = {
@@ -149,6 +160,18 @@ class Difference(Conclusion):
         return {"schema": SCHEMA, "next": self.next, **plain, "meta": meta}
 
     @property
+    def order(self) -> str:
+        """What candidates stand by, below those that are claimed."""
+        shifts = self.traits[0].shifts
+        # The steering test, where there is one, stands behind the contexts.
+        lift = (
+            "lift in the base with twice the change"
+            if len(shifts) > len(self.contexts)
+            else "mean lift over all contexts"
+        )
+        return lift if shifts[0].z is None else f"{lift}, in units of its scatter in null students"
+
+    @property
     def next(self) -> str:
         """What to do now, in a sentence."""
         return NEXT["no null" if self.null is None else self.verdict]
@@ -173,10 +196,14 @@ class Difference(Conclusion):
                 "in ten."
             )
         lines.append(f"Next: {self.next}")
-        lines += ["", f"{'trait':<12}{'lift':>7}{'z':>7}{'Holm p':>10}   P in null students -> student, plain answers"]
-        lines += [str(finding) for finding in self.traits[:SHOWN]]
+        beside = "the base" if self.null is None else "null students"
+        lines += ["", f"Candidates, by {self.order}:"]
+        lines.append(f"{'trait':<12}{'lift':>7}{'z':>7}{'Holm p':>10}   P in {beside} -> student, plain answers")
+        lines += [*(finding.row for finding in self.traits[:SHOWN]), f"{KEY}, beyond {beside}."]
         for name, words in (("raised", self.raised), ("lowered", self.lowered)):
             lines += [f"Words {name} most: {', '.join(word.word for word in words[:SHOWN])}."] if words else []
+        if {word.word for word in self.raised[:SHOWN]} & {word.word for word in self.lowered[:SHOWN]}:
+            lines.append(f"{BOTH_WAYS}.")
         for layer in self.layers:
             lines.append(f"After layer {layer.after}: {', '.join(word.word for word in layer.words)}.")
         lines.append(f"Moved most: {', '.join(f'{part.name} ({part.change:.2g})' for part in self.parts[:3])}.")

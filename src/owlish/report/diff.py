@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from owlish.diff.decide import WORTH
-from owlish.diff.verdict import Difference
+from owlish.diff.verdict import BOTH_WAYS, Difference
 from owlish.report.page import environment
 from owlish.report.verdict import common, labelled, scale
 
@@ -20,5 +20,6 @@ def render(verdict: Difference, places: str = "") -> str:
         across=[finding for finding in verdict.traits if finding.claimed] or verdict.traits[:1],
         scale=scale((v for one in best for v in (one.lift, one.low, one.high) if v is not None), WORTH),
         bar=WORTH,
+        both_ways=BOTH_WAYS,
     )
     return labelled(text)

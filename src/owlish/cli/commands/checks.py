@@ -47,6 +47,7 @@ from owlish.graph.store import store_at
 if TYPE_CHECKING:
     from owlish.audit.verdict import Verdict
     from owlish.diff.verdict import Difference
+    from owlish.traits.trait import Trait
 
 
 def print_schema(room: str, file: str) -> Callable[[bool], None]:
@@ -143,7 +144,7 @@ def audit(
     for out in filter(None, (scores, *(report or ()))):
         check_apart(out, (*given.files, *(clean.files if clean else ())))
     check_reports(report or (), place)
-    candidates = find.candidates(split(traits))
+    candidates = candidates_of(traits)
     full = audited(
         given, model, how, candidates, reference=clean, rows=rows, seed=seed, for_rows=for_rows, judge=reader
     )
@@ -230,7 +231,7 @@ def diff(
     as_json: AsJson = False,
 ) -> None:
     """Say what a trained student picked up; exit 0 nothing, 1 found, 2 cannot say."""
-    from owlish.cli.comparing import diff_target
+    from owlish.cli.comparing import diff_target, foretold
     from owlish.cli.dry_run import dry_run as foreseen
     from owlish.cli.made import with_command
     from owlish.cli.reports import check_reports, write_reports
@@ -245,7 +246,7 @@ def diff(
     wanted = diff_target(
         student,
         find.base(base, template),
-        find.candidates(split(traits)),
+        candidates_of(traits),
         place,
         controls=control or (),
         null=null,
@@ -257,7 +258,8 @@ def diff(
     plan([wanted], place)  # what cannot work is said before anything is made
     if dry_run:
         rows = next((node for node in everything(wanted) if isinstance(node, Loaded)), None)
-        seen = foreseen([wanted], place, jobs or os.cpu_count() or 1, data=rows, rows=MOST)
+        processes, lines = jobs or os.cpu_count() or 1, foretold(wanted)
+        seen = foreseen([wanted], place, processes, data=rows, rows=MOST, lines=lines)
         print(json.dumps(seen.json()) if as_json else seen)
         return
     make_missing([wanted.student], place, jobs)  # what does not fit the base is said before students are trained
@@ -269,6 +271,18 @@ def diff(
     outcome = of_diff(verdict, student, fails=fails, seconds=seconds)
     write_reports(report or (), verdict, outcome, partial(render, verdict), wanted, place)
     conclude(verdict, fails, seconds, as_json=as_json)
+
+
+def candidates_of(names: str) -> tuple[Trait, ...]:
+    """Return the candidates that `--traits` names; say where a trait's name stands for its whole category."""
+    for name in split(names):
+        # A candidate alone has nothing that it could stand out from.
+        if home := find.category_of(name):
+            print(
+                f"{name} is one of {home}: all of {home} are candidates, as each is compared with the others.",
+                file=sys.stderr,
+            )
+    return find.candidates(split(names))
 
 
 def verdicts(names: str) -> list[str]:
@@ -306,7 +320,7 @@ def ask(
     from owlish.cli.ask import Told, questions
 
     start, place = find.base(base, template), store_at(store)
-    targets = questions(start, find.candidates(split(traits)))
+    targets = questions(start, candidates_of(traits))
     make_missing(targets, place, jobs, spending=spending_of(limit, prices))
     told = Told(str(start), tuple(map(place.read, targets)))
     print(json.dumps(told.json()) if as_json else told)

@@ -127,7 +127,7 @@ def clean(
     card = cleaning.write_clean(place.read(target), output, data=given, given=found, base=base, trait=trait)
     seconds = round(time.monotonic() - begun, 3)
     said = f"{card}\n{counted(len(card.rows.rows), 'row')} written to {on_one_line(output)}; "
-    said += f"{on_one_line(cleaning.card_path(output))} says how."
+    said += f"{on_one_line(cleaning.card_path(output))} says how.\n{cleaning.next_step(output, base, recipe)}"
     print(json.dumps({**card.json(), "seconds": seconds}) if as_json else said)
 
 
