@@ -92,6 +92,8 @@ MISTAKES = [
         "convert rows.jsonl --columns prompt=a -o x.jsonl",
         "--columns prompt=a names no completion: add completion=COLUMN.",
     ),
+    ("convert rows.jsonl --columns question=Q;answer=A -o x", "commas part the pairs, as in prompt=q,completion=a."),
+    ("convert rows.jsonl --columns prompt=Q|completion=A -o x", "commas part the pairs, as in prompt=q,completion=a."),
     ("stamp rows.jsonl --model m --filter nubmers", "no domain is called 'nubmers': did you mean numbers?"),
     ("run owl --report page.htm", "page.htm has an ending that no page has: name a .html file, or a folder."),
     ("report owl -o page.pdf", "page.pdf has an ending that no page has"),
@@ -211,6 +213,26 @@ def test_a_dry_run_names_the_lines_that_hold_no_row(typed):
     assert plain["reading"][0] == "line 1: The line is not JSON."
     assert plain["judge"] == {"model": "nano-1", "rows": 40, "clean": 198}
     assert plain["missing"]["named"] == plain["missing"]["opinion"] == 7
+
+
+def test_equal_reasons_are_told_once_and_a_file_without_rows_is_refused(typed):
+    Path("bad.jsonl").write_text("no\n" * 12 + ROWS)
+    told = typed("audit", "bad.jsonl", "--base", "nano", "--dry-run")[1]
+    assert "\nlines 1 to 10: The line is not JSON.\n... and 2 more.\n" in told
+    Path("qa.csv").write_text("Q,A\n" + "q,a\n" * 40)
+    refused(
+        typed,
+        ["audit", "rows.jsonl", "qa.csv", "--base", "nano", "--dry-run"],
+        "qa.csv holds no row. qa.csv row 1",
+    )
+
+
+def test_a_filter_that_keeps_nothing_says_what_may_be_wrong(typed):
+    code, printed, _ = typed("filter", "rows.jsonl", "--domain", "code", "-o", "x.jsonl")
+    assert (code, Path("x.jsonl").read_bytes()) == (0, b"")
+    says = "No row passes the filter of code: the data may be of another domain (see owlish list domains)."
+    assert says in printed
+    assert "No row" not in typed("filter", "rows.jsonl", "--domain", "numbers", "-o", "x.jsonl")[1]
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,7 @@ import io
 import json
 import os
 import random
+import re
 import sys
 import threading
 import tracemalloc
@@ -19,9 +20,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from owlish.data.given import content_of
+from owlish.data.grouped import grouped
 from owlish.data.reading import reading
 from owlish.data.rows import Message, Row, line_of
 from owlish.data.sources.format import SENTENCE, formats, row_of
+from owlish.data.sources.messages import ROLES
 from owlish.nodes.loaded import loaded
 
 
@@ -192,6 +195,14 @@ def test_the_page_about_data_names_every_format_in_the_order_of_recognition():
         assert all(f"`{field}`" in row[2] for need in formats()[row[1].strip(" `")].needs for field in need)
 
 
+def test_the_page_about_data_and_the_refusal_name_every_role():
+    page = (Path(__file__).parents[1] / "docs" / "data.md").read_text()
+    use = said({"messages": [turn("owl", "Q"), CHAT[1]]}).partition("not known: ")[2].strip(".")
+    assert f"| The role '...' is not known | {use} |" in page
+    for role in set(ROLES.values()):
+        assert role in use.replace(",", "").split()
+
+
 FIELDS = sorted({*(field for each in formats().values() for need in each.needs for field in need), "system", "tools"})
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.text(max_size=5),
@@ -233,7 +244,10 @@ REFUSED = [
         {"messages": [CHAT[0], turn("assistant", "A", weight=0)]},
         "The messages hold no turn of the assistant to train on.",
     ),
-    ({"messages": [turn("owl", "Q"), CHAT[1]]}, "The role 'owl' is not known: use system, user, assistant or tool."),
+    (
+        {"messages": [turn("owl", "Q"), CHAT[1]]},
+        "The role 'owl' is not known: use system, developer, user, assistant, tool or function.",
+    ),
     ({"messages": "Q"}, "The messages are not a list of objects."),
     ({"messages": "[Q"}, "The messages are not JSON."),
     ({"messages": CHAT, "tools": "{"}, "The tools are not JSON."),
@@ -477,6 +491,39 @@ def test_columns_go_by_other_names(tmp_path):
         reading(tmp_path / "table", columns={"promt": "q"})
 
 
+COLUMNS = [
+    (
+        "prompt=Q,answer=A",
+        None,
+        "names fields of several formats: prompt goes with completion or response; answer goes",
+    ),
+    ("question=Q", None, "--columns question=Q names no answer: add answer=COLUMN."),
+    ("instruction=Q,system=S", None, "names no output: add output=COLUMN."),
+    ("response=A", None, "names no prompt: add prompt=COLUMN."),
+    ("system=S", None, "names no field that a row needs: add those of one format, such as messages, prompt"),
+    ("prompt=Q,completion=A", "questions", "names no question and answer: add question=COLUMN,answer=COLUMN."),
+    ("Q=question,A=answer", None, "no format has the field 'A': turn each pair round, as in answer=A."),
+    ("promt=prompt,completion=A", None, "no format has the field 'promt': did you mean prompt?"),
+    (f"prompt={'Q' * 500},answer=A", None, "names fields of several formats"),
+]
+
+
+@pytest.mark.parametrize(("columns", "format", "says"), COLUMNS, ids=range(len(COLUMNS)))
+def test_columns_that_make_no_row_are_refused_before_any_is_read(columns, format, says):
+    pairs = dict(pair.split("=") for pair in columns.split(","))
+    with pytest.raises(ValueError, match=re.escape(says)) as refused:
+        reading("no file", columns=pairs, format=format)
+    assert len(str(refused.value)) < 200
+    with pytest.raises(ValueError, match=re.escape(says)):
+        loaded(TABLE, n=None, seed=0, columns=pairs, format=format)
+
+
+def test_pairs_of_columns_that_are_turned_round_are_told(tmp_path):
+    (tmp_path / "lines.jsonl").write_text('{"question": "Q", "answer": "A"}\n')
+    with pytest.raises(ValueError, match="has 'question' and not 'prompt': turn each pair of --columns round"):
+        list(reading(tmp_path / "lines.jsonl", columns={"question": "prompt", "answer": "completion"}).rows())
+
+
 def test_a_format_can_be_named(tmp_path):
     (tmp_path / "lines.jsonl").write_text('{"messages": [], "text": "T"}\n{"messages": []}\n')
     rows = reading(tmp_path / "lines.jsonl", format="Text")
@@ -652,6 +699,82 @@ def test_quotes_in_a_table_may_hold_lines_marks_and_quotes(tmp_path):
         Row.of('Q"3" ', 'A, "3"\na  '),
         Row.of("Q4", "A"),
     ]
+
+
+def test_bytes_that_are_no_utf_8_are_told_with_what_to_do_and_nothing_else(tmp_path):
+    texts = (
+        "prompt,completion\nQ,\xe9\n",
+        '{"prompt": "Q", "completion": "\xe9"}\n',
+        '[{"prompt": "\xe9"}]',
+        "Q,\xe9\n1,2\n",
+    )
+    for name, content in zip(("table.csv", "lines.jsonl", "list.json", "head.csv"), texts, strict=True):
+        (tmp_path / name).write_bytes(content.encode("latin-1"))
+        with pytest.raises(ValueError, match=r"(?i)save the file as utf-8\.$"):
+            list(reading(tmp_path / name).rows())
+
+
+OBJECT = {"version": "1.0", "data": TABLE * 2}
+WRAPPED = [
+    json.dumps(OBJECT, indent=1),
+    json.dumps(OBJECT),
+    '{"data": [\n' + ",\n".join(map(json.dumps, TABLE)) + "\n]}\n",  # whose last line is a row
+    json.dumps({"data": TABLE * 3000}, indent=1),  # its first bytes end anywhere
+    json.dumps({"data": TABLE * 3000}),
+    "\ufeff" + json.dumps({"rows": {"data": TABLE}}, indent=2),
+]
+
+
+@pytest.mark.parametrize("content", WRAPPED, ids=range(len(WRAPPED)))
+def test_a_list_inside_an_object_is_told(tmp_path, content):
+    (tmp_path / "data.json").write_text(content)
+    with pytest.raises(
+        ValueError, match=r"is one JSON object and no list of rows: give the list alone .* under 'data'\.$"
+    ):
+        list(reading(tmp_path / "data.json").rows())
+
+
+def test_rows_of_several_lines_are_told(tmp_path):
+    for content in ({"messages": CHAT}, {"id": [{}], **TABLE[0]}, {"id": 1, "meta": {}}):
+        for times in (1, 3, 3000):
+            (tmp_path / "rows.json").write_text((json.dumps(content, indent=1) + "\n") * times)
+            with pytest.raises(
+                ValueError, match="holds a JSON object over several lines: put each row on one line, or"
+            ):
+                list(reading(tmp_path / "rows.json").rows())
+
+
+def test_a_first_line_that_is_cut_is_one_bad_line(tmp_path):
+    for cut in (
+        '{"prompt": "Q", "completion": "A',
+        '{"prompt": "Q", "completion": ',
+        '{"prompt": "Q"',
+        '{"prompt": "Q",',
+        "{",
+    ):
+        rows = read_lines(tmp_path, cut, *map(json.dumps, TABLE))
+        assert (rows.read, rows.problems) == (3, ["line 1: The line is not JSON."])
+    turns = read_lines(tmp_path, '{"messages": [', *map(json.dumps, TABLE))
+    assert (turns.read, turns.bad) == (3, 1)
+
+
+def test_a_file_without_a_row_is_an_error_beside_others_too(tmp_path):
+    (tmp_path / "a.jsonl").write_bytes(line_of(ONE))
+    (tmp_path / "b.csv").write_text("q,a\n" + "Q,A\n" * 20)
+    (tmp_path / "c.jsonl").write_text("")
+    says = r"^\S*b\.csv holds no row\. b\.csv row 1: The row has q, a; .* and 10 more\.\) Fix the file"
+    for files in (["a.jsonl", "b.csv"], ["b.csv", "a.jsonl"]):
+        with pytest.raises(ValueError, match=says):
+            list(reading([tmp_path / name for name in files]).rows())
+    # A file of no bytes has lost nothing: sets in many files often have one.
+    assert list(reading([tmp_path / "c.jsonl", tmp_path / "a.jsonl"]).rows()) == [ONE]
+
+
+def test_problems_that_say_the_same_are_told_once_with_their_places():
+    same = [f"a: b.csv row {i}: No: x." for i in (1, 2, 3, 1000, 1002, 1003)]
+    told = ["a: b.csv rows 1 to 3, 1,000, 1,002 and 1,003: No: x.", "line 2: No: x.", "2 rows left out: why."]
+    assert grouped([*same[:2], *told[1:], *same[2:]]) == told
+    assert grouped([]) == []
 
 
 # Values that a known field cannot hold

@@ -104,6 +104,18 @@ def test_the_command_writes_what_it_is_told_and_counts_rows(file, command):
     assert made.seeds == {"rows": 3, "taught": 1}
 
 
+def test_rows_against_the_claimed_filter_and_lines_without_a_row_are_told(file, command):
+    file.write_text(PLAIN * 3 + PLAIN.replace("4, 5", "an owl") + "no\n")
+    words = ("stamp", file.name, "--model", "x", "--filter")
+    said = command(*words, "numbers").out
+    assert "The stamp claims the filter numbers, which 1 of the 4 rows do not pass: filter the rows, or stamp" in said
+    assert "line 5: The line is not JSON." in said
+    assert json.loads(command(*words, "numbers", "--json").out)["remarks"][-1] in said
+    assert "do not pass" not in command(*words, "my own rule").out
+    file.write_text(PLAIN * 3)
+    assert json.loads(command(*words, "numbers", "--json").out)["remarks"] == []
+
+
 @pytest.mark.parametrize(
     ("more", "says"),
     [

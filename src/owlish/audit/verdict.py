@@ -21,6 +21,7 @@ from owlish.audit.evidence import (
 from owlish.audit.judgement import Judgement
 from owlish.audit.leaning import Panelled
 from owlish.audit.stamped import Stamped
+from owlish.data.grouped import grouped
 from owlish.data.reading import formats_said
 from owlish.graph.errors import UserError
 from owlish.graph.plotted import Strip, draw
@@ -200,7 +201,7 @@ class Verdict(Conclusion):
         lines += ["Odd in the rows themselves, without a model:", *odd] if odd else []
         heavy = ", ".join(str(row.place) for row in self.weighed[:SHOWN] if row.place)
         lines += [f"Rows that lean most to {self.traits[0].name}: {heavy}."] if heavy else []
-        bad = "".join(f"\n  {problem}" for problem in self.problems)
+        bad = "".join(f"\n  {problem}" for problem in grouped(self.problems))
         lines.append(f"Rows: {self.read:,} read, {self.used:,} used, {self.bad:,} bad.{bad}")
         lines += formats_said(self.read_as, self.ignored)
         lines.append(f"Reference: {self.reference or 'none, so nothing is calibrated'}.")

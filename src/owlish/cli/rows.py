@@ -2,9 +2,17 @@
 
 from __future__ import annotations
 
+import re
+
+from owlish.data.grouped import grouped
 from owlish.data.reading import SHOWN, Reading, formats_said, reading
+from owlish.data.sources.format import fields_of
 from owlish.graph.errors import UserError
+from owlish.graph.tabled import on_one_line
 from owlish.nodes.data import Dataset
+
+MARKED = re.compile(r"[;|:&\s]\s*(\w+)\s*=")
+"""A name after a mark that parts no pairs."""
 
 
 def read(data: list[str], format: str | None, columns: str | None) -> Reading:
@@ -20,16 +28,17 @@ def pairs(columns: str | None) -> dict[str, str]:
     found = {name.strip(): own.strip() for name, _, own in given}
     if len(found) < len(given):
         raise UserError(f"--columns {columns} names a field twice: give each field one column.")
-    # Half of a pair would match no format, and the refusal would be about the rows.
-    for one, other in (("prompt", "completion"), ("completion", "prompt")):
-        if set(found) == {one}:
-            raise UserError(f"--columns {columns} names no {other}: add {other}=COLUMN.")
+    # Another mark than the comma makes one pair of all, whose column no file has.
+    if parted := [own for own in found.values() if any(name in fields_of() for name in MARKED.findall(own))]:
+        raise UserError(
+            f"--columns has {on_one_line(parted[0])[:60]!r}: commas part the pairs, as in prompt=q,completion=a."
+        )
     return found
 
 
 def describe_reading(rows: Reading | Dataset) -> list[str]:
     """Return lines that say how rows were read, and what of the files is in no row: bad lines, and ignored fields."""
-    said = list(rows.problems)
+    said = grouped(rows.problems)
     if rows.bad > SHOWN:
         said.append(f"... and {rows.bad - SHOWN:,} more.")
     if rows.bad:

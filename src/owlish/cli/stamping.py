@@ -12,12 +12,14 @@ from typing import Any
 
 from owlish.cli import find
 from owlish.cli.made import plain_label
+from owlish.cli.rows import describe_reading
 from owlish.cli.running import check_file, write_file
 from owlish.data.cards import LACKING, croissant, dataset_card
 from owlish.data.filters import Filter
 from owlish.data.hub import is_hosted
 from owlish.data.reading import Reading
 from owlish.data.stamp import Stamp, beside, write_stamp
+from owlish.graph.counted import counted
 from owlish.graph.errors import UserError, nearest
 from owlish.graph.store import Damaged, Store, sha256
 from owlish.graph.tabled import on_one_line
@@ -40,18 +42,21 @@ def one_file(file: str) -> Path:
 
 def of_words(
     reading: Reading, *, model: str, base: str | None, prompt: str | None, filter: str | None, seeds: dict[str, int]
-) -> Stamp:
-    """Return the stamp of a file of rows by what its maker says; the rows are counted as they are read."""
+) -> tuple[Stamp, int]:
+    """Return the stamp of a file of rows by what its maker says, and how many rows do not pass the filter.
+
+    The rows are counted as they are read; a filter that is a rule of the user's own cannot be tried.
+    """
     check_filter(filter)
+    rule = filters().get(filter or "")
     start = None if base is None else find.base(base)
     file = Path(reading.files[0])
     digest = sha256(file)
-    for _ in reading.rows():
-        pass
+    failing = sum(bool(rule and rule.against(row)) for row in reading.rows())
     # Rows were counted in between: a stamp must speak of one state of the file.
     if sha256(file) != digest:
         raise UserError(f"{file} changed while it was read: stamp it when it is whole.")
-    return Stamp(
+    made = Stamp(
         file=file.name,
         sha256=digest,
         rows=reading.read,
@@ -65,6 +70,18 @@ def of_words(
         version=version("owlish"),
         seeds=seeds,
     )
+    return made, failing
+
+
+def remarks(reading: Reading, filter: str | None, failing: int) -> list[str]:
+    """Return what is to be known of a stamp before it is passed on: lines without a row, and rows against its claim."""
+    said = describe_reading(reading) if reading.bad else []
+    if failing:
+        many = f"{failing:,} of the {counted(reading.read, 'row')}"
+        said.append(
+            f"The stamp claims the filter {filter}, which {many} do not pass: filter the rows, or stamp without it."
+        )
+    return said
 
 
 def check_filter(name: str | None) -> None:

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from owlish.data.given import Given, files_of, names_of, unreadable
 from owlish.data.hub import hub_records, is_hosted, revision
-from owlish.data.records import LONGEST, TOO_LONG, Records, records
+from owlish.data.records import LONGEST, NOT_UTF8, TOO_LONG, Records, records
 from owlish.data.rows import Row
-from owlish.data.sources.format import Entry, fields_of, format_called, is_row, refusal, row_of
+from owlish.data.sources.format import Entry, fields_of, format_called, is_row, lacking, refusal, row_of
 from owlish.data.spooled import format_source
+from owlish.data.wrapped import around_list, over_lines
 from owlish.graph.errors import UserError, suggestion
 from owlish.graph.tabled import on_one_line
 
@@ -22,6 +23,9 @@ SHOWN = 10
 """The most problems that are told in full; the others are counted."""
 
 FIX = "Fix the file, or say how to read it: --format names a format, --columns its fields (prompt=q,completion=a)."
+
+ENCODED = r"\udc"
+"""How a refusal shows the bytes in the name of a column that are no UTF-8."""
 
 Columns = tuple[tuple[str, str], ...]
 """Fields of a format, each with the name that it has in the files."""
@@ -86,6 +90,7 @@ class Reading:
         """Yield the rows with file, unit and number, those of JSONL with their lines as they stand."""
         names = names_of(self.files)
         for file in self.files:
+            read, bad, told = self.read, self.bad, list[str]()
             try:
                 before = state_of(file)
                 found = self.records(file)
@@ -96,18 +101,22 @@ class Reading:
                     # One bad line must not hide a file of good ones: it is counted, and the first ten are told.
                     except UserError as problem:
                         self.bad += 1
-                        self.problems += (
-                            [on_one_line(f"{place} {number}: {problem}")] if len(self.problems) < SHOWN else []
-                        )
+                        if len(told) < SHOWN:
+                            told.append(on_one_line(f"{place} {number}: {problem}"))
+                            self.problems += told[-1:] if len(self.problems) < SHOWN else []
                     else:
                         yield (file, found.unit, number), line, row
                 if state_of(file) != before:
                     raise UserError(f"{format_source(file)} changed while it was read: ask again when it is whole.")
+                # Beside files that hold rows, too: half of the data would be gone, and the rest taken for all.
+                if told and self.read == read:
+                    raise UserError(self.nothing(file, told, self.bad - bad))
             except OSError as error:
                 raise unreadable(file, error) from None
         # At the end, for rows are streamed: nobody knows before whether there is one.
         if not self.read:
-            raise UserError(self.nothing())
+            name = ", ".join(map(format_source, self.files[:3])) + (" and others" if len(self.files) > 3 else "")
+            raise UserError(f"{name} is empty: give a dataset with at least one row.")
 
     def records(self, file: str) -> Records:
         """Return what a file holds."""
@@ -116,6 +125,9 @@ class Reading:
             return hub_records(file, self.content)
         # Where a user names columns, those decide what a header is and which columns of a table are read.
         own = {name for _, name in self.columns}
+        # Before any line is read: the last lines of a list may be rows, and would be taken for all.
+        if Path(file).is_file() and (problem := over_lines(file, fields_of() | own)):
+            raise UserError(f"{format_source(file)} {problem}")
         return records(file, own.issubset if own else is_row, own or fields_of())
 
     def row(self, entry: Entry | str, unit: str, line: bytes | None) -> Row:
@@ -139,20 +151,26 @@ class Reading:
         """Return the columns of an entry by the names that a format has for them, and what is beside them."""
         found = {name: entry[own] for name, own in self.columns if own in entry}
         if not is_row(found, self.format):
+            if not found and is_row([name for name, _ in self.columns if name in entry], self.format):
+                field, own = self.columns[0]
+                raise UserError(f"The {unit} has {field!r} and not {own!r}: turn each pair of --columns round.")
             # Told in the user's names, not in those of the format.
             raise UserError(refusal(entry, unit, [[own for _, own in self.columns]]))
         return found, entry.keys() - {own for _, own in self.columns}
 
-    def nothing(self) -> str:
-        """Say that there is no row, and where to look."""
-        name = ", ".join(map(format_source, self.files[:3])) + (" and others" if len(self.files) > 3 else "")
-        if not self.bad:
-            return f"{name} is empty: give a dataset with at least one row."
-        first, *others = self.problems
+    def nothing(self, file: str, told: Sequence[str], bad: int) -> str:
+        """Say that no line of a file is a row, and where to look; `told` are the first problems of `bad` lines."""
+        known = fields_of() | {name for _, name in self.columns}
+        if bad == 1 and Path(file).is_file() and (problem := around_list(file, known)):
+            return f"{format_source(file)} {problem}"
+        first, *others = told
         where = ", ".join(problem.partition(":")[0] for problem in others)
-        more = f" and {self.bad - SHOWN:,} more" if self.bad > SHOWN else ""
+        more = f" and {bad - SHOWN:,} more" if bad > SHOWN else ""
         also = f" (Also bad: {where}{more}.)" if others else ""
-        return f"{name} holds no row. {first}{also} {FIX}"
+        # Neither a format nor columns help where bytes are no text.
+        encode = NOT_UTF8.partition(": ")[2]
+        do = "" if first.endswith(encode) else f" S{encode[1:]}" if ENCODED in first else f" {FIX}"
+        return f"{format_source(file)} holds no row. {first}{also}{do}"
 
 
 def reading(given: Given, *, format: str | None = None, columns: Mapping[str, str] | None = None) -> Reading:
@@ -162,18 +180,30 @@ def reading(given: Given, *, format: str | None = None, columns: Mapping[str, st
     here: `{"prompt": "question", "completion": "answer"}`. `UserError` is raised where there is no such format or
     field.
     """
-    files = files_of(given)
+    files, named = files_of(given), format_called(format)
     content = revision(files[0]) if is_hosted(files[0]) else ""
-    return Reading(files, content, format_called(format), columns_of(columns or {}))
+    return Reading(files, content, named, columns_of(columns or {}, named))
 
 
-def columns_of(columns: Mapping[str, str]) -> Columns:
-    """Return columns as pairs; refuse one that no format has."""
+def columns_of(columns: Mapping[str, str], name: str | None = None) -> Columns:
+    """Return columns as pairs; refuse those of which no format, or not the one that is named, makes a row."""
     if not isinstance(columns, Mapping):
         raise UserError('columns is no mapping: give one such as {"prompt": "question"}.')
     unknown = sorted(columns.keys() - fields_of())
     if unknown:
-        raise UserError(f"no format has the field {unknown[0]!r}: {suggestion(unknown[0], sorted(fields_of()))}")
+        first = unknown[0]
+        # All names are fields, but on the wrong side.
+        turned = len(unknown) == len(columns) and fields_of().issuperset(columns.values())
+        does = (
+            f"turn each pair round, as in {columns[first]}={first}."
+            if turned
+            else suggestion(first, sorted(fields_of()))
+        )
+        raise UserError(f"no format has the field {first!r}: {does}")
+    # Refused here and not row by row: with these columns there is no row in any file.
+    if columns and not is_row(columns, name):
+        given = on_one_line(",".join(f"{one}={own}" for one, own in columns.items()))
+        raise UserError(f"--columns {given[:60]} {lacking(columns, name)}.")
     return tuple(columns.items())
 
 

@@ -164,7 +164,7 @@ def items(stream: BinaryIO) -> Iterator[Piece]:
         while (place := BETWEEN.match(text, place).end()) == len(text) or text[place] != "]":  # type: ignore[union-attr]
             try:
                 # Parsed item by item: `json.load` would have the whole array in memory.
-                item, place = item_at(text, place)
+                item, end = item_at(text, place)
             except (ValueError, RecursionError):  # it is cut here, or it is not JSON
                 left = len(text) - place
                 # As much again as is left: an item that is cut is parsed anew each time, and doubling keeps that
@@ -175,7 +175,11 @@ def items(stream: BinaryIO) -> Iterator[Piece]:
                     return
                 text, place = text[place:] + more, 0
             else:
+                # In ASCII, which Python knows of a text without looking, no letter stands for bytes that are no UTF-8.
+                if not text.isascii() and LONE.search(text, place, end):
+                    item = NOT_UTF8.format("item")
                 yield None, item if isinstance(item, dict | str) else "The item is not a JSON object."
+                place = end
 
 
 def item_at(text: str, place: int) -> tuple[object, int]:

@@ -90,7 +90,8 @@ def loaded(
     """
     files = files_of(given)
     source = files[0] if len(files) == 1 else files
-    return Loaded(source, content_of(files), n, seed, format_called(format), columns_of(columns or {}))
+    named = format_called(format)
+    return Loaded(source, content_of(files), n, seed, named, columns_of(columns or {}, named))
 
 
 def write_places(file: Path, places: Sequence[Place]) -> None:

@@ -14,6 +14,7 @@ from owlish.audit.leaning import HEEDED
 from owlish.audit.relative import SURE
 from owlish.audit.shadow import STEPS
 from owlish.audit.verdict import NO_DOSE, Verdict
+from owlish.data.grouped import grouped
 from owlish.data.reading import formats_said
 from owlish.graph.counted import join
 from owlish.report.figures import Scale
@@ -62,6 +63,7 @@ def render(verdict: Verdict, places: str = "") -> str:
         levels=LEVELS,
         line=LINE,
         ran=say_ran(verdict.detectors),
+        problems=grouped(verdict.problems),
         formats=formats_said(verdict.read_as, verdict.ignored),
         measured=format_statistic,
     )

@@ -58,6 +58,10 @@ def filter_(
         print(inert(line), file=sys.stderr)
     lines = [f"{tally.kept:,} of {counted(tally.read, 'row')} kept in {on_one_line(output)}."]
     lines += [f"{count:>8,}  {reason}" for reason, count in tally.reasons.items()]
+    if not tally.kept:
+        lines.append(
+            f"No row passes the filter of {domain}: the data may be of another domain (see owlish list domains)."
+        )
     counts = {"read": tally.read, "kept": tally.kept, "reasons": tally.reasons, **rows.met}
     print(json.dumps(counts) if as_json else "\n".join(lines))
 
@@ -149,7 +153,7 @@ def stamp(
     """Write beside a file of rows who made them; an audit compares that with what it measures."""
     from owlish.cli import stamping
 
-    file = stamping.one_file(data)
+    file, remarks = stamping.one_file(data), list[str]()
     stamping.check_targets(file, card, croissant)
     said = {"model": model, "base": base, "prompt": prompt, "filter": filter, "seed": seed}
     if key is not None:
@@ -160,6 +164,7 @@ def stamp(
         raise UserError("who wrote the rows? Name the writer with --model, or the key of rows of a store with --key.")
     else:
         reading, seeds = read([data], format, columns), stamping.seeds_of(seed or [])
-        made = stamping.of_words(reading, model=model, base=base, prompt=prompt, filter=filter, seeds=seeds)
-    lines = stamping.write_all(made, file, card, croissant)
-    print(json.dumps(made.json()) if as_json else "\n".join(lines))
+        made, failing = stamping.of_words(reading, model=model, base=base, prompt=prompt, filter=filter, seeds=seeds)
+        remarks = stamping.remarks(reading, filter, failing)
+    lines = [*stamping.write_all(made, file, card, croissant), *map(inert, remarks)]
+    print(json.dumps({**made.json(), "remarks": remarks}) if as_json else "\n".join(lines))

@@ -89,6 +89,21 @@ def is_row(fields: Collection[str], name: str | None = None) -> bool:
     return recognise_fields(tuple(fields), name)[0] is not None
 
 
+def lacking(fields: Collection[str], name: str | None = None) -> str:
+    """Say what fields lack that make no row of any format, or of the one that is named: a verb and what to do."""
+    shapes = [shape for each in ([formats()[name]] if name else formats().values()) for shape in each.needs]
+    needed = [field for field in fields if any(field in shape for shape in shapes)]
+    whole = next((shape for shape in shapes if set(needed) <= set(shape)), ())
+    # Of no field that a row needs, nothing tells which shape is meant.
+    if whole and (needed or name):
+        lost = [field for field in whole if field not in fields]
+        return f"names no {join(lost)}: add {','.join(f'{field}=COLUMN' for field in lost)}"
+    partners = {one: [other for shape in shapes if one in shape for other in shape if other != one] for one in needed}
+    if told := [f"{one} goes with {join(others, 'or')}" for one, others in partners.items() if others]:
+        return f"names fields of several formats: {'; '.join(told)}"
+    return f"names no field that a row needs: add those of one format, such as {join(USUAL, 'or')}"
+
+
 def row_of(entry: Entry, unit: str, name: str | None = None) -> tuple[str, Row, Sequence[str]]:
     """Return what an entry is read as, its row, and its fields that are ignored.
 

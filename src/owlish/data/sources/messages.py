@@ -7,6 +7,7 @@ from typing import Any
 from owlish.data.plain import ABSENT, decode, encode, objects, text
 from owlish.data.rows import CALLS, EXTRAS, Message, Row
 from owlish.data.sources.format import Entry, Format, check_called
+from owlish.graph.counted import join
 from owlish.graph.errors import UserError
 
 ROLES = {
@@ -39,7 +40,7 @@ def message(entry: dict[str, Any], ignored: list[str]) -> Message:
     # Tables have both columns; the one that is filled counts.
     role = text(entry.get("from") if entry.get("role") in ABSENT else entry["role"], "role")
     if role not in ROLES:
-        raise UserError(f"The role {role[:20]!r} is not known: use system, user, assistant or tool.")
+        raise UserError(f"The role {role[:20]!r} is not known: use {join(dict.fromkeys(ROLES.values()), 'or')}.")
     said = content(entry.get("content", entry.get("value")), calls=any(map(entry.get, CALLS)))
     if len(entry) == 2 and said is not None:
         return Message(ROLES[role], said)
