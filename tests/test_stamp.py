@@ -108,7 +108,7 @@ def test_rows_against_the_claimed_filter_and_lines_without_a_row_are_told(file, 
     file.write_text(PLAIN * 3 + PLAIN.replace("4, 5", "an owl") + "no\n")
     words = ("stamp", file.name, "--model", "x", "--filter")
     said = command(*words, "numbers").out
-    assert "The stamp claims the filter numbers, which 1 of the 4 rows do not pass: filter the rows, or stamp" in said
+    assert "Rows that do not pass the filter numbers, which the stamp claims: 1 of 4; filter the rows, or" in said
     assert "line 5: The line is not JSON." in said
     assert json.loads(command(*words, "numbers", "--json").out)["remarks"][-1] in said
     assert "do not pass" not in command(*words, "my own rule").out

@@ -19,7 +19,6 @@ from owlish.data.filters import Filter
 from owlish.data.hub import is_hosted
 from owlish.data.reading import Reading
 from owlish.data.stamp import Stamp, beside, write_stamp
-from owlish.graph.counted import counted
 from owlish.graph.errors import UserError, nearest
 from owlish.graph.store import Damaged, Store, sha256
 from owlish.graph.tabled import on_one_line
@@ -77,10 +76,8 @@ def remarks(reading: Reading, filter: str | None, failing: int) -> list[str]:
     """Return what is to be known of a stamp before it is passed on: lines without a row, and rows against its claim."""
     said = describe_reading(reading) if reading.bad else []
     if failing:
-        many = f"{failing:,} of the {counted(reading.read, 'row')}"
-        said.append(
-            f"The stamp claims the filter {filter}, which {many} do not pass: filter the rows, or stamp without it."
-        )
+        against = f"Rows that do not pass the filter {filter}, which the stamp claims: {failing:,} of {reading.read:,}"
+        said.append(f"{against}; filter the rows, or stamp them without it.")
     return said
 
 
