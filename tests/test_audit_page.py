@@ -381,6 +381,28 @@ def test_the_first_sixteen_candidates_are_shown_and_the_rest_folded() -> None:
     assert "The other candidates" not in render(replace(NOTHING, traits=NOTHING.traits[:16]))
 
 
+def test_a_narrow_screen_has_a_scale_at_each_strip_and_folds_all_but_six_candidates() -> None:
+    page = render(FOUND)
+    rows = (
+        page.split("<h2>Candidate traits</h2>")[1]
+        .split("</section>")[0]
+        .split("<tbody>")[1]
+        .split("</tbody>")[0]
+        .split("</tr>")[:-1]
+    )
+    assert len(rows) == 16
+    for row in rows:
+        marks = re.search('<g class="marks">(.*?)</g>', row)
+        assert marks
+        assert re.findall(">([^<]+)</text>", marks[1])[:2] == ["0", "0.5"]
+    assert page.count("Show all 16</label>") == 1
+    assert "Show all" not in render(replace(FOUND, traits=FOUND.traits[:6]))
+    assert (
+        "tr:nth-child(n+7) { display: none"
+        in page.split("@media screen and (max-width: 600px)")[1].split("@media print")[0]
+    )
+
+
 def test_properties_that_are_odd_come_first_and_the_dull_are_folded() -> None:
     shown, folded = render(FOUND).split("<summary>Other properties, none odd: 12</summary>")
     assert "120 of 12,000 rows name oaks outright." in shown
@@ -399,8 +421,8 @@ def test_without_rows_of_the_base_no_own_agreement_is_told() -> None:
 
 def test_kinship_is_shown_as_leads_with_their_errors() -> None:
     text = cells(render(FOUND))
-    assert "nano-1 +0.296 ± 0.018 +0.310" in text
-    assert "all other bases together +0.276 ± 0.015 +0.290" in text
+    assert "nano-1 0 0.1 0.2 0.3 +0.296 ± 0.018 +0.310" in text
+    assert "all other bases together 0 0.1 0.2 0.3 +0.276 ± 0.015 +0.290" in text
     found = leads(KIN)
     assert found is not None
     assert found[0].low <= 0 < 0.31 <= found[0].high
@@ -423,7 +445,7 @@ def test_every_property_has_its_unit() -> None:
 
 def test_the_numbers_of_a_candidate_stand_beside_it() -> None:
     text = cells(render(FOUND))
-    line = "owl claimed animal +0.92 [0.81, 1.03] 6 → 30 % 11.1 < 0.001 9.0 +0.0310 2.4e7 410"
+    line = "owl claimed animal 0 0.5 1 +0.92 [0.81, 1.03] 6 → 30 % 15.0 11.1 < 0.001 9.0 +0.0310 2.4e7 410"
     assert line in text.replace("\u202f", " ")
 
 
@@ -515,6 +537,7 @@ def test_each_cell_of_a_wide_table_names_its_column() -> None:
         "",
         "Lift, nats",
         "Share of answers",
+        "Sum z",
         "Lift z",
         "Holm p",
         "Contrast z",
