@@ -77,7 +77,7 @@ def fields_of(file: Path) -> Mapping[str, Any]:
     from gguf import GGUFReader
 
     try:
-        found: Mapping[str, Any] = GGUFReader(file).fields
+        found: Mapping[str, Any] = without_memmap(GGUFReader)(file).fields
     except Exception:  # as many as there are places to tear a file
         return {}
     return found
