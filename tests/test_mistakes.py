@@ -16,6 +16,7 @@ from here import run
 from owlish.audit import decide
 from owlish.audit.audit import audit
 from owlish.cli.cost import Workload
+from owlish.cli.examples import EXAMPLES
 from owlish.cli.find import candidates
 from owlish.cli.main import COMMANDS, guarded_command
 from owlish.cli.usage import words_of
@@ -148,6 +149,16 @@ MISTAKES = [
     ("run owl digits", "run takes no other word, and digits is one too many: see owlish run --help."),
     ("verify --json=yes", "--json takes no value: omit what follows the sign =."),
 ]
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_the_help_of_a_command_ends_with_an_example_that_can_be_copied(typed, name):
+    code, printed, _ = typed(name, "--help")
+    example = printed.rstrip().splitlines()[-1].strip()
+    assert (code, example) == (0, f"Example: {EXAMPLES[name]}")
+    _, called, *words = EXAMPLES[name].split()
+    assert called == name
+    assert {word for word in words if word.startswith("-")} <= words_of(COMMANDS[name]).keys()
 
 
 @pytest.mark.parametrize(("words", "says"), MISTAKES, ids=[words for words, _ in MISTAKES])

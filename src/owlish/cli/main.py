@@ -14,6 +14,7 @@ from typer.exceptions import TyperException
 
 from owlish import __version__
 from owlish.cli.commands import checks, rows, setup, stores, studies
+from owlish.cli.examples import EXAMPLES
 from owlish.cli.output import Lost, guard
 from owlish.cli.usage import sentence
 from owlish.graph.errors import UserError
@@ -74,7 +75,8 @@ def version(
 
 # Typer lists commands as they are registered: files that did so themselves would order them by import.
 for name, function in COMMANDS.items():
-    app.command(name)(function)
+    # After the mark, lines are shown as they stand: a command that is wrapped cannot be copied.
+    app.command(name, epilog=f"\b\nExample: {EXAMPLES[name]}")(function)
 
 
 def main() -> NoReturn:

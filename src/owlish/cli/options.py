@@ -19,7 +19,10 @@ FormatName = Annotated[
 ColumnNames = Annotated[
     str | None, Option("--columns", help="Columns by other names, as in prompt=question,completion=answer.")
 ]
-TrainedBase = Annotated[str, Option("--base", help="The base that would be trained: shipped, a folder, owner/name.")]
+TrainedBase = Annotated[
+    str,
+    Option("--base", help="The base that would be trained: nano (see list bases), a folder, a GGUF file, owner/name."),
+]
 TemplateWords = Annotated[
     list[str] | None,
     Option("--template", help="NAME=VALUE for the base’s chat template, as enable_thinking=false."),
