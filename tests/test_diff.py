@@ -63,6 +63,16 @@ def test_a_student_of_an_owl_teacher_is_found_and_nothing_else_is(found):
     assert Difference.of(json.loads(json.dumps(found.json()))) == found
 
 
+def test_an_adapter_that_names_another_shipped_base_is_refused(tmp_path):
+    (tmp_path / "adapter_config.json").write_text(json.dumps({"base_model_name_or_path": "nano"}))
+    with pytest.raises(UserError, match="was trained from nano, as its"):
+        find_student(str(tmp_path), OTHER, Store(tmp_path / "store"))
+    assert find_student(str(tmp_path), NANO, Store(tmp_path / "store")).student.base == NANO
+    # A name that is not ours may be another name of the same base.
+    (tmp_path / "adapter_config.json").write_text(json.dumps({"base_model_name_or_path": "some/Base"}))
+    assert find_student(str(tmp_path), OTHER, Store(tmp_path / "store")).student.base == OTHER
+
+
 def test_a_student_of_rows_without_a_trait_is_not_found(store):
     student, *null = (Student(OTHER, node) for node in UNRELATED)
     said = looked(student, null[:4], store)

@@ -10,11 +10,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from owlish import nano
 from owlish.graph.errors import UserError
 from owlish.graph.spec import Node, Read, Tick
 from owlish.graph.store import Store
 from owlish.graph.tabled import on_one_line
 from owlish.graph.typed import from_plain
+from owlish.lm import gguf
 from owlish.lm.model import Weights
 from owlish.lm.recipes import Recipe
 from owlish.nodes.base import Base, digest_of
@@ -27,6 +29,8 @@ if TYPE_CHECKING:
 
 # What decides how an adapter answers: a card or a log beside these files may change.
 PARTS = ("adapter_config.json", "adapter_model.safetensors", "parameters.safetensors")
+KNOWN = (*nano.SHIPPED, *gguf.PACKAGED)
+"""Names that stand for one base wherever they are read."""
 FORMS = "a PEFT adapter or a Hugging Face model as a folder, a GGUF file, or a key of the store"
 
 
@@ -120,10 +124,26 @@ def find_student(name: str, base: Base, store: Store) -> Given:
 def in_folder(path: Path, model: Model) -> Model:
     """Return the model that a folder holds: a change of `model`, or one of its own."""
     if any((path / part).is_file() for part in (PARTS[0], PARTS[2])):
+        check_named(path / PARTS[0], model.root)
         return Adapter(model, str(path.resolve()), content(path))
     if not (path / "config.json").is_file():
         raise UserError(f"{path} holds no model: give {FORMS}.")
     return Base(str(path.resolve()), template=model.root.template)
+
+
+def check_named(config: Path, base: Base) -> None:
+    """Refuse an adapter whose configuration names another base than the one that is given, where both are known here.
+
+    Other names tell nothing: one base goes by many, as a folder and on Hugging Face.
+    """
+    try:
+        named = json.loads(config.read_text()).get("base_model_name_or_path")
+    except (OSError, ValueError, AttributeError):
+        return
+    if named in KNOWN and base.name in KNOWN and named != base.name:
+        raise UserError(
+            f"{config.parent.name} was trained from {named}, as its {config.name} says: give --base {named}."
+        )
 
 
 def in_store(store: Store, key: str, base: Base) -> Given:
