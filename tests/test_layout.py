@@ -25,8 +25,10 @@ ASK = {
     "cut": "[...document.querySelectorAll('.wide')].filter(e => e.scrollWidth > e.clientWidth).map(e => e.ariaLabel)",
     "loose": "[...document.querySelectorAll('table')].filter(e => !e.closest('.wide')).length",
     "out": """[...document.querySelectorAll('svg text')].filter(text => {
-        const [a, b] = [text, text.closest('svg')].map(e => e.getBoundingClientRect());
-        return a.left < b.left - 2 || a.right > b.right + 2 || a.bottom > b.bottom + 2;
+        const svg = text.closest('svg'), [a, b] = [text, svg].map(e => e.getBoundingClientRect());
+        const below = b.bottom + parseFloat(getComputedStyle(svg).marginBottom);  // marks may stand in its margin
+        const out = a.left < b.left - 2 || a.right > b.right + 2 || a.bottom > below + 2;
+        return out && text.getClientRects().length;  // what is not shown at this width has no place
     }).map(text => text.textContent)""",
     "seen": "document.querySelectorAll('.wide, svg text').length",
 }

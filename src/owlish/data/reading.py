@@ -151,7 +151,8 @@ class Reading:
         """Return the columns of an entry by the names that a format has for them, and what is beside them."""
         found = {name: entry[own] for name, own in self.columns if own in entry}
         if not is_row(found, self.format):
-            if not found and is_row([name for name, _ in self.columns if name in entry], self.format):
+            turned = [name for name, own in self.columns if name in entry and own in fields_of()]
+            if not found and is_row(turned, self.format):
                 field, own = self.columns[0]
                 raise UserError(f"The {unit} has {field!r} and not {own!r}: turn each pair of --columns round.")
             # Told in the user's names, not in those of the format.
