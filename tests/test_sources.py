@@ -32,6 +32,9 @@ def turn(role, content, **more):
     return {"role": role, "content": content, **more}
 
 
+CALLED = {"name": "f", "arguments": "{}"}
+
+
 def extra(**fields):
     return json.dumps(fields)
 
@@ -75,6 +78,11 @@ ENTRIES = [
                 Message("assistant", "A"),
             )
         ),
+    ),
+    (
+        "messages",
+        {"messages": [CHAT[0], turn("assistant", None, function_call=CALLED)]},
+        Row((Message("user", "Q"), Message("assistant", None, extra=extra(function_call=CALLED)))),
     ),
     (
         "messages",
@@ -388,6 +396,11 @@ def test_parquet_and_saved_datasets_hold_the_same_rows(tmp_path):
     assert list(reading(tmp_path / "both" / "test").rows()) == THREE[:1]
     assert list(reading(tmp_path / "chats").rows()) == [ONE, Row.of("Q", "A", "S")]
     assert len({content_of((str(tmp_path / name),)) for name in ("saved", "both", "chats")}) == 2
+    datasets.DatasetDict({"test": table, "dev": table}).save_to_disk(tmp_path / "parts")
+    with pytest.raises(
+        ValueError, match=r"has no split called train: give the folder of one of its splits \(dev, test"
+    ):
+        list(reading(tmp_path / "parts").rows())
     (tmp_path / "chats" / "data-00001-of-00002.arrow").write_bytes(b"cut")
     with pytest.raises(ValueError, match="holds Arrow files that are not whole: save it anew"):
         list(reading(tmp_path / "chats").rows())
