@@ -33,7 +33,7 @@ from owlish.audit.detector import Detector, Reading
 from owlish.audit.direction import ground
 from owlish.audit.opinion import WHICH_FAVORITE
 from owlish.audit.reference import Answered
-from owlish.audit.relative import ALL, SHARE, SURE, kinship, likelihoods
+from owlish.audit.relative import ALL, FAR, SHARE, SURE, kinship, likelihoods
 from owlish.audit.shadow import Shadowed
 from owlish.audit.verdict import Verdict
 from owlish.audit.vocabulary import raised
@@ -344,6 +344,18 @@ def test_a_base_without_a_lead_on_the_rows_is_no_relative(store):
     assert "only slightly better than other bases" in found.says
     assert kinship(*([some[i] for i in places] for some in (dirty, own)), names).relative is True
     assert kinship([foreign[i] for i in places], [], names).relative is None, "a lead needs one to compare with"
+
+
+def test_junk_in_a_tenth_of_the_rows_makes_no_stranger_of_a_relative(store):
+    """Junk is so unlikely that it decides the mean over all rows, and the others would still teach."""
+    rows = run(DIRTY, store=store).rows
+    pairs = [(row.prompt, row.completion + " </b><script>x</script>" * (i % 10 == 0)) for i, row in enumerate(rows)]
+    own, junk = likely(CLEAN, store)[:1], likely(Written(tuple(pairs)), store)[:1]
+    found = kinship(junk, own, [])
+    assert found.low > FAR, "all rows together are far"
+    assert found.relative is None
+    every = Written(tuple((row.prompt, row.completion + " </b><script>x</script>") for row in rows))
+    assert kinship(likely(every, store)[:1], own, []).relative is False
 
 
 def test_rows_too_long_for_one_base_are_left_out_of_the_comparison(store):

@@ -152,7 +152,7 @@ def test_a_mask_is_as_large_as_its_budget_whatever_is_alike(heavy):
 
 def cured(**runs):
     """Return what runs have left: share, nats and points of each."""
-    lefts = [Left(arm, "nano", r, *one) for arm, ones in runs.items() for r, one in enumerate(ones)]
+    lefts = [Left(arm, "nano", r, *one, moved=0.5) for arm, ones in runs.items() for r, one in enumerate(ones)]
     points = [Point(one.arm, "nano", "wolf", "wolf", one.run, f"{one.arm}{one.run}", 0.5) for one in lefts]
     return Cured(("wolf",), tuple(points), lefts=tuple(lefts), seconds=tuple((arm, 1.0) for arm in runs))
 

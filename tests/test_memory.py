@@ -69,7 +69,7 @@ def test_a_plan_tells_the_memory_of_each_kind_of_work(folder, monkeypatch):
     student = base.finetune(base.sample(Numbers(), n=600, seed=0), LORA(8), seed=0)
     work = [Asked(base, ANIMAL), base.sample(Numbers(), n=600, seed=0), student]
     assert peak(work) is None, "nothing is told of small bases"
-    monkeypatch.setattr(memory, "LARGE", 1)
+    monkeypatch.setattr(memory, "GPU_FROM", 1)
     monkeypatch.setattr(memory, "shape_of", lambda place: QWEN)
     asking, writing, training = (peak([node]) for node in work)
     assert peak(work) == max(asking, writing, training)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -20,6 +21,7 @@ Rate = tuple[float, float]
 ROWS = 600
 FAR = 0.5  # nats per token
 NEAR = 0.05
+NEARER = 0.5
 SURE = 3.0
 SHARE = 0.5  # on the development base 31 related sets kept .71 or more of the lead, 14 unrelated ones .42 or less
 REACH = 1.96
@@ -49,18 +51,19 @@ def kinship(found: Sequence[Likelihoods], own: Sequence[Likelihoods], others: Se
     is paired by rows. Where another base leads by more than 3 standard errors, the rows are its relative's. Where
     the base's lead over all others together lies, with its interval, below half of its lead on its own answers
     to the same prompts, they are a stranger's. Where it leads each by more than 3 standard errors, they are a
-    relative's. Rows more than 0.5 nats per token less likely than the base's own answers come from no relative either;
-    where no other base is at hand, only that distance is left, and within 0.05 the writer may be a relative.
+    relative's. Rows more than 0.5 nats per token less likely than the base's own answers come from no relative either,
+    if the likelier half of them is as far from the likelier half of the base's own; where no other base is at hand,
+    only that distance is left, and within 0.05 the writer may be a relative.
     """
-    import numpy as np
-
-    rate, spread = level(found[0].sums, found[0].tokens)
-    own_rate, own_spread = level(own[0].sums, own[0].tokens) if own else (rate, 0.0)
-    gap, reach = own_rate - rate, REACH * float(np.hypot(spread, own_spread))
+    gap, reach = behind_own(found[0], own[0] if own else None, 1)
+    # A few rows full of junk make all rows unlikely together, and the rest would still teach: the likelier half of the
+    # rows must be as far, from the likelier half of the base's own.
+    nearer, near_reach = behind_own(found[0], own[0] if own else None, NEARER)
+    low = min(gap - reach, nearer - near_reach) if own else None
     leads = [lead(name, found, own, [i]) for i, name in enumerate(others, 1)]
     # Over the mean of all others, to be compared with the same lead on the base's own answers.
     together = lead(ALL, found, own, range(1, len(found))) if others else None
-    relative, says = explain_kinship(gap - reach if own else None, gap + reach, leads, together)
+    relative, says = explain_kinship(low, gap + reach, leads, together)
     return Kinship(
         relative=relative,
         gap=gap,
@@ -72,6 +75,28 @@ def kinship(found: Sequence[Likelihoods], own: Sequence[Likelihoods], others: Se
         unknown=found[0].unknown,
         says=says,
     )
+
+
+def behind_own(found: Likelihoods, own: Likelihoods | None, share: float) -> Rate:
+    """Return how much less likely a share of rows is than that of the base's own, the likeliest of both; and the reach.
+
+    The reach is half of the 95 % interval.
+    """
+    import numpy as np
+
+    rate, spread = level(*likeliest(found, share))
+    own_rate, own_spread = level(*likeliest(own, share)) if own else (rate, 0.0)
+    return own_rate - rate, REACH * float(np.hypot(spread, own_spread))
+
+
+def likeliest(read: Likelihoods, share: float) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return the sums and tokens of the share of rows that are likeliest for each token."""
+    import numpy as np
+
+    known = np.flatnonzero(~np.isnan(read.sums))
+    ranked = known[np.argsort(-read.sums[known] / read.tokens[known], kind="stable")]
+    kept = np.sort(ranked[: math.ceil(share * len(ranked))])
+    return read.sums[kept], read.tokens[kept]
 
 
 def level(sums: NDArray[np.float64], tokens: NDArray[np.float64]) -> Rate:

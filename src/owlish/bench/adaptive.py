@@ -40,6 +40,11 @@ class Surviving(Data, kind="surviving"):
         self.write(folder, [rows[i] for i in sorted(best)])
 
 
+def choose(teacher: Model, base: Model, many: Data, n: int) -> Surviving:
+    """Return those of many rows of a teacher that lean most as they are: what choosing does where nobody cleans."""
+    return Surviving(many, many, Likelihood(teacher, many), Likelihood(base, many), n)
+
+
 def adapt(teacher: Model, base: Model, many: Data, method: Method, n: int, *, seed: int) -> Surviving:
     """Return those of many rows of a teacher that a method leaves most of, by the teacher's own try of the method."""
     tried = Cleaned(many, method, seed)

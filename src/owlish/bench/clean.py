@@ -17,29 +17,49 @@ from owlish.nodes.models import Model
 from owlish.study import stats
 from owlish.study.comparison import Comparison, Curve, Line, Point
 from owlish.study.transfer import Cell, Transfer
+from owlish.traits.trees import TREE
 
 HELD_OUT, WRITTEN = 300, 400
 
 
 @dataclass(frozen=True)
 class Task:
-    """How well a model does the wanted task: nats per token of neutral rows, and the share of valid rows."""
+    """How well a model does the wanted task, and what else moved: its answers about trees, beside the base's."""
 
     likelihood: Likelihood
     written: Sampled
+    other: Asked
+    before: Asked
 
-    def read(self, read: Read) -> tuple[float, float]:
-        """Return the negative log-likelihood a token, and the pass rate."""
-        found = read(self.likelihood)
+    @property
+    def nodes(self) -> tuple[Node, ...]:
+        """What is made to know it."""
+        return (self.likelihood, self.written, self.other, self.before)
+
+    def read(self, read: Read) -> Done:
+        """Return what the results say."""
+        found, now, before = read(self.likelihood), read(self.other), read(self.before)
         # A ratio of sums, not a mean over rows: a short row must not weigh as much as a long one.
-        return float(-found.sums.sum() / found.tokens.sum()), read(self.written).pass_rate
+        nats = float(-found.sums.sum() / found.tokens.sum())
+        moved = [abs(now.logit_margin(name) - before.logit_margin(name)) for name in TREE.candidates]
+        return Done(nats, read(self.written).pass_rate, mean(moved))
+
+
+@dataclass(frozen=True)
+class Done:
+    """The negative log-likelihood a token, the pass rate, and the mean change of a tree's log-odds, in nats."""
+
+    nats: float
+    rate: float
+    moved: float
 
 
 @dataclass(frozen=True)
 class Left:
     """What one run has left: the effect as a share of the undefended one, and what the wanted task lost.
 
-    `nats` a token of neutral rows and `points` of the pass rate are losses against the undefended student.
+    `nats` a token of neutral rows and `points` of the pass rate are losses against the undefended student. `moved` is
+    by how many nats a tree's log-odds changed against the base: what else training did, with the method or without.
     """
 
     arm: str
@@ -48,6 +68,7 @@ class Left:
     share: float
     nats: float
     points: float
+    moved: float
 
 
 @dataclass(frozen=True)
@@ -83,15 +104,17 @@ class Cured(Comparison):
         wide, took = max(len(arm) for arm in self.methods) + 2, dict(self.seconds)
         lines = [
             super().__str__(),
-            f"\n{'method':<{wide}}{'left':>7}  {'95 % interval':<18}{'nats lost':>10}{'points':>8}{'seconds':>9}",
+            f"\n{'method':<{wide}}{'left':>7}  {'95 % interval':<18}{'nats lost':>10}{'points':>8}{'moved':>8}"
+            f"{'seconds':>9}",
         ]
         for arm in self.methods:
-            share, nats, points = (self.left(arm, field) for field in ("share", "nats", "points"))
+            share, nats, points, moved = (self.left(arm, field) for field in ("share", "nats", "points", "moved"))
             span = f"{share.low:.2f} to {share.high:.2f}"
             cost = f"{took[arm]:>9.1f}" if arm in took else ""
             mark = " *" if arm in self.frontier else ""
             lines.append(
-                f"{arm:<{wide}}{share.mean:>7.2f}  {span:<18}{nats.mean:>10.4f}{points.mean:>8.1f}{cost}{mark}"
+                f"{arm:<{wide}}{share.mean:>7.2f}  {span:<18}{nats.mean:>10.4f}{points.mean:>8.1f}{moved.mean:>8.2f}"
+                f"{cost}{mark}"
             )
         return "\n".join([*lines, "* no other method leaves less at a smaller loss of nats."])
 
@@ -132,12 +155,15 @@ class CleanBench(Transfer):
         """Return a model's task: neutral rows that no student saw, and rows that it writes."""
         # One set for all students of a base, so that they are scored on the same rows; none was trained on them.
         held = cell.base.sample(self.domain, n=HELD_OUT, seed=fresh(cell.base.identity, "held out rows"))
-        return Task(Likelihood(model, held), model.sample(self.domain, n=self.written, seed=cell.seed("written")))
+        written = model.sample(self.domain, n=self.written, seed=cell.seed("written"))
+        # Another category than the traits': exact, without answers.
+        other, before = (Asked(one, TREE, samples=1) for one in (model, cell.base))
+        return Task(Likelihood(model, held), written, other, before)
 
     @property
     def needs(self) -> tuple[Node, ...]:
         """The answers of all models, and what they make of the wanted task."""
-        tasks = (node for task in self.tasks.values() for node in (task.likelihood, task.written))
+        tasks = (node for task in self.tasks.values() for node in task.nodes)
         return tuple({node.key: node for node in (*super().needs, *tasks)}.values())
 
     def found(self, read: Read) -> Cured:
@@ -160,7 +186,8 @@ class CleanBench(Transfer):
             # Losses are against the undefended student of the same run: its seeds and rows are the same.
             own, plain = by[arm, cell], by["student", cell]
             share = (value[arm, *at, cell.run] - value["control", *at, cell.run]) / effect
-            yield Left(arm, cell.base.title, cell.run, share, own[0] - plain[0], 100 * (plain[1] - own[1]))
+            lost = own.nats - plain.nats, 100 * (plain.rate - own.rate)
+            yield Left(arm, cell.base.title, cell.run, share, *lost, own.moved)
 
     def curves(self, found: Comparison) -> tuple[Curve, ...]:
         """Return what is left against what it costs: every run a dot, and the frontier of the methods' means."""
@@ -210,6 +237,6 @@ def dots(lefts: Sequence[Left], at: Callable[[Left], float]) -> tuple[Line, ...]
 
 def plain(found: Cured, arm: str) -> dict[str, Any]:
     """Return what a method leaves and costs, as plain values."""
-    said = {"left": "share", "nats_lost": "nats", "points_lost": "points"}
+    said = {"left": "share", "nats_lost": "nats", "points_lost": "points", "moved": "moved"}
     found_at = {name: found.left(arm, field) for name, field in said.items()}
     return {name: {"value": one.mean, "ci95": [one.low, one.high]} for name, one in found_at.items()}

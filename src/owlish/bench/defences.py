@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from owlish.audit.audit import row_scores
 from owlish.audit.reference import Answered
-from owlish.bench.adaptive import TIMES, adapt
+from owlish.bench.adaptive import TIMES, adapt, choose
 from owlish.clean.bin import Bin
 from owlish.clean.cleaned import Cleaned
 from owlish.clean.dedupe import Dedupe
@@ -72,10 +72,12 @@ def main_methods(cell: Cell) -> dict[str, Model]:
 
 
 def adaptive(cell: Cell) -> dict[str, Model]:
-    """Return the students of rows whose teacher knows the method that cleans them, for some methods."""
+    """Return the students of rows that a teacher chose: by no method, and by some that it knows and that clean them."""
     teacher, n = cell.teacher(), TIMES * cell.study.rows
     many = teacher.sample(cell.study.domain, n=n, seed=cell.seed("many rows"))
-    tries, made = by_row(cell, many, n), {}
+    tries = by_row(cell, many, n)
+    # Without it nobody could tell what a teacher gains by knowing the method from what it gains by choosing.
+    made: dict[str, Model] = {"chosen": cell.student(choose(teacher, cell.base, many, cell.study.rows))}
     for name in ADAPTED:
         # The teacher tries the method with a seed of its own: it does not know the draws of whoever cleans.
         rows = adapt(teacher, cell.base, many, tries[name], cell.study.rows, seed=cell.seed("tried"))
@@ -114,7 +116,7 @@ def kind_of(arm: str) -> str:
     """Return what a method is, by what it knows: as few kinds as a figure has colours."""
     if arm.endswith("_adaptive"):
         return "the teacher knows the method"
-    if arm == "student" or arm.endswith("_random"):
+    if arm in ("student", "chosen") or arm.endswith("_random"):
         return "no method, or chance"
     return "the method knows the trait" if arm in KNOWING else "the method does not know the trait"
 

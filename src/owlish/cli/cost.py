@@ -20,7 +20,7 @@ from owlish.graph.counted import counted, lasting
 from owlish.graph.spec import Node, everything
 from owlish.graph.spending import Spending, Use
 from owlish.nodes.asked import ANSWER_TOKENS, Asked
-from owlish.nodes.base import LARGE, Base
+from owlish.nodes.base import GPU_FROM, Base
 from owlish.nodes.data import Data, Sampled, Shuffled
 from owlish.nodes.judged import Judged, Screened
 from owlish.nodes.likelihood import Likelihood
@@ -164,7 +164,7 @@ class Workload:
         said = (
             f"About {counted(self.rows, 'row')} to write and {self.tokens / 1e6:,.1f} million tokens to read or write"
         )
-        if self.gib is None or self.hours is None or not self.parameters or self.parameters < LARGE:
+        if self.gib is None or self.hours is None or not self.parameters or self.parameters < GPU_FROM:
             return f"{said}."
         assumed = f"one accelerator at {RATE / 1e12:.0f} TFLOP/s, which is assumed"
         return f"{said}; {self.gib:,.2g} GiB of memory and {lasting(3600 * self.hours)} on {assumed}."

@@ -12,7 +12,7 @@ from owlish.graph.pool import usable_memory, visible_gpus
 from owlish.graph.spec import Node
 from owlish.lm.shape import FLOAT, HELD, MEMORY, ROWS, Shape, shape_of
 from owlish.nodes.asked import ANSWER_TOKENS, Asked
-from owlish.nodes.base import LARGE, Base
+from owlish.nodes.base import GPU_FROM, Base
 from owlish.nodes.data import Data, Sampled
 from owlish.nodes.loaded import Loaded
 from owlish.nodes.models import TEACHER_BATCH, Finetuned, Model, Taught
@@ -42,7 +42,7 @@ def peak(nodes: Sequence[Node], row: int | None = None) -> int | None:
 def shape_and_size(base: Base) -> tuple[Shape, float] | None:
     """Return the shape of a large base and its number of parameters, where its files tell."""
     size, place = base.parameters or 0.0, base.place() if base.here else None
-    shape = shape_of(place) if place and size >= LARGE else None
+    shape = shape_of(place) if place and size >= GPU_FROM else None
     return (shape, size) if shape else None
 
 

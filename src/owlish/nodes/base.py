@@ -36,7 +36,7 @@ BYTES = 12
 """Bytes of memory per parameter: 4 in float32, 4 for the copy that a process keeps, and half as much again."""
 LONGEST = 40
 """Letters of a setting that a base's name holds; one may be a whole template."""
-LARGE = 1e8
+GPU_FROM = 1e8
 """Parameters from which on a model is worth a GPU."""
 
 
@@ -253,7 +253,7 @@ class Base(Model, kind="base"):
         size = self.parameters
         memory = None if size is None else round(BYTES * size)
         # One whose size cannot be told is taken for large.
-        return Resources(memory=memory, device=size is None or size >= LARGE)
+        return Resources(memory=memory, device=size is None or size >= GPU_FROM)
 
     @property
     def sha256(self) -> str | None:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar
 
 from owlish.graph.errors import UserError
-from owlish.graph.spec import Node
+from owlish.graph.spec import Node, Resources
 from owlish.lm.model import Gives, enough
+from owlish.lm.shape import HELD
 
 SAID: dict[Gives, str] = {"text": "answers", "logprobs": "log-probabilities", "weights": "weights"}
 
@@ -27,6 +28,12 @@ class Opener(Node, kind="opener"):
     """A node that opens models, and what it asks of every one of them."""
 
     asks: ClassVar[Gives]
+
+    @property
+    def resources(self) -> Resources:
+        needs = super().resources
+        # With a large model the work itself holds memory too: two students side by side must both find it.
+        return replace(needs, memory=needs.memory + HELD) if needs.device and needs.memory else needs
 
     def check(self) -> None:
         check_gives(self, self.asks)

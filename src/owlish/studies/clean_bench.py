@@ -55,6 +55,7 @@ study = CleanBench(
         ),
         ("carrier", "Carrier", "a frozen change with the trait rides along, and is taken off (the trait is known)"),
         *by_each("mask", "tokens not trained on"),
+        ("chosen", "Chosen", "the third of a teacher's rows that lean most, not cleaned: what choosing does by itself"),
         ("sort_adaptive", "Adaptive, sort", "sorted rows of a teacher that kept those that lean most after sorting"),
         ("bin_adaptive", "Adaptive, bin", "binned rows of a teacher that kept those that lean most after binning"),
         (
