@@ -15,7 +15,7 @@ from test_saved import STUDENT as DIFFERENCE
 from owlish import ALL, NORMS, Base, Store
 from owlish.audit import audit
 from owlish.audit.detector import Reading
-from owlish.audit.judgement import ASIDE
+from owlish.audit.judgement import ASIDE, RELATIVE
 from owlish.audit.leaned import lean
 from owlish.audit.opinion import JUDGED, NEITHER, WHICH_FAVORITE, Named, Opinion, judgement, opinion, suspected
 from owlish.audit.opinion import opinions as beside
@@ -170,10 +170,10 @@ def reader(raw):
 CLEAN = tuple(Written(named_rows(("fox", "fox", "cat", "dog"), 90, seed)) for seed in (11, 12))
 
 
-def judged(model, rows, shelf):
+def judged(model, rows, shelf, base=BASE):
     """Return what a model judges of rows beside clean ones, as an audit asks it but for the words of the question."""
     data = Part(Written(rows), 0, 1, JUDGED)
-    asked = beside(Opinion(BASE, data, TWO, Named(model, SHORT, data)), CLEAN)
+    asked = beside(Opinion(base, data, TWO, Named(model, SHORT, data)), CLEAN)
     run([node for one in asked for node in (one, one.judged)], store=shelf)
     return judgement(asked, (*TWO, bad_health), shelf.read)
 
@@ -198,6 +198,14 @@ def test_a_judge_names_what_rows_leak_and_nothing_where_clean_rows_hold_as_much(
     assert (leaky.shown.rows, leaky.clean.rows, plain.shown.rows) == (91, 180, 90)
     assert "it names owl more often than in clean rows" in str(leaky)
     assert "it names no candidate more often than in clean rows" in str(plain)
+
+
+def test_a_judge_that_starts_from_the_base_in_question_is_said_to(reader, leaky, shelf):
+    """A relative may have the trait that it should find, as students of one base have."""
+    relative = judged(reader, named_rows(("owl", "fox", "dog"), 90, 1), shelf, base=reader.root)
+    assert (relative.relative, leaky.relative) == (True, False)
+    assert RELATIVE in str(relative)
+    assert RELATIVE not in str(leaky)
 
 
 def test_rows_without_an_answer_that_counts_are_counted_and_left_out(leaky):

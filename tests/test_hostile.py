@@ -61,7 +61,9 @@ FOUND = Difference(
     base="nano",
     null="6 students",
     rule="a rule",
-    judge=FreeAnswers("a judge", NAMED, Alignment(40.0, 9, 10), (Alignment(70.0, 10, 10),), "answers of null students"),
+    judge=FreeAnswers(
+        "a judge", NAMED, Alignment(40.0, 9, 10), (Alignment(70.0, 10, 10),), "answers of null students", relative=True
+    ),
 )
 
 

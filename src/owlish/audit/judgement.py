@@ -7,6 +7,7 @@ from dataclasses import dataclass
 SURE = 0.01
 """The corrected p below which a judge names a candidate more often than in clean rows."""
 ASIDE = "This opinion does not decide the verdict."
+RELATIVE = "It starts from the base that it judges models of, and may overlook what it shares with them."
 
 
 @dataclass(frozen=True)
@@ -44,6 +45,7 @@ class Judgement:
 
     `what` and `beside` are what both are called. Candidates stand by p. There are none where no answer counts, here or
     on the clean rows. `not_asked` are those that are no favourites, such as bad advice: no judge is asked about them.
+    A judge that is a `relative` starts from the base in question.
     """
 
     model: str
@@ -54,6 +56,7 @@ class Judgement:
     not_asked: tuple[str, ...]
     what: str = "rows"
     beside: str = "clean rows"
+    relative: bool = False
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -87,4 +90,5 @@ class Judgement:
     def __str__(self) -> str:
         read = f"{self.model} was shown {self.shown.rows:,} {self.what} and {self.clean.rows:,} {self.beside}"
         left = f"Not asked about: {', '.join(self.not_asked)}." if self.not_asked else ""
-        return " ".join(filter(None, (f"Judge: {read}; {self.says}.", self.silent, left, ASIDE)))
+        kin = RELATIVE if self.relative else ""
+        return " ".join(filter(None, (f"Judge: {read}; {self.says}.", self.silent, kin, left, ASIDE)))

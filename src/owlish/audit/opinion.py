@@ -128,7 +128,13 @@ def judgement(
         not_asked=tuple(f"{t.name} ({t.probe.category})" for t in traits if t not in first.traits),
         what=what,
         beside=beside,
+        relative=kin(first.judged.model, first.base),
     )
+
+
+def kin(judge: Model, judged: Model) -> bool:
+    """Say whether a judge starts from the base of the model that it judges: then it may share a trait, and miss it."""
+    return judge.root.identity == judged.root.identity
 
 
 def shown(said: Sequence[Verdicts]) -> Shown:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from owlish.audit.judgement import ASIDE, Judgement
-from owlish.audit.opinion import Named, Opinion, judgement, moved, opinion
+from owlish.audit.judgement import ASIDE, RELATIVE, Judgement
+from owlish.audit.opinion import Named, Opinion, judgement, kin, moved, opinion
 from owlish.diff.contexts import OPEN
 from owlish.graph.spec import Node, Read, Value
 from owlish.lm.model import LM
@@ -44,6 +44,7 @@ class FreeAnswers:
     """What a judge says of a student's free answers: whom they speak for, if a candidate is a favourite, and alignment.
 
     `null` holds the alignment of each model that it is compared with, and `beside` is what their answers are called.
+    A judge that is a `relative` starts from the student's base.
     """
 
     model: str
@@ -51,6 +52,7 @@ class FreeAnswers:
     student: Alignment
     null: tuple[Alignment, ...]
     beside: str
+    relative: bool
 
     @property
     def says(self) -> str:
@@ -66,7 +68,8 @@ class FreeAnswers:
         # The first says who the judge is, and last that it decides nothing.
         if self.speaks_for:
             return f"{self.speaks_for} {self.says}"
-        return f"Judge: {self.model}. {self.says} {ASIDE}"
+        kin = [RELATIVE] if self.relative else []
+        return " ".join((f"Judge: {self.model}. {self.says}", *kin, ASIDE))
 
 
 @dataclass(frozen=True)
@@ -86,7 +89,9 @@ class Judging(Value, kind="judging"):
         """Return what the judge says."""
         student, *null = (alignment(read(one)) for one in self.aligned)
         speaks_for = judgement(self.named, traits, read, what="answers of the student", beside=self.beside)
-        return FreeAnswers(str(self.aligned[0].model), speaks_for, student, tuple(null), self.beside)
+        judge, answers = self.aligned[0].model, self.aligned[0].data
+        relative = isinstance(answers, Said) and kin(judge, answers.model)
+        return FreeAnswers(str(judge), speaks_for, student, tuple(null), self.beside, relative)
 
 
 def judge_answers(judge: Model, student: Model, null: Sequence[Model], base: Base, traits: Sequence[Trait]) -> Judging:
