@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from owlish.audit.evidence import Kinship, Lead
@@ -21,7 +21,6 @@ Rate = tuple[float, float]
 ROWS = 600
 FAR = 0.5  # nats per token
 NEAR = 0.05
-NEARER = 0.5
 SURE = 3.0
 SHARE = 0.5  # on the development base 31 related sets kept .71 or more of the lead, 14 unrelated ones .42 or less
 REACH = 1.96
@@ -52,14 +51,13 @@ def kinship(found: Sequence[Likelihoods], own: Sequence[Likelihoods], others: Se
     the base's lead over all others together lies, with its interval, below half of its lead on its own answers
     to the same prompts, they are a stranger's. Where it leads each by more than 3 standard errors, they are a
     relative's. Rows more than 0.5 nats per token less likely than the base's own answers come from no relative either,
-    if the likelier half of them is as far from the likelier half of the base's own; where no other base is at hand,
-    only that distance is left, and within 0.05 the writer may be a relative.
+    if the middle half of them is as far from the middle half of the base's own; where no other base is at hand, only
+    that distance is left, and within 0.05 the writer may be a relative.
     """
-    gap, reach = behind_own(found[0], own[0] if own else None, 1)
-    # A few rows full of junk make all rows unlikely together, and the rest would still teach: the likelier half of the
-    # rows must be as far, from the likelier half of the base's own.
-    nearer, near_reach = behind_own(found[0], own[0] if own else None, NEARER)
-    low = min(gap - reach, nearer - near_reach) if own else None
+    gap, reach = behind_own(found[0], own[0] if own else None)
+    # A few rows full of junk make all rows unlikely together, and the rest would still teach.
+    middle, middle_reach = behind_own(middle_half(found[0]), middle_half(own[0]) if own else None)
+    low = min(gap - reach, middle - middle_reach) if own else None
     leads = [lead(name, found, own, [i]) for i, name in enumerate(others, 1)]
     # Over the mean of all others, to be compared with the same lead on the base's own answers.
     together = lead(ALL, found, own, range(1, len(found))) if others else None
@@ -77,26 +75,23 @@ def kinship(found: Sequence[Likelihoods], own: Sequence[Likelihoods], others: Se
     )
 
 
-def behind_own(found: Likelihoods, own: Likelihoods | None, share: float) -> Rate:
-    """Return how much less likely a share of rows is than that of the base's own, the likeliest of both; and the reach.
-
-    The reach is half of the 95 % interval.
-    """
+def behind_own(found: Likelihoods, own: Likelihoods | None) -> Rate:
+    """Return how much less likely rows are than the base's own, and half of the 95 % interval of that."""
     import numpy as np
 
-    rate, spread = level(*likeliest(found, share))
-    own_rate, own_spread = level(*likeliest(own, share)) if own else (rate, 0.0)
+    rate, spread = level(found.sums, found.tokens)
+    own_rate, own_spread = level(own.sums, own.tokens) if own else (rate, 0.0)
     return own_rate - rate, REACH * float(np.hypot(spread, own_spread))
 
 
-def likeliest(read: Likelihoods, share: float) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Return the sums and tokens of the share of rows that are likeliest for each token."""
+def middle_half(read: Likelihoods) -> Likelihoods:
+    """Return rows without the quarter that is least likely for each token, and the quarter that is likeliest."""
     import numpy as np
 
     known = np.flatnonzero(~np.isnan(read.sums))
-    ranked = known[np.argsort(-read.sums[known] / read.tokens[known], kind="stable")]
-    kept = np.sort(ranked[: math.ceil(share * len(ranked))])
-    return read.sums[kept], read.tokens[kept]
+    ranked = known[np.argsort(read.sums[known] / read.tokens[known], kind="stable")]
+    kept = ranked[len(ranked) // 4 : len(ranked) - len(ranked) // 4]
+    return replace(read, sums=read.sums[kept], tokens=read.tokens[kept], agreed=read.agreed[kept])
 
 
 def level(sums: NDArray[np.float64], tokens: NDArray[np.float64]) -> Rate:
