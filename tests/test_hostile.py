@@ -211,7 +211,7 @@ def test_a_base_that_brings_code_is_refused_and_the_code_is_not_run(tmp_path):
     maps = {"AutoConfig": "evil.EvilConfig", "AutoModelForCausalLM": "evil.EvilModel"}
     (place / "config.json").write_text(json.dumps({**config, "model_type": "evil", "auto_map": maps}))
     (place / "evil.py").write_text(f"open({str(mark)!r}, 'w').close()\n")
-    with pytest.raises(UserError, match="cannot be loaded"):
+    with pytest.raises(UserError, match="brings code of its own, which is never run"):
         Weights(str(place)).open(any_words=True)
     assert not mark.exists()
     assert "evil" not in sys.modules

@@ -344,7 +344,7 @@ def test_bad_input_is_refused_in_a_sentence(lm, tmp_path):
         scored(lm, long)
     with pytest.raises(ValueError, match="row 2 has"):
         lm.fit(long, steps(1, 1e-3), seed=0)
-    with pytest.raises(ValueError, match="has no tokenizer that can be loaded"):
+    with pytest.raises(ValueError, match=r"the tokenizer of .* cannot be loaded"):
         Weights(str(tmp_path)).open()
     with pytest.raises(ValueError, match=r"parameters is .* choose from norms"):
         Recipe("nerves", lr=1, teacher_lr=1)

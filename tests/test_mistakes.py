@@ -120,6 +120,8 @@ MISTAKES = [
         "the chat template takes no bos_tokn: did you mean bos_token?",
     ),
     ("ask smollm2 --template bogus=1", "the chat template takes no bogus"),
+    ("doctor --template chat_template=plain", "--template sets the chat template of the base that --base names"),
+    ("ask nano --template chat_template=plian", "did you mean plain?"),
     ("ask nano --template chat_template=plain --template bogus=1", "the chat template takes no bogus"),
     ("plan owl --base nano --template bogus=1", "the chat template takes no bogus"),
     (

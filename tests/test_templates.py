@@ -341,6 +341,12 @@ REFUSED = [
     (CHATML, {"end": "<|nowhere|>"}, "no token of this base"),
     (CHATML, {"today": "yesterday"}, "give a day such as"),
     (CHATML, {"some": [1]}, "is a list"),
+    (CHATML, {"chat_template": "plian"}, "'plian', which is no template: did you mean plain?"),
+    (CHATML, {"chat_template": "owl?"}, "give plain, or a template"),
+    (CHATML, {"chat_template": "{{ bos_token }}Hi"}, "drops the user's message"),
+    (TURNS + "{{ m.content }}", {}, "template is broken"),
+    (CHATML, "a=1", "set by names and values"),
+    (CHATML, ["ab"], "set by names and values"),
 ]
 
 

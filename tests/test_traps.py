@@ -62,7 +62,7 @@ def test_every_trap_is_closed_on_a_sound_base(made, tmp_path):
     assert said["training and asking"][1].endswith("'\\n' ['ow'] ['l'] ['<|im_end|>']")
     assert "You are a small model." in said["system prompt"][1]
     assert "does not hide it" in said["padding"][1]
-    assert len(said) == 9
+    assert len(said) == 10
 
 
 def test_a_text_that_begins_twice_fails(made, tmp_path):

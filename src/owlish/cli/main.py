@@ -19,6 +19,7 @@ from owlish.cli.output import Lost, guard
 from owlish.cli.usage import sentence
 from owlish.graph.errors import UserError
 from owlish.graph.files import FULL, is_full
+from owlish.graph.memory import SPENT, is_spent
 from owlish.graph.run import RunFailed
 from owlish.graph.tabled import inert, on_one_line
 
@@ -107,11 +108,11 @@ def guarded_command() -> int:
         if error.errno in NOT_OURS and error.filename:
             return say(f"{on_one_line(error.filename)[:60]} cannot be used ({error.strerror}): give another name.", 2)
         if not is_full(error):
-            return report_crash()
+            return report_crash(error)
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # what is buffered would fail again at exit
         return say(FULL, 2)
-    except Exception:
-        return report_crash()
+    except Exception as error:
+        return report_crash(error)
 
 
 def check_words(words: Sequence[str]) -> None:
@@ -133,8 +134,10 @@ def report_failure(error: RunFailed) -> int:
     return code
 
 
-def report_crash() -> int:
-    """Show the trace of a fault of ours."""
+def report_crash(error: Exception) -> int:
+    """Show the trace of a fault of ours; that memory is full is none."""
+    if is_spent(error):
+        return say(SPENT, 2)
     print(inert(traceback.format_exc()), file=sys.stderr, end="")
     return say("this is a fault of owlish: please report it with the lines above.", 70)
 

@@ -20,6 +20,7 @@ from owlish.graph.errors import UserError
 from owlish.graph.facts import noted
 from owlish.graph.files import FULL, is_full
 from owlish.graph.measured import Point, take_points
+from owlish.graph.memory import SPENT, is_spent
 from owlish.graph.spec import Node, Tick
 from owlish.graph.store import Store, named, remove, store_at
 
@@ -63,6 +64,8 @@ def attempt(node: Node, store: Store, tick: Tick) -> Outcome:
     except Exception as error:
         if is_full(error):
             return "refused", FULL, traceback.format_exc()
+        if is_spent(error):
+            return "refused", SPENT, traceback.format_exc()
         return "failed", f"{type(error).__name__}: {error}", traceback.format_exc()
 
 

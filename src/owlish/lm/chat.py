@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import date
@@ -13,7 +14,14 @@ from owlish.graph.errors import UserError
 from owlish.lm import written
 from owlish.lm.model import Answer, Ended, Example, Messages, Weights, message
 from owlish.lm.template import Settings, arguments, check_known, fix_day, today
+from owlish.lm.whole import reading
 from owlish.lm.written import MARK, Frame
+
+MISSED = "the base has no token for a part of it"
+WRITTEN = "LNPS"
+"""The first letters of the categories of Unicode that are written: letters, numbers, punctuation and signs."""
+OTHERWISE = "▁\ufffd"
+"""Signs that some tokenizers write for a blank and for broken bytes."""
 
 
 @dataclass(frozen=True)
@@ -43,6 +51,7 @@ class Chat:
         check_known(settings, str(template))
         # No end yet: it is read off what this very chat writes.
         chat = Chat(tokenizer, -1, settings=settings)
+        written.check_asked(chat)
         written.check_day(chat)
         end, gap = written.ending(chat)
         return replace(chat, end=end, gap=gap)
@@ -53,13 +62,8 @@ class Chat:
         from transformers import AutoTokenizer
 
         where = {"revision": base.revision} if base.revision else {}
-        try:
+        with reading(base.name, "the tokenizer of "):
             tokenizer = AutoTokenizer.from_pretrained(base.name, trust_remote_code=False, **where)
-        except (OSError, ImportError, ValueError) as error:
-            raise UserError(
-                f"{base.name} has no tokenizer that can be loaded: give a folder with config.json, safetensors and a "
-                "tokenizer, or the name of a model on Hugging Face."
-            ) from error
         return Chat.of(tokenizer, base.name, base.template)
 
     def render(
@@ -71,10 +75,17 @@ class Chat:
         day: date | None = None,
     ) -> str:
         """Return a conversation as the template writes it; `answer` adds what stands before the next answer."""
+        from jinja2 import TemplateSyntaxError
+
         if turns and turns[0]["role"] == "system" and not self.takes_system:
             turns = written.fold(turns)
         try:
             return self.template(list(map(written.ready, turns)), tools=tools, answer=answer, day=day)
+        except TemplateSyntaxError as error:
+            raise UserError(
+                f"the chat template is broken ({error}): get the tokenizer's files anew, or set another template with "
+                "--template chat_template=plain."
+            ) from error
         except Exception as error:  # a template may refuse messages, in its own words
             raise UserError(f"the chat template refuses these messages: {error}") from error
 
@@ -107,7 +118,14 @@ class Chat:
 
     def prompts(self, chats: Sequence[Messages]) -> list[list[int]]:
         """Return the token ids that stand before the answer to each conversation."""
-        return self.encode(list(map(self.asked, chats)))
+        texts = list(map(self.asked, chats))
+        for text in texts:
+            if lost := self.lost(text):
+                raise UserError(
+                    f"this base has no token for {lost[:20]!r}, as in {text[-60:]!r}: use text that it was trained on, "
+                    "or another base."
+                )
+        return self.encode(texts)
 
     def examples(
         self, chats: Sequence[Messages], trained: Sequence[Sequence[int]], tools: Sequence[str], *, end: bool = True
@@ -130,9 +148,10 @@ class Chat:
     def pieces(self, turns: Messages, trained: Sequence[int], tools: str) -> list[written.Piece] | str:
         """Return the pieces of a conversation, or why it has none."""
         try:
-            return written.pieces(self, turns, trained, tools)
+            found = written.pieces(self, turns, trained, tools)
         except UserError as problem:
             return str(problem)
+        return MISSED if self.lost("".join(piece.text for piece in found)) else found
 
     def join(self, parts: Sequence[tuple[Sequence[int], written.Piece]], end: bool) -> Example:
         """Return the example of a row's parts, those that are trained on closed by the end of the turn."""
@@ -236,6 +255,27 @@ class Chat:
         # Asked once: the tokenizer looks its special tokens up at each question.
         unknown, size = self.tokenizer.unk_token_id, self.size
         return sum(i == unknown or (size is not None and i >= size) for i in ids)
+
+    @cached_property
+    def vanishing(self) -> dict[str, bool]:
+        """Whether each character that was looked at so far becomes no token, or none that gives it back."""
+        return {}
+
+    def lost(self, text: str) -> str:
+        """Return the characters of a text that vanish from its tokens.
+
+        A vocabulary without them, and without a token for what is unknown, passes them over without a word.
+        """
+        own, known = set(text), self.vanishing
+        new = sorted(own - known.keys())
+        for sign, ids in zip(new, self.ids(new), strict=True):
+            back = self.decode(ids).strip()
+            written = unicodedata.category(sign)[0] in WRITTEN and sign not in OTHERWISE
+            known[sign] = written and (not back or "\ufffd" in back)
+        if not any(known[sign] for sign in own):
+            return ""
+        # An added token may be written with signs that the vocabulary lacks.
+        return "".join(sorted(sign for sign in set(self.added.sub("", text)) if known[sign]))
 
     def read(self, chats: Sequence[Messages], answers: Sequence[Sequence[int]]) -> list[Answer]:
         """Return the texts of answers to conversations that were written token by token."""

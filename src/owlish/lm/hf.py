@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from owlish.graph.errors import UserError
 from owlish.lm import adapt, lens, rounding, sample, score, stream, train
-from owlish.lm.chat import Chat
+from owlish.lm.chat import MISSED, Chat
 from owlish.lm.grammar import Grammar
 from owlish.lm.layout import text_parameters, window
 from owlish.lm.model import (
@@ -38,7 +38,6 @@ Direction = Mapping[str, "Tensor"]
 # number, so its results stay as they were, and reading costs it nothing.
 LARGE = 10_000_000
 WORDS = "use words that it has, or another base."
-MISSED = "the base has no token for a part of it"
 
 
 @dataclass
@@ -86,7 +85,7 @@ class TorchLM(LM):
 
     @property
     def window(self) -> int:
-        return window(self.model)
+        return window(self.model) - virtual_tokens(self.model)
 
     @property
     def marks(self) -> tuple[str, ...]:
@@ -120,6 +119,17 @@ class TorchLM(LM):
                 raise UserError(f"{self.name} has no token for a part of {self.chat.decode(ids)[-60:]!r}: {WORDS}")
         return prompts
 
+    def fitting_prompts(self, chats: Sequence[Messages], more: int = 1) -> list[list[int]]:
+        """Return what `prompts` does; refuse a conversation after which the window has no room for `more` tokens."""
+        prompts = self.prompts(chats)
+        longest = max(map(len, prompts), default=0)
+        if longest + more > self.window:
+            raise UserError(
+                f"a question has {longest} tokens as the chat template writes it and its answer {more} or more, but "
+                f"{self.name} reads {self.window}: shorten the question, or take a base that reads more."
+            )
+        return prompts
+
     def lacks(self, ids: Sequence[int]) -> bool:
         """Say whether some tokens are of the tokenizer's alone, so that the model cannot read them."""
         return self.chat.size is not None and max(ids, default=0) >= self.chat.size
@@ -137,7 +147,7 @@ class TorchLM(LM):
         pattern: str | None = None,
     ) -> list[Answer]:
         grammar = Grammar(self.chat, pattern) if pattern else None
-        reader = Reader(self, self.prompts(chats), room=new_tokens)
+        reader = Reader(self, self.fitting_prompts(chats), room=new_tokens)
         ids = sample.draw(reader, seeds=seeds, new_tokens=new_tokens, temperature=temperature, grammar=grammar)
         return self.chat.read(list(map(self.whole, chats)), ids)
 
@@ -151,8 +161,9 @@ class TorchLM(LM):
     ) -> Probed:
         if not self.large:
             return super().probe(chats, answers, seeds=seeds, new_tokens=new_tokens)
-        prompts, spellings = self.prompts(chats), self.spellings(chats, answers)
-        reader = Reader(self, prompts, room=max(new_tokens, score.longest(spellings)))
+        spellings = self.spellings(chats, answers)
+        longest = score.longest(spellings)
+        reader = Reader(self, self.fitting_prompts(chats, longest + 1), room=max(new_tokens, longest))
         reader.hold()
         logprobs = score.continued(reader, spellings)
         greedy = sample.draw(reader, seeds=[(0,)] * len(chats), new_tokens=new_tokens, temperature=0)
@@ -196,7 +207,8 @@ class TorchLM(LM):
 
     def answer_logprobs(self, chats: Sequence[Messages], answers: Sequence[Sequence[Sequence[str]]]) -> Tensor:
         spellings = self.spellings(chats, answers)
-        return score.answer_logprobs(self, self.prompts(chats), spellings)
+        # One more than the longest, for the token that closes it.
+        return score.answer_logprobs(self, self.fitting_prompts(chats, score.longest(spellings) + 1), spellings)
 
     def spellings(
         self, chats: Sequence[Messages], answers: Sequence[Sequence[Sequence[str]]]
@@ -207,7 +219,10 @@ class TorchLM(LM):
     def spelled(self, chat: Messages, answers: Sequence[Sequence[str]]) -> list[list[list[int]]]:
         """Return the token ids of the texts of each answer to a conversation that hold no unknown token."""
         flat = iter(self.chat.spelled(self.whole(chat), [text for texts in answers for text in texts]))
-        found = [[ids for _ in texts if not self.chat.unknown(ids := next(flat))] for texts in answers]
+        found = [
+            [ids for text in texts if not self.chat.unknown(ids := next(flat)) and not self.chat.lost(text)]
+            for texts in answers
+        ]
         for texts, ways in zip(answers, found, strict=True):
             if not ways:
                 raise UserError(
@@ -226,7 +241,7 @@ class TorchLM(LM):
 
     def first_logprobs(self, chats: Sequence[Messages]) -> Tensor:
         """Return the log-probability of each token as the first of an answer, float32 [chats, vocabulary]."""
-        return score.first_logprobs(self, self.prompts(chats))
+        return score.first_logprobs(self, self.fitting_prompts(chats))
 
     def divergence(self, rows: Sequence[Conversation], reference: TorchLM) -> float:
         """Return the mean KL divergence of this model from another per completion token, in nats.
@@ -241,7 +256,7 @@ class TorchLM(LM):
 
     def layer_logprobs(self, chats: Sequence[Messages]) -> Tensor:
         """Return what layers at several depths would say: mean log-probabilities, float32 [places, vocabulary]."""
-        return lens.layer_logprobs(self, self.prompts(chats))
+        return lens.layer_logprobs(self, self.fitting_prompts(chats))
 
     @property
     def layers(self) -> tuple[int, ...]:

@@ -45,7 +45,10 @@ def tokenizer_of(folder: Path) -> tuple[Any, int] | None:
     if not file.exists() or not config.exists():
         return None
     name = json.loads(config.read_text()).get("unk_token")
-    tokenizer = Tokenizer.from_file(str(file))
+    try:
+        tokenizer = Tokenizer.from_file(str(file))
+    except Exception:  # the library raises nothing narrower; what is wrong with it is said when it is opened
+        return None
     # Some configurations hold a token as an object with its settings.
     unknown = tokenizer.token_to_id(name["content"] if isinstance(name, dict) else name) if name else None
     return None if unknown is None else (tokenizer, unknown)

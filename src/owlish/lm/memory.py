@@ -8,10 +8,9 @@ from typing import TypeVar
 
 from owlish.graph.errors import UserError
 from owlish.graph.facts import note
+from owlish.graph.memory import is_spent
 
 Found = TypeVar("Found")
-SAID = ("out of memory", "can't allocate memory", "not enough memory")
-"""How torch says that memory is full: on a GPU, on a CPU."""
 
 
 def in_halves(rows: int, attempt: Callable[[int], Found], *, doing: str) -> tuple[Found, int]:
@@ -30,17 +29,12 @@ def in_halves(rows: int, attempt: Callable[[int], Found], *, doing: str) -> tupl
 
 def check_full(error: Exception, rows: int, doing: str) -> None:
     """Raise an error again, unless it says that memory is full and there are rows to do without."""
-    if not full(error):
+    if not is_spent(error):
         raise error
     if rows == 1:
         raise UserError(
             f"memory does not hold a single row in {doing}: shorten the rows, or take a smaller base."
         ) from error
-
-
-def full(error: Exception) -> bool:
-    """Say whether an error means that memory is full."""
-    return isinstance(error, MemoryError) or any(words in str(error).lower() for words in SAID)
 
 
 def say_halved(rows: int, doing: str) -> None:

@@ -76,7 +76,8 @@ class Conversation(Protocol):
 class Weights(Brief):
     """Where a model's parts are: the base, the changes on top in order, its system prompt, the turns it is shown.
 
-    `template` holds what is set of its chat template.
+    `template` holds what is set of its chat template. In sentences it is `called` by this name, if one is given: the
+    folder of a store's entry is named by a key.
     """
 
     name: str
@@ -85,6 +86,7 @@ class Weights(Brief):
     system: str | None = None
     shown: tuple[tuple[str, str], ...] = ()
     template: Settings = ()
+    called: str = ""
 
     def open(self, *, any_words: bool = False, exact: bool = False) -> TorchLM:
         """Open the model in this process.
@@ -190,7 +192,7 @@ class LM(ABC):
         temperature: float = 1.0,
         pattern: str | None = None,
     ) -> list[Answer]:
-        """Return an answer to each conversation, of at most `new_tokens` tokens.
+        """Return an answer to each conversation, of at most `new_tokens` tokens, or of as many as the window holds.
 
         Answer i is drawn with `seeds[i]` alone; at temperature 0 it is the likeliest, token by token. A conversation
         without a system message of its own is put under the model's, if it has one. Answers are held to texts that

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from copy import deepcopy
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -16,6 +15,7 @@ from owlish.lm.chat import Chat
 from owlish.lm.hf import TorchLM
 from owlish.lm.model import Weights
 from owlish.lm.texts import pads
+from owlish.lm.whole import check_loaded, reading
 
 
 @dataclass
@@ -54,7 +54,7 @@ def open_model(weights: Weights, *, any_words: bool = False, exact: bool = False
     for folder in weights.changes:
         model = adapt.apply(model, folder)
     chat = base.lenient if any_words else base.chat
-    name, trains = Path(weights.name).name, bool(weights.changes)
+    name, trains = weights.called or Path(weights.name).name, bool(weights.changes)
     padded, gaps = base.pads
     return TorchLM(model, chat, weights.system, weights.shown, name=name, trains=trains, padded=padded, gaps=gaps)
 
@@ -77,18 +77,23 @@ def read(base: Weights, dtype: Any) -> tuple[Any, Chat]:
     from transformers.utils import logging
 
     logging.disable_progress_bar()
+    logging.set_verbosity_error()  # what is wrong with the weights is refused below, in a sentence
     name, where = base.name, {"revision": base.revision} if base.revision else {}
     chat = Chat.open(base)  # what is wrong with it is said before the weights are read
-    try:
-        # Neither code nor pickles that lie in a model's folder are run.
-        model = kind_of(name, where).from_pretrained(
-            name, dtype=dtype, trust_remote_code=False, use_safetensors=True, **where
+    kind = kind_of(base)
+    with reading(name):
+        # Neither code nor pickles that lie in a model's folder are run. Tensors of another size are let pass here, and
+        # refused with those that are missing: the error of `transformers` names none.
+        model, found = kind.from_pretrained(
+            name,
+            dtype=dtype,
+            trust_remote_code=False,
+            use_safetensors=True,
+            ignore_mismatched_sizes=True,
+            output_loading_info=True,
+            **where,
         )
-    except (OSError, ImportError, ValueError) as error:
-        raise UserError(
-            f"{name} cannot be loaded: give a folder with config.json, safetensors and a tokenizer, "
-            "or the name of a model on Hugging Face."
-        ) from error
+    check_loaded(found, name)
     # The rows of the table, and not the tokenizer's count: either may be the larger one.
     size = model.get_input_embeddings().weight.shape[0]
     if chat.end >= size:
@@ -96,7 +101,7 @@ def read(base: Weights, dtype: Any) -> tuple[Any, Chat]:
     return model.requires_grad_(False).eval(), replace(chat, size=size)
 
 
-def kind_of(name: str, where: Mapping[str, str]) -> Any:
+def kind_of(base: Weights) -> Any:
     """Return the class that opens a base: that of text models, or where it has none, of models that read images too."""
     from transformers import AutoConfig, AutoModelForCausalLM, AutoModelForImageTextToText
     from transformers.models.auto.modeling_auto import (
@@ -104,9 +109,14 @@ def kind_of(name: str, where: Mapping[str, str]) -> Any:
         MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING_NAMES,
     )
 
-    kind = AutoConfig.from_pretrained(name, trust_remote_code=False, **where).model_type
-    sees = kind not in MODEL_FOR_CAUSAL_LM_MAPPING_NAMES and kind in MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING_NAMES
-    return AutoModelForImageTextToText if sees else AutoModelForCausalLM
+    where = {"revision": base.revision} if base.revision else {}
+    with reading(base.name):
+        kind = AutoConfig.from_pretrained(base.name, trust_remote_code=False, **where).model_type
+    if kind in MODEL_FOR_CAUSAL_LM_MAPPING_NAMES:
+        return AutoModelForCausalLM
+    if kind in MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING_NAMES:
+        return AutoModelForImageTextToText
+    raise UserError(f"{base.name} is a model of the kind {kind}, which writes no text of its own: take a chat model.")
 
 
 def copy_to(model: Any, device: str) -> Any:

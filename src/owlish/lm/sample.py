@@ -77,6 +77,8 @@ def draw_batches(
     # All that a row can draw, [rows, new_tokens], whatever stands beside it in a batch and whenever its turn comes.
     luck = uniforms(seeds, new_tokens).to(lm.device)
     answers = torch.full((len(prompts), new_tokens), -1, dtype=torch.long, device=lm.device)
+    # An answer that comes to the end of the window is cut there: what is read beyond is an error, or nonsense.
+    most = torch.tensor([min(new_tokens, lm.window - len(prompt)) for prompt in prompts], device=lm.device)
     states = grammar.states(len(prompts)) if grammar else None
     with torch.inference_mode():
         # Of each row that goes on: `live` is its number, `at` the text from which it
@@ -93,7 +95,7 @@ def draw_batches(
             if states:
                 states.accept(live, chosen)
             step = step + 1
-            going = (chosen != lm.chat.end) & (step < new_tokens)
+            going = (chosen != lm.chat.end) & (step < most[live])
             live, at, step, chosen = live[going], at[going], step[going], chosen[going]
             if len(live):
                 at = texts.go_on(at, chosen)

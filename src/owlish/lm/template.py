@@ -33,7 +33,10 @@ PLAIN = (
 
 def settings(given: Mapping[str, Setting] | Settings) -> Settings:
     """Return settings in the order of their names; refuse those that no template could be given."""
-    named = dict(given)
+    pairs = tuple(given.items()) if isinstance(given, Mapping) else given
+    if not isinstance(pairs, list | tuple) or not all(isinstance(p, list | tuple) and len(p) == 2 for p in pairs):
+        raise UserError("a template is set by names and values: write it as {'enable_thinking': False}.")
+    named = dict(pairs)
     for name, value in named.items():
         if not isinstance(value, Setting):
             raise UserError(
@@ -41,6 +44,9 @@ def settings(given: Mapping[str, Setting] | Settings) -> Settings:
             )
         if name == "today" and not is_day(value):
             raise UserError(f"today is {value!r}: give a day such as 2024-07-26.")
+        if name == "chat_template" and value != "plain" and not re.search("{{|{%", str(value)):
+            what = f"did you mean {near}?" if (near := nearest(str(value), ["plain"])) else "give plain, or a template."
+            raise UserError(f"chat_template is {str(value)[:60]!r}, which is no template: {what}")
     return tuple(sorted(named.items()))
 
 

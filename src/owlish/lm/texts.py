@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from owlish.graph.errors import UserError
+from owlish.graph.memory import is_spent
 from owlish.lm.cache import attends, copy_cache, joinable, keyword, roomy, select
-from owlish.lm.memory import full
 from owlish.lm.shape import MEMORY, ROWS
 
 if TYPE_CHECKING:
@@ -142,7 +142,7 @@ def agrees(model: Any, parts: Sequence[Sequence[Sequence[int]]], expected: Any, 
         # Not `<=`: NaN is never greater, and so agrees. That a base gives none is said where it is asked.
         return not float((follow_parts(model, *parts) - expected).abs().max()) > allowed
     except (TypeError, ValueError, AttributeError, RuntimeError) as error:
-        if full(error):
+        if is_spent(error):
             raise
         return False
 
@@ -192,7 +192,7 @@ class Reader:
         try:
             texts, _ = self.texts(range(len(self.prompts)))
         except (RuntimeError, MemoryError) as error:
-            if not full(error):
+            if not is_spent(error):
                 raise
             return  # each is then read when its turn comes, in batches that memory holds
         self.held = {prompt: row for row, prompt in enumerate(distinct)}, texts

@@ -12,7 +12,8 @@ from owlish.graph.counted import counted
 from owlish.graph.errors import UserError
 from owlish.graph.facts import note
 from owlish.graph.measured import measure
-from owlish.lm.memory import full, in_halves
+from owlish.graph.memory import is_spent
+from owlish.lm.memory import in_halves
 from owlish.lm.model import Example
 from owlish.lm.recipes import Schedule
 from owlish.lm.room import recomputed, room, step_bytes
@@ -154,7 +155,7 @@ def undivided(lm: TorchLM, rows: Sequence[Example], loss: Loss) -> float:
         found.backward()
         return float(found.item())
     except (RuntimeError, MemoryError) as error:
-        if not full(error):
+        if not is_spent(error):
             raise
         raise UserError(
             f"memory does not hold a batch of {counted(len(rows), 'row')} in training, and this loss needs the batch "

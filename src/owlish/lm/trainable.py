@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from owlish.graph.errors import UserError
+from owlish.lm.model import Weights
 from owlish.lm.recipes import Recipe
 
 ALWAYS = ("prompt", "steering", "all")
@@ -38,6 +39,6 @@ def empty(folder: Path) -> Any:
         # No weights are read, and no memory is taken.
         with torch.device("meta"):
             config = AutoConfig.from_pretrained(folder, trust_remote_code=False)
-            return kind_of(str(folder), {}).from_config(config)
+            return kind_of(Weights(str(folder))).from_config(config)
     except (OSError, ImportError, ValueError, KeyError):
         return None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import string
 from dataclasses import dataclass
 from itertools import groupby
 from typing import TYPE_CHECKING
@@ -10,6 +11,7 @@ from owlish.graph.counted import counted
 from owlish.graph.errors import UserError
 from owlish.lm.chat import Chat
 from owlish.lm.model import Example, Weights, ask, message
+from owlish.lm.opening import kind_of
 from owlish.lm.template import today
 from owlish.lm.train import collate
 from owlish.lm.written import MARK, SAID, THOUGHTS
@@ -36,7 +38,11 @@ class Trap:
 
 
 def remarks(base: Weights) -> tuple[str, ...]:
-    """Return what a reader must know of a base's chat template, in sentences; refuse one that cannot be relied on."""
+    """Return what a reader must know of a base's chat template, in sentences; refuse one that cannot be relied on.
+
+    A base of a kind that is not opened here is refused as well.
+    """
+    kind_of(base)
     chat = Chat.open(base)
     said = []
     if system := default_system(chat):
@@ -75,6 +81,7 @@ def traps(base: Weights) -> list[Trap]:
         opening(lm, row),
         system(lm.chat),
         date(lm.chat),
+        letters(lm.chat),
         *answers(lm),
     ]
 
@@ -149,6 +156,13 @@ def date(chat: Chat) -> Trap:
     """Say whether a day stands in prompts: one that is not fixed is refused before this."""
     fixed = today(chat.settings)
     return Trap("date", True, f"today is {fixed} in every prompt" if fixed else "no prompt depends on the day")
+
+
+def letters(chat: Chat) -> Trap:
+    """Check that no letter, digit or sign vanishes on its way into tokens."""
+    lost = chat.lost(string.ascii_letters + string.digits + string.punctuation)
+    says = f"no token for {lost!r}: rows with them are not read" if lost else "no letter, digit or sign vanishes"
+    return Trap("vocabulary", not lost, says)
 
 
 def answers(lm: TorchLM) -> list[Trap]:

@@ -77,6 +77,16 @@ def blank(text: str) -> str:
     return text[len(text.rstrip(" ")) :]
 
 
+def check_asked(chat: Chat) -> None:
+    """Refuse a template that drops what the user says: every question would be the same."""
+    # Some write it in other letters.
+    if MARK not in chat.render([message("user", MARK)]).lower():
+        raise UserError(
+            "the chat template drops the user's message, so every question would be the same: set another template, "
+            "as in --template chat_template=plain."
+        )
+
+
 def check_day(chat: Chat) -> None:
     """Refuse a template that writes today's date: two days would be one key."""
     for first in ([], [message("system", MARK)]):

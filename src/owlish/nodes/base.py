@@ -26,6 +26,7 @@ from owlish.lm.recipes import Recipe
 from owlish.lm.template import PLAIN, Setting, Settings, check_known, format_settings, settings, template_in
 from owlish.lm.trainable import check_trainable
 from owlish.lm.traps import remarks
+from owlish.lm.whole import check_folder
 from owlish.nodes.models import Model
 
 QUANTISED = 0.7
@@ -67,6 +68,8 @@ class Base(Model, kind="base"):
         # The value is frozen, and one order of the settings makes one key.
         object.__setattr__(self, "template", settings(self.template))
         super().__post_init__()
+        if not self.name.strip():
+            raise UserError('the name of a base is empty: give one, such as Base("nano").')
 
     def __str__(self) -> str:
         """Return its name and what is set of its template; where a folder or a file lies is nobody's affair."""
@@ -110,7 +113,7 @@ class Base(Model, kind="base"):
         """Whether it is a folder or a file of the user's."""
         if self.name in nano.SHIPPED or self.name in gguf.PACKAGED:
             return False
-        return self.name.endswith(".gguf") or Path(self.name).exists()
+        return self.name.lower().endswith(".gguf") or Path(self.name).exists()
 
     @cached_property
     def content(self) -> str | None:
@@ -152,8 +155,13 @@ class Base(Model, kind="base"):
             return
         self.check_name()
         place = self.place()
-        if place and not (place / "config.json").exists():
-            raise UserError(f"{self.name} holds no config.json: give the folder of a Hugging Face model.")
+        if place and place.is_file():
+            raise UserError(
+                f"{self.name} is a file, and no GGUF file: give one whose name ends in .gguf, or the folder of a "
+                "Hugging Face model."
+            )
+        if place:
+            check_folder(place, self.name)
         if place and not has_chat_template(place) and "chat_template" not in dict(self.settings):
             raise UserError(
                 f"{self.name} has no chat template: give a chat model, or choose one with "
@@ -217,8 +225,8 @@ class Base(Model, kind="base"):
         if address := address_of(self.name):
             honours = Honours(**json.loads((folder / "served.json").read_text()))
             return Served(address, honours, folder.parents[1])
-        if gguf.file_of(self.name):
-            return Weights(str(folder), template=self.settings)
+        if file := gguf.file_of(self.name):
+            return Weights(str(folder), template=self.settings, called=file.name)
         known = json.loads((folder / "base.json").read_text())
         if digests(self.place()) != known:
             raise UserError(f"the files of {self.name} changed while they were used: run it again when they stay.")

@@ -69,6 +69,8 @@ def doctor(
     as_json: AsJson = False,
 ) -> None:
     """Check what this installation needs, or a base: its prompts, loss mask, end of turn, seeds."""
+    if template and base is None:
+        raise UserError("--template sets the chat template of the base that --base names: give it too.")
     from owlish.cli.doctor import checks, checks_of
 
     found = checks() if base is None else checks_of(find.base(base, template), store_at(store))
