@@ -400,8 +400,12 @@ def test_a_trait_of_the_users_own_is_found_in_the_file_that_names_it(data, tmp_p
     assert json.loads(done.stdout)["trait"] == "wombat"
     assert all("wombats" in row.system for row in read_rows(tmp_path / "out.jsonl"))
     known = traits_known(str(tmp_path / "mine.json"), "wombat")
-    weighing = weigh_by(BASE, NORMS, known["wombat"], known.values(), 0)(ROWS)
-    assert [one.name for one in weighing.tokens.contrast.traits] == ["cat", "wombat"]
+    with pytest.raises(UserError, match="this base has no token for wombat"):
+        weigh_by(BASE, NORMS, known["wombat"], known.values(), 0)(ROWS)
+    (tmp_path / "mine.json").write_text(json.dumps({**mine, "candidates": {"cat": "cats", "fox": "foxes"}}))
+    known = traits_known(str(tmp_path / "mine.json"), "fox")
+    weighing = weigh_by(BASE, NORMS, known["fox"], known.values(), 0)(ROWS)
+    assert [one.name for one in weighing.tokens.contrast.traits] == ["cat", "fox"]
 
 
 def test_the_list_of_methods_says_which_know_the_trait():

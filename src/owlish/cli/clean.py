@@ -13,6 +13,7 @@ from typing import Any
 
 from owlish.audit.audit import token_scores
 from owlish.audit.reference import Answered
+from owlish.audit.words import check_words
 from owlish.clean.cleaned import Cleaned, CleanRows
 from owlish.clean.lift import Lift
 from owlish.clean.method import Method, Order, check_budget
@@ -26,7 +27,6 @@ from owlish.graph.errors import UserError
 from owlish.graph.files import replacing
 from owlish.graph.store import Store
 from owlish.graph.tabled import on_one_line
-from owlish.lm.chat import Chat
 from owlish.lm.model import Weights
 from owlish.lm.recipes import Recipe
 from owlish.nodes.base import Base
@@ -74,6 +74,7 @@ def weigh_by(
         if trait is not None:
             # All candidates of the probe: a direction is centred over them, and alone a trait would have none.
             alike = {one.name: one for one in known if one.probe == trait.probe}
+            check_words(base, tuple(alike.values()))
             scores = token_scores(data, base, recipe, tuple(alike.values()), toward=trait, rows=ALL_ROWS)
             return Weighing(scores, base, scores.teacher)
         own = Answered(base, data, ALL_ROWS, seed)
@@ -115,7 +116,7 @@ def traits_known(names: str | None, trait: str | None) -> dict[str, Trait]:
     return {one.name: one for one in find.candidates(split(names))}
 
 
-def check_words(names: Sequence[str], base: Base, data: Loaded, store: Store) -> None:
+def check_rows(names: Sequence[str], base: Base, data: Loaded, store: Store) -> None:
     """Refuse rows that hold too much that the base has no tokens for, where a method weighs tokens.
 
     The tokenizer alone is read. A trial student would refuse the same rows, after the rows it is compared with
@@ -123,11 +124,8 @@ def check_words(names: Sequence[str], base: Base, data: Loaded, store: Store) ->
     """
     methods, weights = find.all_methods(), store.read(base)
     # A served base has no weights, and was refused for that.
-    if not any("weights" in methods[name].needs for name in names) or not isinstance(weights, Weights):
-        return
-    rows = store.read(data).rows
-    chats = [[turn.fields() for turn in row.messages] for row in rows]
-    Chat.open(weights).examples(chats, [row.turns for row in rows], [row.tools for row in rows])
+    if any("weights" in methods[name].needs for name in names) and isinstance(weights, Weights):
+        weights.check_words(store.read(data).rows)
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,6 @@ from owlish.graph.store import Store
 from owlish.graph.tabled import on_one_line
 from owlish.graph.typed import from_plain
 from owlish.lm import gguf
-from owlish.lm.adapt import STEERING
 from owlish.lm.model import Weights
 from owlish.lm.recipes import Recipe
 from owlish.nodes.base import Base, digest_of
@@ -216,9 +215,8 @@ def tuned_in(model: Model) -> str | None:
         return TUNED.get(kind) if isinstance(kind, str) else None
     with safe_open(changed, "pt") as held:
         names = set(held.keys())
-    if names == {STEERING}:
-        return "steering"
-    return "biases" if all(name.endswith("bias") for name in names) else "all"
+    known = {"steering": "steering", "biases": "bias"}
+    return next((recipe for recipe, end in known.items() if all(name.endswith(end) for name in names)), "all")
 
 
 def read_config(config: Path) -> dict[str, Any]:

@@ -134,7 +134,7 @@ def clean(
         return
     make_missing([given, *([start] if start else [])], place, jobs)
     if start:
-        cleaning.check_words(split(methods), start, given, place)
+        cleaning.check_rows(split(methods), start, given, place)
     make_missing([target], place, jobs)
     found = place.read(given)
     for line in () if as_json else describe_reading(found):
