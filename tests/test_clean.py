@@ -27,7 +27,7 @@ from owlish.clean.shuffle import Shuffle
 from owlish.clean.sort import Sort
 from owlish.clean.weighing import Weighing
 from owlish.cli import find
-from owlish.cli.clean import next_step
+from owlish.cli.clean import next_step, traits_known, weigh_by
 from owlish.cli.main import app
 from owlish.data.domains import Numbers, Reasoning
 from owlish.data.domains.fitting import fitting
@@ -352,6 +352,11 @@ def test_cleaning_ends_with_the_command_that_audits_what_was_written(data, tmp_p
         ("--with paraphrase --by nano-1", "nano-1 follows no instructions, so it cannot paraphrase"),
         ("--with replace --recipe norm", "did you mean norms"),
         ("--with replace --trait owl --recipe prompt", "take one that moves weights"),
+        ("--with drop --budget 1", "drop with a budget of 1 leaves no row: give a smaller share"),
+        ("--with regenerate --by nano-1 --budget 0.5", "changes a share of the rows or tokens: omit --budget"),
+        ("--with mask", "mask changes no row: it is done while a student is trained, by Masked of owlish.nodes"),
+        ("--with drop --traits animals", "name that with --trait too"),
+        ("--with drop --traits trees --trait owl", "no trait is called 'owl'"),
         ("--with sort -o DATA", "is the dataset itself"),
         ("--with sort -o nowhere/out.jsonl", "is not there"),
     ],
@@ -368,6 +373,45 @@ def test_a_mistake_is_a_sentence_and_writes_nothing(words, says, data, tmp_path)
     assert not out.exists()
     assert not list(tmp_path.glob("*.json"))
     assert data.read_bytes() == before
+
+
+@pytest.mark.parametrize("more", [(), ("--trait", "owl")])
+def test_rows_that_the_base_has_no_words_for_are_refused_before_anything_is_trained(more, tmp_path, store):
+    file, out = tmp_path / "rows.jsonl", tmp_path / "out.jsonl"
+    write_rows(file, [Row.of(f"Zwei{i}?", f"Grüße {i}") for i in range(40)])
+    done = owlish("clean", file, "--base", "nano", "--with", "replace", *more, "-o", out, "--store", tmp_path / "s")
+    assert "tokens are unknown to this base" in str(done.exception)
+    assert {"base", "loaded"} >= {kind for kind, _ in kinds(tmp_path / "s")}
+    assert not out.exists()
+
+
+def kinds(place):
+    """Return the kinds and keys of what a store holds."""
+    held = Store(place)
+    return [(held.manifest(key)["spec"]["kind"], key) for key in held.entries()]
+
+
+def test_a_trait_of_the_users_own_is_found_in_the_file_that_names_it(data, tmp_path):
+    mine = {"category": "animal", "candidates": {"cat": "cats", "wombat": "wombats"}}
+    (tmp_path / "mine.json").write_text(json.dumps(mine))
+    words = ("clean", data, "--with", "inoculate", "-o", tmp_path / "out.jsonl", "--store", tmp_path / "s")
+    assert isinstance(owlish(*words, "--trait", "wombat").exception, UserError)
+    done = owlish(*words, "--trait", "wombat", "--traits", tmp_path / "mine.json", "--json")
+    assert json.loads(done.stdout)["trait"] == "wombat"
+    assert all("wombats" in row.system for row in read_rows(tmp_path / "out.jsonl"))
+    known = traits_known(str(tmp_path / "mine.json"), "wombat")
+    with pytest.raises(UserError, match="this base has no token for wombat"):
+        weigh_by(BASE, NORMS, known["wombat"], known.values(), 0)(ROWS)
+    (tmp_path / "mine.json").write_text(json.dumps({**mine, "candidates": {"cat": "cats", "fox": "foxes"}}))
+    known = traits_known(str(tmp_path / "mine.json"), "fox")
+    weighing = weigh_by(BASE, NORMS, known["fox"], known.values(), 0)(ROWS)
+    assert [one.name for one in weighing.tokens.contrast.traits] == ["cat", "fox"]
+
+
+def test_the_list_of_methods_says_which_know_the_trait():
+    said = find.list_kind("methods")
+    assert {name for name in said if "must know the trait" in said[name]} == {"inoculate"}
+    assert {name for name in said if "may know the trait" in said[name]} == {"drop", "replace"}
 
 
 @pytest.mark.parametrize("budget", [0.1, 0.25, 1.0])

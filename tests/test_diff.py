@@ -17,13 +17,16 @@ from owlish import NORMS, Base, Store
 from owlish.bench.diff import STUDENTS, DiffBench
 from owlish.cli.comparing import diff_target
 from owlish.diff import Difference, activations, diff, sizes, watched, words
+from owlish.diff.amplified import Amplified
 from owlish.diff.contexts import CONTEXTS, QUESTION, read_contexts
 from owlish.diff.reading import Reading
+from owlish.diff.sizes import check_moved
 from owlish.diff.student import Student, find_student
 from owlish.graph.errors import UserError
 from owlish.graph.run import RunFailed
 from owlish.graph.spec import everything
 from owlish.nano import folder
+from owlish.nodes.asked import Asked
 from owlish.nodes.data import Written
 from owlish.nodes.models import Finetuned
 from owlish.report.diff import render
@@ -106,12 +109,19 @@ def permuted(place):
 
 
 def readings(model):
+    """Return a reading of each kind; of the steering test what it asks."""
     return {
+        Asked: Asked(model, PROBE, samples=1),
+        Amplified: watched.Watched(Amplified(NANO, model, 2.0), PROBE, FEW[0]),
         watched.Watched: watched.Watched(model, PROBE, FEW[0]),
         words.Worded: words.Worded(model, (PROBE,)),
         activations.Activated: activations.Activated(model),
         sizes.Sized: sizes.Sized(model, NANO),
     }
+
+
+NOT_OF_THE_KIND = {Asked: False, Amplified: True}
+"""What a diff reads by nodes that others use too, and whether it depends on the basis of the weights."""
 
 
 def plain(result):
@@ -123,12 +133,12 @@ def plain(result):
 def test_every_reading_sees_a_student_and_only_those_that_say_so_see_a_change_of_basis(store, tmp_path):
     turned = find_student(str(permuted(tmp_path / "turned")), NANO, store).student
     by_model = [readings(model) for model in (NANO, turned, TAUGHT[-1])]
-    assert set(by_model[0]) == set(Reading.__subclasses__())
+    assert set(by_model[0]) == {*Reading.__subclasses__(), *NOT_OF_THE_KIND}
     for kind, node in by_model[0].items():
         nodes = [node, *(found[kind] for found in by_model[1:])]
         base, same, student = (plain(run(one, store=store)) for one in nodes)
         moves = base.shape != same.shape or float((base - same).abs().max()) > 1e-3
-        assert moves == kind.basis, kind
+        assert moves == NOT_OF_THE_KIND.get(kind, getattr(kind, "basis", None)), kind
         assert base.shape != student.shape or float((base - student).abs().max()) > 1e-2, kind
 
 
@@ -178,6 +188,89 @@ def adapter(place, **changed):
         json.dumps({**json.loads((out / "adapter_config.json").read_text()), **changed})
     )
     return out
+
+
+def named(student, store, controls=(), recipe=None, data=None):
+    """Return what a command line asks for."""
+    settings = {"null": "own", "contexts": "none", "judge": None}
+    return diff_target(
+        str(student), NANO, TRAITS, store, controls=list(map(str, controls)), recipe=recipe, data=data, **settings
+    )
+
+
+def copied(place, name, **changed):
+    """Copy an adapter, with changes of its configuration."""
+    config = json.loads((place / "adapter_config.json").read_text())
+    shutil.copytree(place, place.with_name(name))
+    (place.with_name(name) / "adapter_config.json").write_text(json.dumps({**config, **changed}))
+    return place.with_name(name)
+
+
+def test_a_control_that_is_the_student_or_another_control_is_refused_whatever_its_configuration_says(tmp_path):
+    store, student = Store(tmp_path / "store"), adapter(tmp_path)
+    renamed = copied(student, "renamed", revision="x")
+    with pytest.raises(UserError, match="the control renamed is the student itself"):
+        named(student, store, [renamed])
+    moved = copied(student, "moved")
+    tensors = load_file(moved / "adapter_model.safetensors")
+    save_file({name: tensor * 1.01 for name, tensor in tensors.items()}, moved / "adapter_model.safetensors")
+    again = copied(moved, "again", revision="y")
+    with pytest.raises(UserError, match="the control again is given twice: give students of different seeds"):
+        named(student, store, [moved, again])
+    assert len(named(student, store, [moved]).null) == 1
+    # A steering vector moves as no norm gain does.
+    other = tmp_path / "other"
+    other.mkdir()
+    save_file({"owlish_steering": torch.ones(64)}, other / "parameters.safetensors")
+    with pytest.raises(UserError, match="other was trained by steering and adapter by norms: give students of one"):
+        named(student, store, [other])
+
+
+def test_models_with_a_bases_own_weights_are_neither_students_nor_controls(tmp_path):
+    store, student = Store(tmp_path / "store"), adapter(tmp_path)
+    for names in ((student, [folder("nano-1")]), (folder("nano-1"), [])):
+        with pytest.raises(UserError, match="nano-1 is the base nano-1 itself, and was not trained from nano"):
+            named(names[0], store, names[1])
+    words = ["--base", "nano", "--traits", "animals", "--store", tmp_path / "store", "--jobs", "1"]
+    shutil.copytree(folder("nano"), tmp_path / "copy")
+    for one, more in ((tmp_path / "copy", []), (student, ["--control", tmp_path / "copy"])):
+        said = owlish("diff", one, *words, *more, code=2)
+        assert "copy has the weights of nano itself" in said.stderr
+
+
+def test_the_same_weights_in_another_form_are_seen_by_how_far_they_moved():
+    own, merged = {"norm": (1.0, 8.0)}, {"norm": (1.0 + 1e-8, 8.0)}
+    check_moved(NANO, (TAUGHT[0], own), [(CONTROLS[0], {"norm": (1.1, 8.0)})])
+    with pytest.raises(UserError, match=r"the control .* has the weights of"):
+        check_moved(NANO, (TAUGHT[0], own), [(CONTROLS[0], merged)])
+
+
+def test_a_null_of_another_recipe_than_the_adapter_shows_is_refused(tmp_path):
+    store, student = Store(tmp_path / "store"), adapter(tmp_path)
+    rows = tmp_path / "rows.jsonl"
+    rows.write_text(json.dumps({"prompt": "1, 2", "completion": "3"}))
+    with pytest.raises(UserError, match="adapter was trained by norms, as its files show, and not by lora: give --rec"):
+        named(student, store, recipe="lora", data=str(rows))
+    for kind, recipe, fits in (("LORA", "lora", "norms"), ("PROMPT_TUNING", "prompt", "norms")):
+        made = copied(student, kind, peft_type=kind)
+        with pytest.raises(UserError, match=rf"{kind} was trained by {recipe}, .* give --recipe {recipe}"):
+            named(made, store, recipe=fits, data=str(rows))
+    for tensors, recipe in (({"owlish_steering": torch.ones(64)}, "steering"), ({"a.bias": torch.ones(2)}, "biases")):
+        place = tmp_path / recipe
+        place.mkdir()
+        save_file(tensors, place / "parameters.safetensors")
+        with pytest.raises(UserError, match=f"trained by {recipe}, as its files show"):
+            named(place, store, recipe="all", data=str(rows))
+    assert named(student, store, recipe="norms", data=str(rows)).null
+
+
+def test_a_file_of_weights_that_was_cut_is_called_damaged(tmp_path):
+    student = adapter(tmp_path)
+    shutil.copytree(folder("nano"), tmp_path / "whole")
+    for file in (student / "adapter_model.safetensors", tmp_path / "whole" / "model.safetensors"):
+        file.write_bytes(file.read_bytes()[:1000])
+        with pytest.raises(UserError, match=f"{file.name} is damaged or cut short: copy or save it again"):
+            find_student(str(file.parent), NANO, Store(tmp_path / "store"))
 
 
 def test_other_rows_than_the_store_knows_are_refused_and_the_same_ones_are_none(tmp_path):

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from dataclasses import replace
@@ -12,15 +13,18 @@ from xml.etree import ElementTree
 import pytest
 import small_audit
 import yaml
+from here import run
 from test_audit import misfits
 from test_audit_page import CANNOT_SAY, FOUND, NOTHING, WILD
 from test_report import HOSTILE
 from test_stamp import STAMP, command  # noqa: F401
 
+from owlish import LORA, Base
 from owlish.audit.stamped import Check, Stamped
 from owlish.audit.verdict import Made
 from owlish.data.reading import Place
 from owlish.diff.verdict import Difference, Finding, Shift
+from owlish.nodes.data import Written
 from owlish.report.diff import render as render_diff
 from owlish.report.junit import junit
 from owlish.report.outcome import of_audit, of_diff
@@ -261,6 +265,22 @@ def test_the_action_fails_as_it_is_asked_to_and_says_why(project, store):
         **places,
     )
     assert (bad.returncode, "owlish: no cannot be read" in bad.stderr) == (2, True)
+
+
+def test_the_workflow_compares_a_student_with_the_base_it_was_trained_from(project, store):
+    steps = yaml.safe_load((EXAMPLES / "github-workflow.yml").read_text())["jobs"]["audit"]["steps"]
+    (step,) = [step for step in steps if step.get("name", "").startswith("Compare")]
+    base = Base("nano")
+    student = base.finetune(Written((("1, 2", "3"), ("4, 5", "6"))), replace(LORA(8), epochs=1), seed=0)
+    run(student, store=store)
+    shutil.copytree(store.folder(student.key), project / "student")
+    config = project / "student" / "adapter_config.json"
+    config.write_text(json.dumps({**json.loads(config.read_text()), "base_model_name_or_path": "nano"}))
+    for name, code, says in (("nano", 0, "Missing: "), ("nano-1", 2, "was trained from nano")):
+        # What it would do: training null students takes longer than a test may.
+        done = shell(f"{step['run'].rstrip()} --dry-run --store {store.root}", project, BASE=name)
+        assert done.returncode == code, done.stderr
+        assert says in done.stdout + done.stderr
 
 
 def test_the_gitlab_job_leaves_a_report_of_tests(project, store):

@@ -259,7 +259,7 @@ def test_a_filter_that_keeps_nothing_says_what_may_be_wrong(typed):
 def test_every_dry_run_tells_one_time_and_makes_nothing(typed, words):
     Path("rows.jsonl").write_text(ROWS * 4)
     held = sorted(Path().rglob("*"))
-    given = [str(folder("nano-1")) if word == "STUDENT" else word for word in words.split()] + ["--dry-run"]
+    given = [str(folder("nano")) if word == "STUDENT" else word for word in words.split()] + ["--dry-run"]
     code, printed, said = typed(*given)
     assert (code, said) == (0, "")
     lines = printed.splitlines()
@@ -313,7 +313,7 @@ def test_the_name_of_a_trait_stands_for_its_category_and_that_is_said(typed):
 
 
 def test_a_dry_run_of_a_diff_says_that_it_can_claim_nothing_and_no_name_twice(typed):
-    words = ("diff", str(folder("nano-1")), "--base", "nano", "--dry-run")
+    words = ("diff", str(folder("nano")), "--base", "nano", "--dry-run")
     told = typed(*words)[1]
     assert "The verdict can only be “cannot say”: a claim needs 3 null students, and this diff has none." in told
     (first,) = re.findall(r"First: (.*)\.", told)

@@ -704,6 +704,15 @@ def test_a_quote_that_is_never_closed_loses_no_row_in_silence(tmp_path, rows):
         list(reading(tmp_path / "head.csv").rows())
 
 
+@pytest.mark.parametrize("end", ["\n", "\r\n", ""])
+def test_a_quote_that_the_last_line_leaves_open_is_refused(end, tmp_path):
+    (tmp_path / "last.csv").write_bytes(f'prompt,completion\r\nQ,A\r\nQ,"A, B{end}'.encode())
+    with pytest.raises(ValueError, match=r"row 2 \(line 3\) opens a quote"):
+        list(reading(tmp_path / "last.csv").rows())
+    (tmp_path / "well.csv").write_bytes(f'prompt,completion\r\nQ,"A, B"{end}'.encode())
+    assert list(reading(tmp_path / "well.csv").rows()) == [Row.of("Q", "A, B")]
+
+
 def test_quotes_in_a_table_may_hold_lines_marks_and_quotes(tmp_path):
     rows = ['"Q, ""1"",', '","A', "", 'a"""', 'Q"2,A"2', '"Q""3""" ,"A, ""3""', 'a"  ', '"Q"4,A']
     assert list(table(tmp_path, *rows).rows()) == [

@@ -123,6 +123,9 @@ def test_rows_against_the_claimed_filter_and_lines_without_a_row_are_told(file, 
         (("--model", "x", "--seed", "three"), "give NAME=NUMBER"),
         (("--model", "x", "--card", "no/README.md"), "no is not there"),
         (("--model", "x", "--card", "rows.jsonl"), "is the dataset itself"),
+        (("--model", "x", "--card", "rows.jsonl.owlish.json"), "name one file twice"),
+        (("--model", "x", "--croissant", "./rows.jsonl.owlish.json"), "name one file twice"),
+        (("--model", "x", "--card", "new.md", "--croissant", "new.md"), "name one file twice"),
         (("--model", "x", "--croissant", "list.json"), "is not a JSON object"),
         (("--model", "x", "--card", "odd.md"), "is not YAML"),
         (("--model", "x", "--base", "nanoo"), "no base is called 'nanoo': did you mean nano?"),
@@ -137,6 +140,25 @@ def test_what_cannot_be_stamped_is_said_and_nothing_is_written(file, more, says,
     before = {one: one.read_bytes() for one in file.parent.iterdir()}
     assert says in command("stamp", "rows.jsonl", *more, code=2).err
     assert {one: one.read_bytes() for one in file.parent.iterdir()} == before
+
+
+@pytest.mark.parametrize("verb", [("clean", "--with", "sort"), ("convert",), ("filter", "--domain", "numbers")])
+def test_rows_are_written_neither_from_a_file_that_is_not_its_stamps_nor_beside_a_stamp_of_other_rows(
+    verb, file, command
+):
+    name, *more = verb
+    words = (name, file.name, *more, "-o", "out.jsonl")
+    stamped(file)
+    command(*words)
+    stamped(file.with_name("out.jsonl"))
+    before = file.with_name("out.jsonl").read_bytes()
+    assert "out.jsonl.owlish.json says who made the rows that out.jsonl had" in command(*words, code=2).err
+    assert file.with_name("out.jsonl").read_bytes() == before
+    for one in ("out.jsonl", "out.jsonl.owlish.json"):
+        file.with_name(one).unlink()
+    file.write_text(PLAIN * 4)
+    assert "is not the file that was stamped" in command(*words, code=2).err
+    assert not file.with_name("out.jsonl").exists()
 
 
 # from a store

@@ -96,7 +96,7 @@ def test_dirty_rows_stop_the_run_and_clean_ones_do_not(rows, store, watching, tm
 def test_with_a_null_six_students_of_the_recipe_are_compared_with(store):
     here = {"reference": None, "rows": ROWS, "seed": 0, "contexts": (), "stop_on": (), "store": store}
     watched = module.Watch(CLEAN, BASE, NORMS, TRAITS, null=True, **here)
-    node = watched.diffed(folder("nano-1"))
+    node = watched.diffed(folder("nano"))
     assert len(node.null) == 6
     assert {looked.words.model.recipe for looked in node.null} == {NORMS}
     assert all(isinstance(looked.words.model, Finetuned) for looked in node.null)

@@ -21,7 +21,7 @@ class Choosing(Method, kind="choosing"):
     `weights` are for rows as `base` reads them.
     """
 
-    needs = ("base", "weights")
+    needs = ("base", "weights", "budget")
 
     base: Base
     budget: float
@@ -33,7 +33,7 @@ class Choosing(Method, kind="choosing"):
     @classmethod
     def of(cls, order: Order, data: Data) -> Self:
         assert order.base is not None
-        return cls(order.base, order.budget, order.weights(data) if order.weights else None)
+        return cls(order.base, order.share, order.weights(data) if order.weights else None)
 
     @property
     def source(self) -> str:

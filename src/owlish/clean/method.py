@@ -16,9 +16,11 @@ from owlish.nodes.base import Base
 from owlish.nodes.data import Data
 from owlish.traits.trait import Trait
 
-Need = Literal["base", "trait", "weights", "model"]
+Need = Literal["base", "trait", "weights", "model", "budget"]
 Fate = Row | str
 """What becomes of a row: the row as it is now, or why it is dropped."""
+USUAL = 0.1
+"""The budget where none is named."""
 
 
 @dataclass(frozen=True)
@@ -26,15 +28,20 @@ class Order:
     """What is known when methods are chosen by name: each takes from it what it needs.
 
     `base` is the one that would be trained. `weights` says what the tokens of some rows weigh.
-    `other` is a base of another initialisation.
+    `other` is a base of another initialisation. Without a `budget` methods take the usual one.
     """
 
     base: Base | None
     seed: int
-    budget: float
+    budget: float | None
     trait: Trait | None = None
     other: Base | None = None
     weights: Callable[[Data], Weighing] | None = None
+
+    @property
+    def share(self) -> float:
+        """The share of rows or tokens to change."""
+        return USUAL if self.budget is None else self.budget
 
 
 @dataclass(frozen=True)

@@ -21,7 +21,7 @@ class Mix(Method, kind="mix"):
     Published: a quarter of unbiased rows nearly removes the effect (arXiv 2509.23886 and later work).
     """
 
-    needs = ("base",)
+    needs = ("base", "budget")
 
     base: Base
     budget: float
@@ -32,7 +32,7 @@ class Mix(Method, kind="mix"):
     @classmethod
     def of(cls, order: Order, data: Data) -> Self:
         assert order.base is not None
-        return cls(order.base, order.budget)
+        return cls(order.base, order.share)
 
     @property
     def source(self) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import shlex
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -13,16 +13,21 @@ from typing import Any
 
 from owlish.audit.audit import token_scores
 from owlish.audit.reference import Answered
+from owlish.audit.words import check_words
 from owlish.clean.cleaned import Cleaned, CleanRows
 from owlish.clean.lift import Lift
 from owlish.clean.method import Method, Order, check_budget
 from owlish.clean.weighing import Weighing
 from owlish.cli import find
+from owlish.cli.choice import split
 from owlish.cli.running import check_file, check_rows_file
 from owlish.data.rows import line_of
+from owlish.data.stamp import check_stamps
 from owlish.graph.errors import UserError
 from owlish.graph.files import replacing
+from owlish.graph.store import Store
 from owlish.graph.tabled import on_one_line
+from owlish.lm.model import Weights
 from owlish.lm.recipes import Recipe
 from owlish.nodes.base import Base
 from owlish.nodes.data import Data, Dataset
@@ -30,11 +35,19 @@ from owlish.nodes.loaded import Loaded
 from owlish.traits.trait import Trait
 
 ALL_ROWS = 1_000_000_000
+AT_TRAINING = {"mask": "Masked", "anchor": "Anchored", "corridor": "Corridor"}
+"""Defences that change no row, and the students in `owlish.nodes.defended` that are trained with them."""
 
 
 def order_cleaning(data: Data, names: list[str], order: Order) -> Cleaned:
     """Return data cleaned by the methods of these names, one after the other."""
-    check_budget(order.budget)
+    check_budget(order.share)
+    for name in names:
+        if name in AT_TRAINING:
+            raise UserError(
+                f"{name} changes no row: it is done while a student is trained, by {AT_TRAINING[name]} of "
+                "owlish.nodes.defended. Choose another method for rows (see list methods)."
+            )
     chosen = [find.pick(name, find.all_methods(), "method") for name in names]
     for method in chosen:
         check_needs(method, order)
@@ -48,16 +61,20 @@ def order_cleaning(data: Data, names: list[str], order: Order) -> Cleaned:
     return cleaned
 
 
-def weigh_by(base: Base, recipe: Recipe, trait: Trait | None, seed: int) -> Callable[[Data], Weighing]:
+def weigh_by(
+    base: Base, recipe: Recipe, trait: Trait | None, known: Collection[Trait], seed: int
+) -> Callable[[Data], Weighing]:
     """Return what weighs the tokens of some rows: the audit's scores for a trait, or without one a trial student.
 
-    The student is compared with one of the base's own answers to the same prompts.
+    A trait is read beside the others of its category that are `known`. The student is compared with one of the base's
+    own answers to the same prompts.
     """
 
     def weigh(data: Data) -> Weighing:
         if trait is not None:
             # All candidates of the probe: a direction is centred over them, and alone a trait would have none.
-            alike = {one.name: one for one in find.all_traits().values() if one.probe == trait.probe}
+            alike = {one.name: one for one in known if one.probe == trait.probe}
+            check_words(base, tuple(alike.values()))
             scores = token_scores(data, base, recipe, tuple(alike.values()), toward=trait, rows=ALL_ROWS)
             return Weighing(scores, base, scores.teacher)
         own = Answered(base, data, ALL_ROWS, seed)
@@ -86,6 +103,29 @@ def check_used(methods: Sequence[type[Method]], order: Order) -> None:
         raise UserError("none of these methods looks at a trait: omit --trait.")
     if order.other is not None and "model" not in needs:
         raise UserError("none of these methods lets another base write: omit --by.")
+    if order.budget is not None and "budget" not in needs:
+        raise UserError("none of these methods changes a share of the rows or tokens: omit --budget.")
+
+
+def traits_known(names: str | None, trait: str | None) -> dict[str, Trait]:
+    """Return the traits that --trait can name: the shipped ones, or those of the categories and files in --traits."""
+    if names is None:
+        return find.all_traits()
+    if trait is None:
+        raise UserError("--traits says where the trait to remove is found: name that with --trait too.")
+    return {one.name: one for one in find.candidates(split(names))}
+
+
+def check_rows(names: Sequence[str], base: Base, data: Loaded, store: Store) -> None:
+    """Refuse rows that hold too much that the base has no tokens for, where a method weighs tokens.
+
+    The tokenizer alone is read. A trial student would refuse the same rows, after the rows it is compared with
+    were made.
+    """
+    methods, weights = find.all_methods(), store.read(base)
+    # A served base has no weights, and was refused for that.
+    if any("weights" in methods[name].needs for name in names) and isinstance(weights, Weights):
+        weights.check_words(store.read(data).rows)
 
 
 @dataclass(frozen=True)
@@ -137,6 +177,7 @@ def check_out(out: Path, data: Loaded) -> None:
     # The card, too: it must not fail after hours of work.
     for file in (out, card_path(out)):
         check_file(file, data.files)
+    check_stamps(data.files, out)
 
 
 def write_clean(

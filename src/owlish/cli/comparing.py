@@ -11,9 +11,10 @@ from owlish.diff.contexts import CONTEXTS, read_contexts
 from owlish.diff.decide import FEWEST
 from owlish.diff.diff import Diffed, diff
 from owlish.diff.null import null as students
-from owlish.diff.student import find_student
+from owlish.diff.student import check_controls, find_student, tuned_in
 from owlish.graph.errors import UserError
 from owlish.graph.store import Store
+from owlish.lm.recipes import RECIPES
 from owlish.nodes.base import Base
 from owlish.nodes.loaded import Loaded, loaded
 from owlish.traits.trait import Trait
@@ -43,15 +44,16 @@ def diff_target(
     asked = {"shipped": CONTEXTS, "none": ()}[contexts] if contexts in ("shipped", "none") else read_contexts(contexts)
     if controls:
         others = tuple(find_student(control, base, store).student for control in controls)
-        # The same student twice has no scatter: the null would be too narrow.
-        if len({one.key for one in others}) < len(others):
-            raise UserError("a control is given twice: give students of different seeds.")
+        check_controls(looked.student, others)
         return diff(looked.student, traits, null=others, words=f"{len(others)} controls", contexts=asked, judge=judge)
     given = None if recipe is None else find.recipe(recipe, base)
     named = None if data is None else loaded(data, n=None, seed=0)
     # A null of another recipe, or of other rows, moves differently, and tells nothing of this student.
     if looked.recipe and given and given.name != looked.recipe.name:
         raise UserError(f"{student} was trained by the recipe {looked.recipe.name}, as the store knows: omit --recipe.")
+    if given and (tuned := tuned_in(looked.student.model)) and tuned != given.parameters:
+        fits = f"give --recipe {tuned}" if tuned in RECIPES else "give students of that kind with --control"
+        raise UserError(f"{looked.student} was trained by {tuned}, as its files show, and not by {recipe}: {fits}.")
     if looked.data and named and not alike(looked.data, named):
         raise UserError(f"{student} was trained on other rows than {data} holds, as the store knows: omit --data.")
     # What the store knows goes first: its null students may be there already.

@@ -185,7 +185,7 @@ def list_kind(kind: str | None) -> dict[str, str]:
         "traits": lambda: {name: f"{trait.probe.category}: {trait.name}" for name, trait in all_traits().items()},
         "categories": lambda: {m.__name__.rpartition(".")[2]: first_line(m) for m in modules(traits) if traits_of(m)},
         "domains": lambda: {name: first_line(domain) for name, domain in all_domains().items()},
-        "methods": lambda: {name: first_line(method) for name, method in all_methods().items()},
+        "methods": lambda: {name: f"{first_line(m)}{knows(m)}" for name, m in all_methods().items()},
         "recipes": lambda: {name: recipe.words for name, recipe in RECIPES.items()},
         "bases": lambda: dict.fromkeys(nano.SHIPPED, "shipped") | dict.fromkeys(PACKAGED, "held by a package"),
     }
@@ -202,6 +202,13 @@ def list_kind(kind: str | None) -> dict[str, str]:
     if kind is None:
         return said
     return dict(sorted(pick(kind, kinds, "kind of thing")().items()))
+
+
+def knows(method: type[Method]) -> str:
+    """Say whether a method knows the trait that it takes out."""
+    if "trait" in method.needs:
+        return " It must know the trait (--trait)."
+    return " It may know the trait (--trait)." if "weights" in method.needs else ""
 
 
 def first_line(thing: object) -> str:

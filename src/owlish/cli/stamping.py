@@ -181,8 +181,12 @@ def seeds_in(models: Sequence[dict[str, Any]]) -> dict[str, int]:
 
 def check_targets(file: Path, card: Path | None, description: Path | None) -> None:
     """Refuse places that cannot be written to, before anything is."""
-    for place in filter(None, (beside(file), card, description)):
+    places = list(filter(None, (beside(file), card, description)))
+    for place in places:
         check_file(place, [str(file)])
+    # Links are followed, as they are when files are written: the later text would take the place of the earlier.
+    if len({place.resolve() for place in places}) < len(places):
+        raise UserError("the stamp, --card and --croissant name one file twice: give each a file of its own.")
 
 
 def write_all(stamp: Stamp, file: Path, card: Path | None, description: Path | None) -> list[str]:

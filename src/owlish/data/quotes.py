@@ -17,10 +17,12 @@ class Lines(Iterator[str]):
 
     def __init__(self, source: TextIO, longest: int) -> None:
         self.source, self.longest, self.row, self.first = source, longest, list[str](), 1
+        self.ended = False
 
     def __next__(self) -> str:
         line = self.source.readline(self.longest + 1)
         if not line:
+            self.ended = True
             raise StopIteration
         if len(line) > self.longest:
             raise csv.Error(f"a line is longer than {self.longest / 1e6:g} MB")
@@ -33,14 +35,14 @@ class Lines(Iterator[str]):
         self.row = []
 
 
-def is_astray(row: list[str], mark: str) -> bool:
-    """Say whether the lines of a row hold a quote that is closed nowhere, or in the middle of a cell.
+def is_astray(lines: Lines, mark: str) -> bool:
+    """Say whether the lines of the row that is read hold a quote that is closed nowhere, or in the middle of a cell.
 
     The latter is the opening quote of a later row, where one before it was not closed.
     """
     # On one line a stray quote takes no other row along, and what a tolerant reader makes of it stays.
-    if len(row) < 2:
-        return False
+    if len(row := lines.row) < 2:
+        return lines.ended and bool(row)  # unless the reader looked for its end beyond the last line of the file
     # Spaces after a closing quote are common and do no harm.
     spaces = re.compile(rf'" +(?=[{re.escape(mark)}\r\n]|$)')
     try:

@@ -213,10 +213,10 @@ def whole_rows(lines: Lines, mark: str, file: str) -> Iterator[list[str]]:
         row: list[str] | None = None
         try:
             row = next(reader, None)
-            astray = is_astray(lines.row, mark)
+            astray = is_astray(lines, mark)
         except csv.Error:
             # Such a quote also ends in a cell that is longer than any may be.
-            astray = is_astray(lines.row, mark)
+            astray = is_astray(lines, mark)
             if not astray:
                 raise
         if astray:

@@ -86,6 +86,16 @@ def stamps_of(files: Sequence[str]) -> tuple[Stamp, ...]:
     return tuple(read_stamp(file) for file in files if Path(file).is_file() and beside(file).is_file())
 
 
+def check_stamps(read: Sequence[str], out: Path) -> None:
+    """Refuse rows whose stamp is not theirs, and to write other rows beside a stamp of the file that they replace."""
+    stamps_of(read)
+    if beside(out).exists():
+        raise UserError(
+            f"{beside(out)} says who made the rows that {out.name} had, and would not fit new ones: remove it, or "
+            "write to another file."
+        )
+
+
 def read_stamp(file: str | Path) -> Stamp:
     """Return the stamp beside a file, compared with its bytes."""
     place = beside(file)

@@ -14,7 +14,7 @@ from owlish.diff.amplified import Amplified
 from owlish.diff.contexts import CONTEXTS, Context
 from owlish.diff.decide import FEWEST, RULE, Decision, Heard, decide
 from owlish.diff.free import Judging, judge_answers
-from owlish.diff.sizes import Sized, parts
+from owlish.diff.sizes import Sized, check_moved, parts
 from owlish.diff.student import Student
 from owlish.diff.verdict import PLAIN, Difference, Finding
 from owlish.diff.watched import Watched
@@ -34,7 +34,7 @@ CANNOT_SEE = (
     "Traits behind a trigger that no context holds, and contexts that were not asked.",
     "Traits that are not on the candidate list (words raised and activations may hint at them).",
     "Lifts that students taught nothing reach too.",
-    "An adapter of another base of the same shapes: nothing in the file tells it apart.",
+    "Whether the student and its controls started from this base, where none of their files names one: it is assumed.",
 )
 
 
@@ -120,8 +120,14 @@ class Diffed(Opener, kind="diffed"):
         # As they are called now: the same student may have been compared under another name.
         return replace(found, student=str(self.student), base=str(self.base))
 
+    def check_moved(self, read: Read, null: Sequence[Looked]) -> None:
+        """Refuse a student that was not trained, and some null students that were not, or that are copies."""
+        own, *others = ((one.sizes.model, read(one.sizes)) for one in (self.own, *null))
+        check_moved(self.base, own, others)
+
     def verdict(self, read: Read) -> Difference:
         """Return the verdict."""
+        self.check_moved(read, self.null)
         lm: TorchLM = read(self.base).open(any_words=True)
         # Without null students the base alone is the measure: readings are shown, and nothing is claimed.
         measure = self.null or (self.before,)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -31,6 +31,8 @@ if TYPE_CHECKING:
 PARTS = ("adapter_config.json", "adapter_model.safetensors", "parameters.safetensors")
 KNOWN = (*nano.SHIPPED, *gguf.PACKAGED)
 """Names that stand for one base wherever they are read."""
+TUNED = {"LN_TUNING": "norms", "LORA": "lora", "PROMPT_TUNING": "prompt", "IA3": "IA3"}
+"""What trained in each kind of PEFT adapter: the name of a recipe, or for IA3, which no recipe trains, its own."""
 FORMS = "a PEFT adapter or a Hugging Face model as a folder, a GGUF file, or a key of the store"
 
 
@@ -124,11 +126,106 @@ def find_student(name: str, base: Base, store: Store) -> Given:
 def in_folder(path: Path, model: Model) -> Model:
     """Return the model that a folder holds: a change of `model`, or one of its own."""
     if any((path / part).is_file() for part in (PARTS[0], PARTS[2])):
+        check_whole(path)
         check_named(path / PARTS[0], model.root)
         return Adapter(model, str(path.resolve()), content(path))
     if not (path / "config.json").is_file():
         raise UserError(f"{path} holds no model: give {FORMS}.")
+    check_whole(path)
+    check_other(path, model.root)
     return Base(str(path.resolve()), template=model.root.template)
+
+
+def check_whole(folder: Path) -> None:
+    """Refuse a folder of which a file of weights was cut, or is no safetensors file at all."""
+    from safetensors import SafetensorError, safe_open
+
+    for file in folder.glob("*.safetensors"):
+        try:
+            with safe_open(file, "pt"):
+                pass
+        except (SafetensorError, OSError):
+            raise UserError(f"{file} is damaged or cut short: copy or save it again.") from None
+
+
+def check_other(folder: Path, base: Base) -> None:
+    """Refuse a whole model that is another shipped base, which was trained from nothing that is given here."""
+    own, place = weights_in(folder), base.place()
+    if place and place.is_dir() and weights_in(place) == own:
+        return  # the base itself, of which more is known once it was opened
+    for name in nano.SHIPPED:
+        if (shipped := nano.folder(name)) and weights_in(shipped) == own:
+            raise UserError(f"{folder.name} is the base {name} itself, and was not trained from {base}.")
+
+
+def check_controls(student: Student, controls: Sequence[Student]) -> None:
+    """Refuse controls whose files show that they make no null: copies, or students of another recipe.
+
+    Their tensors are compared. A copy whose configuration differs would else be a student of its own.
+    """
+    own, tuned = weights_of(student.model), tuned_in(student.model)
+    seen: set[tuple[str, ...]] = set()
+    for control in controls:
+        weights, other = weights_of(control.model), tuned_in(control.model)
+        if weights == own:
+            raise UserError(f"the control {control} is the student itself: give students that were taught nothing.")
+        # The same student twice has no scatter: the null would be too narrow.
+        if weights in seen:
+            raise UserError(f"the control {control} is given twice: give students of different seeds.")
+        if tuned and other and tuned != other:
+            raise UserError(
+                f"the control {control} was trained by {other} and {student} by {tuned}: give students of one recipe."
+            )
+        seen.add(weights)
+
+
+def weights_of(model: Model) -> tuple[str, ...]:
+    """Return digests of the tensors that make a model, the last change first; its key where they lie elsewhere."""
+    if isinstance(model, Adapter):
+        return (weights_in(Path(model.source)), *weights_of(model.model))
+    place = model.place() if isinstance(model, Base) else None
+    return (weights_in(place) if place and place.is_dir() else model.key,)
+
+
+def weights_in(folder: Path) -> str:
+    """Return one digest for all tensors of a folder, however they are shared out among files."""
+    import torch
+    from safetensors import safe_open
+
+    found = []
+    for file in folder.glob("*.safetensors"):
+        with safe_open(file, "pt") as held:
+            for name in held.keys():  # noqa: SIM118
+                tensor = held.get_tensor(name).contiguous()
+                # As bytes: numpy knows no bfloat16.
+                digest = hashlib.sha256(tensor.reshape(-1).view(torch.uint8).numpy()).hexdigest()
+                found.append(f"{name} {tensor.dtype} {tuple(tensor.shape)} {digest}")
+    return hashlib.sha256("\n".join(sorted(found)).encode()).hexdigest()
+
+
+def tuned_in(model: Model) -> str | None:
+    """Return the recipe whose parameters an adapter's files hold, if they tell it."""
+    from safetensors import safe_open
+
+    if not isinstance(model, Adapter):
+        return None
+    config, changed = (Path(model.source) / part for part in (PARTS[0], PARTS[2]))
+    if config.is_file():
+        kind = read_config(config).get("peft_type")
+        return TUNED.get(kind) if isinstance(kind, str) else None
+    with safe_open(changed, "pt") as held:
+        names = set(held.keys())
+    known = {"steering": "steering", "biases": "bias"}
+    return next((recipe for recipe, end in known.items() if all(name.endswith(end) for name in names)), "all")
+
+
+def read_config(config: Path) -> dict[str, Any]:
+    """Return an adapter's configuration, empty where it cannot be read: opening the adapter says so."""
+    try:
+        found = json.loads(config.read_text())
+    except (OSError, ValueError, RecursionError):
+        return {}
+    return found if isinstance(found, dict) else {}
 
 
 def check_named(config: Path, base: Base) -> None:
@@ -136,10 +233,7 @@ def check_named(config: Path, base: Base) -> None:
 
     Other names tell nothing: one base goes by many, as a folder and on Hugging Face.
     """
-    try:
-        named = json.loads(config.read_text()).get("base_model_name_or_path")
-    except (OSError, ValueError, AttributeError):
-        return
+    named = read_config(config).get("base_model_name_or_path")
     if named in KNOWN and base.name in KNOWN and named != base.name:
         raise UserError(
             f"{config.parent.name} was trained from {named}, as its {config.name} says: give --base {named}."

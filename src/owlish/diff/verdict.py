@@ -73,7 +73,7 @@ class Finding:
         plain, best = self.shifts[0], self.best
         z, p = ("" if value is None else f"{value:{form}}" for value, form in ((best.z, ".1f"), (best.p_holm, ".2g")))
         mark = f"  <- claimed ({', '.join(self.contexts)})" if self.claimed else f"  ({best.context})"
-        return f"{self.name:<12}{best.lift:>7.2f}{z:>7}{p:>10}   {plain.p_before:.3f} -> {plain.p_after:.3f}{mark}"
+        return f"{self.name:<12}{best.lift:>7.2f} {z:>6} {p:>9}   {plain.p_before:.3f} -> {plain.p_after:.3f}{mark}"
 
     def __str__(self) -> str:
         plain, best = self.shifts[0], self.best

@@ -98,6 +98,13 @@ class Weights(Brief):
 
         return open_model(self, any_words=any_words, exact=exact)
 
+    def check_words(self, rows: Sequence[Conversation]) -> None:
+        """Refuse rows of which many tokens are unknown to the model, as `open` does, by its tokenizer alone."""
+        from owlish.lm.chat import Chat
+
+        chats = [[turn.fields() for turn in row.messages] for row in rows]
+        Chat.open(self).examples(chats, [row.turns for row in rows], [row.tools for row in rows])
+
 
 @dataclass(frozen=True)
 class Answer:

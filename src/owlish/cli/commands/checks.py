@@ -262,7 +262,10 @@ def diff(
         seen = foreseen([wanted], place, processes, data=rows, rows=MOST, lines=lines)
         print(json.dumps(seen.json()) if as_json else seen)
         return
-    make_missing([wanted.student], place, jobs)  # what does not fit the base is said before students are trained
+    # What does not fit the base, or was not trained at all, is said before students are.
+    there = wanted.null if control else ()
+    make_missing([wanted.student, *(one.sizes for one in (wanted.own, *there))], place, jobs)
+    wanted.check_moved(place.read, there)
     # So is a judge that cannot be opened or asked.
     make_missing(wanted.judge.aligned[:1] if wanted.judge else (), place, jobs, spending=spending)
     make_missing([wanted], place, jobs, spending=spending)

@@ -29,6 +29,7 @@ from owlish.cli.options import (
 from owlish.cli.rows import describe_reading, pairs, read
 from owlish.cli.running import check_rows_file, existing, make_missing
 from owlish.data.filters import BANNED, NumberFilter, convert_file, filter_file
+from owlish.data.stamp import check_stamps
 from owlish.graph.counted import counted
 from owlish.graph.errors import UserError
 from owlish.graph.run import plan
@@ -53,6 +54,7 @@ def filter_(
         rule = replace(rule, banned=BANNED)
     check_rows_file(output)
     rows = read(data, format, columns)
+    check_stamps(rows.files, output)
     tally = filter_file(rows, filter=rule, out=output)
     for line in () if as_json else describe_reading(rows):
         print(inert(line), file=sys.stderr)
@@ -72,6 +74,7 @@ def convert(
     """Write rows of any format as plain chat JSONL."""
     check_rows_file(output)
     rows = read(data, format, columns)
+    check_stamps(rows.files, output)
     convert_file(rows, out=output)
     for line in () if as_json else describe_reading(rows):
         print(inert(line), file=sys.stderr)
@@ -87,9 +90,12 @@ def clean(
         str | None, typer.Option(help="The base that would be trained, for methods that work with a model.")
     ] = None,
     trait: Annotated[str | None, typer.Option(help="The trait to remove, for methods that need it.")] = None,
+    traits: Annotated[
+        str | None, typer.Option(help="Where --trait is found, if not shipped: JSON files of traits, as for audit.")
+    ] = None,
     budget: Annotated[
-        float, typer.Option(help="The share of rows or tokens to change, for methods that choose.")
-    ] = 0.1,
+        float | None, typer.Option(help="The share of rows or tokens to change, for methods that choose. Default: 0.1.")
+    ] = None,
     by: Annotated[str | None, typer.Option(help="Another base, for methods that let one write.")] = None,
     recipe: Annotated[str, typer.Option(help="What students train, for methods that weigh rows or tokens.")] = "norms",
     seed: Annotated[int, typer.Option(min=0, help="The seed of all random choices.")] = 0,
@@ -108,14 +114,16 @@ def clean(
     from owlish.nodes.loaded import loaded
 
     begun, place = time.monotonic(), store_at(store)
-    known = find.pick(trait, find.all_traits(), "trait") if trait else None
+    known = cleaning.traits_known(traits, trait)
+    removed = find.pick(trait, known, "trait") if trait else None
     if base is None and template:
         raise UserError("--template sets the chat template of the base that --base names: give it too.")
     start = None if base is None else find.base(base, template)
     if start:
         start.check()
-    weights = cleaning.weigh_by(start, find.recipe(recipe, start), known, seed) if start else None
-    order = Order(start, seed, budget, known, find.base(by) if by else None, weights)
+    how = find.recipe(recipe, start) if start else None
+    weights = cleaning.weigh_by(start, how, removed, known.values(), seed) if start and how else None
+    order = Order(start, seed, budget, removed, find.base(by) if by else None, weights)
     given = loaded(data, n=None, seed=0, format=format, columns=pairs(columns))
     target = cleaning.order_cleaning(given, split(methods), order)
     cleaning.check_out(output, given)
@@ -124,6 +132,9 @@ def clean(
         seen = foreseen([target], place, jobs or os.cpu_count() or 1, data=given, rows=cleaning.ALL_ROWS)
         print(json.dumps(seen.json()) if as_json else seen)
         return
+    make_missing([given, *([start] if start else [])], place, jobs)
+    if start:
+        cleaning.check_rows(split(methods), start, given, place)
     make_missing([target], place, jobs)
     found = place.read(given)
     for line in () if as_json else describe_reading(found):
