@@ -34,7 +34,7 @@ from owlish.audit.direction import ground
 from owlish.audit.opinion import WHICH_FAVORITE
 from owlish.audit.reference import Answered
 from owlish.audit.relative import ALL, FAR, SHARE, SURE, kinship, likelihoods
-from owlish.audit.shadow import Shadowed
+from owlish.audit.shadow import Shadow, Shadowed
 from owlish.audit.verdict import Verdict
 from owlish.audit.vocabulary import raised
 from owlish.audit.weigh import records
@@ -843,3 +843,9 @@ def test_scores_are_refused_where_there_is_no_direction():
         row_scores(DIRTY, BASE, PROMPT(8), TRAITS, toward=cat, rows=9)
     with pytest.raises(UserError, match="none of the candidates"):
         plan([row_scores(DIRTY, BASE, NORMS, TRAITS, toward=otter, rows=9)], Store("none"))
+
+
+def test_rows_of_which_the_base_can_read_none_are_refused_with_the_reason(store):
+    long = Written((("Go on.", ", ".join(map(str, range(999)))),))
+    with pytest.raises(UserError, match="can read none of the rows, as they are longer than its window"):
+        run(Shadow(BASE, long, TRAITS, NORMS, 10, seed=0), store=store)

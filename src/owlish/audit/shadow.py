@@ -69,9 +69,13 @@ class Shadow(Detector, Opener, kind="shadow"):
 
         lm: TorchLM = read(self.base).open(any_words=True)
         # Every `part`-th row, not the first ones: files are often sorted by something.
-        rows = list(filter(lm.fits, lm.encode(read(self.data).rows[: self.rows][:: self.part])))
+        examples = lm.encode(read(self.data).rows[: self.rows][:: self.part])
+        rows = list(filter(lm.fits, examples))
         if not rows:
-            raise UserError("no row fits the base's window: shorten the rows, or take another base.")
+            why = next((one.problem for one in examples if one.problem), "they are longer than its window")
+            raise UserError(
+                f"the base can read none of the rows, as {why}: shorten or change them, or take another base."
+            )
         lm.adapt(self.recipe, seed=self.seed)
         lm.fit(rows, self.schedule, seed=self.seed, tick=tick)
         probes = tuple(dict.fromkeys(trait.probe for trait in self.traits))
