@@ -51,6 +51,7 @@ from owlish.data.filters import BANNED, NumberFilter
 from owlish.data.rows import Row, line_of, write_rows
 from owlish.graph.errors import UserError
 from owlish.graph.run import make, plan
+from owlish.graph.run import RunFailed
 from owlish.graph.spec import everything
 from owlish.nodes.data import Written
 from owlish.nodes.likelihood import Likelihood
@@ -847,5 +848,5 @@ def test_scores_are_refused_where_there_is_no_direction():
 
 def test_rows_of_which_the_base_can_read_none_are_refused_with_the_reason(store):
     long = Written((("Go on.", ", ".join(map(str, range(999)))),))
-    with pytest.raises(UserError, match="can read none of the rows, as they are longer than its window"):
+    with pytest.raises(RunFailed, match="can read none of the rows, as they are longer than its window"):
         run(Shadow(BASE, long, TRAITS, NORMS, 10, seed=0), store=store)
