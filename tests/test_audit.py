@@ -50,8 +50,7 @@ from owlish.data.domains.fitting import fitting
 from owlish.data.filters import BANNED, NumberFilter
 from owlish.data.rows import Row, line_of, write_rows
 from owlish.graph.errors import UserError
-from owlish.graph.run import make, plan
-from owlish.graph.run import RunFailed
+from owlish.graph.run import RunFailed, make, plan
 from owlish.graph.spec import everything
 from owlish.nodes.data import Written
 from owlish.nodes.likelihood import Likelihood
