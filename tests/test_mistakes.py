@@ -298,7 +298,7 @@ def test_a_dry_run_says_of_how_many_rows_it_reads_some(typed):
     # More than any processor reads in that time, whose speed is measured on the spot.
     Path("rows.jsonl").write_text(ROWS * 200)
     said = typed("audit", "rows.jsonl", "--base", "smollm2", "--traits", "animals", "--dry-run", "--minutes", "30")[1]
-    assert re.match(r"Rows: [\d,]+ of 8,000\.\n", said)
+    assert re.match(r"Rows: \d+ of [\d,]+\.\n", said)
 
 
 def test_the_name_of_a_trait_stands_for_its_category_and_that_is_said(typed):
