@@ -201,6 +201,6 @@ PRETRAINED = {
 """The same for pretrained bases.
 
 LoRA students and full fine-tuning have the usual rates of the literature (arXiv 2507.14805, section 3.4; and
-1e-5 for all weights), norm gains and LoRA teachers those of single trials on SmolLM2-135M. The others are
-set between these and were not searched.
+1e-5 for all weights), norm gains and LoRA teachers those of a short search on SmolLM2-135M (docs/models.md).
+The others are set between these and were not searched.
 """
