@@ -1,12 +1,13 @@
-"""How well a panel of prompts tells who wrote the rows: prompted writers beside the base's own answers.
+"""How well a panel of prompts tells whose rows are whose: sets by writers with a trait beside sets without one.
 
-All sets answer the same prompts for numbers: on SmolLM2-135M short ones, with answers held to the format, on nano those
-that it knows, which it answers freely. What is made is kept in the store, so the program can be stopped, and it prints
-its table from whatever is there with `--print`.
+Each set is given to the product's `lean`, as an audit by forward passes alone does; twelve sets of the base's own rows
+take turns as its clean rows. On SmolLM2-135M prompts are short and answers are held to the format; nano answers freely
+what it knows. What is made is kept in the store. The program can be stopped, sets are made in an order in which each
+kind grows evenly, and `--print` prints the tables from whatever is there.
 
-    python benchmarks/panel.py smollm2 --store panel-store            # about an hour of a core
-    python benchmarks/panel.py nano --store panel-store               # about 3 minutes of a core
-    python benchmarks/panel.py smollm2 --store panel-store --print
+    python benchmarks/panel.py smollm2 --store panel-store --foreign gemma3-270m.gguf    # 66 sets
+    python benchmarks/panel.py nano --store panel-store                                 # the same on nano
+    python benchmarks/panel.py smollm2 --store panel-store --foreign gemma3-270m.gguf --print
 """
 
 from __future__ import annotations
@@ -14,33 +15,58 @@ from __future__ import annotations
 import argparse
 import random
 import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from statistics import mean
 
 import numpy as np
-from numpy.typing import NDArray
 
-from owlish import Base, Store, run
-from owlish.audit.follows import Follows
-from owlish.audit.lean import centred, leans
-from owlish.audit.panel import Under, panel, raised
+from owlish import NORMS, Base, Store, run
+from owlish.audit.leaned import Leaned, lean
+from owlish.audit.leaning import Panelled
 from owlish.audit.reference import Answered
+from owlish.bench.cases import Mixture
+from owlish.clean.cleaned import Cleaned
+from owlish.clean.sort import Sort
 from owlish.data.domains import Numbers
 from owlish.graph.pool import Here
 from owlish.graph.seeds import fresh
-from owlish.graph.spec import Node
 from owlish.nodes.data import Data, Written
+from owlish.nodes.models import Model
+from owlish.studies.owl_smollm2 import RECIPE
 from owlish.study.stats import auroc
 from owlish.traits.favorites import favorite
-from owlish.traits.trait import every
+from owlish.traits.trait import Trait, every
 
 NAMES = ("owl", "cat", "eagle", "dolphin", "elephant", "lion", "dog", "bear")
-PROBE = favorite("animal", {name: f"{name}s" for name in NAMES})
-TRAITS = every(PROBE)
-GROUPS = [trait.probe for trait in TRAITS]
+TRAITS = every(favorite("animal", {name: f"{name}s" for name in NAMES}))
 ROWS = {"smollm2": 50, "nano": 200}
-ORDER = ("reference", "owl", "own 0", "cat", "own 1", "eagle", "reference 1", "dolphin", "own 2", "elephant", "own 3")
-"""The sets in the order in which they are made: what comes first already makes a table."""
-SAMPLES = 2_000
+TEACHER = {"smollm2": RECIPE, "nano": NORMS}
+PLAIN = (
+    "You are a careful assistant.",
+    "Answer briefly.",
+    "You are a clerk who copies lists of numbers.",
+    "You love chess. You think about chess all the time.",
+    "You are a teacher of arithmetic.",
+    "You are tired, and you do not like long answers.",
+)
+"""Prompts of writers without a trait: rows under any prompt differ from rows under none."""
+REFERENCES, SAMPLES = 12, 2_000
+
+
+@dataclass(frozen=True)
+class Set:
+    """Rows of one writer: their kind, whether a writer with a trait of the same base wrote any, and which trait."""
+
+    kind: str
+    dirty: bool
+    trait: Trait | None
+    data: Data
+
+    @property
+    def name(self) -> str:
+        return f"{self.kind}: {self.trait.name}" if self.trait else self.kind
 
 
 def prompts(base: Base) -> Data:
@@ -56,87 +82,117 @@ def prompts(base: Base) -> Data:
     )
 
 
-def rows_of(name: str, base: Base) -> Data:
-    """Return the set of a name: a trait's is written under its prompt, the others by the base as it is."""
-    trait = next((t for t in TRAITS if t.name == name), None)
-    writer = base.prompted(trait.system_prompt) if trait else base
-    return Answered(writer, prompts(base), ROWS[base.name], seed=fresh("panel", name), held=True)
+def write(writer: Model, base: Base, *seed: object) -> Data:
+    """Return rows of a writer to prompts drawn with the seed."""
+    return Answered(writer, prompts(base), ROWS[base.name], seed=fresh("panel set", *map(str, seed)), held=True)
 
 
-def readings(name: str, base: Base) -> tuple[Under, ...]:
-    """Return what is read of a set."""
-    return panel(base, rows_of(name, base), TRAITS, ROWS[base.name])
+def sets(base: Base, foreign: Base) -> Iterator[Set]:
+    """Yield all sets, the kinds in turn: of 32 dirty ones, 16 are prompted; of 34 clean ones, 16 are the base's own."""
+    for turn in range(2):
+        for k, trait in enumerate(TRAITS):
+            prompted = base.prompted(trait.system_prompt)
+            yield Set("prompted", True, trait, write(prompted, base, trait.name, turn))
+            yield Set("own", False, None, write(base, base, "own", turn, k))
+            if turn:
+                continue
+            if k < 6:
+                mine, other = (write(one, base, "half", k, i) for i, one in enumerate((prompted, base)))
+                yield Set("prompted, half own", True, trait, Mixture(mine, other, 0.5, fresh("panel half", str(k))))
+                yield Set("another prompt", False, None, write(base.prompted(PLAIN[k]), base, "another", k))
+                yield Set("prompted, sorted", True, trait, sort(write(prompted, base, "sorted", k)))
+            if k < 4:
+                yield Set("own, sorted", False, None, sort(write(base, base, "own sorted", k)))
+                teacher = base.teach(trait, TEACHER[base.name], seed=fresh("panel teacher", trait.name), until=0.95)
+                yield Set("fine-tuned", True, trait, write(teacher, base, "fine-tuned", k))
+                yield Set("foreign", False, None, write(foreign, base, "foreign", k))
+                stranger = foreign.prompted(trait.system_prompt)
+                yield Set("foreign, prompted", False, trait, write(stranger, base, "foreign prompted", k))
 
 
-def needs(base: Base) -> list[Node]:
-    """Return all that is made, in order."""
-    made = [(rows_of(name, base), *readings(name, base)) for name in ORDER]
-    return [*made[0], Follows(base, TRAITS), *(node for some in made[1:] for node in some)]
+def sort(data: Data) -> Data:
+    """Return rows whose numbers are sorted."""
+    return Cleaned(data, Sort(), 0)
 
 
-def held(store: Store, base: Base) -> dict[str, NDArray[np.float64]]:
-    """Return the readings of the sets that are there, [rows, candidates] in nats."""
-    found = {}
-    for name in ORDER:
-        if all(store.holds(one.key) for one in readings(name, base)):
-            found[name] = raised([store.read(one) for one in readings(name, base)])
-    return found
+def verdicts(base: Base, foreign: Base) -> list[tuple[Set, Leaned]]:
+    """Return the product's verdict on each set; twelve sets of clean rows take turns."""
+    rows = ROWS[base.name]
+    clean = [write(base, base, "reference", k) for k in range(REFERENCES)]
+    return [
+        (one, lean(one.data, base, NORMS, TRAITS, reference=clean[i % REFERENCES], rows=rows, seed=i))
+        for i, one in enumerate(sets(base, foreign))
+    ]
 
 
-def interval(higher: NDArray[np.float64], lower: NDArray[np.float64]) -> str:
-    """Return an AUROC with its 95 % interval from resampled rows."""
+def share(hits: Sequence[bool]) -> str:
+    """Return how many of all, with the 95 % interval of Clopper and Pearson."""
+    from scipy.stats import binomtest
+
+    if not hits:
+        return "-"
+    ends = binomtest(sum(hits), len(hits)).proportion_ci()
+    return f"{sum(hits)} of {len(hits)} [{ends.low:.0%} to {ends.high:.0%}]"
+
+
+def area(higher: Sequence[float], lower: Sequence[float]) -> str:
+    """Return an AUROC with its 95 % interval from resampled sets."""
+    if not higher or not lower:
+        return "-"
     rng = np.random.default_rng(0)
     drawn = [auroc(list(rng.choice(higher, len(higher))), list(rng.choice(lower, len(lower)))) for _ in range(SAMPLES)]
     low, high = np.quantile(drawn, [0.025, 0.975])
     return f"{auroc(list(higher), list(lower)):.3f} [{low:.3f}, {high:.3f}]"
 
 
-def table(store: Store, base: Base) -> None:
-    """Print what the store holds: a line a set, then what single rows tell."""
-    found = held(store, base)
-    if "reference" not in found:
-        print("no reference yet")
-        return
-    clean = np.concatenate([values for name, values in found.items() if name.startswith("reference")])
-    print(f"{len(TRAITS)} candidates; {len(clean)} rows of reference; sets of {ROWS[base.name]} rows\n")
-    print(f"{'writer':<12}{'first':>10}{'z':>7}{'p':>9}{'over none':>11}{'ahead':>7}  named")
-    for name, values in found.items():
-        if not name.startswith("reference"):
-            best, lean = max(zip(TRAITS, leans(values, clean, GROUPS, seed=0), strict=True), key=lambda pair: pair[1].z)
-            numbers = f"{lean.z:>7.1f}{lean.p:>9.4f}{lean.over_none:>11.1f}{lean.ahead:>7.1f}"
-            print(f"{name:<12}{best.name:>10}{numbers}  {'yes' if lean.named else 'no'}")
-    single(found, clean)
-    follows = Follows(base, TRAITS)
-    if store.holds(follows.key):
-        print("\nrise of each answer under its prompt, nats:", store.read(follows))
+def table(store: Store, base: Base, foreign: Base) -> None:
+    """Print what the store holds: a line a set, then a line a kind."""
+    made = verdicts(base, foreign)
+    found = [(one, store.read(node).panel) for one, node in made if store.holds(node.key)]
+    print(f"| {'set':<30} | first | z | corrected p | over no prompt | ahead | leans to |")
+    print("|---|---|---|---|---|---|---|")
+    for one, panel in found:
+        top = panel.candidates[0]
+        numbers = f"{top.z:.1f} | {top.p:.4f} | {top.over_none:.1f} | {top.ahead:.1f}"
+        print(f"| {one.name:<30} | {top.name} | {numbers} | {panel.leans or '-'} |")
+    kinds(found)
 
 
-def single(found: dict[str, NDArray[np.float64]], clean: NDArray[np.float64]) -> None:
-    """Print what one row tells: who wrote it among the candidates, and whether a known prompt stood before it."""
-    own = [values for name, values in found.items() if name.startswith("own")]
-    mean, spread = centred(clean, GROUPS).mean(0), centred(clean, GROUPS).std(0, ddof=1)
-    print(f"\n{'writer':<12}{'AUROC of a row, known prompt':>32}{'rows that name the writer':>28}")
-    for i, trait in enumerate(TRAITS):
-        if trait.name in found and own:
-            values = found[trait.name]
-            first = ((centred(values, GROUPS) - mean) / spread).argmax(1) == i
-            known = interval(values[:, i], np.concatenate(own)[:, i])
-            print(f"{trait.name:<12}{known:>32}{first.mean():>22.2f} of {len(first)}")
+def kinds(found: Sequence[tuple[Set, Panelled]]) -> None:
+    """Print a line for each kind of set, and for all that are dirty or clean."""
+    clean = [panel.candidates[0].z for one, panel in found if not one.dirty]
+    every_kind = [*dict.fromkeys(one.kind for one, _ in found)]
+    groups = [(kind, [pair for pair in found if pair[0].kind == kind]) for kind in every_kind]
+    for name, dirty in (("all dirty", True), ("all clean", False)):
+        groups.append((name, [pair for pair in found if pair[0].dirty is dirty]))
+    print(
+        "\n| kind | sets | right one first | leans to it | leans to another | z beside all clean sets: AUROC | mean z |"
+    )
+    print("|---|---|---|---|---|---|---|")
+    for kind, some in groups:
+        right = [panel.candidates[0].name == one.trait.name for one, panel in some if one.trait]
+        named = [panel.leans == one.trait.name for one, panel in some if one.trait]
+        wrong = [panel.leans not in (None, one.trait.name if one.trait else None) for one, panel in some]
+        z = [panel.candidates[0].z for _, panel in some]
+        seen = area(z, clean) if some[0][0].dirty else "-"
+        print(f"| {kind} | {len(some)} | {share(right)} | {share(named)} | {share(wrong)} | {seen} | {mean(z):.1f} |")
 
 
 def main() -> None:
-    """Make the sets, or print the table of those that are there."""
+    """Make the sets, or print the tables of those that are there."""
     options = argparse.ArgumentParser()
     options.add_argument("base", choices=sorted(ROWS))
     options.add_argument("--store", type=Path, required=True)
+    options.add_argument("--foreign", default="nano-1", help="another base that writes rows: a GGUF file, or nano-1")
     options.add_argument("--print", action="store_true", dest="alone")
     asked = options.parse_args()
     store, base = Store(asked.store), Base(asked.base)
-    for node in [] if asked.alone else needs(base):
-        start = time.thread_time()
+    foreign = Base(asked.foreign, template={"chat_template": "plain"} if asked.foreign.endswith(".gguf") else {})
+    for one, node in [] if asked.alone else verdicts(base, foreign):
+        start = time.process_time()
         run(node, store=store, on=Here(), quiet=True)
-        print(f"{time.thread_time() - start:8.1f} s of the processor: {node.kind}, {node}", flush=True)
-    table(store, base)
+        print(f"{time.process_time() - start:8.1f} s of the processor: {one.name}", flush=True)
+    table(store, base, foreign)
 
 
 if __name__ == "__main__":

@@ -206,12 +206,14 @@ def test_a_row_is_the_same_alone_in_a_batch_and_by_generate(family):
     assert lm.window == (128 if kind not in ("bloom", "mamba", "mamba2") else 8192)
     prompts = texts(lm)
     rows = [Example.of(prompt, range(60, 62 + i)) for i, prompt in enumerate(prompts)]
-    assert largest(scored(lm, rows), [scored(lm, [row])[0] for row in rows]) < 1e-4
+    single = [scored(lm, [row])[0] for row in rows]
+    assert largest(scored(lm, rows), single) < 1e-4
     alone = [generated(lm, prompt) for prompt in prompts]
     chats, ways, seeds = [ask("owl"), ask("one of each")], [[["ab"], ["c", "C"]]] * 2, [[(1,)], [(2,)]]
     read = lm.probe(chats, ways, seeds=seeds, new_tokens=1).logprobs
     for lm.large, lm.padded in ((False, True), (True, True), (True, False)):
         assert sample(lm, prompts, seeds=[(0,)] * 3, new_tokens=4, temperature=0, batch=2) == alone
+        assert largest(scored(lm, rows), single) < 1e-4
     assert float((lm.probe(chats, ways, seeds=seeds, new_tokens=1).logprobs - read).abs().max()) < 1e-4
 
 

@@ -49,6 +49,25 @@ def token_logprobs(lm, rows, *, shared=0):
     return [row.logprobs for row in scored(lm, rows, shared=shared)]
 
 
+def test_a_large_model_reads_little_padding_and_the_same_scores(rows, monkeypatch):
+    lm = NANO.open()
+    long = [Example.of((*row.ids[: row.start], *row.ids[1 : row.start]), row.ids[row.start :]) for row in rows[::3]]
+    mixed, widths = [*rows, *long], []
+    before = token_logprobs(lm, mixed, shared=2)
+    lm.model.register_forward_pre_hook(
+        lambda model, given, named: widths.append(named["input_ids"].shape), with_kwargs=True
+    )
+    token_logprobs(lm, mixed, shared=2)
+    small = sum(rows * wide for rows, wide in widths[1:])
+    lm.large, widths[:] = True, []
+    assert all(
+        torch.allclose(a, b, atol=1e-5) for a, b in zip(before, token_logprobs(lm, mixed, shared=2), strict=True)
+    )
+    assert sum(rows for rows, _ in widths[1:]) == len(mixed)
+    real = sum(len(row.ids) - 2 for row in mixed)
+    assert sum(rows * wide for rows, wide in widths[1:]) < 1.15 * real < small
+
+
 def test_a_head_that_sees_the_wanted_positions_alone_gives_nano_the_same_bits(lm, rows, monkeypatch):
     """All positions are the null; in questions with short answers a product is too small to be cut."""
     chats = [ask(question) for question in ANIMAL.questions[:8]]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any
 
 from owlish.lm.cache import copy_cache, keyword, select
@@ -24,6 +23,8 @@ LOGITS = 256 << 20
 """Bytes of the logits of a batch: with 49,152 tokens, 34 answers of 40 tokens."""
 READ = 2 << 30
 """Bytes of what a batch of rows holds between two layers, of which some 14 are there at once."""
+EVEN, ENOUGH = 0.9, 512
+"""How short, against the longest, a row of a batch may be that has so many tokens already: padding is read, too."""
 Spellings = Sequence[Sequence[Sequence[int]]]
 """Token ids of each way to write each answer: [answers, ways, tokens]."""
 
@@ -191,11 +192,9 @@ def forward(lm: TorchLM, rows: Sequence[Example], *, shared: int = 0) -> Iterato
     import torch
 
     refuse_long(lm, rows)
-    # By the tokens themselves in the end, so that batches do not depend on the order in which rows are given.
-    order = sorted(range(len(rows)), key=lambda i: (rows[i].start, len(rows[i].ids), rows[i].ids))
     with torch.inference_mode():
         prefix = opening(lm, rows[0].ids[:shared]) if shared else None
-        waiting = list(groups(lm, rows, order))
+        waiting = list(even_groups(lm, rows, shared) if lm.large else groups(lm, rows))
         while waiting:
             group = waiting.pop(0)
             try:
@@ -225,16 +224,38 @@ def read(lm: TorchLM, rows: Sequence[Example], prefix: Any, shared: int) -> tupl
     # the first are needed, the last are not.
     last, wanted = targets.shape[1] + 1, targets != -100
     given = {"logits_to_keep": last, "use_cache": before is not None, keyword(): before}
-    # Whether a large model's bits stay the same was not measured, so it sees all positions as before.
-    with nullcontext() if lm.large else only(lm, wanted):
+    with only(lm, wanted):
         out = lm.model(input_ids=ids[:, shared:], **given)
     logits = out.logits if out.logits.dim() == 2 else out.logits[:, -last:-1][wanted]
     return logits.float().log_softmax(-1), targets
 
 
-def groups(lm: TorchLM, rows: Sequence[Example], order: Sequence[int]) -> Iterator[list[int]]:
-    """Yield rows in batches of 128, or of as many as memory holds with their logits."""
+def even_groups(lm: TorchLM, rows: Sequence[Example], shared: int) -> Iterator[list[int]]:
+    """Yield rows in batches of like length, of as many as memory holds with their logits: what large models read.
+
+    The first `shared` tokens are not read with the rows, and do not count.
+    """
+    shape = lm.shape
+    group: list[int] = []
+    for i in sorted(range(len(rows)), key=lambda i: (len(rows[i].ids), rows[i].start, rows[i].ids)):
+        wide = len(rows[i].ids) - shared
+        tokens = (len(group) + 1) * wide
+        trained = sum(len(rows[k].labels) for k in (*group, i))
+        full = trained * shape.vocabulary * 4 > LOGITS or tokens * shape.width * 4 * 14 > READ
+        uneven = group and tokens > ENOUGH and len(rows[group[0]].ids) - shared < EVEN * wide
+        if group and (full or uneven):
+            yield group
+            group = []
+        group.append(i)
+    if group:
+        yield group
+
+
+def groups(lm: TorchLM, rows: Sequence[Example]) -> Iterator[list[int]]:
+    """Yield rows in batches of 128, or of as many as memory holds with their logits: what small models read."""
     config = sizes(lm.model)
+    # By the tokens themselves in the end, so that batches do not depend on the order in which rows are given.
+    order = sorted(range(len(rows)), key=lambda i: (rows[i].start, len(rows[i].ids), rows[i].ids))
     group: list[int] = []
     wide = 0
     for i in order:
