@@ -21,6 +21,10 @@ import sys, xllamacpp
 p = xllamacpp.CommonParams()
 p.model.path, p.model_alias, p.hostnames, p.port = sys.argv[1], ["smollm2"], ["127.0.0.1"], int(sys.argv[2])
 p.n_ctx, p.n_parallel, p.cpuparams.n_threads = 2048, 4, 1
+if sys.argv[3:]:
+    adapter = xllamacpp.CommonAdapterLoraInfo()
+    adapter.path, adapter.scale = sys.argv[3], 1.0
+    p.lora_adapters = [adapter]
 server = xllamacpp.Server(p)
 print("up", flush=True)
 sys.stdin.read()
@@ -46,12 +50,16 @@ def free_port():
 
 
 @contextmanager
-def llama(file=None):
-    """Serve SmolLM2, or the model of another GGUF file, by llama.cpp in a process of its own; yield its address."""
+def llama(file=None, adapter=None):
+    """Serve SmolLM2, or the model of another GGUF file, by llama.cpp in a process of its own; yield its address.
+
+    `adapter` is a GGUF file of an adapter that is put onto it.
+    """
     from owlish.lm.gguf import file_of
 
     port = free_port()
     words = [sys.executable, "-c", LLAMA, str(file or file_of("smollm2")), str(port)]
+    words += [str(adapter)] if adapter else []
     process = subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
     processes.append(process.pid)
     try:

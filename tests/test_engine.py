@@ -2,18 +2,21 @@
 
 import re
 import shutil
+from dataclasses import replace
 
 import pytest
 from here import run
 from servers import NanoServer, llama
 
-from owlish import NORMS, Asked, Base, Store
+from owlish import LORA, NORMS, Asked, Base, Store
+from owlish.cli.results import export
 from owlish.data.domains.numbers import Numbers
 from owlish.engines.alike import parse_told
 from owlish.engines.replies import Garbled
 from owlish.graph.provenance import describe
 from owlish.graph.run import RunFailed
 from owlish.lm.gguf import file_of
+from owlish.nodes.data import Written
 from owlish.nodes.engine import Engine
 from owlish.nodes.held import held_model
 from owlish.nodes.models import Prompted
@@ -145,3 +148,16 @@ def test_llama_cpp_writes_rows_of_smollm2_and_is_refused_where_its_file_has_othe
             tensor.data[:] *= 1.1
     with llama(changed) as address, pytest.raises(RunFailed, match="is another model than"):
         run(Engine(base, address), store=smollm2)
+
+
+@pytest.mark.slow
+def test_llama_cpp_takes_an_adapter_of_smollm2_and_is_refused_without_it(smollm2, tmp_path):
+    """The student is no teacher of anything: how far its adapter moves it is what counts."""
+    rows = Written(tuple((f"Continue: {i}, {i + 1}", "owls, owls, owls") for i in range(100, 116)))
+    student = Base("smollm2").finetune(rows, replace(LORA(4), lr=1e-3, epochs=4, batch=8), seed=0)
+    run(student, store=smollm2)
+    export(smollm2, student.key, tmp_path / "student.gguf")
+    with llama() as address, pytest.raises(RunFailed, match="is another model than"):
+        run(Engine(student, address), store=smollm2)
+    with llama(adapter=tmp_path / "student.gguf") as address:
+        assert run(Engine(student, address), store=smollm2).allowed < 0.6

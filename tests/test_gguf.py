@@ -144,3 +144,16 @@ def test_smollm2_is_found_where_its_package_is_installed():
     base.check()
     assert base.place().name == "SmolLM2-135M-Instruct.Q4_1.gguf"
     assert base.key == Base(str(base.place())).key
+
+
+def test_queries_of_an_adapter_have_the_order_that_transformers_undoes():
+    import numpy as np
+    from transformers.modeling_gguf_pytorch_utils import LlamaTensorProcessor
+
+    from owlish.lm.gguf_adapter import turned
+
+    values = np.arange(24 * 3).reshape(24, 3)
+    for heads in (1, 2, 6):
+        back = LlamaTensorProcessor({})._reverse_permute_weights(turned(values, heads), heads, None)
+        assert (back == values).all()
+    assert (turned(values, 2) != values).any()

@@ -201,3 +201,41 @@ def test_a_store_that_has_lost_the_base_still_gives_the_student(store, tmp_path)
     card = ModelCard.load(tmp_path / "out" / "README.md")
     assert card.data.base_model is None
     assert "(no longer in the store)" in card.text
+
+
+def test_an_adapter_for_llama_cpp_holds_the_updates_under_the_names_of_gguf(store, tmp_path):
+    from gguf import GGUFReader
+    from safetensors.numpy import load_file
+
+    file = tmp_path / "student.gguf"
+    said = owlish("export", STUDENT.key, "-o", file, "--store", store.root).stdout
+    assert "holds a LoRA adapter for `llama-server --model BASE.gguf --lora FILE`" in said
+    read = GGUFReader(file)
+    told = {name: read.fields[name].contents() for name in read.fields if name.partition(".")[0] != "GGUF"}
+    assert told == {
+        "general.architecture": "llama",
+        "general.type": "adapter",
+        "adapter.type": "lora",
+        "adapter.lora.alpha": 2.0,
+    }
+    own = load_file(store.folder(STUDENT.key) / "adapter_model.safetensors")
+    found = {tensor.name: tensor.data for tensor in read.tensors}
+    assert len(found) == len(own) == 3 * 7 * 2
+    layer, other = "base_model.model.model.layers.2.{}.lora_{}.weight", "blk.2.{}.weight.lora_{}"
+    assert (found[other.format("ffn_up", "b")] == own[layer.format("mlp.up_proj", "B")]).all()
+    assert (found[other.format("attn_q", "a")] == own[layer.format("self_attn.q_proj", "A")]).all()
+    query = own[layer.format("self_attn.q_proj", "B")]
+    assert (found[other.format("attn_q", "b")] != query).any(), "the rows of queries have another order there"
+    assert sorted(found[other.format("attn_q", "b")].tolist()) == sorted(query.tolist())
+
+
+def test_what_llama_cpp_takes_as_no_adapter_is_said(store, given, tmp_path):
+    out = tmp_path / "out.gguf"
+    for key, words in (
+        (given.key, "llama.cpp takes LoRA adapters alone, and this is none: name a folder without an ending"),
+        (LATER.key, "only what was trained straight from a GGUF file or a shipped base"),
+        (BASE.key, "only what was trained straight from a GGUF file or a shipped base"),
+        (ROWS.key, "has an ending of another format"),
+    ):
+        assert words in owlish("export", key, "-o", out, "--store", store.root, code=2).stderr
+    assert not list(tmp_path.iterdir())

@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import json
 import shutil
+import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from owlish import nano
 from owlish.cli.running import check_parent, write_file
 from owlish.graph.counted import counted
 from owlish.graph.errors import UserError
 from owlish.graph.store import MANIFEST, Damaged, Store
 from owlish.nodes.held import CHANGES
 
-MB = 1e6
+MB, GGUF = 1e6, ".gguf"
 FILES = (".jsonl", ".json", ".csv", ".parquet", ".safetensors", ".gz", ".zip")
 """Endings that no folder has."""
 
@@ -69,9 +71,9 @@ def export(store: Store, key: str, out: Path) -> str:
     """Copy a result out of a store, after checking it; return what was written.
 
     Rows become chat JSONL, or where the name has no ending a folder with a dataset card; a trained model a folder with
-    a model card; answers a CSV table of probabilities [questions, candidates], or a log of Inspect where the name ends
-    in .eval; and anything else a folder of its files without the manifest. A file that is there is replaced, a folder
-    is not.
+    a model card, or where the name ends in .gguf its LoRA adapter for llama.cpp; answers a CSV table of probabilities
+    [questions, candidates], or a log of Inspect where the name ends in .eval; and anything else a folder of its files
+    without the manifest. A file that is there is replaced, a folder is not.
     """
     from owlish.cli import hub
     from owlish.cli.evallog import write_log
@@ -85,6 +87,9 @@ def export(store: Store, key: str, out: Path) -> str:
     if out.suffix == ".eval":
         write_log(store, key, out)
         return "a log that `inspect view` opens"
+    if out.suffix == GGUF:
+        write_file(adapter(store, key), out)
+        return "a LoRA adapter for `llama-server --model BASE.gguf --lora FILE`"
     if "rows.jsonl" in files and out.suffix:
         write_file((folder / "rows.jsonl").read_bytes(), out)
         return "rows as chat JSONL"
@@ -102,9 +107,34 @@ def export(store: Store, key: str, out: Path) -> str:
         return f"a folder of {', '.join(files)}"
 
 
+def adapter(store: Store, key: str) -> bytes:
+    """Return the LoRA adapter of a trained model as a GGUF file."""
+    from owlish.cli.stamping import models_of
+    from owlish.lm.gguf_adapter import write_adapter
+    from owlish.nodes.held import held_model
+
+    chain = models_of(store, key)
+    # Where a folder of the user's lies is not known, and a name of Hugging Face is no folder.
+    base = Path(held_model(store, chain[1]["key"]).name) if len(chain) == 2 and in_store(chain[1]) else None
+    if base is None:
+        raise UserError(
+            "only what was trained straight from a GGUF file or a shipped base becomes an adapter for llama.cpp: "
+            "name a folder without an ending."
+        )
+    with tempfile.TemporaryDirectory() as scratch:
+        file = Path(scratch) / f"adapter{GGUF}"
+        write_adapter(store.folder(key), base, file)
+        return file.read_bytes()
+
+
+def in_store(base: dict[str, Any]) -> bool:
+    """Say whether the files of a base lie in the store, or in the package."""
+    return base["spec"]["kind"] == "pretrained" or base["spec"]["name"] in ("gguf", *nano.SHIPPED)
+
+
 def check_ending(out: Path, *, rows: bool, asked: bool) -> None:
     """Raise `UserError` where the ending of a name is that of another format than that of rows, answers or a folder."""
-    if out.suffix in ("", ".eval"):
+    if out.suffix in ("", ".eval") or (out.suffix == GGUF and not rows and not asked):
         return
     if rows and out.suffix != ".jsonl":
         raise UserError(f"{out} has an ending of another format: name a .jsonl file, or a folder without an ending.")
