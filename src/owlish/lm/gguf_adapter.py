@@ -13,8 +13,8 @@ from owlish.lm.gguf import check_library
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-KNOWN = {"llama": "llama", "mistral": "llama", "gemma3_text": "gemma3"}
-"""What families are called in GGUF: those whose adapters were tried on llama.cpp, and what is built as they are."""
+KNOWN = {"llama": "llama", "mistral": "llama"}
+"""What families are called in GGUF: one whose adapters were tried on llama.cpp, and one that is built as it is."""
 TURNED = {"llama": {"q_proj": "num_attention_heads", "k_proj": "num_key_value_heads"}}
 """Layers whose rows GGUF keeps in another order than Transformers, and the setting that counts their heads."""
 INSIDE = "base_model.model."
