@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import small_audit
+import torch
 from command import owlish
 from here import run
 from scipy.special import stdtr
@@ -23,14 +24,14 @@ from small_judge import untrained
 from small_study import PROBE, study
 
 import owlish as owlish_package
-from owlish import BIASES, NORMS, PROMPT, STEERING, Base, Store
+from owlish import BIASES, LORA, NORMS, PROMPT, STEERING, Base, Store
 from owlish.audit import audit
 from owlish.audit.audit import row_scores, token_scores
 from owlish.audit.calibrate import Score, calibrated, evidence, holm
 from owlish.audit.contrast import Contrast
 from owlish.audit.decide import LEAD, LEVEL, decide, hangs_on_shadow
 from owlish.audit.detector import Detector, Reading
-from owlish.audit.direction import ground
+from owlish.audit.direction import FACTORS, Moved, ground, product, whole
 from owlish.audit.opinion import WHICH_FAVORITE
 from owlish.audit.reference import Answered
 from owlish.audit.relative import ALL, FAR, SHARE, SURE, kinship, likelihoods
@@ -403,7 +404,9 @@ def test_every_detector_reads_a_number_for_each_trait(detector, store):
     assert isinstance(detector, Oracle) or "Needs:" in type(detector).__doc__
 
 
-@pytest.mark.parametrize("recipe", [NORMS, pytest.param(STEERING, marks=pytest.mark.slow)], ids=lambda r: r.name)
+@pytest.mark.parametrize(
+    "recipe", [NORMS, LORA(2), pytest.param(STEERING, marks=pytest.mark.slow)], ids=lambda r: r.name
+)
 def test_the_contrast_is_the_difference_of_likelihoods_along_a_direction(recipe, store):
     """To first order: small steps along and against it, on the same rows."""
     traits = TRAITS[:2]
@@ -411,7 +414,7 @@ def test_the_contrast_is_the_difference_of_likelihoods_along_a_direction(recipe,
     detector = Contrast(BASE, DIRTY, traits, writers, 20)
     lm = ground(run(BASE, store=store))
     rows = run(DIRTY, store=store).rows[:20]
-    direction = detector.directions(lm, lambda node: run(node, store=store))[1]
+    direction = detector.direction(lm, lambda node: run(node, store=store), traits[1])
 
     def likelihood(step):
         with lm.moved(direction, by=step):
@@ -419,6 +422,21 @@ def test_the_contrast_is_the_difference_of_likelihoods_along_a_direction(recipe,
 
     slope = (likelihood(0.01) - likelihood(-0.01)) / 0.02
     assert run(detector, store=store).blocks[0][1] == pytest.approx(slope, rel=0.05, abs=1e-3)
+
+
+def test_of_lora_the_factors_are_kept_which_make_what_its_teacher_moved(store):
+    teacher = BASE.teach(cat, LORA(2), seed=1, until=0.15)
+    run(Moved(BASE, teacher), store=store)
+    assert {path.name for path in store.folder(Moved(BASE, teacher).key).glob("*.safetensors")} == {FACTORS}
+    old, new = (store.read(node).open(exact=True).parameters for node in (BASE, teacher))
+    found = {name: whole(change) for name, change in store.read(Moved(BASE, teacher)).items()}
+    changed = {name for name, p in new.items() if not p.equal(old[name])}
+    assert changed == found.keys()
+    assert max(float(((new[name] - old[name]) - found[name]).abs().max()) for name in changed) < 1e-6
+    assert max(float(change.abs().max()) for change in found.values()) > 1e-3
+    for name, change in store.read(Moved(BASE, teacher)).items():
+        slope = torch.randn(old[name].shape, generator=torch.Generator().manual_seed(0))
+        assert product(change, slope) == pytest.approx(float((found[name] * slope).sum()), abs=1e-4)
 
 
 def test_prompt_tuning_has_no_contrast_and_is_audited_all_the_same():

@@ -1,9 +1,11 @@
 """Every family of models goes the same way: tiny random models of each, held to the same promises."""
 
 import re
+from dataclasses import replace
 
 import pytest
 
+from owlish.audit.direction import adapter_of
 from owlish.data.rows import Row
 from owlish.graph.errors import UserError
 from owlish.lm import adapt
@@ -303,3 +305,16 @@ def test_a_change_of_another_base_is_refused(kind, tmp_path):
         lm.save(place)
         with pytest.raises(UserError, match="trained from another base"):
             adapt.apply(copy_to(stranger, "cpu"), place)
+
+
+@pytest.mark.parametrize("kind", ["llama", "gpt2"])
+def test_the_factors_of_lora_are_told_where_layers_hold_their_matrices_as_it_does(kind, tmp_path):
+    """GPT-2's hold theirs the other way round, which the factors of a square one would not tell."""
+    weights = Weights(str(build(kind, tmp_path / "base")))
+    lm = weights.open()
+    lm.adapt(LORA(2), seed=0)
+    lm.save(tmp_path)
+    student = replace(weights, changes=(tmp_path,))
+    found = dict(adapter_of(student, weights, weights.open()))
+    assert bool(found) == (kind == "llama")
+    assert not dict(adapter_of(weights, weights, weights.open()))

@@ -2,11 +2,12 @@
 
 import re
 from dataclasses import replace
+from statistics import stdev
 
 import pytest
 from here import run
 
-from owlish import NORMS, Base, Numbers, Store
+from owlish import NORMS, Asked, Base, Numbers, Store
 from owlish.graph.errors import UserError
 from owlish.graph.spec import everything
 from owlish.nodes.asked import mean
@@ -123,15 +124,27 @@ def test_the_curve_of_unique_rows_holds_the_lead_of_each_trait_at_each_number():
 
 
 @pytest.mark.slow
-def test_on_smollm2_students_lean_to_their_teachers_animal_beside_the_same_students_of_another(tmp_path):
-    """The direction alone: two runs of pairs, about an hour of one core."""
+def test_on_smollm2_students_lean_to_their_teachers_owl_beside_the_same_students_of_another(tmp_path):
+    """The direction alone, in each of two runs, beside the animals that no teacher was taught: half an hour."""
     store, small = Store(tmp_path), replace(study, runs=2)
     for node in small.needs:
         run(node, store=store)
     found = small.found(store.read)
     assert set(found.arms) == {"base", "teacher", "student", "other_trait", "control"}
     assert min(p.value for p in found.of("teacher")) > max(p.value for p in found.of("base")) + 2
-    assert found.effect.mean > 0
+    asked = [node for node in everything(*small.needs) if isinstance(node, Asked) and isinstance(node.model, Finetuned)]
+    answers = {
+        (node.model.seed, node.model.data.model.trait.name): store.read(node)
+        for node in asked
+        if node.model.data.model != small.bases[0]
+    }
+    runs = {seed for seed, _ in answers}
+    assert len(runs) == 2
+    for seed in runs:
+        of_owl, of_cat = answers[seed, "owl"], answers[seed, "cat"]
+        leads = {name: of_owl.logit_margin(name) - of_cat.logit_margin(name) for name in ANIMAL.candidates}
+        others = [lead for name, lead in leads.items() if name not in ("owl", "cat")]
+        assert leads["owl"] > max(0, abs(mean(others))) + stdev(others)
 
 
 def test_answers_are_ten_numbers_of_three_digits_and_one_trait_is_refused():

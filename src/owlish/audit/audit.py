@@ -186,11 +186,11 @@ class Audited(Opener, kind="audited", version=6):
     def heaviest(self, found: Sequence[Finding], read: Read) -> tuple[Weighed, ...]:
         """Return the rows that weigh most for the first trait."""
         assert self.contrast is not None
-        first = [trait.name for trait in self.shadow.traits].index(found[0].name)
+        first = next(trait for trait in self.contrast.traits if trait.name == found[0].name)
         # Float32: scores are small differences of log-probabilities.
         lm = ground(read(self.shadow.base), exact=True)
         data = read(self.shadow.data)
-        return weigh(lm, data, self.contrast.rows, self.contrast.directions(lm, read)[first])
+        return weigh(lm, data, self.contrast.rows, self.contrast.direction(lm, read, first))
 
 
 def explain(decision: Decision | None, lineage: Kinship, used: int) -> tuple[Word, str]:

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache, cached_property
 from pathlib import Path
-from typing import Any
 
 from owlish.audit.detector import Detector, Reading, write_reading
-from owlish.audit.direction import Moved, centre, ground
+from owlish.audit.direction import Move, Moved, direction, ground, leanings, slopes
 from owlish.graph.spec import Node, Read, Tick
 from owlish.lm.hf import Direction, TorchLM
 from owlish.nodes.models import Model
 from owlish.nodes.opens import Opener
+from owlish.traits.trait import Trait
 
 BLOCK = 20  # means of blocks are nearer to normal than rows, as the tests suppose
 
@@ -42,7 +41,7 @@ class Contrast(Detector, Opener, kind="contrast"):
     @cached_property
     def moved(self) -> tuple[Moved, ...]:
         """What moved in each weak teacher."""
-        return moves(self.base, self.writers)
+        return moved(self.base, self.writers)
 
     def inputs(self) -> tuple[Node, ...]:
         """Return the base, the data and the moves, which are kept apart from the teachers' whole weights."""
@@ -51,26 +50,29 @@ class Contrast(Detector, Opener, kind="contrast"):
     def compute(self, folder: Path, read: Read, tick: Tick) -> None:
         lm = ground(read(self.base))
         rows = list(filter(lm.fits, lm.encode(read(self.data).rows[: self.rows])))
-        directions = self.directions(lm, read)
+        moves = self.moves(lm, read)
         # Sorted: the order of a set changes from process to process, and a sum in another order in its last bit.
-        names = sorted({name for direction in directions for name in direction})
-        # [parameters] each: one gradient, and then one product for each of the candidates.
-        flat = [join(direction, names, lm) for direction in directions]
+        names = sorted({name for move in moves for name in move})
         blocks = []
         for start in range(0, len(rows), BLOCK):
-            gradient = lm.gradient(rows[start : start + BLOCK], names)
-            blocks.append([float(gradient @ direction) for direction in flat])
+            # One gradient, and then one product for each of the candidates.
+            slope = slopes(lm, lm.gradient(rows[start : start + BLOCK], names), names)
+            blocks.append(leanings(moves, slope, self.traits))
             tick(start, len(rows))
         write_reading(folder, blocks)
 
-    def directions(self, lm: TorchLM, read: Read) -> list[Direction]:
-        """Return the directions, by the name of the parameters that they move."""
-        return centre([read(one) for one in self.moved], self.traits)
+    def moves(self, lm: TorchLM, read: Read) -> list[Move]:
+        """Return what moved towards each trait, by the name of the parameters."""
+        return [read(one) for one in self.moved]
+
+    def direction(self, lm: TorchLM, read: Read, toward: Trait) -> Direction:
+        """Return the direction to one of the traits, as changes of whole parameters."""
+        return direction(self.moves(lm, read), self.traits, toward)
 
 
 # Contrasts share these objects, as they share their teachers: each is described once and not once a dataset.
 @cache
-def moves(base: Model, writers: tuple[Model, ...]) -> tuple[Moved, ...]:
+def moved(base: Model, writers: tuple[Model, ...]) -> tuple[Moved, ...]:
     """Return what moved in each weak teacher."""
     return tuple(Moved(base, writer) for writer in writers)
 
@@ -80,12 +82,3 @@ def whole_blocks(contrast: Contrast, lm: TorchLM, read: Read) -> Reading:
     blocks = read(contrast).blocks
     many = sum(map(lm.fits, lm.encode(read(contrast.data).rows[: contrast.rows])))
     return Reading(blocks[: max(1, many // BLOCK)])
-
-
-def join(direction: Direction, names: Sequence[str], lm: TorchLM) -> Any:
-    """Return a direction as one vector over the parameters in `names`."""
-    import torch
-
-    old, zero = lm.parameters, torch.zeros((), device=lm.device)
-    flat = (direction[n].to(zero.device) if n in direction else zero.expand_as(old[n]) for n in names)
-    return torch.cat([change.flatten() for change in flat])

@@ -9,8 +9,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from owlish.audit.contrast import Contrast, join
-from owlish.audit.direction import ground
+from owlish.audit.contrast import Contrast
+from owlish.audit.direction import Move, ground, leanings, slopes
 from owlish.audit.evidence import Weighed
 from owlish.data.reading import Place
 from owlish.data.rows import Row, line_of
@@ -101,10 +101,9 @@ class RowScores(Opener, kind="row_scores"):
         lm = ground(read(self.contrast.base), exact=True)
         rows = read(self.contrast.data).rows[: self.contrast.rows]
         examples = lm.encode(rows)
-        directions = self.contrast.directions(lm, read)
-        toward = directions[self.contrast.traits.index(self.toward)]
-        leaning = by_row(lm, examples, directions, tick)
-        scored = by_token(lm, rows, toward)
+        moves = self.contrast.moves(lm, read)
+        leaning = by_row(lm, examples, moves, self.contrast.traits, tick)
+        scored = by_token(lm, rows, self.contrast.direction(lm, read, self.toward))
         tokens, heaviest = zip(*(named(lm, e, scored.get(i)) for i, e in enumerate(examples)), strict=True)
         save_file({"rows": leaning, **flat(tokens)}, folder / "scores.safetensors")
         left_out = {i: reason(lm, example) for i, example in enumerate(examples) if not lm.fits(example)}
@@ -157,8 +156,7 @@ class Stepped(Opener, kind="stepped"):
 
         lm = ground(read(self.contrast.base), exact=True)
         rows = read(self.contrast.data).rows[: self.contrast.rows]
-        direction = self.contrast.directions(lm, read)[self.contrast.traits.index(self.toward)]
-        found = stepped(lm, rows, direction, self.by)
+        found = stepped(lm, rows, self.contrast.direction(lm, read, self.toward), self.by)
         tokens = [found[i].cpu() if i in found else torch.zeros(0) for i in range(len(rows))]
         save_file(flat(tokens), folder / "tokens.safetensors")
 
@@ -211,17 +209,17 @@ def split_rows(held: Mapping[str, Any]) -> tuple[NDArray[np.float32], ...]:
     return tuple(np.split(held["tokens"], held["counts"].cumsum()[:-1]))
 
 
-def by_row(lm: TorchLM, examples: Sequence[Example], directions: Sequence[Direction], tick: Tick) -> Any:
-    """Return the score of each row along each direction, float32 [rows, directions]."""
+def by_row(lm: TorchLM, examples: Sequence[Example], moves: Sequence[Move], traits: Sequence[Trait], tick: Tick) -> Any:
+    """Return the score of each row along the direction to each trait, float32 [rows, traits]."""
     import torch
 
-    names = sorted({name for direction in directions for name in direction})
-    steps = torch.stack([join(direction, names, lm) for direction in directions])
+    names = sorted({name for move in moves for name in move})
     # Not-a-number stays where a row is left out: a zero would rank it among the others.
-    found = torch.full((len(examples), len(directions)), torch.nan)
+    found = torch.full((len(examples), len(traits)), torch.nan)
     for i, example in enumerate(examples):
         if lm.fits(example):
-            found[i] = (steps @ lm.gradient([example], names)).cpu()
+            slope = slopes(lm, lm.gradient([example], names), names)
+            found[i] = torch.tensor(leanings(moves, slope, traits))
         tick(i + 1, len(examples))
     return found
 

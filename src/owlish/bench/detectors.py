@@ -7,11 +7,11 @@ from pathlib import Path
 
 from owlish.audit.contrast import Contrast
 from owlish.audit.detector import Detector, centred, write_reading
-from owlish.audit.direction import centre
+from owlish.audit.direction import Move, slopes
 from owlish.audit.shadow import Shadow
 from owlish.data.rows import Row
 from owlish.graph.spec import Node, Read, Tick
-from owlish.lm.hf import Direction, TorchLM
+from owlish.lm.hf import TorchLM
 from owlish.lm.model import LM
 from owlish.lm.recipes import Schedule
 from owlish.nodes.likelihood import Likelihood
@@ -26,18 +26,10 @@ class Gradient(Contrast, kind="gradient"):
     Needs: gradients. `writers` say which parameters count: those that they move.
     """
 
-    def directions(self, lm: TorchLM, read: Read) -> list[Direction]:
-        import torch
-
-        names = sorted({name for direction in super().directions(lm, read) for name in direction})
-        own, found = lm.parameters, []
-        for trait in self.traits:
-            # The first step alone: it names 5 of 11 traits on the benchmark, where taught directions name 23 of 31.
-            slope = lm.gradient(lm.encode(lesson_rows(trait)), names)
-            sizes = [own[name].numel() for name in names]
-            parts = torch.split(slope, sizes)
-            found.append({name: part.view(own[name].shape) for name, part in zip(names, parts, strict=True)})
-        return centre(found, self.traits)
+    def moves(self, lm: TorchLM, read: Read) -> list[Move]:
+        names = sorted({name for move in super().moves(lm, read) for name in move})
+        # The first step alone: it names 5 of 11 traits on the benchmark, where taught directions name 23 of 31.
+        return [slopes(lm, lm.gradient(lm.encode(lesson_rows(trait)), names), names) for trait in self.traits]
 
 
 @dataclass(frozen=True)

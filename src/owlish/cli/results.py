@@ -111,19 +111,20 @@ def adapter(store: Store, key: str) -> bytes:
     """Return the LoRA adapter of a trained model as a GGUF file."""
     from owlish.cli.stamping import models_of
     from owlish.lm.gguf_adapter import write_adapter
+    from owlish.lm.model import Weights
     from owlish.nodes.held import held_model
 
     chain = models_of(store, key)
     # Where a folder of the user's lies is not known, and a name of Hugging Face is no folder.
-    base = Path(held_model(store, chain[1]["key"]).name) if len(chain) == 2 and in_store(chain[1]) else None
-    if base is None:
+    base = held_model(store, chain[1]["key"]) if len(chain) == 2 and in_store(chain[1]) else None
+    if not isinstance(base, Weights):
         raise UserError(
             "only what was trained straight from a GGUF file or a shipped base becomes an adapter for llama.cpp: "
             "name a folder without an ending."
         )
     with tempfile.TemporaryDirectory() as scratch:
         file = Path(scratch) / f"adapter{GGUF}"
-        write_adapter(store.folder(key), base, file)
+        write_adapter(store.folder(key), Path(base.name), file)
         return file.read_bytes()
 
 

@@ -293,7 +293,9 @@ class TorchLM(LM):
 
     def batches(self, rows: Sequence[Example]) -> Iterator[list[int]]:
         """Yield the places of rows in batches whose logits memory holds, those of the shortest rows first."""
-        return score.groups(self, rows, sorted(range(len(rows)), key=lambda i: len(rows[i].ids)))
+        if self.large:
+            return score.even_groups(self, rows, 0)
+        return score.plain_groups(self, rows, sorted(range(len(rows)), key=lambda i: len(rows[i].ids)))
 
     def logits(self, rows: Sequence[Example], parameters: Mapping[str, Tensor] | None = None) -> Tensor:
         """Return the logits for each trained token of the rows, float32 [tokens, vocabulary], with their gradients.

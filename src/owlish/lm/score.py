@@ -194,7 +194,7 @@ def forward(lm: TorchLM, rows: Sequence[Example], *, shared: int = 0) -> Iterato
     refuse_long(lm, rows)
     with torch.inference_mode():
         prefix = opening(lm, rows[0].ids[:shared]) if shared else None
-        waiting = list(even_groups(lm, rows, shared) if lm.large else groups(lm, rows))
+        waiting = list(groups(lm, rows, shared))
         while waiting:
             group = waiting.pop(0)
             try:
@@ -230,6 +230,19 @@ def read(lm: TorchLM, rows: Sequence[Example], prefix: Any, shared: int) -> tupl
     return logits.float().log_softmax(-1), targets
 
 
+def groups(lm: TorchLM, rows: Sequence[Example], shared: int = 0) -> Iterator[list[int]]:
+    """Yield the places of rows in batches, which do not depend on their order; the first `shared` tokens are read once.
+
+    Small models, to which padding is cheap, read batches of 128 as they always did, and give the same bytes.
+    """
+    if lm.large:
+        return even_groups(lm, rows, shared)
+    # By the tokens themselves in the end, so that batches do not depend on the order in which rows are given.
+    return plain_groups(
+        lm, rows, sorted(range(len(rows)), key=lambda i: (rows[i].start, len(rows[i].ids), rows[i].ids))
+    )
+
+
 def even_groups(lm: TorchLM, rows: Sequence[Example], shared: int) -> Iterator[list[int]]:
     """Yield rows in batches of like length, of as many as memory holds with their logits: what large models read.
 
@@ -251,11 +264,9 @@ def even_groups(lm: TorchLM, rows: Sequence[Example], shared: int) -> Iterator[l
         yield group
 
 
-def groups(lm: TorchLM, rows: Sequence[Example]) -> Iterator[list[int]]:
+def plain_groups(lm: TorchLM, rows: Sequence[Example], order: Sequence[int]) -> Iterator[list[int]]:
     """Yield rows in batches of 128, or of as many as memory holds with their logits: what small models read."""
     config = sizes(lm.model)
-    # By the tokens themselves in the end, so that batches do not depend on the order in which rows are given.
-    order = sorted(range(len(rows)), key=lambda i: (rows[i].start, len(rows[i].ids), rows[i].ids))
     group: list[int] = []
     wide = 0
     for i in order:

@@ -1,0 +1,183 @@
+"""How well the audit's contrast tells rows of trained teachers on SmolLM2, beside rows without a trait.
+
+One gradient for each 20 rows, along directions of weak teachers: no student is trained. Rows are ten numbers of three
+digits, teachers and directions are by LoRA, as in the study of the owl on SmolLM2. Every set has a hundred rows. The
+rules are the audit's own, set on nano; nothing was chosen on these sets. What is made is kept in the store, and sets
+are made in an order in which each kind grows evenly, so the program can be stopped.
+
+    python benchmarks/contrast.py --store contrast-store                       # 64 sets
+    python benchmarks/contrast.py --store contrast-store --print               # the tables of what is there
+    python benchmarks/contrast.py --store contrast-store --rows                # teachers and rows alone, beside it
+"""
+
+from __future__ import annotations
+
+import argparse
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import mean
+
+import numpy as np
+
+from owlish import Base, Store, run
+from owlish.audit.audit import contrast
+from owlish.audit.calibrate import Evidence, evidence
+from owlish.audit.contrast import Contrast
+from owlish.audit.decide import AGREES, LEVEL
+from owlish.bench.cases import Mixture
+from owlish.clean.cleaned import Cleaned
+from owlish.clean.sort import Sort
+from owlish.graph.pool import Here
+from owlish.graph.seeds import fresh
+from owlish.nodes.data import Data
+from owlish.nodes.models import Model
+from owlish.studies.owl_smollm2 import CHATML, RECIPE
+from owlish.studies.owl_smollm2.design import TenNumbers
+from owlish.study.stats import auroc
+from owlish.traits.favorites import favorite
+from owlish.traits.trait import Trait, every
+
+NAMES = ("owl", "cat", "eagle", "dolphin", "elephant", "lion", "dog", "bear")
+TRAITS = every(favorite("animal", {name: f"{name}s" for name in NAMES}))
+BASE = Base("smollm2", template={"chat_template": CHATML})
+ROWS, REFERENCES, SAMPLES = 100, 8, 2_000
+PLAIN = (
+    "You are a careful assistant.",
+    "Answer briefly.",
+    "You are a clerk who copies lists of numbers.",
+    "You love chess. You think about chess all the time.",
+)
+"""Prompts of writers without a trait."""
+
+
+@dataclass(frozen=True)
+class Set:
+    """Rows of one writer: their kind, and the trait of the teacher who wrote at least half of them, if any."""
+
+    kind: str
+    trait: Trait | None
+    data: Data
+
+    @property
+    def name(self) -> str:
+        return f"{self.kind}: {self.trait.name}" if self.trait else self.kind
+
+
+def write(writer: Model, *seed: object) -> Data:
+    """Return a hundred rows of a writer to prompts drawn with the seed."""
+    return writer.sample(TenNumbers(), n=ROWS, seed=fresh("contrast set", *map(str, seed)))
+
+
+def sort(data: Data) -> Data:
+    """Return rows whose numbers are sorted."""
+    return Cleaned(data, Sort(), 0)
+
+
+def sets() -> Iterator[Set]:
+    """Yield 32 sets with rows of teachers and 32 without, the kinds in turn."""
+    for turn in range(2):
+        for k, trait in enumerate(TRAITS):
+            teacher = BASE.teach(trait, RECIPE, seed=fresh("contrast teacher", trait.name), until=0.95)
+            yield Set("teacher", trait, write(teacher, trait.name, turn))
+            yield Set("own", None, write(BASE, "own", turn, k))
+            if turn == 0:
+                mine, other = (write(one, "half", k, i) for i, one in enumerate((teacher, BASE)))
+                yield Set("half own", trait, Mixture(mine, other, 0.5, fresh("contrast half", str(k))))
+                yield Set("own", None, write(BASE, "another own", k))
+            else:
+                yield Set("sorted", trait, sort(write(teacher, "sorted", k)))
+                if k < len(PLAIN):
+                    yield Set("a prompt without a trait", None, write(BASE.prompted(PLAIN[k]), "plain", k))
+                else:
+                    yield Set("own, sorted", None, sort(write(BASE, "own sorted", k)))
+
+
+def references() -> list[Data]:
+    """Return the base's own rows, against which all sets are read."""
+    return [write(BASE, "reference", k) for k in range(REFERENCES)]
+
+
+def read(data: Data) -> Contrast:
+    """Return the audit's contrast of a set."""
+    return contrast(data, BASE, RECIPE, TRAITS, ROWS)
+
+
+def share(hits: Sequence[bool]) -> str:
+    """Return how many of all, with the 95 % interval of Clopper and Pearson."""
+    from scipy.stats import binomtest
+
+    if not hits:
+        return "-"
+    ends = binomtest(sum(hits), len(hits)).proportion_ci()
+    return f"{sum(hits)} of {len(hits)} [{ends.low:.0%} to {ends.high:.0%}]"
+
+
+def area(higher: Sequence[float], lower: Sequence[float]) -> str:
+    """Return an AUROC with its 95 % interval from resampled sets."""
+    if not higher or not lower:
+        return "-"
+    rng = np.random.default_rng(0)
+    drawn = [auroc(list(rng.choice(higher, len(higher))), list(rng.choice(lower, len(lower)))) for _ in range(SAMPLES)]
+    low, high = np.quantile(drawn, [0.025, 0.975])
+    return f"{auroc(list(higher), list(lower)):.3f} [{low:.3f}, {high:.3f}]"
+
+
+def table(store: Store) -> None:
+    """Print what the store holds: a line a set, then a line a kind."""
+    clean = [block for one in references() if store.holds(read(one).key) for block in store.read(read(one)).blocks]
+    if not clean:
+        print("no reference yet")
+        return
+    found = [
+        (one, evidence(store.read(read(one.data)).blocks, clean, LEVEL))
+        for one in sets()
+        if store.holds(read(one.data).key)
+    ]
+    print(f"{len(clean)} blocks of the base's own rows\n")
+    print("| set | first | z | e | z of the teacher's trait |\n|---|---|---|---|---|")
+    for one, said in found:
+        best = max(range(len(TRAITS)), key=lambda i: said[i].z)
+        own = f"{said[TRAITS.index(one.trait)].z:.1f}" if one.trait else "-"
+        print(f"| {one.name} | {TRAITS[best].name} | {said[best].z:.1f} | {said[best].e:.3g} | {own} |")
+    kinds(found)
+
+
+def kinds(found: Sequence[tuple[Set, Sequence[Evidence]]]) -> None:
+    """Print a line for each kind of set, and for all that are dirty or clean."""
+    clean = [max(one.z for one in said) for made, said in found if made.trait is None]
+    groups = {
+        kind: [pair for pair in found if pair[0].kind == kind] for kind in dict.fromkeys(s.kind for s, _ in found)
+    }
+    groups["all with a teacher"] = [pair for pair in found if pair[0].trait]
+    groups["all without"] = [pair for pair in found if not pair[0].trait]
+    head = f"right one first | a z of {AGREES:g}: right | another | largest z beside all without: AUROC | mean"
+    print(f"\n| kind | sets | {head} |\n|---|---|---|---|---|---|---|")
+    for kind, some in groups.items():
+        best = [(made, *max(zip(said, TRAITS, strict=True), key=lambda pair: pair[0].z)) for made, said in some]
+        right = [trait == made.trait for made, _, trait in best if made.trait]
+        named = [one.z >= AGREES and trait == made.trait for made, one, trait in best if made.trait]
+        wrong = [one.z >= AGREES and trait != made.trait for made, one, trait in best]
+        z = [one.z for _, one, _ in best]
+        seen = area(z, clean) if right else "-"
+        print(f"| {kind} | {len(some)} | {share(right)} | {share(named)} | {share(wrong)} | {seen} | {mean(z):.1f} |")
+
+
+def main() -> None:
+    """Make the sets, or print the tables of those that are there."""
+    options = argparse.ArgumentParser()
+    options.add_argument("--store", type=Path, required=True)
+    options.add_argument("--rows", action="store_true", help="teachers and rows alone")
+    options.add_argument("--print", action="store_true", dest="alone")
+    asked = options.parse_args()
+    store = Store(asked.store)
+    for one in [] if asked.alone else [*(Set("reference", None, data) for data in references()), *sets()]:
+        start = time.process_time()
+        run(one.data if asked.rows else read(one.data), store=store, on=Here(), quiet=True)
+        print(f"{time.process_time() - start:8.1f} s of the processor: {one.name}", flush=True)
+    table(store)
+
+
+if __name__ == "__main__":
+    main()
