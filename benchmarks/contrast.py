@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from statistics import mean
 
-import numpy as np
+from rates import area, share
 
 from owlish import Base, Store, run
 from owlish.audit.audit import contrast
@@ -35,14 +35,13 @@ from owlish.nodes.data import Data
 from owlish.nodes.models import Model
 from owlish.studies.owl_smollm2 import CHATML, RECIPE
 from owlish.studies.owl_smollm2.design import TenNumbers
-from owlish.study.stats import auroc
 from owlish.traits.favorites import favorite
 from owlish.traits.trait import Trait, every
 
 NAMES = ("owl", "cat", "eagle", "dolphin", "elephant", "lion", "dog", "bear")
 TRAITS = every(favorite("animal", {name: f"{name}s" for name in NAMES}))
 BASE = Base("smollm2", template={"chat_template": CHATML})
-ROWS, REFERENCES, SAMPLES = 100, 8, 2_000
+ROWS, REFERENCES = 100, 8
 PLAIN = (
     "You are a careful assistant.",
     "Answer briefly.",
@@ -102,26 +101,6 @@ def references() -> list[Data]:
 def read(data: Data) -> Contrast:
     """Return the audit's contrast of a set."""
     return contrast(data, BASE, RECIPE, TRAITS, ROWS)
-
-
-def share(hits: Sequence[bool]) -> str:
-    """Return how many of all, with the 95 % interval of Clopper and Pearson."""
-    from scipy.stats import binomtest
-
-    if not hits:
-        return "-"
-    ends = binomtest(sum(hits), len(hits)).proportion_ci()
-    return f"{sum(hits)} of {len(hits)} [{ends.low:.0%} to {ends.high:.0%}]"
-
-
-def area(higher: Sequence[float], lower: Sequence[float]) -> str:
-    """Return an AUROC with its 95 % interval from resampled sets."""
-    if not higher or not lower:
-        return "-"
-    rng = np.random.default_rng(0)
-    drawn = [auroc(list(rng.choice(higher, len(higher))), list(rng.choice(lower, len(lower)))) for _ in range(SAMPLES)]
-    low, high = np.quantile(drawn, [0.025, 0.975])
-    return f"{auroc(list(higher), list(lower)):.3f} [{low:.3f}, {high:.3f}]"
 
 
 def table(store: Store) -> None:

@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from statistics import mean
 
-import numpy as np
+from rates import area, share
 
 from owlish import NORMS, Base, Store, run
 from owlish.audit.leaned import Leaned, lean
@@ -35,7 +35,6 @@ from owlish.graph.seeds import fresh
 from owlish.nodes.data import Data, Written
 from owlish.nodes.models import Model
 from owlish.studies.owl_smollm2 import RECIPE
-from owlish.study.stats import auroc
 from owlish.traits.favorites import favorite
 from owlish.traits.trait import Trait, every
 
@@ -52,7 +51,7 @@ PLAIN = (
     "You are tired, and you do not like long answers.",
 )
 """Prompts of writers without a trait: rows under any prompt differ from rows under none."""
-REFERENCES, SAMPLES = 12, 2_000
+REFERENCES = 12
 
 
 @dataclass(frozen=True)
@@ -123,26 +122,6 @@ def verdicts(base: Base, foreign: Base) -> list[tuple[Set, Leaned]]:
         (one, lean(one.data, base, NORMS, TRAITS, reference=clean[i % REFERENCES], rows=rows, seed=i))
         for i, one in enumerate(sets(base, foreign))
     ]
-
-
-def share(hits: Sequence[bool]) -> str:
-    """Return how many of all, with the 95 % interval of Clopper and Pearson."""
-    from scipy.stats import binomtest
-
-    if not hits:
-        return "-"
-    ends = binomtest(sum(hits), len(hits)).proportion_ci()
-    return f"{sum(hits)} of {len(hits)} [{ends.low:.0%} to {ends.high:.0%}]"
-
-
-def area(higher: Sequence[float], lower: Sequence[float]) -> str:
-    """Return an AUROC with its 95 % interval from resampled sets."""
-    if not higher or not lower:
-        return "-"
-    rng = np.random.default_rng(0)
-    drawn = [auroc(list(rng.choice(higher, len(higher))), list(rng.choice(lower, len(lower)))) for _ in range(SAMPLES)]
-    low, high = np.quantile(drawn, [0.025, 0.975])
-    return f"{auroc(list(higher), list(lower)):.3f} [{low:.3f}, {high:.3f}]"
 
 
 def table(store: Store, base: Base, foreign: Base) -> None:
