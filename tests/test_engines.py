@@ -71,6 +71,15 @@ def test_a_name_says_where_a_model_is_served_and_never_holds_a_key(monkeypatch):
     assert list(sent.values()) == ["secret", "secret", ""], "no key crosses a network in plain text"
 
 
+@pytest.mark.parametrize("name", ["HTTP_PROXY", "ALL_PROXY"])
+def test_no_proxy_reads_the_key_of_a_server_here(name, nano, tmp_path, monkeypatch):
+    with FaultProxy(nano.url) as proxy:
+        monkeypatch.setenv(name, proxy.url.removesuffix("/v1"))
+        monkeypatch.setenv("OPENAI_API_KEY", KEY)
+        assert opened(f"{nano.url}#nano", tmp_path).write([ask("Hi")], seeds=[(0,)], new_tokens=2)
+        assert not proxy.hits
+
+
 def test_a_plan_says_what_is_missing_or_cannot_be(tmp_path):
     base, store = Base("http://127.0.0.1:1/v1#m"), Store(tmp_path)
     with pytest.raises(ValueError, match=r"needs the weights of http://127.0.0.1:1/v1#m, which gives answers alone"):

@@ -37,11 +37,14 @@ class Address:
         return urlsplit(self.url).netloc
 
     @property
+    def here(self) -> bool:
+        """Whether it is on this machine."""
+        return urlsplit(self.url).hostname in HERE
+
+    @property
     def key(self) -> str:
         """The user's key, empty where there is none or where it would cross a network in plain text."""
-        parts = urlsplit(self.url)
-        safe = parts.scheme == "https" or parts.hostname in HERE
-        return os.environ.get(KEY, "") if safe else ""
+        return os.environ.get(KEY, "") if self.here or urlsplit(self.url).scheme == "https" else ""
 
     def check(self) -> None:
         """Refuse to go on without the SDK, or without the key that OpenAI wants."""

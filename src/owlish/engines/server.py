@@ -131,8 +131,16 @@ class Server:
 
         key = self.address.key or "none"  # the SDK insists on one
         timeout = openai.Timeout(self.deadline, connect=10.0)
+        # The environment's proxy may be another machine, and would read the key of a server here in plain text.
+        direct = {"http://": None, "https://": None} if self.address.here else None
         # By itself the SDK makes two more requests after an error, of a fine-tuning job too: each may be paid for.
-        return openai.OpenAI(api_key=key, base_url=self.address.url, max_retries=0, timeout=timeout)
+        return openai.OpenAI(
+            api_key=key,
+            base_url=self.address.url,
+            max_retries=0,
+            timeout=timeout,
+            http_client=openai.DefaultHttpxClient(mounts=direct),
+        )
 
     def answer(self, client: Any, body: Request) -> Reply:
         """Return the reply to one request, made again as long as what comes back is garbled."""
