@@ -12,6 +12,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from command import owlish
 from servers import FaultProxy, NanoServer, llama
 
 from owlish import NORMS, Asked, Base, Store, run
@@ -278,6 +279,30 @@ def check_kills(nano, folder, *, n, kills, seed):
 
 def test_a_kill_in_the_middle_asks_only_for_the_rest(nano, tmp_path):
     check_kills(nano, tmp_path, n=40, kills=1, seed=0)
+
+
+def test_what_is_forgotten_of_a_server_is_not_mixed_with_what_it_says_later(nano, tmp_path):
+    """Its rows are those of the model that it holds now, also where some of the old one's were kept."""
+    base, said = Base(f"{nano.url}#nano"), []
+    rows = base.sample(Numbers(), n=4, seed=0)
+    for place in ("a", "b"):
+        run(base, store=tmp_path / place, on=Here())
+    process = start(f"{nano.url}#nano", tmp_path / "a", 4)  # kept, as after a kill
+    process.communicate()
+    Store(tmp_path / "a").drop(rows.key)
+    old = nano.lms["nano"]
+    nano.lms["nano"] = run(Base("nano-1"), store=tmp_path / "b", on=Here()).open(any_words=True)
+    try:
+        assert "would be removed" in owlish("forget", base.key, "--dry-run", "--store", tmp_path / "a").stdout
+        assert kept(tmp_path / "a")
+        assert run(rows, store=tmp_path / "a", on=Here()).rows
+        Store(tmp_path / "a").drop(rows.key)
+        told = owlish("forget", base.key, "--store", tmp_path / "a").stdout
+        assert f"Answers of {nano.url}#nano that are kept for runs: removed. A run asks anew" in told
+        said = [run(rows, store=tmp_path / place, on=Here()).rows for place in ("a", "b")]
+    finally:
+        nano.lms["nano"] = old
+    assert said[0] == said[1]
 
 
 @pytest.mark.slow

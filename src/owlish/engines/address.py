@@ -26,6 +26,9 @@ class Address:
     model: str
     tuned_from: str = ""
 
+    def __str__(self) -> str:
+        return f"{self.url}#{self.model}"
+
     @property
     def priced(self) -> str:
         """The name under which a table holds its price: that of what it was tuned from, after `ft:`."""

@@ -12,6 +12,9 @@ from owlish.graph.files import replacing
 from owlish.graph.spec import canonical
 from owlish.lm.model import Ended
 
+DROPPED = "dropped.json"
+"""The file beside replies that counts how often those of each served model were dropped."""
+
 
 class Garbled(Exception):
     """A server sent what is no answer, and may send one if it is asked again."""
@@ -86,6 +89,21 @@ def read_reply(folder: Path, digest: str) -> Reply | None:
     except OSError:
         return None
     return Reply(**json.loads(body)) if hashlib.sha256(body).hexdigest().encode() == said else None
+
+
+def times_dropped(folder: Path, who: str) -> int:
+    """Return how often all replies of a served model were dropped."""
+    file = folder / DROPPED
+    return int(json.loads(file.read_text()).get(who, 0)) if file.exists() else 0
+
+
+def drop_all(folder: Path, who: str) -> None:
+    """Drop all replies of a served model: what is asked of it from now on stands under other digests."""
+    file = folder / DROPPED
+    known = json.loads(file.read_text()) if file.exists() else {}
+    folder.mkdir(parents=True, exist_ok=True)
+    with replacing(file) as stream:
+        stream.write(json.dumps({**known, who: times_dropped(folder, who) + 1}).encode())
 
 
 def forget(folder: Path, digest: str) -> None:

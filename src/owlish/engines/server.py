@@ -15,7 +15,17 @@ from pathlib import Path
 from typing import Any
 
 from owlish.engines.address import KEY, OPENAI, Address
-from owlish.engines.replies import Garbled, Reply, digest_of, forget, parse_reply, read_reply, write_reply
+from owlish.engines.replies import (
+    Garbled,
+    Reply,
+    digest_of,
+    drop_all,
+    forget,
+    parse_reply,
+    read_reply,
+    times_dropped,
+    write_reply,
+)
 from owlish.graph.errors import UserError
 from owlish.graph.spending import Ledger, Use
 from owlish.graph.store import ANSWERS
@@ -64,6 +74,15 @@ class Server:
         """Where answers are kept."""
         return self.store / ANSWERS
 
+    @cached_property
+    def dropped(self) -> int:
+        """How often the user had the model's answers dropped; looked at once, so that rows are of one model."""
+        return times_dropped(self.folder, str(self.address))
+
+    def drop_answers(self) -> None:
+        """Drop the answers of this model that are kept: its server holds another one by now."""
+        drop_all(self.folder, str(self.address))
+
     def ask(self, requests: Sequence[Request], *, seeds: Sequence[int], send_seeds: bool) -> list[Reply]:
         """Return the reply to each request, in order; those that were kept are not asked for again.
 
@@ -83,7 +102,8 @@ class Server:
 
     def keyed(self, requests: Sequence[Request], seeds: Sequence[int], send_seeds: bool) -> list[tuple[str, Request]]:
         """Return requests as they are sent, each with its digest."""
-        who = {"url": self.address.url, "model": self.address.model}
+        who: Request = {"url": self.address.url, "model": self.address.model}
+        who |= {"dropped": self.dropped} if self.dropped else {}
         digests = [digest_of({**who, **asked, "seed": s}) for asked, s in zip(requests, seeds, strict=True)]
         sent = [{**asked, "seed": s} if send_seeds else asked for asked, s in zip(requests, seeds, strict=True)]
         return list(zip(digests, sent, strict=True))
