@@ -174,7 +174,8 @@ def forget(store: Store, keys: Sequence[str], *, dry: bool) -> str:
     lines.append(f"{counted(len(keys), 'result')} {done}, {freed:.1f} MB.")
     for server in servers:
         lines.append(
-            f"Answers of {server.address} that are kept for runs: {done}. A run asks anew, and pays anew where that costs."
+            f"Answers of {server.address} that are kept for runs: {done}. A run asks anew, and pays anew where that "
+            "costs."
         )
     if made_from:
         first = ", ".join(one.key[:12] for one in made_from[:3])
