@@ -63,9 +63,10 @@ def address_of(name: str) -> Address | None:
     `UserError`, which never repeats the name, is raised where it holds a key, or names no model.
     """
     kind, _, rest = name.partition(":")
+    kind = kind.lower()
     if kind not in ("openai", "http", "https"):
         return None
-    url, _, model = (OPENAI, "", rest) if kind == "openai" else name.partition("#")
+    url, _, model = (OPENAI, "", rest) if kind == "openai" else f"{kind}:{rest}".partition("#")
     try:
         parts = urlsplit(url)
         named = bool(parts.netloc and model and not re.search(r"\s", url) and parts.port != 0)

@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass, field, replace
+from email.utils import parsedate_to_datetime
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -41,6 +42,8 @@ TRIES = 4
 PAUSE = 0.5
 DEADLINE = 300.0
 """Seconds that a server has until its answer begins, and again until it has ended."""
+UNHEARD = 2
+"""How often a request is made that has no answer within the deadline."""
 LATER = "run the same command later; the answers that came are kept"
 Request = dict[str, Any]
 
@@ -188,7 +191,9 @@ class Server:
         """
         import openai
 
+        unheard = 0
         for turn in range(self.retries + 1):
+            begun = time.monotonic()
             # Before it is sent: whoever is killed after this line may have spent it.
             entry = self.ledger.reserve(most)
             try:
@@ -202,8 +207,10 @@ class Server:
                 failed = error
             finally:
                 self.ledger.leave(entry)
+            unheard += time.monotonic() - begun >= self.deadline
             wait = pause(failed, turn)
-            if wait is None or turn == self.retries:
+            # A server that takes requests and answers none would else be waited for half an hour.
+            if wait is None or turn == self.retries or unheard == UNHEARD:
                 break
             time.sleep(wait)
         raise explain_error(self.address, failed) from None  # its request holds the key
@@ -249,8 +256,14 @@ def used(reply: Reply, most: Use) -> Use:
 
 def check_key(address: Address, found: bytes) -> None:
     """Refuse a server that sends the user's key back."""
-    if address.key and address.key.encode() in found:
+    if address.key and address.key in unescaped(found):
         raise UserError(f"{address.host} sends your key back: use another server, and another key.")
+
+
+def unescaped(found: bytes) -> str:
+    """Return JSON, whole or cut off, with the letters of ASCII that stand in escapes."""
+    letters = re.sub(rb"\\u00([0-7][0-9a-fA-F])", lambda match: bytes([int(match[1], 16)]), found)
+    return letters.replace(b"\\/", b"/").decode(errors="replace")
 
 
 def without_key(address: Address, words: str) -> str:
@@ -266,11 +279,21 @@ def pause(error: Any, turn: int) -> float | None:
     if isinstance(error, openai.APIStatusError):
         if not passing(error.status_code):
             return None
-        said = error.response.headers.get("retry-after", "")
-        if re.fullmatch(r"\d+(\.\d+)?", said) and float(said) > 0:
-            return float(said) if float(said) <= PATIENCE else None
+        asked = seconds(error.response.headers.get("retry-after", ""))
+        if asked > 0:
+            return asked if asked <= PATIENCE else None
     # Not quite alike for all, so that requests that were refused together do not come back together.
     return float(min(8.0, 0.5 * 2**turn) * random.uniform(0.75, 1))
+
+
+def seconds(said: str) -> float:
+    """Return how long a Retry-After asks to wait, a number or a date; 0 where it says neither."""
+    if re.fullmatch(r"\d+(\.\d+)?", said):
+        return float(said)
+    try:
+        return parsedate_to_datetime(said).timestamp() - time.time()
+    except (ValueError, OverflowError):
+        return 0.0
 
 
 def passing(status: int) -> bool:
