@@ -19,6 +19,8 @@ from command import owlish
 from servers import FaultProxy, Handler, Local, NanoServer, llama
 
 from owlish import NORMS, Asked, Base, Store, run
+from owlish.cli.plan import outlook_of
+from owlish.cli.running import make_missing
 from owlish.data.domains.numbers import Numbers
 from owlish.engines.address import Address, address_of
 from owlish.engines.gbnf import gbnf
@@ -95,6 +97,30 @@ def test_a_plan_says_what_is_missing_or_cannot_be(tmp_path):
         plan([Base("openai:gpt-4.1-nano")], store)
     with pytest.raises(RunFailed, match=r"http://127.0.0.1:1/v1 does not answer: start the server"):
         run(base, store=store, on=Here())
+
+
+def test_a_plan_says_what_a_server_is_asked_for_and_what_it_ignores(tmp_path, monkeypatch):
+    """Not known yet, then seeds that are ignored, then all; what does not need it is planned as before."""
+    base, store = Base("http://127.0.0.1:1/v1#m"), Store(tmp_path / "a b")
+    free, held = (base.prompted("Hi.").sample(domain, n=4, seed=0) for domain in (Numbers(), Numbers(constrained=True)))
+    assert (
+        "http://127.0.0.1:1/v1#m is asked for formats, seeds and temperature, and what it honours is not known yet: "
+        f"owlish doctor --base http://127.0.0.1:1/v1#m --store '{store}' tries it."
+    ) in str(outlook_of([free, held], store))
+    assert not outlook_of([base], store).servers
+
+    for found, refused in (({"seeds": False, "format": None}, [held]), ({"samples": False}, [free, held])):
+        store.drop(base.key)
+        monkeypatch.setattr("owlish.nodes.base.try_out", lambda *_, found=found: replace(HONEST, **found))
+        run(base, store=store, on=Here(), quiet=True)
+        for node in refused:
+            for planned in (lambda node: outlook_of([node], store), lambda node: make_missing([node], store, 1)):
+                with pytest.raises(
+                    ValueError, match=r"4 rows of numbers by .*: 127.0.0.1:1 (cannot hold|gave one text)"
+                ):
+                    planned(node)
+        if free not in refused:
+            assert "#m ignores seeds: this store keeps what it writes" in str(outlook_of([free], store))
 
 
 def test_a_regular_expression_becomes_a_grammar():

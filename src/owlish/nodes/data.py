@@ -114,6 +114,10 @@ class Sampled(Data, Opener, kind="sampled"):
         if self.temperature < 0:
             raise UserError(f"the temperature is {self.temperature}: it is 0 for the likeliest answers, or above.")
 
+    @property
+    def draws(self) -> tuple[float, str | None]:
+        return self.temperature, self.domain.pattern
+
     def __str__(self) -> str:
         return f"{counted(self.n, 'row')} of {self.domain.kind} by {self.model}"
 
