@@ -29,7 +29,7 @@ from owlish.engines.replies import (
 )
 from owlish.graph.errors import UserError
 from owlish.graph.spending import Ledger, Use
-from owlish.graph.store import ANSWERS
+from owlish.graph.store import ANSWERS, locked
 
 AT_ONCE = 8
 """Requests under way at once, for each node that is made."""
@@ -84,7 +84,8 @@ class Server:
 
     def drop_answers(self) -> None:
         """Drop the answers of this model that are kept: its server holds another one by now."""
-        drop_all(self.folder, str(self.address))
+        with locked(self.store / ".locks" / "answers"):
+            drop_all(self.folder, str(self.address))
 
     def ask(self, requests: Sequence[Request], *, seeds: Sequence[int], send_seeds: bool) -> list[Reply]:
         """Return the reply to each request, in order; those that were kept are not asked for again.
