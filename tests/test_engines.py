@@ -333,6 +333,9 @@ def test_a_trial_says_what_a_server_writes_in_place_of_text_and_repeats_no_key(t
         pytest.raises(ValueError, match=r"\(m\) wrote no text within 16 tokens, perhaps its reasoning alone: let the"),
     ):
         try_out(Address(server.url, "m"), tmp_path)
+    with stub(b"<html>") as server:
+        told = owlish("doctor", "--base", f"{server.url}#m", "--store", tmp_path / "store", code=2).stdout
+        assert told.startswith("FAIL  server: 127.0.0.1:"), "it is no chat template that is wrong"
     with stub(body()) as server, pytest.raises(ValueError, match=r"has no model m: it lists \(the key\)\."):
         try_out(Address(server.url, "m"), tmp_path)
 
@@ -399,12 +402,12 @@ def test_what_is_forgotten_of_a_server_is_not_mixed_with_what_it_says_later(nano
     old = nano.lms["nano"]
     nano.lms["nano"] = run(Base("nano-1"), store=tmp_path / "b", on=Here()).open(any_words=True)
     try:
-        assert "would be removed" in owlish("forget", base.key, "--dry-run", "--store", tmp_path / "a").stdout
+        assert "would be unused" in owlish("forget", base.key, "--dry-run", "--store", tmp_path / "a").stdout
         assert kept(tmp_path / "a")
         assert run(rows, store=tmp_path / "a", on=Here()).rows
         Store(tmp_path / "a").drop(rows.key)
         told = owlish("forget", base.key, "--store", tmp_path / "a").stdout
-        assert f"Answers of {nano.url}#nano that are kept for runs: removed. A run asks anew" in told
+        assert f"Answers of {nano.url}#nano that are kept for runs: unused from now on. A run asks anew" in told
         said = [run(rows, store=tmp_path / place, on=Here()).rows for place in ("a", "b")]
     finally:
         nano.lms["nano"] = old

@@ -169,12 +169,12 @@ def forget(store: Store, keys: Sequence[str], *, dry: bool) -> str:
         server.drop_answers()
     for key in () if dry else keys:
         store.drop(key)
-    done = "would be removed" if dry else "removed"
+    done, unused = ("would be removed", "would be unused") if dry else ("removed", "unused from now on")
     lines = [f"{key[:12]}  {results[key].caption if key in results else 'damaged'}" for key in keys]
     lines.append(f"{counted(len(keys), 'result')} {done}, {freed:.1f} MB.")
     for server in servers:
         lines.append(
-            f"Answers of {server.address} that are kept for runs: {done}. A run asks anew, and pays anew where that "
+            f"Answers of {server.address} that are kept for runs: {unused}. A run asks anew, and pays anew where that "
             "costs."
         )
     if made_from:

@@ -111,7 +111,7 @@ def times_dropped(folder: Path, who: str) -> int:
 
 
 def drop_all(folder: Path, who: str) -> None:
-    """Drop all replies of a served model: what is asked of it from now on stands under other digests."""
+    """Use no reply of a served model any more: what is asked of it from now on stands under other digests."""
     file = folder / DROPPED
     known = json.loads(file.read_text()) if file.exists() else {}
     folder.mkdir(parents=True, exist_ok=True)

@@ -83,7 +83,7 @@ class Server:
         return times_dropped(self.folder, str(self.address))
 
     def drop_answers(self) -> None:
-        """Drop the answers of this model that are kept: its server holds another one by now."""
+        """Use none of the answers of this model that are kept any more: its server holds another one by now."""
         with locked(self.store / ".locks" / "answers"):
             drop_all(self.folder, str(self.address))
 
@@ -194,9 +194,9 @@ class Server:
 
         unheard = 0
         for turn in range(self.retries + 1):
-            begun = time.monotonic()
             # Before it is sent: whoever is killed after this line may have spent it.
             entry = self.ledger.reserve(most)
+            begun = time.monotonic()
             try:
                 reply = self.parse(self.sent(client, body))
                 self.ledger.settle(entry, used(reply, most))

@@ -91,7 +91,8 @@ class Display:
         """Show the run where nothing happens, too: a server may take a request and never answer."""
         while not self.ended.wait(SILENT):
             with self.lock:
-                self.tell()
+                if self.total:  # else a cluster is being joined
+                    self.tell()
 
     def take(self, event: Event) -> None:
         """Count an event, and show the run."""
