@@ -250,6 +250,13 @@ def test_a_damaged_cache_is_filled_again(place):
     assert run(JOINED, store=place, watch=lambda event: pytest.fail(str(event))) == text
 
 
+def test_a_cache_that_cannot_be_written_is_told_in_a_sentence(place, tmp_path, monkeypatch):
+    run(JOINED, store=place)
+    monkeypatch.setenv("XDG_CACHE_HOME", "/proc/nothing")  # where nobody may make a folder
+    said = owlish("results", "--store", place, code=2, cwd=tmp_path).stderr
+    assert f"which keeps copies of {place}, cannot be written to (No such file or directory): name another" in said
+
+
 def test_a_manifest_cannot_lead_out_of_its_entry(place):
     store, key = store_at(place), "ab" * 16
     for name in ("../../out", "/out", MANIFEST, "..", "."):

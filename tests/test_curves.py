@@ -164,6 +164,27 @@ def test_without_an_account_a_sentence_says_so_before_anything_is_made(wandb, tm
     assert not (tmp_path / "store").exists()
 
 
+@pytest.mark.parametrize("name", ["wandb:a/b c?", "wandb:a/b/c", "wandb:me/", f"wandb:{'a' * 129}"])
+def test_a_project_that_weights_and_biases_refuses_is_refused_before_anything_is_made(name, wandb, tmp_path):
+    with pytest.raises(UserError, match=r"is no name of a project in W&B: give wandb:PROJECT or wandb:ENTITY/PROJECT"):
+        run(Climbing(7), store=tmp_path / "store", curves=name)
+    assert not (tmp_path / "store").exists()
+
+
+def test_a_project_may_be_that_of_an_entity(wandb, tmp_path):
+    run(Climbing(3), store=tmp_path / "store", curves="wandb:us/owls")
+    (file,) = (tmp_path / "wandb" / "wandb").glob("offline-run-*/*.wandb")
+    head = next(record.run for record in records(file) if record.run.run_id)
+    assert (head.entity, head.project) == ("us", "owls")
+
+
+def test_a_wrong_setting_of_weights_and_biases_is_told_in_a_sentence(wandb, monkeypatch):
+    monkeypatch.setenv("WANDB_MODE", "sometimes")
+    wandb.teardown()
+    with pytest.raises(UserError, match=r"a setting of W&B in the environment is wrong \(WANDB_MODE is online or"):
+        curves_of("wandb")
+
+
 @pytest.mark.parametrize("name", ["tensorbord:x", "tensorboard", "tensorboard:", "wandb:", "", "neptune"])
 def test_curves_that_are_unknown_are_refused(name, tmp_path):
     with pytest.raises(UserError, match=r"no curves called '.*': give tensorboard:FOLDER, wandb or wandb:PROJECT"):

@@ -5,6 +5,7 @@ import shutil
 from dataclasses import replace
 
 import pytest
+from command import owlish
 from here import run
 from servers import NanoServer, llama
 
@@ -122,6 +123,8 @@ def test_a_server_that_holds_another_model_by_now_is_refused_before_it_writes(tm
         with pytest.raises(RunFailed, match="answers otherwise than when it was compared"):
             run(base.sample(Numbers(), n=2, seed=1), store=tmp_path)
         assert len(Store(tmp_path).entries()) == before
+        told = owlish("forget", base.writer.key, "--store", tmp_path).stdout
+        assert f"Answers of {server.url}#nano that are kept for runs: unused from now on" in told
 
 
 def test_log_probabilities_that_cannot_be_read_are_garbled():

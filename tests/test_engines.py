@@ -8,17 +8,25 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import contextmanager
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
 from pathlib import Path
 
 import pytest
-from servers import FaultProxy, NanoServer, llama
+from command import owlish
+from servers import FaultProxy, Handler, Local, NanoServer, llama
 
 from owlish import NORMS, Asked, Base, Store, run
+from owlish.cli.plan import outlook_of
+from owlish.cli.running import make_missing
 from owlish.data.domains.numbers import Numbers
 from owlish.engines.address import Address, address_of
 from owlish.engines.gbnf import gbnf
+from owlish.engines.replies import Garbled, parse_reply
 from owlish.engines.served import Served, ServedLM, shares
+from owlish.engines.server import check_key, seconds
 from owlish.engines.tried import Honours, try_out
 from owlish.graph.pool import Here
 from owlish.graph.run import RunFailed, plan
@@ -59,6 +67,7 @@ def opened(address, folder, honours=HONEST, **how):
 def test_a_name_says_where_a_model_is_served_and_never_holds_a_key(monkeypatch):
     assert address_of("openai:gpt-4.1-nano") == Address("https://api.openai.com/v1", "gpt-4.1-nano")
     assert address_of("http://127.0.0.1:8080/v1/#a/b") == Address("http://127.0.0.1:8080/v1", "a/b")
+    assert address_of("HTTP://host/v1#Qwen/A").url == "http://host/v1"
     assert address_of("nano") is address_of("owner/name") is address_of("model.gguf") is None
     with pytest.raises(ValueError, match="named with the model after #"):
         address_of("http://127.0.0.1:8080/v1")
@@ -71,6 +80,15 @@ def test_a_name_says_where_a_model_is_served_and_never_holds_a_key(monkeypatch):
     assert list(sent.values()) == ["secret", "secret", ""], "no key crosses a network in plain text"
 
 
+@pytest.mark.parametrize("name", ["HTTP_PROXY", "ALL_PROXY"])
+def test_no_proxy_reads_the_key_of_a_server_here(name, nano, tmp_path, monkeypatch):
+    with FaultProxy(nano.url) as proxy:
+        monkeypatch.setenv(name, proxy.url.removesuffix("/v1"))
+        monkeypatch.setenv("OPENAI_API_KEY", KEY)
+        assert opened(f"{nano.url}#nano", tmp_path).write([ask("Hi")], seeds=[(0,)], new_tokens=2)
+        assert not proxy.hits
+
+
 def test_a_plan_says_what_is_missing_or_cannot_be(tmp_path):
     base, store = Base("http://127.0.0.1:1/v1#m"), Store(tmp_path)
     with pytest.raises(ValueError, match=r"needs the weights of http://127.0.0.1:1/v1#m, which gives answers alone"):
@@ -79,6 +97,30 @@ def test_a_plan_says_what_is_missing_or_cannot_be(tmp_path):
         plan([Base("openai:gpt-4.1-nano")], store)
     with pytest.raises(RunFailed, match=r"http://127.0.0.1:1/v1 does not answer: start the server"):
         run(base, store=store, on=Here())
+
+
+def test_a_plan_says_what_a_server_is_asked_for_and_what_it_ignores(tmp_path, monkeypatch):
+    """Not known yet, then seeds that are ignored, then all; what does not need it is planned as before."""
+    base, store = Base("http://127.0.0.1:1/v1#m"), Store(tmp_path / "a b")
+    free, held = (base.prompted("Hi.").sample(domain, n=4, seed=0) for domain in (Numbers(), Numbers(constrained=True)))
+    assert (
+        "http://127.0.0.1:1/v1#m is asked for formats, seeds and temperature, and what it honours is not known yet: "
+        f"owlish doctor --base http://127.0.0.1:1/v1#m --store '{store}' tries it."
+    ) in str(outlook_of([free, held], store))
+    assert not outlook_of([base], store).servers
+
+    for found, refused in (({"seeds": False, "format": None}, [held]), ({"samples": False}, [free, held])):
+        store.drop(base.key)
+        monkeypatch.setattr("owlish.nodes.base.try_out", lambda *_, found=found: replace(HONEST, **found))
+        run(base, store=store, on=Here(), quiet=True)
+        for node in refused:
+            for planned in (lambda node: outlook_of([node], store), lambda node: make_missing([node], store, 1)):
+                with pytest.raises(
+                    ValueError, match=r"4 rows of numbers by .*: 127.0.0.1:1 (cannot hold|gave one text)"
+                ):
+                    planned(node)
+        if free not in refused:
+            assert "#m ignores seeds: this store keeps what it writes" in str(outlook_of([free], store))
 
 
 def test_a_regular_expression_becomes_a_grammar():
@@ -221,6 +263,83 @@ def test_a_server_that_never_ends_or_never_mends_is_left_in_a_sentence(nano, tmp
             lm.write([ask("Hi")], seeds=[(0,)], new_tokens=8)
 
 
+def body(usage=None, **said):
+    """Return the body of a response."""
+    choice = {"message": {"role": "assistant", "content": "owl", **said}, "finish_reason": "stop"}
+    return json.dumps({"id": "a", "choices": [choice], "usage": usage}).encode()
+
+
+def test_what_is_no_answer_is_called_by_its_name():
+    assert parse_reply(body({"prompt_tokens": 3, "completion_tokens": None})).prompt == 3
+    for wrong in ("many", -1, True, 2.5, 10**12):
+        with pytest.raises(Garbled, match="a number of tokens that is none"):
+            parse_reply(body({"completion_tokens": wrong}))
+    with pytest.raises(Garbled, match=r"a web page \(perhaps its address is wrong\)"):
+        parse_reply(b"\n<!doctype html><title>Log in</title>")
+    with pytest.raises(Garbled, match="JSON that is cut off"):
+        parse_reply(body()[:-9])
+
+
+def test_a_key_in_escapes_is_seen(monkeypatch):
+    monkeypatch.setenv("OPENAI_API_KEY", key := f"{KEY}/x")
+    address = Address("http://127.0.0.1:1/v1", "m")
+    check_key(address, body(content=key[:-1]))
+    escaped = "".join(f"\\u{ord(letter):04X}" for letter in KEY)
+    for written in (key, f"{escaped}/x", f"{KEY}\\/x", f"{escaped}\\/x"):
+        with pytest.raises(ValueError, match="sends your key back"):
+            check_key(address, body(content="THE KEY").replace(b"THE KEY", written.encode()))
+
+
+def test_a_time_to_ask_again_may_be_a_number_or_a_date():
+    later = format_datetime(datetime.now(UTC) + timedelta(seconds=60), usegmt=True)
+    assert seconds("1.5") == 1.5
+    assert seconds(later) == pytest.approx(60, abs=2)
+    assert seconds("Wed, 21 Oct 2015 07:28:00 GMT") < 0
+    assert seconds("") == seconds("soon") == 0
+
+
+class Stub(Handler):
+    """Lists the key as a model, and answers each request alike, after a while."""
+
+    def do_GET(self):
+        key = self.headers["Authorization"].removeprefix("Bearer ")
+        self.say(200, {"object": "list", "data": [{"id": key, "object": "model"}]})
+
+    def do_POST(self):
+        self.body()
+        self.server.hits += 1
+        time.sleep(self.server.wait)
+        self.say(200, self.server.answer)
+
+
+@contextmanager
+def stub(answer, wait=0.0):
+    with Local(Stub) as server:
+        server.answer, server.wait, server.hits = answer, wait, 0
+        yield server
+
+
+def test_a_server_that_answers_nothing_is_asked_twice(tmp_path):
+    with stub(body(), wait=1.0) as server:
+        with pytest.raises(ValueError, match="does not answer: start the server"):
+            opened(f"{server.url}#m", tmp_path, deadline=0.2).write([ask("Hi")], seeds=[(0,)], new_tokens=8)
+        assert server.hits == 2
+
+
+def test_a_trial_says_what_a_server_writes_in_place_of_text_and_repeats_no_key(tmp_path, monkeypatch):
+    monkeypatch.setenv("OPENAI_API_KEY", KEY)
+    with (
+        stub(body(content=None, reasoning_content="Hm.")) as server,
+        pytest.raises(ValueError, match=r"\(m\) wrote no text within 16 tokens, perhaps its reasoning alone: let the"),
+    ):
+        try_out(Address(server.url, "m"), tmp_path)
+    with stub(b"<html>") as server:
+        told = owlish("doctor", "--base", f"{server.url}#m", "--store", tmp_path / "store", code=2).stdout
+        assert told.startswith("FAIL  server: 127.0.0.1:"), "it is no chat template that is wrong"
+    with stub(body()) as server, pytest.raises(ValueError, match=r"has no model m: it lists \(the key\)\."):
+        try_out(Address(server.url, "m"), tmp_path)
+
+
 PROGRAM = """
 import sys
 from owlish import Base, run
@@ -269,6 +388,30 @@ def check_kills(nano, folder, *, n, kills, seed):
 
 def test_a_kill_in_the_middle_asks_only_for_the_rest(nano, tmp_path):
     check_kills(nano, tmp_path, n=40, kills=1, seed=0)
+
+
+def test_what_is_forgotten_of_a_server_is_not_mixed_with_what_it_says_later(nano, tmp_path):
+    """Its rows are those of the model that it holds now, also where some of the old one's were kept."""
+    base, said = Base(f"{nano.url}#nano"), []
+    rows = base.sample(Numbers(), n=4, seed=0)
+    for place in ("a", "b"):
+        run(base, store=tmp_path / place, on=Here())
+    process = start(f"{nano.url}#nano", tmp_path / "a", 4)  # kept, as after a kill
+    process.communicate()
+    Store(tmp_path / "a").drop(rows.key)
+    old = nano.lms["nano"]
+    nano.lms["nano"] = run(Base("nano-1"), store=tmp_path / "b", on=Here()).open(any_words=True)
+    try:
+        assert "would be unused" in owlish("forget", base.key, "--dry-run", "--store", tmp_path / "a").stdout
+        assert kept(tmp_path / "a")
+        assert run(rows, store=tmp_path / "a", on=Here()).rows
+        Store(tmp_path / "a").drop(rows.key)
+        told = owlish("forget", base.key, "--store", tmp_path / "a").stdout
+        assert f"Answers of {nano.url}#nano that are kept for runs: unused from now on. A run asks anew" in told
+        said = [run(rows, store=tmp_path / place, on=Here()).rows for place in ("a", "b")]
+    finally:
+        nano.lms["nano"] = old
+    assert said[0] == said[1]
 
 
 @pytest.mark.slow

@@ -187,6 +187,9 @@ def test_an_error_reaches_whoever_asked_for_it_and_nobody_else():
         (ChatMessageAssistant(content="an owl"), {}, "end it with a message of the user"),
         (ChatMessageUser(content=QUESTION), {"top_p": 0.5, "stop_seqs": ["."]}, "omit top_p, stop_seqs"),
         (ChatMessageUser(content=QUESTION), {"logprobs": True}, "omit logprobs"),
+        (ChatMessageUser(content=QUESTION), {"reasoning_effort": "high"}, "omit reasoning_effort"),
+        (ChatMessageUser(content=QUESTION), {"temperature": -1.0}, "temperature is -1.0: give at least 0, or omit it"),
+        (ChatMessageUser(content=QUESTION), {"max_tokens": 0}, "max_tokens is 0: give at least 1, or omit it"),
     ],
 )
 def test_what_a_model_here_is_not_asked_for_is_refused_in_a_sentence(message, config, says, store):
@@ -340,6 +343,15 @@ def test_no_secret_and_no_place_stands_in_a_log(store, tmp_path, monkeypatch):
     assert not any("planted0" in text for text in texts)
     assert str(store.root.parent) not in texts[0]
     assert str(Path.home()) not in texts[0]
+
+
+def test_an_address_for_the_model_is_refused_before_a_log_holds_it(store, tmp_path):
+    how = {"model_args": {"store": str(store.root)}, "log_dir": str(tmp_path), "display": "none"}
+    with pytest.raises(PrerequisiteError, match="the arguments store and base alone"):
+        eval(preference(), model="owlish/nano", model_base_url=f"http://me:{SECRET}@host/v1", **how)
+    with pytest.raises(PrerequisiteError, match=r"http://127\.0\.0\.1:1/v1 does not answer: start the server"):
+        eval(preference(), model="owlish/http://127.0.0.1:1/v1#m", **how)
+    assert not list(tmp_path.iterdir())
 
 
 def test_what_is_no_probe_is_refused_and_nothing_is_written(store, tmp_path):

@@ -22,6 +22,7 @@ from owlish.cli.plan import outlook_of
 from owlish.data.domains.numbers import Numbers
 from owlish.engines import batches
 from owlish.engines.tried import QUESTION
+from owlish.engines.tuning import tokens_billed
 from owlish.graph.errors import UserError
 from owlish.graph.provenance import describe
 from owlish.graph.run import RunFailed, plan
@@ -255,6 +256,11 @@ def test_jobs_that_fail_and_files_that_are_refused_are_said(service, tmp_path):
             run(student, store=tmp_path)
     run(student, store=tmp_path)
     assert [job["status"] for job in service.orders["jobs"].values()] == ["failed", "succeeded"]
+
+
+def test_a_job_that_states_no_number_of_tokens_counts_at_its_most():
+    assert tokens_billed(5, 7) == 5
+    assert {tokens_billed(said, 7) for said in (None, 0, -5, True, "5", 10**12)} == {7}
 
 
 def test_a_server_without_jobs_and_batches_is_said_and_costs_nothing(tmp_path):

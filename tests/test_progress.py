@@ -62,6 +62,16 @@ def test_a_log_has_a_line_now_and_then_and_a_quiet_run_none(tmp_path, capfd, mon
     assert capfd.readouterr().err == "", "nothing was left to make"
 
 
+def test_a_log_says_what_is_waited_for(tmp_path, capfd, monkeypatch):
+    """Nothing is heard of a server that takes a request and never answers."""
+    monkeypatch.setattr(progress, "LOG_EVERY", 0.1)
+    monkeypatch.setattr(progress, "SILENT", 0.2)
+    run(Drawn(1, parts=1, wait=1.0), store=tmp_path, jobs=1)
+    said = capfd.readouterr().err
+    assert "0 of 1 result, 0:0" in said
+    assert re.search(r"time left not known yet, waiting for .+ \(0:0\d without progress\)", said), said
+
+
 def test_a_terminal_has_bars_with_the_time_left(tmp_path):
     program = (
         f"from toys import tower; from owlish import run; run(tower(3, wait=0.1), store={str(tmp_path)!r}, jobs=1)"

@@ -12,21 +12,37 @@ import time
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
+from types import SimpleNamespace
 from typing import ClassVar
 
 import pytest
+from servers import free_port
 from test_store import files
 from toys import Broken, Bulk, Continued, Drawn, Joined, Noting, Placed, Refused, Secretive, Toy, tower
 
+from owlish.graph.errors import UserError
 from owlish.graph.files import FULL
 from owlish.graph.pool import Event, Here, Processes, group_limits, usable_memory
 from owlish.graph.provenance import describe, format_place, format_places
+from owlish.graph.ray import Ray
 from owlish.graph.run import RunFailed, make, plan, run
 from owlish.graph.spec import Node, everything
 from owlish.graph.store import Store, Undeclared
 from owlish.graph.worker import attempt, digest_code
 
 GROW = str(Path(__file__).with_name("grow.py"))
+
+
+@pytest.mark.parametrize("address", ["127.0.0.1:{}", "ray://127.0.0.1:{}", "nowhere:port"])
+def test_a_cluster_that_is_gone_is_refused_at_once_and_leaves_no_store(address, tmp_path, monkeypatch):
+    """Without Ray: nothing of it is asked before the address answers."""
+    monkeypatch.setitem(sys.modules, "ray", SimpleNamespace(is_initialized=lambda: False))
+    monkeypatch.setenv("RAY_ADDRESS", named := address.format(free_port()))
+    with pytest.raises(
+        UserError, match=rf"no Ray cluster answers at {named} \(.*\): start one, or correct --on or RAY"
+    ):
+        run(Drawn(1), store=tmp_path / "store", on=Ray(), quiet=True)
+    assert not (tmp_path / "store").exists()
 
 
 def test_an_edited_comment_is_no_other_code_and_an_edited_line_is(tmp_path):

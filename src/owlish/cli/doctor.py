@@ -43,7 +43,7 @@ def checks_of(base: Base, store: Store) -> list[Finding]:
         # A refusal is a finding about the base; anything else is a fault of ours and must be seen.
         if any(failure.what != "refused" for failure in error.failures):
             raise
-        return [("chat template", False, error.failures[0].sentence)]
+        return [("server" if base.gives == "text" else "chat template", False, error.failures[0].sentence)]
     found = store.read(base)
     if isinstance(found, Served):
         return [("server", found.honours.samples, str(found.honours))]

@@ -10,6 +10,7 @@ from typing import Any
 from owlish import nano
 from owlish.cli.cost import Workload, bill, workload
 from owlish.cli.forecast import expected_seconds, unsized
+from owlish.cli.honoured import check_honoured, server_remarks
 from owlish.cli.memory import peak
 from owlish.graph.counted import counted, gib, join, lasting
 from owlish.graph.run import plan
@@ -30,8 +31,9 @@ class Outlook:
     """A plan: missing results by kind, seconds of work where known, and held results made by other code.
 
     `studies` holds the key of each study with the command that makes it again; `templates` are sentences about the
-    chat templates of bases. `cost` is what each model that is paid for takes, where prices were given. `memory` is the
-    most bytes that a process takes on this machine, where a base is large. `unknown` says why a time is not known.
+    chat templates of bases, `servers` about the servers that are asked. `cost` is what each model that is paid for
+    takes, where prices were given. `memory` is the most bytes that a process takes on this machine, where a base is
+    large. `unknown` says why a time is not known.
     """
 
     studies: tuple[tuple[str, str], ...]
@@ -45,6 +47,7 @@ class Outlook:
     cost: Mapping[str, float] | None = None
     memory: int | None = None
     unknown: str = UNKNOWN
+    servers: tuple[str, ...] = ()
 
     def json(self) -> dict[str, Any]:
         """Return the plan as plain values."""
@@ -56,6 +59,7 @@ class Outlook:
         said = {"templates": list(self.templates)} if self.templates else {}
         paid = {} if self.cost is None else {"cost": dict(self.cost)}
         held = {} if self.memory is None else {"memory_gib": self.memory / 2**30}
+        said |= {"servers": list(self.servers)} if self.servers else {}
         return {**which, **{name: getattr(self, name) for name in names}, **load, **held, **paid, **said}
 
     def __str__(self) -> str:
@@ -76,7 +80,7 @@ class Outlook:
                 *([costs(self.cost)] if self.cost is not None else []),
                 "First: " + "; ".join(list(dict.fromkeys(self.labels))[:3]) + ".",
             ]
-        lines += self.templates
+        lines += [*self.templates, *self.servers]
         if self.outdated:
             lines.append(
                 f"Made by another version of this code: {counted(self.outdated, 'result')} that would be used."
@@ -112,6 +116,7 @@ def outlook_of(
     """
     if missing := plan(needs, store):
         store.check_writable()
+        check_honoured(missing, store)
     kinds = Counter(node.kind for node in missing)
     # Only what a run would really read: other old results need not trouble anybody.
     used = {key for node in missing for key in node.read_keys} - {node.key for node in missing}
@@ -133,6 +138,7 @@ def outlook_of(
         templates=tuple(
             said for node in everything(*needs) if isinstance(node, Base) for said in template_remarks(node, store)
         ),
+        servers=server_remarks(missing, store),
     )
 
 

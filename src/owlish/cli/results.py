@@ -12,12 +12,16 @@ from typing import Any
 
 from owlish import nano
 from owlish.cli.running import check_parent, write_file
+from owlish.engines.address import address_of
+from owlish.engines.server import Server
 from owlish.graph.counted import counted
 from owlish.graph.errors import UserError
 from owlish.graph.store import MANIFEST, Damaged, Store
 from owlish.nodes.held import CHANGES
 
 MB, GGUF = 1e6, ".gguf"
+SERVED = ("base", "engine")
+"""Kinds whose entries may hold what a server honours."""
 FILES = (".jsonl", ".json", ".csv", ".parquet", ".safetensors", ".gz", ".zip")
 """Endings that no folder has."""
 
@@ -160,14 +164,32 @@ def forget(store: Store, keys: Sequence[str], *, dry: bool) -> str:
     freed = sum(results[key].size for key in keys if key in results) / MB
     # They stay, with results that took long: a run makes their inputs again where it needs them.
     made_from = [one for one in results.values() if one.key not in keys and set(one.inputs) & set(keys)]
+    servers = servers_of(store, [key for key in keys if key in results])
+    for server in () if dry else servers:
+        # Before the entry goes: after a kill between the two, answers are asked for once more, and none is mixed.
+        server.drop_answers()
     for key in () if dry else keys:
         store.drop(key)
-    done = "would be removed" if dry else "removed"
+    done, unused = ("would be removed", "would be unused") if dry else ("removed", "unused from now on")
     lines = [f"{key[:12]}  {results[key].caption if key in results else 'damaged'}" for key in keys]
     lines.append(f"{counted(len(keys), 'result')} {done}, {freed:.1f} MB.")
+    for server in servers:
+        lines.append(
+            f"Answers of {server.address} that are kept for runs: {unused}. A run asks anew, and pays anew where that "
+            "costs."
+        )
     if made_from:
         first = ", ".join(one.key[:12] for one in made_from[:3])
         lines.append(
             f"Made from them: {counted(len(made_from), 'result')}, kept ({first}). A run makes what it needs again."
         )
+    if made_from and servers:
+        lines.append("If the server holds another model by now, forget what was made from the old one too.")
     return "\n".join(lines)
+
+
+def servers_of(store: Store, keys: Sequence[str]) -> list[Server]:
+    """Return the servers of which entries hold what they honour."""
+    specs = [store.manifest(key)["spec"] for key in keys]
+    names = [spec["name" if spec["kind"] == "base" else "server"] for spec in specs if spec["kind"] in SERVED]
+    return [Server(address, store.root) for address in map(address_of, names) if address]

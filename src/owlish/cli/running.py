@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from owlish.cli import find
 from owlish.cli.choice import command
+from owlish.cli.honoured import check_honoured
 from owlish.engines.served import Served
 from owlish.graph.counted import counted
 from owlish.graph.curves import Curves
@@ -115,6 +116,7 @@ def make_missing(
     missing = plan(targets, store)
     if not missing:
         return 0
+    check_honoured(missing, store)
     with Display() as display:
         return make(missing, store=store, jobs=jobs, on=on, watch=display, curves=curves, spending=spending)
 

@@ -26,6 +26,9 @@ class Address:
     model: str
     tuned_from: str = ""
 
+    def __str__(self) -> str:
+        return f"{self.url}#{self.model}"
+
     @property
     def priced(self) -> str:
         """The name under which a table holds its price: that of what it was tuned from, after `ft:`."""
@@ -37,11 +40,14 @@ class Address:
         return urlsplit(self.url).netloc
 
     @property
+    def here(self) -> bool:
+        """Whether it is on this machine."""
+        return urlsplit(self.url).hostname in HERE
+
+    @property
     def key(self) -> str:
         """The user's key, empty where there is none or where it would cross a network in plain text."""
-        parts = urlsplit(self.url)
-        safe = parts.scheme == "https" or parts.hostname in HERE
-        return os.environ.get(KEY, "") if safe else ""
+        return os.environ.get(KEY, "") if self.here or urlsplit(self.url).scheme == "https" else ""
 
     def check(self) -> None:
         """Refuse to go on without the SDK, or without the key that OpenAI wants."""
@@ -57,9 +63,10 @@ def address_of(name: str) -> Address | None:
     `UserError`, which never repeats the name, is raised where it holds a key, or names no model.
     """
     kind, _, rest = name.partition(":")
+    kind = kind.lower()
     if kind not in ("openai", "http", "https"):
         return None
-    url, _, model = (OPENAI, "", rest) if kind == "openai" else name.partition("#")
+    url, _, model = (OPENAI, "", rest) if kind == "openai" else f"{kind}:{rest}".partition("#")
     try:
         parts = urlsplit(url)
         named = bool(parts.netloc and model and not re.search(r"\s", url) and parts.port != 0)

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from owlish.engines.address import Address
-from owlish.engines.server import LATER, explain_error
+from owlish.engines.server import LATER, check_key, explain_error
 from owlish.graph.errors import UserError
 from owlish.graph.files import replacing
 from owlish.graph.spending import Ledger, Use
@@ -55,6 +55,7 @@ class Order:
             order = order or self.created(create, most)
         finally:
             self.ledger.leave(self.mark)
+        check_key(self.address, str(order.id).encode())
         self.write({"id": order.id})
         return order
 

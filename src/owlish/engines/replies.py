@@ -12,6 +12,11 @@ from owlish.graph.files import replacing
 from owlish.graph.spec import canonical
 from owlish.lm.model import Ended
 
+MOST_TOKENS = 10**9
+"""The most tokens that a server may say it read or wrote."""
+DROPPED = "dropped.json"
+"""The file beside replies that counts how often those of each served model were dropped."""
+
 
 class Garbled(Exception):
     """A server sent what is no answer, and may send one if it is asked again."""
@@ -36,7 +41,8 @@ def parse_reply(body: bytes) -> Reply:
     try:
         whole = json.loads(body)
     except ValueError:
-        raise Garbled("JSON that is cut off") from None
+        page = body.lstrip().startswith(b"<")
+        raise Garbled("a web page (perhaps its address is wrong)" if page else "JSON that is cut off") from None
     choices = whole.get("choices") if isinstance(whole, dict) else None
     if not isinstance(choices, list):
         raise Garbled("something other than a chat completion")
@@ -58,11 +64,21 @@ def reply(whole: dict[str, Any], choice: dict[str, Any]) -> Reply:
         raise TypeError
     return Reply(
         text=text,
-        tokens=int(usage.get("completion_tokens") or 0),
-        prompt=int(usage.get("prompt_tokens") or 0),
+        tokens=number(usage.get("completion_tokens")),
+        prompt=number(usage.get("prompt_tokens")),
         ended="stop" if ended == "stop" else "length",  # a filter of the server's leaves an answer unfinished, too
         id=str(whole.get("id") or ""),
     )
+
+
+def number(said: object) -> int:
+    """Return a number of tokens, 0 where none is said; what cannot be one is `Garbled`."""
+    # By its type, since a limit is kept by it: a negative number would lift that, and `True` is an `int`.
+    if type(said) is not int or not 0 <= said <= MOST_TOKENS:
+        if said is None:
+            return 0
+        raise Garbled("a number of tokens that is none")
+    return said
 
 
 def digest_of(asked: dict[str, Any]) -> str:
@@ -86,6 +102,21 @@ def read_reply(folder: Path, digest: str) -> Reply | None:
     except OSError:
         return None
     return Reply(**json.loads(body)) if hashlib.sha256(body).hexdigest().encode() == said else None
+
+
+def times_dropped(folder: Path, who: str) -> int:
+    """Return how often all replies of a served model were dropped."""
+    file = folder / DROPPED
+    return int(json.loads(file.read_text()).get(who, 0)) if file.exists() else 0
+
+
+def drop_all(folder: Path, who: str) -> None:
+    """Use no reply of a served model any more: what is asked of it from now on stands under other digests."""
+    file = folder / DROPPED
+    known = json.loads(file.read_text()) if file.exists() else {}
+    folder.mkdir(parents=True, exist_ok=True)
+    with replacing(file) as stream:
+        stream.write(json.dumps({**known, who: times_dropped(folder, who) + 1}).encode())
 
 
 def forget(folder: Path, digest: str) -> None:

@@ -38,6 +38,17 @@ class Served:
         note(device=f"{self.address.host} ({seeds})")
         return ServedLM(self)
 
+    def check(self, temperature: float, pattern: str | None) -> None:
+        """Refuse to ask for what the server ignores."""
+        host, honours = self.address.host, self.honours
+        if temperature and not honours.samples:
+            raise UserError(
+                f"{host} gave one text again and again at temperature 1: let it sample (transformers serve wants "
+                "do_sample and top_k 0 in generation_config.json), then owlish forget the entry of this base."
+            )
+        if pattern and honours.format is None:
+            raise UserError(f"{host} cannot hold answers to a format: ask for plain answers, or use llama.cpp or vLLM.")
+
 
 @dataclass
 class ServedLM(LM):
@@ -107,22 +118,11 @@ class ServedLM(LM):
         self, chats: Sequence[Messages], new_tokens: int, temperature: float, pattern: str | None
     ) -> list[Request]:
         """Return a request for an answer to each conversation."""
-        self.check(temperature, pattern)
+        self.served.check(temperature, pattern)
         held: Request = FORMATS[str(self.served.honours.format)](pattern) if pattern else {}
         whole = WHOLE if self.served.honours.whole else {}
         how = {"temperature": temperature, "max_tokens": new_tokens, **whole, **held}
         return [{"messages": list(map(dict, self.whole(chat))), **how} for chat in chats]
-
-    def check(self, temperature: float, pattern: str | None) -> None:
-        """Refuse to ask for what the server ignores."""
-        host, honours = self.served.address.host, self.served.honours
-        if temperature and not honours.samples:
-            raise UserError(
-                f"{host} gave one text again and again at temperature 1: let it sample (transformers serve wants "
-                "do_sample and top_k 0 in generation_config.json), then owlish forget the entry of this base."
-            )
-        if pattern and honours.format is None:
-            raise UserError(f"{host} cannot hold answers to a format: ask for plain answers, or use llama.cpp or vLLM.")
 
     def probe(
         self,

@@ -10,15 +10,26 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass, field, replace
+from email.utils import parsedate_to_datetime
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from owlish.engines.address import KEY, OPENAI, Address
-from owlish.engines.replies import Garbled, Reply, digest_of, forget, parse_reply, read_reply, write_reply
+from owlish.engines.replies import (
+    Garbled,
+    Reply,
+    digest_of,
+    drop_all,
+    forget,
+    parse_reply,
+    read_reply,
+    times_dropped,
+    write_reply,
+)
 from owlish.graph.errors import UserError
 from owlish.graph.spending import Ledger, Use
-from owlish.graph.store import ANSWERS
+from owlish.graph.store import ANSWERS, locked
 
 AT_ONCE = 8
 """Requests under way at once, for each node that is made."""
@@ -31,6 +42,8 @@ TRIES = 4
 PAUSE = 0.5
 DEADLINE = 300.0
 """Seconds that a server has until its answer begins, and again until it has ended."""
+UNHEARD = 2
+"""How often a request is made that has no answer within the deadline."""
 LATER = "run the same command later; the answers that came are kept"
 Request = dict[str, Any]
 
@@ -64,6 +77,16 @@ class Server:
         """Where answers are kept."""
         return self.store / ANSWERS
 
+    @cached_property
+    def dropped(self) -> int:
+        """How often the user had the model's answers dropped; looked at once, so that rows are of one model."""
+        return times_dropped(self.folder, str(self.address))
+
+    def drop_answers(self) -> None:
+        """Use none of the answers of this model that are kept any more: its server holds another one by now."""
+        with locked(self.store / ".locks" / "answers"):
+            drop_all(self.folder, str(self.address))
+
     def ask(self, requests: Sequence[Request], *, seeds: Sequence[int], send_seeds: bool) -> list[Reply]:
         """Return the reply to each request, in order; those that were kept are not asked for again.
 
@@ -83,7 +106,8 @@ class Server:
 
     def keyed(self, requests: Sequence[Request], seeds: Sequence[int], send_seeds: bool) -> list[tuple[str, Request]]:
         """Return requests as they are sent, each with its digest."""
-        who = {"url": self.address.url, "model": self.address.model}
+        who: Request = {"url": self.address.url, "model": self.address.model}
+        who |= {"dropped": self.dropped} if self.dropped else {}
         digests = [digest_of({**who, **asked, "seed": s}) for asked, s in zip(requests, seeds, strict=True)]
         sent = [{**asked, "seed": s} if send_seeds else asked for asked, s in zip(requests, seeds, strict=True)]
         return list(zip(digests, sent, strict=True))
@@ -131,8 +155,16 @@ class Server:
 
         key = self.address.key or "none"  # the SDK insists on one
         timeout = openai.Timeout(self.deadline, connect=10.0)
+        # The environment's proxy may be another machine, and would read the key of a server here in plain text.
+        direct = {"http://": None, "https://": None} if self.address.here else None
         # By itself the SDK makes two more requests after an error, of a fine-tuning job too: each may be paid for.
-        return openai.OpenAI(api_key=key, base_url=self.address.url, max_retries=0, timeout=timeout)
+        return openai.OpenAI(
+            api_key=key,
+            base_url=self.address.url,
+            max_retries=0,
+            timeout=timeout,
+            http_client=openai.DefaultHttpxClient(mounts=direct),
+        )
 
     def answer(self, client: Any, body: Request) -> Reply:
         """Return the reply to one request, made again as long as what comes back is garbled."""
@@ -160,9 +192,11 @@ class Server:
         """
         import openai
 
+        unheard = 0
         for turn in range(self.retries + 1):
             # Before it is sent: whoever is killed after this line may have spent it.
             entry = self.ledger.reserve(most)
+            begun = time.monotonic()
             try:
                 reply = self.parse(self.sent(client, body))
                 self.ledger.settle(entry, used(reply, most))
@@ -174,8 +208,10 @@ class Server:
                 failed = error
             finally:
                 self.ledger.leave(entry)
+            unheard += time.monotonic() - begun >= self.deadline
             wait = pause(failed, turn)
-            if wait is None or turn == self.retries:
+            # A server that takes requests and answers none would else be waited for half an hour.
+            if wait is None or turn == self.retries or unheard == UNHEARD:
                 break
             time.sleep(wait)
         raise explain_error(self.address, failed) from None  # its request holds the key
@@ -221,8 +257,14 @@ def used(reply: Reply, most: Use) -> Use:
 
 def check_key(address: Address, found: bytes) -> None:
     """Refuse a server that sends the user's key back."""
-    if address.key and address.key.encode() in found:
+    if address.key and address.key in unescaped(found):
         raise UserError(f"{address.host} sends your key back: use another server, and another key.")
+
+
+def unescaped(found: bytes) -> str:
+    """Return JSON, whole or cut off, with the letters of ASCII that stand in escapes."""
+    letters = re.sub(rb"\\u00([0-7][0-9a-fA-F])", lambda match: bytes([int(match[1], 16)]), found)
+    return letters.replace(b"\\/", b"/").decode(errors="replace")
 
 
 def without_key(address: Address, words: str) -> str:
@@ -238,11 +280,21 @@ def pause(error: Any, turn: int) -> float | None:
     if isinstance(error, openai.APIStatusError):
         if not passing(error.status_code):
             return None
-        said = error.response.headers.get("retry-after", "")
-        if re.fullmatch(r"\d+(\.\d+)?", said) and float(said) > 0:
-            return float(said) if float(said) <= PATIENCE else None
+        asked = seconds(error.response.headers.get("retry-after", ""))
+        if asked > 0:
+            return asked if asked <= PATIENCE else None
     # Not quite alike for all, so that requests that were refused together do not come back together.
     return float(min(8.0, 0.5 * 2**turn) * random.uniform(0.75, 1))
+
+
+def seconds(said: str) -> float:
+    """Return how long a Retry-After asks to wait, a number or a date; 0 where it says neither."""
+    if re.fullmatch(r"\d+(\.\d+)?", said):
+        return float(said)
+    try:
+        return parsedate_to_datetime(said).timestamp() - time.time()
+    except (ValueError, OverflowError):
+        return 0.0
 
 
 def passing(status: int) -> bool:

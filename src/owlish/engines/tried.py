@@ -10,11 +10,12 @@ from pathlib import Path
 from owlish.engines.address import Address
 from owlish.engines.gbnf import gbnf
 from owlish.engines.replies import Reply
-from owlish.engines.server import Refused, Request, Server
+from owlish.engines.server import Refused, Request, Server, without_key
 from owlish.graph.errors import UserError
 from owlish.lm.model import ask
 
 QUESTION = "Write ten random numbers from 1 to 999, with commas between them."
+TOKENS = 16
 SEEDS = (1, 2, 1, 3, 1, 4)
 """One seed among others and at once with them: a seed that belongs to the whole server does not repeat its text."""
 ODD = "777[0-9]{3}777"
@@ -52,9 +53,14 @@ class Honours:
 def try_out(address: Address, store: Path) -> Honours:
     """Return what a server honours; raise `UserError` where it does not know the model."""
     server = Server(address, store, retries=1)  # a server that is not there is said at once
-    said = [question(temperature=1.0, tokens=16) | {"seed": seed} for seed in SEEDS]
+    said = [question(temperature=1.0, tokens=TOKENS) | {"seed": seed} for seed in SEEDS]
     replies = answers(server, said)
     texts = [reply.text for reply in replies]
+    if not any(texts):
+        raise UserError(
+            f"{address.host} ({address.model}) wrote no text within {TOKENS} tokens, perhaps its reasoning alone: let "
+            "the server turn thinking off."
+        )
     # One text of seed 1, and those of seeds 2, 3 and 4.
     samples = len(set(texts[::2][:1] + texts[1::2])) > 1
     check_listed(server)
@@ -82,7 +88,7 @@ def answers(server: Server, bodies: list[Request]) -> list[Reply]:
 def holds(server: Server, name: str) -> bool:
     """Say whether a server holds an answer to a format that it is told in one way."""
     try:
-        (reply,) = answers(server, [question(temperature=1.0, tokens=16) | FORMATS[name](ODD)])
+        (reply,) = answers(server, [question(temperature=1.0, tokens=TOKENS) | FORMATS[name](ODD)])
     except Refused:
         return False
     return re.fullmatch(ODD, reply.text) is not None
@@ -104,5 +110,5 @@ def check_listed(server: Server) -> None:
         except Exception:  # a server without a list, or with one that the SDK cannot read
             return
     if listed and server.address.model not in listed:
-        shown = ", ".join(sorted(set(listed))[:5])
+        shown = without_key(server.address, ", ".join(sorted(set(map(str, listed)))[:5]))
         raise UserError(f"{server.address.host} has no model {server.address.model}: it lists {shown}.")

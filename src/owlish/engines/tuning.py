@@ -9,6 +9,7 @@ from typing import Any
 
 from owlish.engines.address import Address
 from owlish.engines.orders import NAME, Order
+from owlish.engines.replies import Garbled, number
 from owlish.engines.server import RETRIES, Server, check_key, without_key
 from owlish.graph.errors import UserError
 from owlish.graph.spending import TUNED, Use
@@ -54,8 +55,16 @@ def tune(address: Address, rows: bytes, recipe: Hosted, *, seed: int, key: str, 
     # A job that made a model and names no tokens counts at its most.
     at_most = most.trained if ended.fine_tuned_model else 0
     # Before a failure is told: it may have been billed as well.
-    order.settle(ended, Use(most.model, trained=ended.trained_tokens or at_most))
+    order.settle(ended, Use(most.model, trained=tokens_billed(ended.trained_tokens, at_most)))
     return job_of(address, ended)
+
+
+def tokens_billed(said: object, most: int) -> int:
+    """Return the tokens that a service says it billed; the most that these can be, where it states no number."""
+    try:
+        return number(said) or most
+    except Garbled:
+        return most
 
 
 def job_of(address: Address, ended: Any) -> Job:
@@ -67,4 +76,4 @@ def job_of(address: Address, ended: Any) -> Job:
             f"the fine-tuning job {ended.id} of {address.host} {ended.status} ({why}): change the rows or the recipe."
         )
     check_key(address, name.encode())
-    return Job(name, ended.id, ended.trained_tokens or 0)
+    return Job(name, ended.id, tokens_billed(ended.trained_tokens, 0))

@@ -10,6 +10,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+from owlish.graph.errors import UserError
 from owlish.graph.files import replacing
 from owlish.graph.objects import Listed, Objects
 from owlish.graph.store import MANIFEST, Damaged, Store, locked, manifest_bytes, read_manifest, remove, sha256
@@ -63,7 +64,13 @@ class Bucket(Store):
                         return read_manifest(text, key)
         text = self.manifest_there(key)
         body = read_manifest(text, key)
-        kept.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            kept.parent.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise UserError(
+                f"{self.root}, which keeps copies of {self}, cannot be written to ({error.strerror}): name another "
+                "folder by XDG_CACHE_HOME."
+            ) from None
         with replacing(kept) as stream:
             stream.write(text)
         return body

@@ -22,6 +22,7 @@ from owlish.graph.spec import Node, Value
 LONGEST = 100
 """Letters of a run's name before its seed and its key."""
 PROJECT = "owlish"
+LONGEST_PROJECT, NOT_IN_PROJECTS = 128, r"/\#?%:"
 
 
 class Curves:
@@ -69,7 +70,7 @@ class Curves:
 
 
 def curves_of(name: str, *, group: str = "") -> Curves:
-    """Return the curves that a user names: `tensorboard:FOLDER`, `wandb` or `wandb:PROJECT`.
+    """Return the curves that a user names: `tensorboard:FOLDER`, `wandb`, `wandb:PROJECT` or `wandb:ENTITY/PROJECT`.
 
     Raise `UserError` where the name means neither, the package is missing, or W&B knows no account. `group` is what
     runs in W&B are grouped by.
@@ -79,9 +80,20 @@ def curves_of(name: str, *, group: str = "") -> Curves:
         check_tensorboard(place)
         return Curves(partial(TensorBoard, Path(place)))
     if tool == "wandb" and (place or name == tool):
+        entity, _, project = (place or os.environ.get("WANDB_PROJECT") or PROJECT).rpartition("/")
+        check_project(entity, project)
         check_wandb()
-        return Curves(partial(Wandb, place or os.environ.get("WANDB_PROJECT", PROJECT), group))
+        return Curves(partial(Wandb, entity, project, group))
     raise UserError(f"there are no curves called {name!r}: give tensorboard:FOLDER, wandb or wandb:PROJECT.")
+
+
+def check_project(entity: str, project: str) -> None:
+    """Refuse a name that W&B would refuse only once a run begins."""
+    if not project or len(project) > LONGEST_PROJECT or set(NOT_IN_PROJECTS) & set(entity + project):
+        raise UserError(
+            f"{project!r} is no name of a project in W&B: give wandb:PROJECT or wandb:ENTITY/PROJECT (or "
+            f"WANDB_PROJECT), at most {LONGEST_PROJECT} letters without any of {NOT_IN_PROJECTS}"
+        )
 
 
 class TensorBoard:
@@ -116,7 +128,7 @@ class TensorBoard:
 class Wandb:
     """A run of Weights & Biases, without what it gathers by itself: the machine, the program, its repository."""
 
-    def __init__(self, project: str, group: str, subject: Node, anew: bool) -> None:
+    def __init__(self, entity: str, project: str, group: str, subject: Node, anew: bool) -> None:
         import wandb
 
         settings = wandb.Settings(
@@ -128,6 +140,7 @@ class Wandb:
             x_disable_stats=True,
         )
         self.run = wandb.init(
+            entity=entity or None,
             project=project,
             group=group or None,
             name=run_name(subject),
@@ -187,7 +200,13 @@ def check_wandb() -> None:
         import wandb
     except ImportError:
         raise UserError("these curves need Weights & Biases: pip install 'owlish[wandb]'.") from None
-    if wandb.setup().settings.mode in ("offline", "disabled"):
+    try:
+        mode = wandb.setup().settings.mode
+    except ValueError:  # of pydantic, whose words may repeat a key
+        raise UserError(
+            "a setting of W&B in the environment is wrong (WANDB_MODE is online or offline): correct it."
+        ) from None
+    if mode in ("offline", "disabled"):
         return
     try:
         wandb.login()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import threading
 import time
 from collections import defaultdict
 from dataclasses import dataclass
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
 
 LOG_EVERY = 15.0
 """Seconds between two lines of a log."""
+SILENT = 15.0
+"""Seconds without an event after which it is said what a run waits for."""
 NOTEBOOK_EVERY = 0.5
 """Seconds after which a notebook's bar is drawn anew."""
 
@@ -44,7 +47,8 @@ class Display:
         from rich.progress import BarColumn, Progress, TextColumn
         from rich.table import Column
 
-        self.start = self.said = time.monotonic()
+        self.start = self.said = self.heard = time.monotonic()
+        self.lock, self.ended = threading.Lock(), threading.Event()
         self.total = self.done = self.most = 0
         self.left: defaultdict[str, float] = defaultdict(float)
         self.seen: dict[str, Spent] = {}
@@ -64,11 +68,14 @@ class Display:
 
     def __enter__(self) -> Self:
         self.progress.start()
+        if not self.notebook:  # whose cells take what the thread that runs them writes
+            threading.Thread(target=self.watch_silence, daemon=True).start()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self.ended.set()
         self.progress.stop()
         if self.notebook and self.total:
             words = "stopped" if error else f"made in {clock(time.monotonic() - self.start)}"
@@ -76,6 +83,19 @@ class Display:
 
     def __call__(self, event: Event) -> None:
         """Take one event of the run."""
+        with self.lock:
+            self.heard = time.monotonic()
+            self.take(event)
+
+    def watch_silence(self) -> None:
+        """Show the run where nothing happens, too: a server may take a request and never answer."""
+        while not self.ended.wait(SILENT):
+            with self.lock:
+                if self.total:  # else a cluster is being joined
+                    self.tell()
+
+    def take(self, event: Event) -> None:
+        """Count an event, and show the run."""
         node = event.node
         if event.what == "planned":
             self.total += 1
@@ -118,7 +138,14 @@ class Display:
         self.progress.update(self.overall, completed=self.done, total=self.total, state=state, description=words)
         if not self.terminal and now - self.said > (NOTEBOOK_EVERY if self.notebook else LOG_EVERY):
             self.said = now
-            self.say(f"{self.done} of {counted(self.total, 'result')}, {words}", bar=True)
+            self.say(f"{self.done} of {counted(self.total, 'result')}, {words}{self.waiting(now)}", bar=True)
+
+    def waiting(self, now: float) -> str:
+        """Say what is waited for, where nothing was heard for long."""
+        silent, first = now - self.heard, next(iter(self.begun.values()), None)
+        if first is None or silent < SILENT:
+            return ""
+        return f", waiting for {inert(str(first.node))} ({clock(silent)} without progress)"
 
     def say(self, text: str, bar: bool) -> None:
         """Write a line; in a notebook a bar beside it, in place of what stood there before."""

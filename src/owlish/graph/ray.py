@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import os
 import pickle
+import socket
 import sys
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from typing import Any
+from urllib.parse import urlsplit
 
 from owlish.graph.errors import UserError
 from owlish.graph.measured import Point
@@ -25,6 +27,10 @@ FRESH = 2.0
 """Seconds for which what the cluster has is not asked again."""
 AHEAD = 2
 """Nodes that are submitted for each core, so that none waits for the driver."""
+
+CLIENT, CLIENT_PORT = "ray://", 10001
+LISTENS = 5.0
+"""Seconds in which a cluster must take a connection."""
 
 Word = tuple[str, int, int, tuple[Point, ...]]
 """A node's key, how far it is (of 0: it has begun), and what was measured since the last word."""
@@ -206,6 +212,7 @@ def begin(address: str | None) -> None:
     """Connect to a cluster, or start one on this machine."""
     import ray
 
+    check_listens(address)
     # Unless it is told not to, Ray reports how it is used to its makers.
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     settings = {**SETTINGS, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
@@ -217,6 +224,23 @@ def begin(address: str | None) -> None:
     except (ConnectionError, TimeoutError, ValueError, RuntimeError) as error:
         why = " ".join(str(error).split())[:160]
         raise UserError(f"no Ray cluster can be used at {address or 'this machine'} ({why}): start one.") from None
+
+
+def check_listens(address: str | None) -> None:
+    """Refuse an address at which nothing listens: Ray itself would try for ever, and hear no signal meanwhile."""
+    named = os.environ.get("RAY_ADDRESS") or "" if address in (None, "auto") else str(address)
+    client = named.startswith(CLIENT)
+    if not client and ":" not in named:  # found by Ray on this machine, or started here
+        return
+    try:
+        place = urlsplit(f"//{named.removeprefix(CLIENT)}")
+        with socket.create_connection((place.hostname or "", place.port or CLIENT_PORT), timeout=LISTENS):
+            pass
+    except (OSError, ValueError) as error:  # also a port that is no number
+        why = str(getattr(error, "strerror", None) or error)
+        raise UserError(
+            f"no Ray cluster answers at {named} ({why}): start one, or correct --on or RAY_ADDRESS."
+        ) from None
 
 
 def import_ray() -> None:

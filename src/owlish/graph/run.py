@@ -157,9 +157,6 @@ def make(
     spending: Spending | None = None,
 ) -> int:
     """Make planned nodes as `run` does; return how many were made here and not by another run beside this one."""
-    if nodes:
-        store.sweep()
-        (spending or Spending()).begin(store.root, nodes)
     with ExitStack() as open_ones:
         watches = [one for one in (watch, curves and open_ones.enter_context(curves)) if one]
 
@@ -167,7 +164,7 @@ def make(
             for one in watches:
                 one(event)
 
-        return Run(nodes, store, on or Processes(jobs), tell).go()
+        return Run(nodes, store, on or Processes(jobs), tell, spending or Spending()).go()
 
 
 class Run:
@@ -176,8 +173,8 @@ class Run:
     Each result is counted down once at each of its readers, so that a run takes time in proportion to its graph.
     """
 
-    def __init__(self, nodes: Sequence[Node], store: Store, pool: Pool, watch: Watch) -> None:
-        self.nodes, self.store, self.pool, self.watch = nodes, store, pool, watch
+    def __init__(self, nodes: Sequence[Node], store: Store, pool: Pool, watch: Watch, spending: Spending) -> None:
+        self.nodes, self.store, self.pool, self.watch, self.spending = nodes, store, pool, watch, spending
         self.failures: list[Event] = []
         self.made = self.taken = 0
         self.place = {node.key: place for place, node in enumerate(nodes)}
@@ -199,6 +196,10 @@ class Run:
             never = next((place for place, one in enumerate(self.resources) if not self.pool.takes(one)), None)
             if never is not None:
                 raise UserError(f"{named(self.nodes[never])} needs {self.resources[never]}: use a larger pool.")
+            if self.nodes:
+                # Once the pool is there: a run that cannot begin leaves no trace in the store.
+                self.store.sweep()
+                self.spending.begin(self.store.root, self.nodes)
             for place, node in enumerate(self.nodes):
                 self.watch(Event("planned", node))
                 if not self.lacks[place]:

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from inspect_ai._util.error import PrerequisiteError  # what its command line prints without a trace
 
 from owlish.graph.errors import UserError
+from owlish.graph.run import RunFailed
 from owlish.graph.store import Damaged
 
 
@@ -17,6 +18,11 @@ def telling() -> Iterator[None]:
     try:
         yield
     except UserError as error:
+        raise PrerequisiteError(str(error)) from None
+    except RunFailed as error:
+        # A crash of ours must be seen with its trace.
+        if any(failure.what != "refused" for failure in error.failures):
+            raise
         raise PrerequisiteError(str(error)) from None
     except Damaged as error:
         raise PrerequisiteError(f"{error}: run what made it again.") from None

@@ -39,9 +39,11 @@ from owlish.nodes.held import held_model
 KEY = re.compile("[0-9a-f]{4,32}")
 LIMIT = 512
 """Tokens of an answer, if an evaluation does not say."""
+LEAST = {"temperature": 0, "max_tokens": 1, "num_choices": 1}
 NEUTRAL: dict[str, object] = {"top_p": 1, "frequency_penalty": 0, "presence_penalty": 0, "logprobs": False}
+NEUTRAL |= {"reasoning_effort": "none", "reasoning_tokens": 0}
 CANNOT = (*NEUTRAL, "top_k", "stop_seqs", "best_of", "logit_bias", "top_logprobs", "prompt_logprobs")
-CANNOT += ("response_schema", "modalities", "extra_body")
+CANNOT += ("response_schema", "modalities", "extra_body", "effort", "verbosity", "reasoning_mode", "fallback_models")
 """What would change an answer, and cannot be asked of models here: unless it is neutral, it is refused."""
 
 
@@ -67,7 +69,7 @@ class OwlishAPI(ModelAPI):
         # Arguments of a model are written into Inspect's log: so no key is taken.
         super().__init__(model_name, base_url, None, [], config or GenerateConfig())
         with telling():
-            if others or api_key:
+            if others or api_key or base_url:
                 raise UserError("models of owlish take the arguments store and base alone: omit the others.")
             self.key, model = named(model_name, str(store), base)
             self.desk = Desk(model.open())
@@ -104,7 +106,8 @@ class OwlishAPI(ModelAPI):
             if messages[-1]["role"] == "assistant":
                 raise UserError("the conversation ends with an answer: end it with a message of the user.")
             temperature = 1.0 if config.temperature is None else config.temperature
-            request = Request(messages, self.seeds(messages, config), config.max_tokens or LIMIT, temperature)
+            limit = LIMIT if config.max_tokens is None else config.max_tokens
+            request = Request(messages, self.seeds(messages, config), limit, temperature)
             # In a thread: Inspect's loop goes on, and brings further requests, which then share a batch.
             answers = await to_thread.run_sync(self.desk.ask, request)
         return self.output(request, answers)
@@ -160,6 +163,9 @@ def check(tools: Sequence[ToolInfo], config: GenerateConfig) -> None:
     wrong = [name for name, value in given.items() if value is not None and value != NEUTRAL.get(name)]
     if wrong:
         raise UserError(f"models of owlish are drawn by temperature and seed alone: omit {', '.join(wrong)}.")
+    for name, least in LEAST.items():
+        if (value := getattr(config, name)) is not None and value < least:
+            raise UserError(f"{name} is {value}: give at least {least}, or omit it.")
 
 
 def turn(one: ChatMessage) -> dict[str, str]:

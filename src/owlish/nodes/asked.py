@@ -157,6 +157,10 @@ class Asked(Opener, kind="asked", version=2):
             raise UserError(f"samples is {self.samples}: draw at least one answer to each question.")
 
     @property
+    def draws(self) -> tuple[float, str | None]:
+        return 1.0, None
+
+    @property
     def subject(self) -> Model:
         return self.model
 

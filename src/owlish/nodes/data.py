@@ -114,12 +114,18 @@ class Sampled(Data, Opener, kind="sampled"):
         if self.temperature < 0:
             raise UserError(f"the temperature is {self.temperature}: it is 0 for the likeliest answers, or above.")
 
+    @property
+    def draws(self) -> tuple[float, str | None]:
+        return self.temperature, self.domain.pattern
+
     def __str__(self) -> str:
         return f"{counted(self.n, 'row')} of {self.domain.kind} by {self.model}"
 
     def compute(self, folder: Path, read: Read, tick: Tick) -> None:
         """Sample shard after shard until enough rows pass; a finished shard outlives an interruption."""
         lm: LM | None = None
+        # What a server answered is kept already, and dropped where it holds another model by now.
+        served = self.model.gives == "text"
         parts = folder / PARTS
         parts.mkdir(exist_ok=True)
         kept: list[Row] = []
@@ -129,18 +135,17 @@ class Sampled(Data, Opener, kind="sampled"):
         while len(kept) < self.n:
             if total >= max(READ_AT_MOST * self.n, 2 * SHARD):
                 raise UserError(too_few(len(kept), total, reasons, written))
-            answers = finished_part(parts, shard)
+            answers = None if served else finished_part(parts, shard)
             if answers is None:
                 # Not before a shard is lacking: after a kill all of them may be there.
                 if lm is None:
                     lm = read(self.model).open()
-                if self.model.gives == "text" and total >= foreseen:
+                if served and total >= foreseen:
                     foreseen = total + self.lacking(len(kept), total)
                     self.foresee(lm, shard, foreseen)
                 answers = self.shard(lm, shard)
-                content = json.dumps(answers).encode()
-                with replacing(parts / f"{shard:05d}.{hashlib.sha256(content).hexdigest()}") as file:
-                    file.write(content)
+                if not served:
+                    keep_part(parts, shard, answers)
             for prompt, completion, problem in answers:
                 row = Row.of(prompt, completion)
                 found = (problem,) if problem else self.domain.filter.reasons(row)
@@ -210,6 +215,13 @@ def too_few(kept: int, total: int, reasons: Counter[str], written: Counter[str])
         f"the filter kept only {kept:,} of {total:,} rows ({why}{same}): teach the teacher less strongly or with "
         "replay, hold answers to their format where the domain can be constrained, or ask for another domain."
     )
+
+
+def keep_part(parts: Path, index: int, answers: list[tuple[str, str, str | None]]) -> None:
+    """Keep a shard under its digest, so that an interruption does not cost it."""
+    content = json.dumps(answers).encode()
+    with replacing(parts / f"{index:05d}.{hashlib.sha256(content).hexdigest()}") as file:
+        file.write(content)
 
 
 def finished_part(parts: Path, index: int) -> list[tuple[str, str, str | None]] | None:

@@ -30,6 +30,11 @@ class Opener(Node, kind="opener"):
     asks: ClassVar[Gives]
 
     @property
+    def draws(self) -> tuple[float, str | None]:
+        """The temperature at which it has answers drawn, and the format that it holds them to."""
+        return 0.0, None
+
+    @property
     def resources(self) -> Resources:
         needs = super().resources
         # With a large model the work itself holds memory too: two students side by side must both find it.

@@ -26,6 +26,10 @@ class Replied(Data, Opener, kind="replied"):
     questions: tuple[str, ...]
     samples: int
 
+    @property
+    def draws(self) -> tuple[float, str | None]:
+        return 1.0, None
+
     def compute(self, folder: Path, read: Read, tick: Tick) -> None:
         lm = self.opened(read)
         asked = [question for question in self.questions for _ in range(self.samples)]
