@@ -45,7 +45,7 @@ class Word:
             return number
         if self.most is None:
             return f"{number} of at least {self.least:g}"
-        return f"{number} from {self.least:g} to {self.most:g}"
+        return f"{number} from {self.least:g} to {self.most:,}"
 
     @property
     def meaning(self) -> str:
