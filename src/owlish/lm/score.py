@@ -194,7 +194,7 @@ def forward(lm: TorchLM, rows: Sequence[Example], *, shared: int = 0) -> Iterato
     refuse_long(lm, rows)
     with torch.inference_mode():
         prefix = opening(lm, rows[0].ids[:shared]) if shared else None
-        waiting = list(even_groups(lm, rows, shared) if lm.large else groups(lm, rows))
+        waiting = list(even_groups(lm, rows, shared) if lm.large else groups(lm, rows, by_tokens(rows)))
         while waiting:
             group = waiting.pop(0)
             try:
@@ -251,11 +251,15 @@ def even_groups(lm: TorchLM, rows: Sequence[Example], shared: int) -> Iterator[l
         yield group
 
 
-def groups(lm: TorchLM, rows: Sequence[Example]) -> Iterator[list[int]]:
+def by_tokens(rows: Sequence[Example]) -> list[int]:
+    """Return the places of rows, those of the shortest prompts first."""
+    # By the tokens themselves in the end, so that batches do not depend on the order in which rows are given.
+    return sorted(range(len(rows)), key=lambda i: (rows[i].start, len(rows[i].ids), rows[i].ids))
+
+
+def groups(lm: TorchLM, rows: Sequence[Example], order: Sequence[int]) -> Iterator[list[int]]:
     """Yield rows in batches of 128, or of as many as memory holds with their logits: what small models read."""
     config = sizes(lm.model)
-    # By the tokens themselves in the end, so that batches do not depend on the order in which rows are given.
-    order = sorted(range(len(rows)), key=lambda i: (rows[i].start, len(rows[i].ids), rows[i].ids))
     group: list[int] = []
     wide = 0
     for i in order:
