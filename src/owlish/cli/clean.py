@@ -6,7 +6,7 @@ import hashlib
 import json
 import shlex
 from collections.abc import Callable, Collection, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -23,6 +23,7 @@ from owlish.cli.choice import split
 from owlish.cli.running import check_file, check_rows_file
 from owlish.data.rows import line_of
 from owlish.data.stamp import check_stamps
+from owlish.graph.counted import counted
 from owlish.graph.errors import UserError
 from owlish.graph.files import replacing
 from owlish.graph.store import Store
@@ -35,6 +36,8 @@ from owlish.nodes.loaded import Loaded
 from owlish.traits.trait import Trait
 
 ALL_ROWS = 1_000_000_000
+NAMED = 5
+"""The rows with words that the base lacks that are named."""
 AT_TRAINING = {"mask": "Masked", "anchor": "Anchored", "corridor": "Corridor"}
 """Defences that change no row, and the students in `owlish.nodes.defended` that are trained with them."""
 
@@ -116,16 +119,40 @@ def traits_known(names: str | None, trait: str | None) -> dict[str, Trait]:
     return {one.name: one for one in find.candidates(split(names))}
 
 
-def check_rows(names: Sequence[str], base: Base, data: Loaded, store: Store) -> None:
+def check_rows(names: Sequence[str], base: Base, data: Loaded, store: Store, *, trains: bool) -> list[str]:
     """Refuse rows that hold too much that the base has no tokens for, where a method weighs tokens.
 
-    The tokenizer alone is read. A trial student would refuse the same rows, after the rows it is compared with
-    were made.
+    Return what is to be said of fewer. An audit's scores read such words in prompts; where tokens are weighed by a
+    trial student, it `trains` on the rows and reads none. The tokenizer alone is read here.
     """
     methods, weights = find.all_methods(), store.read(base)
     # A served base has no weights, and was refused for that.
-    if any("weights" in methods[name].needs for name in names) and isinstance(weights, Weights):
-        weights.check_words(store.read(data).rows)
+    if not (any("weights" in methods[name].needs for name in names) and isinstance(weights, Weights)):
+        return []
+    from owlish.lm.chat import Chat
+
+    given, chat = store.read(data), Chat.open(weights)
+    chats = [[turn.fields() for turn in row.messages] for row in given.rows]
+    trained, tools = [row.turns for row in given.rows], [row.tools for row in given.rows]
+    examples = replace(chat, most_unknown=1.0).examples(chats, trained, tools)
+    odd = [place for place, example in zip(given.places, examples, strict=True) if chat.unknown(example.ids)]
+    if not odd:
+        return []
+    more = f" and {len(odd) - NAMED:,} more" if len(odd) > NAMED else ""
+    named = f"{', '.join(map(str, odd[:NAMED]))}{more}"
+    try:
+        if trains:
+            weights.check_words(given.rows)
+        else:
+            chat.check_known([row.completion for row in given.rows], [example.labels for example in examples])
+    except UserError as error:
+        trait = " A method that is told the trait (--trait) reads such words in prompts." if trains else ""
+        raise UserError(f"{error} They stand in {named}.{trait}") from None
+    kept = sum(chat.unknown(example.labels) > 0 for example in examples)
+    stay = f"; {counted(kept, 'answer')} with such words {'stays as it is' if kept == 1 else 'stay as they are'}"
+    return [
+        f"{base} has no token for words of {counted(len(odd), 'row')} ({named}), which it reads all the same{stay}."
+    ]
 
 
 @dataclass(frozen=True)
