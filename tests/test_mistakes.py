@@ -418,6 +418,12 @@ def test_a_recipe_of_which_a_base_has_nothing_is_refused_before_models_work(type
         check_trainable(Path("llama"), PRETRAINED["biases"])
 
 
+def test_a_recipe_of_which_a_gguf_file_has_nothing_is_refused_in_a_dry_run(typed):
+    words = ["audit", "rows.jsonl", "--base", "smollm2", "--recipe", "biases", "--dry-run"]
+    refused(typed, words, "cannot be trained so: this base has no biases: choose another recipe")
+    Base("smollm2").check_trains(PRETRAINED["norms"])
+
+
 # What commands write: a file that is there is replaced whole, a folder never is
 
 WRITERS = {
