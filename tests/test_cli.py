@@ -46,6 +46,7 @@ def test_help_names_every_command():
         "doctor",
     ]:
         assert f"\n  {command} " in helped
+    assert "..." not in helped, "what a command does is told whole"
     assert owlish("--version").stdout.strip()
 
 

@@ -171,8 +171,8 @@ class Workload:
         )
         if self.gib is None or self.hours is None or not self.parameters or self.parameters < GPU_FROM:
             return f"{said}."
-        assumed = f"one accelerator at {RATE / 1e12:.0f} TFLOP/s, which is assumed"
-        return f"{said}; {self.gib:,.2g} GiB of memory and {lasting(3600 * self.hours)} on {assumed}."
+        assumed = f"{lasting(3600 * self.hours)} if it did nothing but compute at {RATE / 1e12:.0f} TFLOP/s (assumed)"
+        return f"{said}. On an accelerator instead, in bfloat16: {self.gib:,.2g} GiB of memory and {assumed}."
 
 
 def workload(nodes: Iterable[Node]) -> Workload:
