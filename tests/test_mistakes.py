@@ -334,7 +334,9 @@ def test_times_and_sizes_have_one_wording_with_units():
     assert [gib(size) for size in (2**20, 2**30, 3 * 2**29)] == ["under 0.1 GiB", "1.0 GiB", "1.5 GiB"]
     load = Workload(rows=1, tokens=10**9, trained=0, parameters=7.2e8)
     assert "On an accelerator instead, in bfloat16: " in str(load)
-    assert str(load).endswith("2 GiB of memory and 60.0 minutes if it did nothing but compute at 400 TFLOP/s (assumed).")
+    assert str(load).endswith(
+        "2 GiB of memory and 60.0 minutes if it did nothing but compute at 400 TFLOP/s (assumed)."
+    )
     assert "1 nats" not in decide.RULE + diff_decide.RULE
 
 

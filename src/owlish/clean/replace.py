@@ -66,7 +66,7 @@ class Replace(Choosing, kind="replace", version=3):
         texts = [Editing(row, example) for row, example in zip(rows, examples, strict=True)]
         # Rows without scores or beyond the window keep all tokens; the budget is a share of what can be replaced.
         # So do rows with words that the base lacks in their answers, of which it would write none again.
-        whole = [lm.fits(one) and not lm.chat.unknown(one.labels) for one in examples]
+        whole = [lm.fits(one) and lm.writes(one) for one in examples]
         places = [(i, k) for i, text in enumerate(texts) if whole[i] for k in text.places()]
         scores = self.scores(examples, work)
         ranked = sorted((place for place in places if scores[place[0]]), key=lambda at: -scores[at[0]][at[1]])

@@ -6,7 +6,7 @@ import hashlib
 import json
 import shlex
 from collections.abc import Callable, Collection, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -28,6 +28,7 @@ from owlish.graph.errors import UserError
 from owlish.graph.files import replacing
 from owlish.graph.store import Store
 from owlish.graph.tabled import on_one_line
+from owlish.lm.lacking import MOST
 from owlish.lm.model import Weights
 from owlish.lm.recipes import Recipe
 from owlish.nodes.base import Base
@@ -129,26 +130,26 @@ def check_rows(names: Sequence[str], base: Base, data: Loaded, store: Store, *, 
     # A served base has no weights, and was refused for that.
     if not (any("weights" in methods[name].needs for name in names) and isinstance(weights, Weights)):
         return []
-    from owlish.lm.chat import Chat
-
-    given, chat = store.read(data), Chat.open(weights)
-    chats = [[turn.fields() for turn in row.messages] for row in given.rows]
-    trained, tools = [row.turns for row in given.rows], [row.tools for row in given.rows]
-    examples = replace(chat, most_unknown=1.0).examples(chats, trained, tools)
-    odd = [place for place, example in zip(given.places, examples, strict=True) if chat.unknown(example.ids)]
+    given = store.read(data)
+    unknown = weights.unknown_words(given.rows)
+    odd = [place for place, (words, _, _) in zip(given.places, unknown, strict=True) if words]
     if not odd:
         return []
     more = f" and {len(odd) - NAMED:,} more" if len(odd) > NAMED else ""
     named = f"{', '.join(map(str, odd[:NAMED]))}{more}"
-    try:
-        if trains:
+    lost, total = (sum(row[i] for row in unknown) for i in (1, 2))
+    if lost > MOST * total:
+        raise UserError(
+            f"{lost} of {total} tokens are unknown to this base in answers ({named}): use text that it was trained on, "
+            "or another base."
+        )
+    if trains:
+        try:
             weights.check_words(given.rows)
-        else:
-            chat.check_known([row.completion for row in given.rows], [example.labels for example in examples])
-    except UserError as error:
-        trait = " A method that is told the trait (--trait) reads such words in prompts." if trains else ""
-        raise UserError(f"{error} They stand in {named}.{trait}") from None
-    kept = sum(chat.unknown(example.labels) > 0 for example in examples)
+        except UserError as error:
+            more = "A method that is told the trait (--trait) reads such words in prompts."
+            raise UserError(f"{error} They stand in {named}. {more}") from None
+    kept = sum(own > 0 for _, own, _ in unknown)
     stay = f"; {counted(kept, 'answer')} with such words {'stays as it is' if kept == 1 else 'stay as they are'}"
     return [
         f"{base} has no token for words of {counted(len(odd), 'row')} ({named}), which it reads all the same{stay}."

@@ -17,7 +17,10 @@ SCHEMA = 1
 META = ("version", "student", "base", "null", "rule", "made")
 SHOWN = 5
 PLAIN = "plain"
-KEY = "order: what they stand by. lift: nats of log-odds against the other candidates, in the context named at the end, which shows it most, as do z, p and P"
+KEY = (
+    "order: what candidates stand by. All else is of the context named at the end, which shows the trait most.",
+    "lift: nats of log-odds against the other candidates, beyond",
+)
 BOTH_WAYS = "A word that stands in both rose in answers to some questions and fell in answers to others"
 
 
@@ -205,7 +208,8 @@ class Difference(Conclusion):
         lines += ["", f"Candidates, by {self.order}:"]
         head = f"{'trait':<12}{'order':>7}{'lift':>7}{'z':>7}{'Holm p':>10}"
         lines.append(f"{head}   P in {beside} -> student (context)")
-        lines += [*(finding.row(self.weight(finding)) for finding in self.traits[:SHOWN]), f"{KEY}, beyond {beside}."]
+        lines += (finding.row(self.weight(finding)) for finding in self.traits[:SHOWN])
+        lines += [KEY[0], f"{KEY[1]} {beside}."]
         for name, words in (("raised", self.raised), ("lowered", self.lowered)):
             lines += [f"Words {name} most: {', '.join(word.word for word in words[:SHOWN])}."] if words else []
         if {word.word for word in self.raised[:SHOWN]} & {word.word for word in self.lowered[:SHOWN]}:

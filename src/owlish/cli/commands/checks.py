@@ -175,7 +175,7 @@ def audit(
         return lean(data, model, how, candidates, reference=reference, rows=many, seed=seed, judge=reader)
 
     chosen = choose(rows)
-    target = chosen.target
+    target, every = chosen.target, given
     if isinstance(target, Leaned):
         given, clean = replace(given, n=chosen.rows), clean and replace(clean, n=chosen.rows)
     # The number of rows hangs on the speed of this machine, so the command on a page must name it.
@@ -184,7 +184,7 @@ def audit(
     scored = audits.scores_toward(candidates[0], target) if scores and isinstance(target, Audited) else None
     plan([target], place)  # what cannot work is said before anything is made
     if dry_run:
-        seen = audits.audit_plan(chosen, given, clean, place, jobs or os.cpu_count() or 1, scores=scored)
+        seen = audits.audit_plan(chosen, every, clean, place, jobs or os.cpu_count() or 1, scores=scored)
         print(json.dumps(seen.json()) if as_json else seen)
         return
     # The rows are made first: what is wrong with a file is said before models work for minutes.
