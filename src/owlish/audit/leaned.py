@@ -42,8 +42,8 @@ CANNOT_SEE = (
 OPEN = "no trial student was trained, so it is open what students would pick up"
 # A panel reads fewer rows than the audit's kinship, and clean rows that may be held to a format.
 STRANGER = (
-    "the writer seems not to be related to the base, and then the whole audit says nothing; a panel reads fewer rows "
-    "and clears none"
+    "the writer seems not to be related to the base, so the whole audit would most likely find nothing; a panel tests "
+    "kinship less well, so it leaves that open"
 )
 RULE = (
     f"The rows lean to a candidate if its prompt raises them more than the other prompts of its category do, beyond "

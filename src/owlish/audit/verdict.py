@@ -186,7 +186,7 @@ class Verdict(Conclusion):
         """Say what would settle an open question."""
         if self.panel and not self.traits:
             if self.lineage and self.lineage.relative is False:
-                return "audit again without `--minutes`: where kinship still says so on more rows, nothing is found."
+                return "audit again without `--minutes`: if kinship says the same there, nothing is found."
             return (
                 "audit again without `--minutes`, or with more of them, so that trial students are trained: rows that "
                 "lean may pass on nothing, and rows that do not lean may still pass on a trait."
