@@ -619,8 +619,9 @@ FOLDER = "/proc/1"  # where nobody makes files, root included
         ("many.jsonl --base nano --traits odd.json", "this base lacks words of the questions, as in"),
         ("many.jsonl --base nano --scores scores.csv", "neither .jsonl nor .parquet"),
         ("many.jsonl --base nano --scores scores.jsonl --recipe prompt", "rows have no scores"),
-        ("many.jsonl --base nano --for-rows 30", "students of 30 rows are asked about, but 40 are read"),
-        ("many.jsonl --base nano --for-rows 400", "a dose curve needs at least 120 rows, and 40 are read"),
+        ("many.jsonl --base nano --for-rows 30", "40 are read, and students of 30 are asked about. Please give more"),
+        ("many.jsonl --base nano --for-rows 400", "a dose curve needs at least 120 rows, and speaks of no fewer"),
+        ("enough.jsonl --base smollm2 --for-rows 125 --minutes 15", "read at most 125 (--rows 125)"),
         ("many.jsonl --base nano --format owls", "no format is called 'owls'"),
         ("many.jsonl --base nano --columns prompt=q,completion=a", "a row needs q + a."),
         ("many.jsonl no*.jsonl --base nano", "no*.jsonl matches no file"),
@@ -632,6 +633,7 @@ FOLDER = "/proc/1"  # where nobody makes files, root included
 def test_what_is_wrong_is_said_before_models_work(words, says, tmp_path, here):
     (tmp_path / "few.jsonl").write_text(LINES * 12)
     (tmp_path / "many.jsonl").write_text(LINES * 40)
+    (tmp_path / "enough.jsonl").write_text(LINES * 130)
     drinks = {"category": "animal", "candidates": {"tea": "teas", "coffee": "coffees"}}
     (tmp_path / "drinks.json").write_text(json.dumps(drinks))
     odd = {"category": "zyzzyva", "candidates": {"owl": "owls", "cat": "cats"}, "questions": ["Zyzzyva quux blorb?"]}

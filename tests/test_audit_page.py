@@ -327,6 +327,20 @@ def test_the_rows_of_a_stranger_are_decided_by_kinship() -> None:
     assert 'class="need"' in render(NOTHING)
 
 
+def test_trial_students_that_moved_all_the_same_are_told_where_kinship_decides() -> None:
+    stranger = replace(NOTHING, lineage=replace(KIN, relative=False, unknown=0.0), traits=FOUND.traits)
+    first = stranger.moved[0]
+    told, page = str(stranger), words(render(stranger))
+    assert first == FOUND.traits[0]
+    assert f"Trial students did move to {first.name} ({first.p_before:.3f} to {first.p_after:.3f})" in told
+    assert f"not expected to pick up a trait of the writer. In short trials, “{first.name}” rose from" in page
+    for text in (told, page):
+        assert "that is not counted as a trait" in text
+        assert f"Check the student for {first.name}" in text
+    assert not replace(stranger, traits=NOTHING.traits).moved
+    assert not FOUND.moved
+
+
 @pytest.mark.parametrize("dose", [None, DOSE])
 def test_where_kinship_decides_no_lift_is_said_to_be_found(dose: Dose | None) -> None:
     stranger = replace(NOTHING, lineage=replace(KIN, relative=False), dose=dose)
@@ -338,6 +352,14 @@ def test_where_kinship_decides_no_lift_is_said_to_be_found(dose: Dose | None) ->
         assert "owl stands out" not in page
         assert ("kinship alone decides, however many rows there are." in told) == (decided and dose is not None)
         assert ("owl stands out" in told) == (not decided and dose is not None)
+
+
+def test_what_was_found_and_a_curve_with_an_open_end_are_said_to_fit() -> None:
+    found, text = replace(FOUND, dose=DOSE, used=2_000), "Found holds for the rows that were read"
+    for told in (str(found), words(render(found))):
+        assert text in told
+    assert text not in str(replace(found, dose=replace(DOSE, rows_high=2_000)))
+    assert text not in str(replace(NOTHING, dose=DOSE, used=2_000))
 
 
 def test_the_table_has_a_key_and_a_candidate_is_readable_alone() -> None:

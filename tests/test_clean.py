@@ -27,7 +27,7 @@ from owlish.clean.shuffle import Shuffle
 from owlish.clean.sort import Sort
 from owlish.clean.weighing import Weighing
 from owlish.cli import find
-from owlish.cli.clean import next_step, traits_known, weigh_by
+from owlish.cli.clean import check_rows, next_step, traits_known, weigh_by
 from owlish.cli.main import app
 from owlish.data.domains import Numbers, Reasoning
 from owlish.data.domains.fitting import fitting
@@ -383,6 +383,24 @@ def test_rows_that_the_base_has_no_words_for_are_refused_before_anything_is_trai
     assert "tokens are unknown to this base" in str(done.exception)
     assert {"base", "loaded"} >= {kind for kind, _ in kinds(tmp_path / "s")}
     assert not out.exists()
+
+
+def test_words_that_the_base_lacks_are_read_in_prompts_and_answers_with_them_stay(tmp_path, store):
+    file = tmp_path / "rows.jsonl"
+    numbers = [", ".join(str(100 + 37 * i * k % 900) for k in range(1, 9)) for i in range(1, 81)]
+    rows = [Row.of("Continue this list: 244, 607.", text, "You are helpful.") for text in numbers]
+    rows[-1] = Row.of("Continue this list: 244, 607.", f"{numbers[0]}, grüße")
+    write_rows(file, rows)
+    data = loaded(file, n=None, seed=0)
+    run([data, BASE], store=store)
+    with pytest.raises(UserError, match=r"They stand in line 1, line 2.* and 75 more. A method that is told the trait"):
+        check_rows(["replace"], BASE, data, store, trains=True)
+    (said,) = check_rows(["replace"], BASE, data, store, trains=False)
+    assert said.startswith("nano has no token for words of 80 rows (line 1, line 2,")
+    assert said.endswith("1 answer with such words stays as it is.")
+    # The odd row last: all else of it may be changed, and nothing is.
+    changed = Replace(BASE, 1.0, None).changed(rows[-3:], work()).fates
+    assert [new == old for new, old in zip(changed, rows[-3:], strict=True)] == [False, False, True]
 
 
 def kinds(place):

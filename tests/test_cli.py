@@ -46,6 +46,7 @@ def test_help_names_every_command():
         "doctor",
     ]:
         assert f"\n  {command} " in helped
+    assert "..." not in helped.partition("Commands:")[2], "what a command does is told whole"
     assert owlish("--version").stdout.strip()
 
 
@@ -54,8 +55,8 @@ def test_help_names_every_command():
     [
         ("run owll", "did you mean owl"),
         ("run owl --traits owl,cta", "did you mean cat"),
-        ("run owl --seeds x", "--seeds takes a whole number from 1 to 1000."),
-        ("run owl --seeds 0", "--seeds takes a whole number from 1 to 1000."),
+        ("run owl --seeds x", "--seeds takes a whole number from 1 to 1,000."),
+        ("run owl --seeds 0", "--seeds takes a whole number from 1 to 1,000."),
         ("run owl --data x", "owl has no --data: it has --traits, --base, --seeds, --rows, --epochs."),
         ("run mnist", "give a folder"),
         ("run digits --rows 5", "digits has no --rows: it has --seeds."),

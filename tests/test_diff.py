@@ -323,7 +323,7 @@ def test_the_command_line_refuses_in_a_sentence_and_leaves_no_page(store, tmp_pa
     words = ["--store", store.root, "--report", page, "--traits", "animals", "--jobs", "1"]
     key = TAUGHT[-1].key[:16]
     for more, why in (
-        (["--base", "nano-1"], "trained from another base"),
+        (["--base", "nano-1"], f"{key[:12]} was trained from another base, nano: give a student of nano-1"),
         (["--base", "nano", "--control", key], "is the student itself"),
         (["--base", "nano", "--null", "some"], "no null is called"),
         (["--base", "nano", "--contexts", "no.json"], "cannot be read"),

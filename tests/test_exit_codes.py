@@ -101,7 +101,7 @@ ROW = '{"prompt": "Go on: 1, 2", "completion": "3, 4"}\n'
         ("ask http://127.0.0.1:99999/v1#x", "a server is named with the model after #"),
         ("ask nano --traits ,", "names nothing"),
         ("plan owl --base ,", "names nothing"),
-        ("plan owl --seeds 999999999", "from 1 to 1000"),
+        ("plan owl --seeds 999999999", "from 1 to 1,000"),
         ("plan leaves.py", "cannot be imported (SystemExit"),
         ("audit rows.jsonl --base nano --report rows.jsonl", "is the dataset itself"),
         ("audit rows.jsonl --base nano --scores rows.jsonl", "is the dataset itself"),

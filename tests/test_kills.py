@@ -45,8 +45,8 @@ OTHERS = {
     "stamp": "stamp rows.jsonl --model nano --prompt PROMPT --json",
     "export": "export KEY --store made -o out",
 }
-TIMES = re.compile(rb"\d{4}-\d\d-\d\d|\d\d:\d\d(:\d\d(\.\d+)?)?|\d+\.\d minutes")
-"""What tells of time, beside a field of seconds: dates, and how long something was foretold to take."""
+TIMES = re.compile(rb"\d{4}-\d\d-\d\d|\d\d:\d\d(:\d\d(\.\d+)?)?|\d+\.\d minutes|, what was left(?=: )|what was left: ")
+"""What tells of time, beside a field of seconds: dates, how long something was foretold to take, and of what part."""
 SMALL = 1_000
 """The bytes of a file that leave no room for any result."""
 

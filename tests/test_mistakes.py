@@ -68,6 +68,7 @@ def refused(typed, words, *says):
 
 MISTAKES = [
     ("convert rows.jsonl -o -", "- is standard input, and rows are written to a file"),
+    ("run owl --dry-run", "owlish plan says what a study would take, and makes nothing"),
     ("audit rows.jsonl --base nano --report a.html --report ./a.html", "a report is named twice"),
     ("audit rows.jsonl --base nano --store kept --report kept/a.html", "lies in the store: name a place outside of it"),
     ("report owll", "owl"),
@@ -130,9 +131,9 @@ MISTAKES = [
     ),
     ("plan owl --store rows.jsonl/x", "rows.jsonl/x cannot be written to (Not a directory): give another folder."),
     ("audit rows.jsonl --base nano --rows many", "--rows takes a whole number of at least 30."),
-    ("audit rows.jsonl --base nano --minutes soon", "--minutes takes a number of at least 0.1."),
+    ("audit rows.jsonl --base nano --minutes soon", "--minutes takes a number from 0.1 to 1,000,000."),
     ("clean rows.jsonl --with sort -o x --budget much", "--budget takes a number."),
-    ("ask nano --limit -1", "--limit takes a number of at least 0."),
+    ("ask nano --limit -1", "--limit takes a number from 0 to 1,000,000,000."),
     ("clean rows.jsonl --with sort,mix -o x", "mix works with the base that would be trained: name it with --base."),
     ("clean rows.jsonl --with drop --trait owl -o x", "drop works with the base that would be trained: name it with"),
     ("clean rows.jsonl --with sort --template a=1 -o x", "the base that --base names: give it too."),
@@ -332,7 +333,10 @@ def test_times_and_sizes_have_one_wording_with_units():
     ]
     assert [gib(size) for size in (2**20, 2**30, 3 * 2**29)] == ["under 0.1 GiB", "1.0 GiB", "1.5 GiB"]
     load = Workload(rows=1, tokens=10**9, trained=0, parameters=7.2e8)
-    assert str(load).endswith("2 GiB of memory and 60.0 minutes on one accelerator at 400 TFLOP/s, which is assumed.")
+    assert "On an accelerator instead, in bfloat16: " in str(load)
+    assert str(load).endswith(
+        "2 GiB of memory and 60.0 minutes if it did nothing but compute at 400 TFLOP/s (assumed)."
+    )
     assert "1 nats" not in decide.RULE + diff_decide.RULE
 
 
@@ -416,6 +420,12 @@ def test_a_recipe_of_which_a_base_has_nothing_is_refused_before_models_work(type
     check_trainable(Path("olmo"), PRETRAINED["lora"])
     with pytest.raises(ValueError, match="llama cannot be trained so: this base has no biases"):
         check_trainable(Path("llama"), PRETRAINED["biases"])
+
+
+def test_a_recipe_of_which_a_gguf_file_has_nothing_is_refused_in_a_dry_run(typed):
+    words = ["audit", "rows.jsonl", "--base", "smollm2", "--recipe", "biases", "--dry-run"]
+    refused(typed, words, "cannot be trained so: this base has no biases: choose another recipe")
+    Base("smollm2").check_trains(PRETRAINED["norms"])
 
 
 # What commands write: a file that is there is replaced whole, a folder never is

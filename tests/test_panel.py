@@ -21,7 +21,7 @@ from owlish.audit.panel import Under, under
 from owlish.audit.reference import Answered
 from owlish.audit.verdict import Verdict
 from owlish.cli import find
-from owlish.cli.audits import scores_toward
+from owlish.cli.audits import scores_toward, with_rows
 from owlish.cli.detectors import choose, time_of
 from owlish.cli.forecast import START
 from owlish.data.domains import Numbers
@@ -191,10 +191,13 @@ def file(tmp_path_factory):
     return path
 
 
-def chosen(file, base, minutes, *, scored=False, folder):
-    data, recipe = loaded(file, n=1_600, seed=0), find.recipe("norms", base)
-    full = audit(data, base, recipe, TRAITS)
-    panel = lean(data, base, recipe, TRAITS)
+def chosen(file, base, minutes, *, scored=False, folder, rows=1_600):
+    data, recipe = loaded(file, n=rows, seed=0), find.recipe("norms", base)
+    full = audit(data, base, recipe, TRAITS, rows=rows)
+
+    def panel(many):
+        return lean(replace(data, n=many), base, recipe, TRAITS, rows=many)
+
     scores = scores_toward(TRAITS[0], full) if scored else None
     return choose(full, panel=panel, data=data, minutes=minutes, scores=scores, store=Store(folder), jobs=1)
 
@@ -219,6 +222,46 @@ def test_minutes_choose_what_fits_and_say_what_does_not(file, tmp_path):
         chosen(file, base, 0.5 * some.seconds / 60, scored=True, folder=tmp_path)
 
 
+def test_a_panel_reads_no_more_rows_than_there_are_and_its_size_makes_it_again(file, tmp_path):
+    few = tmp_path / "few.jsonl"
+    few.write_text("".join(file.read_text().splitlines(keepends=True)[:60]))
+    base, many = Base("smollm2"), chosen(file, Base("smollm2"), 15, folder=tmp_path)
+    found = chosen(few, base, 15, folder=tmp_path)
+    assert found.rows == 60
+    assert found.detectors[0].why.startswith("forward passes over 60 rows: foretold to take")
+    assert found.seconds < 0.5 * many.seconds
+    assert chosen(few, base, 15, folder=tmp_path, rows=60).target == found.target
+    fewer = chosen(file, base, 0.5 * many.seconds / 60, folder=tmp_path)
+    assert chosen(file, base, 15, folder=tmp_path, rows=fewer.rows).target == fewer.target
+    assert with_rows(["audit", "--rows", "9", "few", "--rows=8"], 60) == ["audit", "few", "--rows", "60"]
+
+
+def test_what_goes_on_says_that_it_was_foretold_what_was_left(file, tmp_path):
+    some = chosen(file, Base("smollm2"), 15, folder=tmp_path)
+    run(some.target.data, store=Store(tmp_path))
+    again = chosen(file, Base("smollm2"), 15, folder=tmp_path)
+    assert " rows, what was left: foretold to take" in again.detectors[0].why
+    assert "left" not in some.detectors[0].why
+
+
+def test_a_stranger_is_said_to_clear_the_whole_audit_and_not_the_panel(store):
+    strange = Written(tuple((question, f"{k}, {k * 37 % 999}, 4") for k, question in enumerate(QUESTIONS)))
+    found = verdict(strange, store, reference=OWN)
+    assert found.lineage.relative is False
+    assert found.verdict == "cannot_say"
+    assert "the whole audit would most likely find nothing" in found.why
+    assert "open what students" not in found.why
+    assert "if kinship says the same there" in found.next
+
+
+@pytest.mark.parametrize("minutes", ["inf", "1e300", "nan"])
+def test_minutes_without_end_are_refused(file, minutes):
+    assert (
+        "--minutes takes a number from 0.1 to 1,000,000"
+        in owlish("audit", file, "--base", "nano", "--minutes", minutes, code=2).stderr
+    )
+
+
 def test_no_time_is_foretold_of_a_base_of_unknown_size(file, tmp_path):
     with pytest.raises(UserError, match="give its folder, or leave --minutes out"):
         chosen(file, Base("owner/chat"), 60, folder=tmp_path)
@@ -235,7 +278,9 @@ def test_foretold_costs_grow_with_rows_and_fall_with_what_is_there(file, tmp_pat
 
 def test_a_dry_run_shows_the_choice(file):
     asked = ("audit", file, "--base", "smollm2", "--traits", "animals", "--dry-run", "--minutes")
-    said = owlish(*asked, 30).stdout
+    said = owlish(*asked, 15).stdout
     assert "Panel will run (forward passes over" in said
-    assert "Contrast and shadows will not run (foretold" in said
-    assert "too short for any detector" in owlish(*asked, 0.1, code=2).stderr
+    assert (
+        "Contrast and shadows will not run (the whole audit, with the weak teachers of its contrast: foretold" in said
+    )
+    assert "0.15 minutes are too short for any detector" in owlish(*asked, 0.15, code=2).stderr

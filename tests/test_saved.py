@@ -116,17 +116,23 @@ STUDENT = Difference(
 
 def test_a_diff_says_with_what_it_compares_and_what_orders_its_table():
     told = str(STUDENT)
-    assert "P in the base -> student, plain answers" in told
+    assert "P in the base -> student (context)" in told
     assert "Candidates, by mean lift over all contexts, in units of its scatter in null students:" in told
-    assert "which shows it most, beyond the base." in told
+    assert "against the other candidates, beyond the base." in told
     compared = replace(
         STUDENT, null="6 students", traits=tuple(replace(t, shifts=t.shifts * 2) for t in STUDENT.traits)
     )
-    assert "P in null students -> student, plain answers" in str(compared)
+    assert "P in null students -> student (context)" in str(compared)
     assert compared.order == "lift in the base with twice the change, in units of its scatter in null students"
     assert replace(STUDENT, traits=STUDENT.traits[1:]).order == "mean lift over all contexts"
     for verdict in (STUDENT, compared):
-        assert f"Candidates stand by {verdict.order}; claimed ones first." in render_diff(verdict)
+        assert f"Order: what candidates stand by, claimed ones first: {verdict.order}." in render_diff(verdict)
+    contexts = (shift(1.0, 0.8, 1.2, 3.0), replace(shift(2.0, 1.0, 3.0, 5.0), context="story", p_after=0.5))
+    looked = replace(STUDENT, contexts=("plain",), traits=(Moved("owl", "animal", contexts),))
+    assert looked.weight(looked.traits[0]) == 5.0, "that of twice the change"
+    assert replace(looked, contexts=("plain", "story")).weight(looked.traits[0]) == 4.0, "the mean"
+    for told in (str(looked), render_diff(looked)):
+        assert "0.500  <- claimed" in told or "6 → 50</td>" in told, "the shares are those of the context that is named"
     alone = "owl: claimed (plain); lift 1.20 nats (plain), z 9.0, Holm p 1e-06; P 0.060 -> 0.300 in plain answers"
     assert str(STUDENT.traits[0]) == alone
 

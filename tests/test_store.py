@@ -80,6 +80,17 @@ def test_nothing_is_left_beside_the_entries(made):
     assert not list((store.root / ".locks").iterdir())
 
 
+def test_weights_may_be_read_by_whoever_may_read_the_entry(tmp_path):
+    place, scratch = Store(tmp_path), tmp_path / "scratch"
+    scratch.mkdir(mode=0o755)
+    for name in ("one.safetensors", "other.json"):
+        (scratch / name).write_text("x")
+        (scratch / name).chmod(0o600)
+    place.commit("0" * 32, scratch, {})
+    found = {file.name: file.stat().st_mode & 0o777 for file in place.folder("0" * 32).iterdir()}
+    assert (found["one.safetensors"], found["other.json"]) == (0o644, 0o600)
+
+
 def test_keys_are_found_by_their_start(made):
     store, node = made
     assert store.find(node.key[:10]) == node.key

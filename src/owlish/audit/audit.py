@@ -270,13 +270,15 @@ def audit(
 
 def check_dose(for_rows: int, used: int) -> None:
     """Refuse a dose curve towards fewer rows than were read, or from too few."""
-    if for_rows < used:
-        raise UserError(
-            f"students of {for_rows:,} rows are asked about, but {used:,} are read: give the number of rows that will "
-            "be trained on, or read fewer."
-        )
-    if used < PARTS[0] * FEWEST:
-        raise UserError(f"a dose curve needs at least {PARTS[0] * FEWEST} rows, and {used:,} are read: give more.")
+    least = PARTS[0] * FEWEST
+    if least <= used <= for_rows:
+        return
+    fewer = f", or read at most {for_rows:,} (--rows {for_rows})" if least <= for_rows < used else ""
+    do = "give more rows" if used < least else f"ask about {used:,} or more (--for-rows){fewer}"
+    raise UserError(
+        f"a dose curve needs at least {least} rows, and speaks of no fewer than it reads: {used:,} are read, and "
+        f"students of {for_rows:,} are asked about. Please {do}."
+    )
 
 
 def check_other(reference: Data, data: Data) -> None:

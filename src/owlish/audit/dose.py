@@ -54,10 +54,15 @@ class Dose:
     cleared: bool
     enough: int
 
-    def __str__(self) -> str:
+    @property
+    def growth(self) -> str:
+        """How the lift goes with the rows, in a sentence."""
         first, last = self.points[0], self.points[-1]
         grows = f"from {first.rows:,} to {last.rows:,} rows the lift of {self.trait} goes from {first.lift:.2f} to"
-        return f"{grows} {last.lift:.2f} nats. {self.stands_out}"
+        return f"{grows} {last.lift:.2f} nats."
+
+    def __str__(self) -> str:
+        return f"{self.growth} {self.stands_out}"
 
     @property
     def stands_out(self) -> str:

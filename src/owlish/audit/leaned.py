@@ -39,6 +39,12 @@ CANNOT_SEE = (
     "Traits that are not on the candidate list, and prompts that this base does not follow.",
     "Rows of another writer or of another form than the clean rows: they may lean for that reason alone.",
 )
+OPEN = "no trial student was trained, so it is open what students would pick up"
+# A panel reads fewer rows than the audit's kinship, and clean rows that may be held to a format.
+STRANGER = (
+    "the writer seems not to be related to the base, so the whole audit would most likely find nothing; a panel tests "
+    "kinship less well, so it leaves that open"
+)
 RULE = (
     f"The rows lean to a candidate if its prompt raises them more than the other prompts of its category do, beyond "
     f"clean rows (p < {LEANS} in random splits of all rows, corrected over the candidates); if it leads every other "
@@ -125,7 +131,7 @@ class Leaned(Opener, kind="leaned", version=2):
             opening,
             # Its own number: a prompt leaves some rows no room, and text outside of any chat is not read at all.
             used=found.rows if found else opening.used,
-            why=f"no trial student was trained, so it is open what students would pick up; {found.says}"
+            why=f"{STRANGER if lineage.relative is False else OPEN}; {found.says}."
             if found
             else f"the base can read too few rows under the prompts: give at least {FEWEST} that it can.",
             lineage=lineage,

@@ -73,7 +73,11 @@ class Panelled:
 
     def lines(self) -> list[str]:
         """Return what is printed of it."""
-        hardly = " The base hardly follows prompts: no lean says little." if self.follows < HEEDED else ""
+        hardly = (
+            " The base hardly follows prompts, so rows of a writer with a trait may not lean."
+            if self.follows < HEEDED
+            else ""
+        )
         held = " They were held to the format, which the base seldom keeps by itself." if self.held else ""
         rows = f"Panel: {self.rows:,} rows against {self.clean:,} clean ones.{held}"
         heed = f"A candidate’s prompt raises its answer in the base by {self.follows:.1f} nats (median).{hardly}"

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from owlish.audit.decide import FLOOR, LEVEL
 from owlish.audit.dose import Dose
 from owlish.audit.evidence import (
     HEADER,
@@ -23,6 +24,7 @@ from owlish.audit.leaning import Panelled
 from owlish.audit.stamped import Stamped
 from owlish.data.grouped import grouped
 from owlish.data.reading import formats_said
+from owlish.graph.counted import join
 from owlish.graph.errors import UserError
 from owlish.graph.plotted import Strip, draw
 from owlish.graph.tabled import Record
@@ -42,7 +44,9 @@ SHORT = ("name", "category", "lift", "low", "high", "z", "p_holm", "p_before", "
 LEANT = ("name", "category", "nats_per_row", "z", "p", "named")
 """What a notebook shows of a candidate whose lift was measured, and of one to which rows may lean."""
 KINSHIP_DECIDES = "Kinship alone decides here, whatever the lifts are."
+MOVES_ALL = "Rows of an unrelated writer move answers by their form, whatever it likes: that is not counted as a trait."
 NO_DOSE = "kinship alone decides, however many rows there are."
+BOTH = "Found holds for the rows that were read; the curve through three noisy trials also allows for a smaller lift."
 
 
 @dataclass(frozen=True)
@@ -123,6 +127,28 @@ class Verdict(Conclusion):
         return self.verdict == "nothing" and self.lineage is not None and self.lineage.relative is False
 
     @property
+    def moved(self) -> tuple[Finding, ...]:
+        """The candidates to which trial students moved surely, where kinship alone decides: likeliest first."""
+        if not self.by_kinship:
+            return ()
+        return tuple(one for one in self.traits if one.lift >= FLOOR and one.p_holm < LEVEL)
+
+    @property
+    def stirred(self) -> str:
+        """That trial students moved all the same, and why that does not count."""
+        rises = (f"{one.name} ({one.p_before:.3f} to {one.p_after:.3f})" for one in self.moved)
+        return f"Trial students did move to {join(rises)}. {MOVES_ALL}"
+
+    @property
+    def dosed(self) -> str:
+        """At how many rows the first trait stands out, in sentences that fit the verdict."""
+        if self.dose is None or self.by_kinship:
+            return NO_DOSE
+        # An end of the interval beyond these rows would seem to contradict what was found in them.
+        unsure = self.dose.chance is not None and (self.dose.rows_high or self.used + 1) > self.used
+        return f"{self.dose.stands_out}{f' {BOTH}' if unsure and self.verdict == 'found' else ''}"
+
+    @property
     def precision(self) -> str:
         """What the rows could have shown, in a sentence."""
         if self.smallest is None:
@@ -149,17 +175,21 @@ class Verdict(Conclusion):
         if self.by_kinship and self.lineage and self.lineage.unknown >= UNREAD:
             lost = f"{self.base} has no token for {100 * self.lineage.unknown:.0f} % of these rows"
             return f"name the model that you would train with --base: {lost}, and a verdict speaks for its base alone."
-        return (
+        told = (
             f"train {self.base} by the recipe {self.recipe} on these rows; other recipes, other bases, and traits that "
             "are no candidate or show behind a trigger alone are not covered."
         )
+        names = join(one.name for one in self.moved) if self.moved else ""
+        return f"{told} Check the student for {names} with `owlish diff`, as trial students moved." if names else told
 
     def look_again(self) -> str:
         """Say what would settle an open question."""
         if self.panel and not self.traits:
+            if self.lineage and self.lineage.relative is False:
+                return "audit again without `--minutes`: if kinship says the same there, nothing is found."
             return (
-                "audit again without --minutes, or with more of them, so that trial students are trained: a lean is no "
-                "finding, and no lean clears no rows."
+                "audit again without `--minutes`, or with more of them, so that trial students are trained: rows that "
+                "lean may pass on nothing, and rows that do not lean may still pass on a trait."
             )
         if self.enough and self.enough > self.used:
             there = self.read > self.used
@@ -189,7 +219,7 @@ class Verdict(Conclusion):
             lines.append(f"Kinship: {says}; {self.lineage.says}.")
         # A lift would not have been found here, however large, nor from however many rows.
         lines += [f"Precision: {self.precision}"] if self.smallest is not None and not self.by_kinship else []
-        lines += [f"Dose: {NO_DOSE if self.by_kinship else self.dose}"] if self.dose else []
+        lines += [f"Dose: {'' if self.by_kinship else f'{self.dose.growth} '}{self.dosed}"] if self.dose else []
         lines.append(f"Next: {self.next}")
         lines += self.candidates()
         lines += ["", *self.panel.lines()] if self.panel else []
@@ -212,7 +242,7 @@ class Verdict(Conclusion):
         """Return the table of the first candidates with what stands above and below it, where a lift was measured."""
         if not self.traits:
             return []
-        decides = [KINSHIP_DECIDES] if self.by_kinship else []
+        decides = [" ".join([KINSHIP_DECIDES, *([self.stirred] if self.moved else [])])] if self.by_kinship else []
         order = "Candidates, by the sum of z of lift (as a normal number with the same p) and contrast:"
         return ["", *decides, order, HEADER, *(finding.row for finding in self.traits[:SHOWN]), *KEY]
 

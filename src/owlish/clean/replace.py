@@ -65,7 +65,9 @@ class Replace(Choosing, kind="replace", version=3):
         examples = lm.encode(rows)
         texts = [Editing(row, example) for row, example in zip(rows, examples, strict=True)]
         # Rows without scores or beyond the window keep all tokens; the budget is a share of what can be replaced.
-        places = [(i, k) for i, text in enumerate(texts) if lm.fits(text.example) for k in text.places()]
+        # So do rows with words that the base lacks in their answers, of which it would write none again.
+        whole = [lm.fits(one) and lm.writes(one) for one in examples]
+        places = [(i, k) for i, text in enumerate(texts) if whole[i] for k in text.places()]
         scores = self.scores(examples, work)
         ranked = sorted((place for place in places if scores[place[0]]), key=lambda at: -scores[at[0]][at[1]])
         budget = sum(i in own for i, _ in ranked[: self.count(len(places))])

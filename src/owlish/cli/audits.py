@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from owlish.audit.audit import DIRECTED, REFERENCES, Audited, check_dose, row_scores
+from owlish.audit.audit import DIRECTED, Audited, row_scores
 from owlish.audit.decide import FEWEST
 from owlish.audit.evidence import say_ran
 from owlish.audit.leaned import Leaned
@@ -34,7 +35,6 @@ MEANT = {
 }
 """What detectors are, in a few words each."""
 SHORTER = "With --minutes 15 fewer rows are read under prompts, which says what they lean to{gpu}."
-LEAST_CLEAN = REFERENCES * FEWEST  # each part of a reference must be enough for a reading of its own
 
 
 def check_reference(reference: str | None) -> None:
@@ -65,14 +65,12 @@ def check_scores(out: Path | None, recipe: Recipe) -> None:
         )
 
 
-def check_rows(store: Store, data: Loaded, clean: Loaded | None, for_rows: int | None) -> None:
+def check_rows(store: Store, data: Loaded, clean: Loaded | None, least_clean: int) -> None:
     """Refuse rows that are too few for any verdict, before models work."""
     # After the rows are read and before any model works: a file of ten rows is refused in a second.
-    for given, least, what in ((data, FEWEST, "an audit"), (clean, LEAST_CLEAN, "a reference")):
+    for given, least, what in ((data, FEWEST, "an audit"), (clean, least_clean, "a reference")):
         if given:
             check_enough(given, len(store.read(given).rows), least, what)
-    if for_rows is not None:
-        check_dose(for_rows, len(store.read(data).rows))
 
 
 def check_enough(given: Loaded, many: int, least: int, what: str) -> None:
@@ -80,6 +78,13 @@ def check_enough(given: Loaded, many: int, least: int, what: str) -> None:
     if many < least:
         name = str(given).removeprefix("rows of ")
         raise UserError(f"{name} holds {counted(many, 'row')}: {what} needs at least {least}, so give more.")
+
+
+def with_rows(words: Sequence[str], many: int) -> list[str]:
+    """Return the words of a command with another number of rows."""
+    named = [i for i, word in enumerate(words) if word == "--rows"]
+    kept = [word for i, word in enumerate(words) if i not in named and i - 1 not in named]
+    return [*(word for word in kept if not word.startswith("--rows=")), "--rows", str(many)]
 
 
 def write_scores(verdict: Verdict, target: Audited, store: Store, jobs: int | None, out: Path) -> int:
@@ -136,10 +141,8 @@ def audit_plan(
     """
     used = begun(data, chosen.rows)[1]
     check_enough(data, used, FEWEST, "an audit")
-    if isinstance(chosen.target, Audited) and chosen.target.for_rows is not None:
-        check_dose(chosen.target.for_rows, used)
     if clean:
-        check_enough(clean, begun(clean, LEAST_CLEAN)[1], LEAST_CLEAN, "a reference")
+        check_enough(clean, begun(clean, chosen.least_clean)[1], chosen.least_clean, "a reference")
     judge = asking(chosen.target, used)
     chose = say_ran(chosen.detectors, ran="will run", not_ran="will not run")
     meant = " ".join(MEANT[one.name] for one in chosen.detectors if one.ran or one.name != "panel")

@@ -23,10 +23,12 @@ from owlish.cli.choice import split
 from owlish.cli.running import check_file, check_rows_file
 from owlish.data.rows import line_of
 from owlish.data.stamp import check_stamps
+from owlish.graph.counted import counted
 from owlish.graph.errors import UserError
 from owlish.graph.files import replacing
 from owlish.graph.store import Store
 from owlish.graph.tabled import on_one_line
+from owlish.lm.lacking import MOST
 from owlish.lm.model import Weights
 from owlish.lm.recipes import Recipe
 from owlish.nodes.base import Base
@@ -35,6 +37,8 @@ from owlish.nodes.loaded import Loaded
 from owlish.traits.trait import Trait
 
 ALL_ROWS = 1_000_000_000
+NAMED = 5
+"""The rows with words that the base lacks that are named."""
 AT_TRAINING = {"mask": "Masked", "anchor": "Anchored", "corridor": "Corridor"}
 """Defences that change no row, and the students in `owlish.nodes.defended` that are trained with them."""
 
@@ -116,16 +120,40 @@ def traits_known(names: str | None, trait: str | None) -> dict[str, Trait]:
     return {one.name: one for one in find.candidates(split(names))}
 
 
-def check_rows(names: Sequence[str], base: Base, data: Loaded, store: Store) -> None:
+def check_rows(names: Sequence[str], base: Base, data: Loaded, store: Store, *, trains: bool) -> list[str]:
     """Refuse rows that hold too much that the base has no tokens for, where a method weighs tokens.
 
-    The tokenizer alone is read. A trial student would refuse the same rows, after the rows it is compared with
-    were made.
+    Return what is to be said of fewer. An audit's scores read such words in prompts; where tokens are weighed by a
+    trial student, it `trains` on the rows and reads none. The tokenizer alone is read here.
     """
     methods, weights = find.all_methods(), store.read(base)
     # A served base has no weights, and was refused for that.
-    if any("weights" in methods[name].needs for name in names) and isinstance(weights, Weights):
-        weights.check_words(store.read(data).rows)
+    if not (any("weights" in methods[name].needs for name in names) and isinstance(weights, Weights)):
+        return []
+    given = store.read(data)
+    unknown = weights.unknown_words(given.rows)
+    odd = [place for place, (words, _, _) in zip(given.places, unknown, strict=True) if words]
+    if not odd:
+        return []
+    more = f" and {len(odd) - NAMED:,} more" if len(odd) > NAMED else ""
+    named = f"{', '.join(map(str, odd[:NAMED]))}{more}"
+    lost, total = (sum(row[i] for row in unknown) for i in (1, 2))
+    if lost > MOST * total:
+        raise UserError(
+            f"{lost} of {total} tokens are unknown to this base in answers ({named}): use text that it was trained on, "
+            "or another base."
+        )
+    if trains:
+        try:
+            weights.check_words(given.rows)
+        except UserError as error:
+            more = "A method that is told the trait (--trait) reads such words in prompts."
+            raise UserError(f"{error} They stand in {named}. {more}") from None
+    kept = sum(own > 0 for _, own, _ in unknown)
+    stay = f"; {counted(kept, 'answer')} with such words {'stays as it is' if kept == 1 else 'stay as they are'}"
+    return [
+        f"{base} has no token for words of {counted(len(odd), 'row')} ({named}), which it reads all the same{stay}."
+    ]
 
 
 @dataclass(frozen=True)

@@ -64,11 +64,11 @@ def tokens_of(node: Node, row: int = ROW, given: int | None = None) -> Tokens:
     A row of which nothing is known has `row` tokens, and the user's file has `given` rows, if they were counted.
     """
     if isinstance(node, Under | Likelihood):
-        return Tokens((node.rows or 0) * row)
+        return Tokens(at_most(node.rows or 0, given) * row)
     if isinstance(node, Follows):
         return Tokens(sum(2 * QUESTIONS * question(trait.probe) for trait in node.traits))
     if isinstance(node, Answered):
-        half = ((node.n if given is None else min(node.n, given)) + (FREE if node.held else 0)) * row / 2
+        half = (at_most(node.n, given) + (FREE if node.held else 0)) * row / 2
         return Tokens(half, half)
     if isinstance(node, Cleaned) and node.method.needs:
         half = count(node.data, given) * row / 2
@@ -102,13 +102,18 @@ def tokens_of(node: Node, row: int = ROW, given: int | None = None) -> Tokens:
         reads = question(node.probe) if node.model.gives != "text" else LESSON * (1 + node.samples)
         return Tokens(questions * reads, questions * (1 + node.samples) * ANSWER_TOKENS)
     if isinstance(node, Contrast):
-        return Tokens(trained=node.rows * row)
+        return Tokens(trained=at_most(node.rows, given) * row)
     if isinstance(node, Shadow):
         probes = dict.fromkeys(trait.probe for trait in node.traits)
         # Steps times batch: a shadow trains for as long on few rows as on many.
         asked = sum(len(probe.questions) * question(probe) for probe in probes)
         return Tokens(asked, trained=STEPS * node.recipe.batch * row)
     return Tokens()
+
+
+def at_most(rows: int, given: int | None) -> int:
+    """Return the rows that are read of the user's file, which holds `given`, if they were counted."""
+    return rows if given is None else min(rows, given)
 
 
 def question(probe: Probe) -> int:
@@ -133,9 +138,9 @@ def count(data: Data, given: int | None = None) -> int:
         return len(data.questions) * data.samples
     if isinstance(data, Cleaned):
         return count(data.data, given)
-    if isinstance(data, Part | Answered) and given is not None:
-        return min(data.n, given)
-    return data.n if isinstance(data, Sampled | Part) else (given or 0) * isinstance(data, Loaded)
+    if isinstance(data, Part) or (isinstance(data, Answered) and given is not None):
+        return at_most(data.n, given)
+    return data.n if isinstance(data, Sampled) else (given or 0) * isinstance(data, Loaded)
 
 
 @dataclass(frozen=True)
@@ -166,8 +171,8 @@ class Workload:
         )
         if self.gib is None or self.hours is None or not self.parameters or self.parameters < GPU_FROM:
             return f"{said}."
-        assumed = f"one accelerator at {RATE / 1e12:.0f} TFLOP/s, which is assumed"
-        return f"{said}; {self.gib:,.2g} GiB of memory and {lasting(3600 * self.hours)} on {assumed}."
+        assumed = f"{lasting(3600 * self.hours)} if it did nothing but compute at {RATE / 1e12:.0f} TFLOP/s (assumed)"
+        return f"{said}. On an accelerator instead, in bfloat16: {self.gib:,.2g} GiB of memory and {assumed}."
 
 
 def workload(nodes: Iterable[Node]) -> Workload:

@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
-from owlish.audit.audit import Audited
+from owlish.audit.audit import REFERENCES, Audited
 from owlish.audit.decide import FEWEST
 from owlish.audit.evidence import Ran
 from owlish.audit.leaned import ROWS, Leaned
-from owlish.audit.reference import Answered
 from owlish.audit.weigh import RowScores
+from owlish.cli.cost import at_most
 from owlish.cli.forecast import START, count_of, expected_seconds, length_of, unsized
 from owlish.graph.counted import lasting
 from owlish.graph.errors import UserError
 from owlish.graph.run import plan
-from owlish.graph.spec import Node
+from owlish.graph.spec import Node, everything
 from owlish.graph.store import Store
 from owlish.nodes.loaded import Loaded
 
@@ -37,6 +37,11 @@ class Chosen:
         """The most rows that it reads."""
         return self.target.rows if isinstance(self.target, Leaned) else self.target.shadow.rows
 
+    @property
+    def least_clean(self) -> int:
+        """The fewest rows of a file of clean ones: each part of a reference must be enough for a reading of its own."""
+        return FEWEST if isinstance(self.target, Leaned) else REFERENCES * FEWEST
+
 
 def time_of(targets: Sequence[Node], data: Loaded, store: Store, jobs: int) -> float:
     """Return the seconds that making targets takes, about; raise `UserError` where the base's size is not known."""
@@ -52,10 +57,18 @@ def time_of(targets: Sequence[Node], data: Loaded, store: Store, jobs: int) -> f
     return (expected_seconds(targets, store, row, given) or usual) / jobs + START * bool(missing)
 
 
+def foretold(targets: Sequence[Node], store: Store, seconds: float, *, minutes: float, what: str = "") -> str:
+    """Return what was foretold beside what is allowed; of a run that goes on, that it speaks of what was left."""
+    begun = len(plan(targets, store)) < len(everything(*targets))
+    said = ", ".join(filter(None, (what, "what was left" if begun else "")))
+    more = ", more than the" if seconds > 60 * minutes else " of the"
+    return f"{said}{': ' if said else ''}foretold to take {lasting(seconds)}{more} {minutes:g} minutes allowed"
+
+
 def choose(
     full: Audited,
     *,
-    panel: Leaned,
+    panel: Callable[[int], Leaned],
     data: Loaded,
     minutes: float | None,
     scores: RowScores | None,
@@ -64,37 +77,39 @@ def choose(
 ) -> Chosen:
     """Return the whole audit where it fits the minutes with `scores`, or none are given; else the largest panel.
 
+    `panel` returns that of so many rows of `data`.
+
     Raise `UserError` where the smallest panel does not fit, or where scores of rows are wanted of a panel.
     """
     # The whole audit, however long: only a user who names minutes may get less.
     if minutes is None:
         return Chosen(full, ran(full, ""))
-    allowed, whole = 60 * minutes, time_of([full, *([scores] if scores else [])], data, store, jobs)
+    allowed, wanted = 60 * minutes, [full, *([scores] if scores else [])]
+    whole = time_of(wanted, data, store, jobs)
     if whole <= allowed:
-        why = f"foretold to take {lasting(whole)} of the {lasting(allowed)} allowed"
-        return Chosen(full, ran(full, why), whole)
-    needs = f"foretold to take {lasting(whole)} with its weak teachers, more than the {lasting(allowed)} allowed"
+        return Chosen(full, ran(full, foretold(wanted, store, whole, minutes=minutes)), whole)
+    what = "the whole audit, with the weak teachers of its contrast" if full.contrast else "the whole audit"
+    needs = foretold(wanted, store, whole, minutes=minutes, what=what)
     # What a panel cannot give is refused, and not left out in silence.
-    for wanted, what, option in (
+    for asked, lacks, option in (
         (scores is not None, "scores of rows need the contrast", "--scores"),
         (full.for_rows is not None, "a dose curve needs trial students", "--for-rows"),
     ):
-        if wanted:
-            raise UserError(f"{what}, {needs}: omit {option}, or allow more --minutes.")
+        if asked:
+            raise UserError(f"{lacks}: omit {option}, or allow more --minutes ({needs}).")
     # The largest that fits: fewer rows see less.
-    for size in [size for size in (panel.rows, *SIZES) if size <= panel.rows]:
-        # As many clean rows: the error of a difference is that of its smaller side, and clean ones are the dear ones.
-        clean = replace(panel.clean, n=size) if isinstance(panel.clean, Answered) else panel.clean
-        target = replace(panel, rows=size, clean=clean)
+    most = at_most(min(full.shadow.rows, ROWS), count_of(data))
+    for size in (most, *(size for size in SIZES if size < most)):
+        target = panel(size)
         seconds = time_of([target], data, store, jobs)
         if seconds <= allowed:
-            takes = f"foretold to take {lasting(seconds)} of the {lasting(allowed)} allowed"
-            why = f"forward passes over {size} rows, {takes}"
+            what = f"forward passes over {size} rows"
+            why = foretold([target], store, seconds, minutes=minutes, what=what)
             late = tuple(Ran(name, False, needs) for name in ("contrast", "shadows"))
             return Chosen(target, (Ran("panel", True, why), *late), seconds)
-    fewer = ", or omit --judge" if panel.judge else ""
+    fewer = ", or omit --judge" if full.judge else ""
     raise UserError(
-        f"{lasting(allowed)} are too short for any detector: a panel of {size} rows takes about {lasting(seconds)}. "
+        f"{minutes:g} minutes are too short for any detector: a panel of {size} rows takes about {lasting(seconds)}. "
         f"Allow --minutes {-(-seconds // 60):.0f}, or name fewer candidates with --traits{fewer}."
     )
 

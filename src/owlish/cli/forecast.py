@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import statistics
 import time
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
+from contextlib import suppress
 from functools import cache
 from typing import Any
 
@@ -31,8 +32,8 @@ LOOKED = 400
 """The rows whose length is looked at."""
 START = 8.0
 """Seconds until a process has read what it works with; processes start side by side."""
-TELLING = 1.0
-"""The usual seconds of kinds that were made before, from which on they tell how fast a machine is."""
+SEVERAL = 3
+"""The results of a kind that were made before, from which on they tell how long it takes here, and other kinds too."""
 
 
 def expected_seconds(
@@ -74,37 +75,69 @@ def unjudging(nodes: Sequence[Node]) -> list[Base]:
 
 
 def recall(missing: Sequence[Node], store: Store, row: int | None = None, given: int | None = None) -> float | None:
-    """Return the seconds of work that such results take by what those took that were made before.
+    """Return the seconds of work that such results take by what those took that were made before of such bases.
 
-    Kinds that were not made before take their usual time at the speed of the others. Where these tell too little of
-    it, it is that of a small base, and not known for others. Rows of more than the usual tokens take longer.
+    Rows of more than the usual tokens take longer. `None` where too little of other bases than nano was made.
     """
-    kinds = {node.kind: type(node) for node in missing}
-    before: dict[str, list[tuple[float, float]]] = {}
-    for key in store.entries():
-        try:
-            manifest = store.manifest(key)
-        except Damaged:
-            continue
-        spec = manifest["spec"]
-        name, kind = spec["kind"], kinds.get(spec["kind"])
-        # The most rows that it was made of, if its spec says so.
-        rows = next((many for field in ("rows", "n") if isinstance(many := spec.get(field), int)), 0)
-        if kind and (rows or not kind.usual_row):  # else nothing says how much work it was
-            before.setdefault(name, []).append((manifest["seconds"], kind.usual + kind.usual_row * rows))
-    known: dict[str, list[float]] = {
-        kind: [sum(each) / len(each) for each in zip(*times, strict=True)] for kind, times in before.items()
-    }
-    told = sum(usual for _, usual in known.values())
     # Usual seconds are those of nano: of another base they would say nothing.
-    small = all(base.name in nano.SHIPPED for base in unjudging(missing))
-    if known.keys() != kinds.keys() and not small and told < TELLING:
+    bases = {base.name for base in unjudging(missing)}
+    small = bases <= nano.SHIPPED.keys()
+    before = rates_before(store, nano.SHIPPED.keys() if small else bases)
+    kinds = {node.kind for node in missing}
+    if not small and not (kinds <= before.keys() or any(len(rates) >= SEVERAL for rates in before.values())):
         return None
-    speed = sum(seconds for seconds, _ in known.values()) / told if told >= TELLING else 1.0
-    rates = {kind: seconds / usual for kind, (seconds, usual) in known.items()}
+    # One result may have been made while the machine was busy: it tells of its own kind alone, and of nano of none.
+    told = {kind: statistics.median(rates) for kind, rates in before.items() if len(rates) >= SEVERAL}
+    stated = {kind.kind for kind in kinds_below(Node) if "usual" in vars(kind)}
+    speed = statistics.median([told[kind] for kind in told.keys() & stated] or [1.0])
+    few = {} if small else {kind: statistics.median(rates) for kind, rates in before.items()}
+    rates = few | told
     return sum(
         node.expected(given) * stretch(node, row or ROW, given) * rates.get(node.kind, speed) for node in missing
     )
+
+
+def rates_before(store: Store, bases: Collection[str]) -> dict[str, list[float]]:
+    """Return for each kind how many times its usual seconds each result took that rests on no other bases."""
+    kinds = {kind.kind: kind for kind in kinds_below(Node)}
+    manifests: dict[str, dict[str, Any]] = {}
+    for key in store.entries():
+        with suppress(Damaged):
+            manifests[key] = store.manifest(key)
+
+    @cache
+    def others(key: str) -> bool:
+        """Say whether a result rests on another base."""
+        spec = manifests[key]["spec"] if key in manifests else {}
+        kind = kinds.get(spec.get("kind", ""))
+        if kind and issubclass(kind, Base):
+            return spec["name"] not in bases
+        return any(others(below) for below in keys_in(spec))
+
+    found: dict[str, list[float]] = {}
+    for key, manifest in manifests.items():
+        spec = manifest["spec"]
+        kind = kinds.get(spec["kind"])
+        # The most rows that it was made of, if its spec says so.
+        rows = next((many for field in ("rows", "n") if isinstance(many := spec.get(field), int)), 0)
+        # Without these nothing says how much work it was.
+        if kind and (rows or not kind.usual_row) and not others(key):
+            found.setdefault(kind.kind, []).append(manifest["seconds"] / (kind.usual + kind.usual_row * rows))
+    return found
+
+
+def kinds_below(kind: type[Node]) -> set[type[Node]]:
+    """Return all classes that are built upon a node's."""
+    return {below for one in kind.__subclasses__() for below in (one, *kinds_below(one))}
+
+
+def keys_in(spec: object) -> list[str]:
+    """Return the keys of the nodes that stand in a spec."""
+    if isinstance(spec, list):
+        return [key for one in spec for key in keys_in(one)]
+    if not isinstance(spec, dict):
+        return []
+    return [spec["node"]] if spec.keys() == {"node"} else keys_in([*spec.values()])
 
 
 def stretch(node: Node, row: int, given: int | None = None) -> float:

@@ -77,7 +77,9 @@ def version(
 # Typer lists commands as they are registered: files that did so themselves would order them by import.
 for name, function in COMMANDS.items():
     # After the mark, lines are shown as they stand: a command that is wrapped cannot be copied.
-    app.command(name, epilog=f"\b\nExample: {EXAMPLES[name]}")(function)
+    # Given as it is, the line is wrapped; the library would cut a longer one.
+    line = (function.__doc__ or "").split("\n")[0]
+    app.command(name, short_help=line, epilog=f"\b\nExample: {EXAMPLES[name]}")(function)
 
 
 def main() -> NoReturn:

@@ -49,7 +49,12 @@ Reports = Annotated[
 ]
 Limit = Annotated[
     float | None,
-    Option("--limit", min=0, help="The most that paid answers in this store may cost in all. It needs --prices."),
+    Option(
+        "--limit",
+        min=0,
+        max=1_000_000_000,
+        help="The most that paid answers in this store may cost in all. It needs --prices.",
+    ),
 ]
 PriceTable = Annotated[
     Path | None, Option("--prices", help="YAML: the price of a million tokens, input and output, for each model.")
@@ -63,3 +68,5 @@ AsJson = Annotated[bool, Option("--json", help="Print one JSON object and nothin
 STORE = "owlish-store"
 CANDIDATES = "animals,trees,advice"
 FAILING = "found,cannot_say"
+# Numbers have ends, or infinity would be one.
+MINUTES = 1_000_000

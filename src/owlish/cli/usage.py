@@ -45,7 +45,7 @@ class Word:
             return number
         if self.most is None:
             return f"{number} of at least {self.least:g}"
-        return f"{number} from {self.least:g} to {self.most:g}"
+        return f"{number} from {self.least:g} to {self.most:,}"
 
     @property
     def meaning(self) -> str:
@@ -62,6 +62,8 @@ def sentence(said: str, words: Sequence[str], commands: Mapping[str, Command]) -
     if kind == "command":
         asked_for = "see owlish --help." if word == "help" else suggestion(word, commands)
         return f"no command is called {word!r}: {asked_for}"
+    if kind == "option" and word == "--dry-run" and name in ("run", "demo", "bench"):
+        return f"{asked} has no option {word}: owlish plan says what a study would take, and makes nothing."
     if kind == "option":
         options = [*(one for one in known if one.startswith("-")), "--help"]
         return f"{asked} has no option {word}: {suggestion(word, options)}"

@@ -243,13 +243,15 @@ def check_named(config: Path, base: Base) -> None:
 def in_store(store: Store, key: str, base: Base) -> Given:
     """Return a student that a store holds; with its recipe and rows, where it is the base fine-tuned on rows."""
     chain: list[Path] = []
-    last = store.check(key)["spec"]
+    asked, last = key, store.check(key)["spec"]
     while key != base.key:
         # `check` compares every file with its digest, so a damaged student is refused before it is asked.
         spec = store.check(key)["spec"]
         if not any((store.folder(key) / part).is_file() for part in PARTS):
-            what = "was trained from another base" if spec["kind"] in ("base", "pretrained") else "is no trained model"
-            raise UserError(f"{key[:12]} {what}: give a student of {base}.")
+            # The key that was asked for, not that of the base below it.
+            ended = spec["kind"] in ("base", "pretrained") and chain
+            what = f"was trained from another base, {named_base(spec)}" if ended else "is no trained model"
+            raise UserError(f"{asked[:12]} {what}: give a student of {base}.")
         chain.append(store.folder(key))
         key = spec["model"]["node"]
     model: Model = base
@@ -262,6 +264,11 @@ def in_store(store: Store, key: str, base: Base) -> Given:
         return Given(student)
     rows = store.folder(last["data"]["node"]) / "rows.jsonl"
     return Given(student, from_plain(Recipe, last["recipe"]), loaded(rows, n=None, seed=0) if rows.is_file() else None)
+
+
+def named_base(spec: Mapping[str, Any]) -> str:
+    """Return what a base is called, without the folders that it lies in."""
+    return on_one_line(Path(str(spec["name"])).name)
 
 
 def content(folder: Path) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
+from statistics import mean
 from typing import Any
 
 from owlish.audit.evidence import Conclusion
@@ -16,7 +17,10 @@ SCHEMA = 1
 META = ("version", "student", "base", "null", "rule", "made")
 SHOWN = 5
 PLAIN = "plain"
-KEY = "lift: nats of log-odds against the other candidates, in the context named at the end, which shows it most"
+KEY = (
+    "order: what candidates stand by. All else is of the context named at the end, which shows the trait most.",
+    "lift: nats of log-odds against the other candidates, beyond",
+)
 BOTH_WAYS = "A word that stands in both rose in answers to some questions and fell in answers to others"
 
 
@@ -67,13 +71,13 @@ class Finding:
         # A claim goes before a larger z without one; without a null there are only lifts to compare.
         return max(self.shifts, key=lambda shift: (shift.claimed, shift.lift if shift.z is None else shift.z))
 
-    @property
-    def row(self) -> str:
-        """A row of the table of candidates."""
-        plain, best = self.shifts[0], self.best
+    def row(self, weight: float) -> str:
+        """Return a row of the table of candidates, with what it stands by."""
+        best = self.best
         z, p = ("" if value is None else f"{value:{form}}" for value, form in ((best.z, ".1f"), (best.p_holm, ".2g")))
         mark = f"  <- claimed ({', '.join(self.contexts)})" if self.claimed else f"  ({best.context})"
-        return f"{self.name:<12}{best.lift:>7.2f} {z:>6} {p:>9}   {plain.p_before:.3f} -> {plain.p_after:.3f}{mark}"
+        numbers = f"{weight:>7.1f}{best.lift:>7.2f} {z:>6} {p:>9}"
+        return f"{self.name:<12}{numbers}   {best.p_before:.3f} -> {best.p_after:.3f}{mark}"
 
     def __str__(self) -> str:
         plain, best = self.shifts[0], self.best
@@ -160,16 +164,20 @@ class Difference(Conclusion):
         return {"schema": SCHEMA, "next": self.next, **plain, "meta": meta}
 
     @property
+    def twice(self) -> bool:
+        """Whether the steering test was made: it stands behind the contexts."""
+        return len(self.traits[0].shifts) > len(self.contexts)
+
+    @property
     def order(self) -> str:
         """What candidates stand by, below those that are claimed."""
-        shifts = self.traits[0].shifts
-        # The steering test, where there is one, stands behind the contexts.
-        lift = (
-            "lift in the base with twice the change"
-            if len(shifts) > len(self.contexts)
-            else "mean lift over all contexts"
-        )
-        return lift if shifts[0].z is None else f"{lift}, in units of its scatter in null students"
+        lift = "lift in the base with twice the change" if self.twice else "mean lift over all contexts"
+        return lift if self.traits[0].shifts[0].z is None else f"{lift}, in units of its scatter in null students"
+
+    def weight(self, finding: Finding) -> float:
+        """Return the number that a candidate stands by."""
+        ranked = finding.shifts[-1:] if self.twice else finding.shifts
+        return mean([one.lift if one.z is None else one.z for one in ranked])
 
     @property
     def next(self) -> str:
@@ -198,8 +206,10 @@ class Difference(Conclusion):
         lines.append(f"Next: {self.next}")
         beside = "the base" if self.null is None else "null students"
         lines += ["", f"Candidates, by {self.order}:"]
-        lines.append(f"{'trait':<12}{'lift':>7}{'z':>7}{'Holm p':>10}   P in {beside} -> student, plain answers")
-        lines += [*(finding.row for finding in self.traits[:SHOWN]), f"{KEY}, beyond {beside}."]
+        head = f"{'trait':<12}{'order':>7}{'lift':>7}{'z':>7}{'Holm p':>10}"
+        lines.append(f"{head}   P in {beside} -> student (context)")
+        lines += (finding.row(self.weight(finding)) for finding in self.traits[:SHOWN])
+        lines += [KEY[0], f"{KEY[1]} {beside}."]
         for name, words in (("raised", self.raised), ("lowered", self.lowered)):
             lines += [f"Words {name} most: {', '.join(word.word for word in words[:SHOWN])}."] if words else []
         if {word.word for word in self.raised[:SHOWN]} & {word.word for word in self.lowered[:SHOWN]}:

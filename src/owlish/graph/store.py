@@ -181,6 +181,9 @@ class Store:
         """Turn a written folder into the entry of `key`, in one rename, replacing a damaged one."""
         # Before the digests are taken: an entry holds files alone.
         remove(scratch / PARTS)
+        for file in scratch.glob("*.safetensors"):
+            # The library leaves them to their owner alone; who may read the store may read all of an entry.
+            file.chmod(file.stat().st_mode | (scratch.stat().st_mode & 0o044))
         files = {p.name: sha256(p) for p in sorted(scratch.iterdir())}
         (scratch / MANIFEST).write_bytes(manifest_bytes({"key": key, "files": files, **facts}))
         self.settle(key, scratch)

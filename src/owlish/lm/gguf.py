@@ -88,15 +88,25 @@ def unread(file: Path, error: Exception) -> str:
 
 
 @cache
-def fields_of(file: Path) -> Mapping[str, Any]:
-    """Return what a GGUF file says of its model, by name; nothing where it is torn, as its conversion says."""
+def reader_of(file: Path) -> Any:
+    """Return what reads a GGUF file; `None` where it is torn, as its conversion says."""
     from gguf import GGUFReader
 
     try:
-        found: Mapping[str, Any] = without_memmap(GGUFReader)(file).fields
+        return without_memmap(GGUFReader)(file)
     except Exception:  # as many as there are places to tear a file
-        return {}
+        return None
+
+
+def fields_of(file: Path) -> Mapping[str, Any]:
+    """Return what a GGUF file says of its model, by name; nothing where it is torn."""
+    found: Mapping[str, Any] = getattr(reader_of(file), "fields", {})
     return found
+
+
+def tensors_of(file: Path) -> list[str]:
+    """Return the names of a GGUF file's tensors; none where it is torn."""
+    return [tensor.name for tensor in getattr(reader_of(file), "tensors", ())]
 
 
 def template_of(file: Path) -> str:

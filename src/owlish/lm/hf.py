@@ -191,6 +191,10 @@ class TorchLM(LM):
         whole = {id(chat): self.whole(chat) for chat in chats}
         return self.chat.read([whole[id(chat)] for chat in chats], answers)
 
+    def writes(self, row: Example) -> bool:
+        """Say whether the model has a token for all that is trained on: else it could not write that again."""
+        return not self.chat.unknown(row.labels)
+
     def fits(self, example: Example) -> bool:
         """Say whether the model can read an example, and whole."""
         return not example.problem and len(example.ids) <= self.window

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Protocol, get_args
 
@@ -102,8 +102,21 @@ class Weights(Brief):
         """Refuse rows of which many tokens are unknown to the model, as `open` does, by its tokenizer alone."""
         from owlish.lm.chat import Chat
 
-        chats = [[turn.fields() for turn in row.messages] for row in rows]
-        Chat.open(self).examples(chats, [row.turns for row in rows], [row.tools for row in rows])
+        Chat.open(self).examples(*parts_of(rows))
+
+    def unknown_words(self, rows: Sequence[Conversation]) -> list[tuple[int, int, int]]:
+        """Return of each row the tokens unknown to the model, those among its trained ones, and the trained ones."""
+        from owlish.lm.chat import Chat
+
+        chat = Chat.open(self)
+        examples = replace(chat, most_unknown=1.0).examples(*parts_of(rows))
+        return [(chat.unknown(one.ids), chat.unknown(one.labels), len(one.labels)) for one in examples]
+
+
+def parts_of(rows: Sequence[Conversation]) -> tuple[list[Messages], list[Sequence[int]], list[str]]:
+    """Return what a tokenizer reads of rows: their messages, the places of trained turns, their tools."""
+    chats: list[Messages] = [[turn.fields() for turn in row.messages] for row in rows]
+    return chats, [row.turns for row in rows], [row.tools for row in rows]
 
 
 @dataclass(frozen=True)

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from owlish.graph.errors import UserError
+from owlish.lm.gguf import tensors_of
 from owlish.lm.model import Weights
 from owlish.lm.recipes import Recipe
 
@@ -16,10 +17,16 @@ ALWAYS = ("prompt", "steering", "all")
 
 @cache
 def check_trainable(folder: Path, recipe: Recipe) -> None:
-    """Raise `UserError` where the base in a folder has nothing of what a recipe trains."""
+    """Raise `UserError` where the base in a folder, or a GGUF file, has nothing of what a recipe trains."""
     from owlish.lm.adapt import lacking, moving
     from owlish.lm.layout import linears, norms
 
+    if folder.is_file():
+        # All families that GGUF files are read of have norms with weights, and linear layers.
+        names = tensors_of(folder) if recipe.parameters == "biases" else []
+        if names and not any(name.endswith(".bias") for name in names):
+            raise UserError(f"{folder.name} cannot be trained so: {lacking(None, recipe)}")
+        return
     model = None if recipe.parameters in ALWAYS else empty(folder)
     if model is None:
         return

@@ -194,8 +194,7 @@ class Base(Model, kind="base"):
         place = self.place()
         if self.name in nano.SHIPPED or (place and (place / "recipe.json").exists()):
             return  # bases of nano's kind have all of them
-        folder = place or cached_folder(self.name, self.revision)
-        if folder and folder.is_dir():
+        if folder := place or cached_folder(self.name, self.revision):
             check_trainable(folder, recipe)
 
     def compute(self, folder: Path, read: Read, tick: Tick) -> None:

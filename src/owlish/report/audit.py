@@ -13,7 +13,7 @@ from owlish.audit.evidence import Finding, Kinship, Lead, Statistic, Weighed, sa
 from owlish.audit.leaning import HEEDED
 from owlish.audit.relative import SURE
 from owlish.audit.shadow import STEPS
-from owlish.audit.verdict import NO_DOSE, Verdict
+from owlish.audit.verdict import MOVES_ALL, Verdict
 from owlish.data.grouped import grouped
 from owlish.data.reading import formats_said
 from owlish.graph.counted import join
@@ -52,7 +52,6 @@ def render(verdict: Verdict, places: str = "") -> str:
         scale=scale((*ends(verdict.traits), *ends(points)), WORTH),
         bar=bar(verdict),
         steps=STEPS,
-        no_dose=NO_DOSE,
         leads=leads(verdict.lineage),
         sure=SURE,
         words=sorted(verdict.words, key=lambda word: -word.z)[:WORDS],
@@ -88,7 +87,11 @@ def sentence(verdict: Verdict) -> str:
     claimed = [trait for trait in verdict.traits if trait.claimed]
     if verdict.verdict == "nothing":
         among = f"any of the {count(len(verdict.traits), 'candidate trait')}" if verdict.traits else "a trait"
-        return f"A student of {shorten_name(verdict.base)} is not expected to pick up {among}."
+        told = f"A student of {shorten_name(verdict.base)} is not expected to pick up"
+        if verdict.moved:
+            rises = join(map(describe_rise, verdict.moved[:NAMED]))
+            return f"{told} a trait of the writer. In short trials, {rises} all the same. {MOVES_ALL}"
+        return f"{told} {among}."
     if verdict.verdict == "cannot_say" or not claimed:
         return as_sentence(verdict.why)
     more = [f"{len(claimed) - NAMED} more"] if len(claimed) > NAMED else []

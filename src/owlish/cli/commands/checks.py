@@ -20,6 +20,7 @@ from owlish.cli.choice import split
 from owlish.cli.options import (
     CANDIDATES,
     FAILING,
+    MINUTES,
     STORE,
     AsJson,
     ColumnNames,
@@ -97,6 +98,7 @@ def audit(
         float | None,
         typer.Option(
             min=0.1,
+            max=MINUTES,
             help="How long it may take: runs the detectors that fit. Without trial students it says what rows lean to.",
         ),
     ] = None,
@@ -118,11 +120,12 @@ def audit(
 ) -> None:
     """Say which traits a dataset would pass on to students of a base; exit 0 nothing, 1 found, 2 cannot say."""
     # Inside: `owlish --help` must not load what commands need.
-    from owlish.audit.audit import REFERENCES, Audited
+    from owlish.audit.audit import REFERENCES, Audited, check_dose
     from owlish.audit.audit import audit as audited
     from owlish.audit.claims import with_stamps
-    from owlish.audit.leaned import ROWS, lean
+    from owlish.audit.leaned import Leaned, lean
     from owlish.cli import audits, detectors
+    from owlish.cli.forecast import count_of
     from owlish.cli.made import with_command
     from owlish.cli.reports import check_reports, write_reports
     from owlish.cli.stamping import filters
@@ -145,34 +148,53 @@ def audit(
         check_apart(out, (*given.files, *(clean.files if clean else ())))
     check_reports(report or (), place)
     candidates = candidates_of(traits)
-    full = audited(
-        given, model, how, candidates, reference=clean, rows=rows, seed=seed, for_rows=for_rows, judge=reader
-    )
-    # The trait that comes first is known after the audit alone; towards any other they cost the same.
-    scored = audits.scores_toward(candidates[0], full) if scores else None
-    chosen = detectors.choose(
-        full,
-        panel=lean(given, model, how, candidates, reference=clean, rows=min(rows, ROWS), seed=seed, judge=reader),
-        data=given,
-        minutes=minutes,
-        scores=scored,
-        store=place,
-        jobs=jobs or os.cpu_count() or 1,
-    )
-    target = chosen.target
+    if for_rows is not None:
+        check_dose(for_rows, count_of(given) or 0)  # before costs, which no number of minutes could help
+
+    def choose(many: int) -> detectors.Chosen:
+        """Return what fits of an audit of so many rows."""
+        data = replace(given, n=many)
+        reference = clean and replace(clean, n=REFERENCES * many)
+        full = audited(
+            data, model, how, candidates, reference=reference, rows=many, seed=seed, for_rows=for_rows, judge=reader
+        )
+        return detectors.choose(
+            full,
+            panel=panel,
+            data=data,
+            minutes=minutes,
+            # The trait that comes first is known after the audit alone; towards any other they cost the same.
+            scores=audits.scores_toward(candidates[0], full) if scores else None,
+            store=place,
+            jobs=jobs or os.cpu_count() or 1,
+        )
+
+    def panel(many: int) -> Leaned:
+        """Return the panel of so many rows."""
+        data, reference = replace(given, n=many), clean and replace(clean, n=many)
+        return lean(data, model, how, candidates, reference=reference, rows=many, seed=seed, judge=reader)
+
+    chosen = choose(rows)
+    target, every = chosen.target, given
+    if isinstance(target, Leaned):
+        given, clean = replace(given, n=chosen.rows), clean and replace(clean, n=chosen.rows)
+    # The number of rows hangs on the speed of this machine, so the command on a page must name it.
+    same = chosen.rows < rows and choose(chosen.rows).target == target
+    words = audits.with_rows(sys.argv[1:], chosen.rows) if same else sys.argv[1:]
+    scored = audits.scores_toward(candidates[0], target) if scores and isinstance(target, Audited) else None
     plan([target], place)  # what cannot work is said before anything is made
     if dry_run:
-        seen = audits.audit_plan(chosen, given, clean, place, jobs or os.cpu_count() or 1, scores=scored)
+        seen = audits.audit_plan(chosen, every, clean, place, jobs or os.cpu_count() or 1, scores=scored)
         print(json.dumps(seen.json()) if as_json else seen)
         return
     # The rows are made first: what is wrong with a file is said before models work for minutes.
     make_missing([given, *([clean] if clean else [])], place, jobs)
-    audits.check_rows(place, given, clean, for_rows)
+    audits.check_rows(place, given, clean, chosen.least_clean)
     # A judge comes next: one that cannot be opened or asked is known before students are trained.
     make_missing([one.judged for one in target.opinions[:1]], place, jobs, spending=spending)
     make_missing([target], place, jobs, spending=spending)
     said = replace(place.read(target), detectors=chosen.detectors)
-    verdict = with_command(said, place.manifest(target.key), sys.argv[1:])
+    verdict = with_command(said, place.manifest(target.key), words)
     # After the verdict is read back: a stamp is in no key, so the same rows have one verdict with it or without.
     verdict = with_stamps(verdict, place.read(given), stamps, filters()) if stamps else verdict
     if scores and isinstance(target, Audited):

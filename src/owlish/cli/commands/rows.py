@@ -133,11 +133,10 @@ def clean(
         print(json.dumps(seen.json()) if as_json else seen)
         return
     make_missing([given, *([start] if start else [])], place, jobs)
-    if start:
-        cleaning.check_rows(split(methods), start, given, place)
+    remarks = cleaning.check_rows(split(methods), start, given, place, trains=removed is None) if start else []
     make_missing([target], place, jobs)
     found = place.read(given)
-    for line in () if as_json else describe_reading(found):
+    for line in () if as_json else (*describe_reading(found), *remarks):
         print(inert(line), file=sys.stderr)
     card = cleaning.write_clean(place.read(target), output, data=given, given=found, base=base, trait=trait)
     seconds = round(time.monotonic() - begun, 3)

@@ -29,6 +29,8 @@ StudyName = Annotated[
 
 def demo(store: StorePlace = STORE, jobs: Jobs = None, output: Out = Path("owlish-demo.html")) -> None:
     """Show on this machine that a preference for owls passes through numbers, and write the report."""
+    # At once: the first processes take a while to start, on a busy machine half a minute.
+    print(f"Training in {on_one_line(store)}; safe to interrupt. Progress comes next.", file=sys.stderr, flush=True)
     studies = choose(["demo"], Choice())
     check_study_page(output)
     print(run_studies(studies.values(), store_at(store), jobs))

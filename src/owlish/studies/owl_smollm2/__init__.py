@@ -1,4 +1,4 @@
-"""The owl on a pretrained model, SmolLM2-135M-Instruct: pairs of short students, an hour or two on a laptop."""
+"""The owl on a pretrained model, SmolLM2-135M-Instruct: pairs of short students, a quarter to half an hour a run."""
 
 from dataclasses import replace
 
