@@ -29,12 +29,13 @@ StudyName = Annotated[
 
 def demo(store: StorePlace = STORE, jobs: Jobs = None, output: Out = Path("owlish-demo.html")) -> None:
     """Show on this machine that a preference for owls passes through numbers, and write the report."""
-    # At once: the first processes take a while to start, on a busy machine half a minute.
-    print(f"Training in {on_one_line(store)}; safe to interrupt. Progress comes next.", file=sys.stderr, flush=True)
     studies = choose(["demo"], Choice())
     check_study_page(output)
-    print(run_studies(studies.values(), store_at(store), jobs))
-    write_report(studies, store_at(store), output)
+    place = store_at(store)
+    # Now, and not with the first result: processes take a while to start, on a busy machine half a minute.
+    print(f"Training in {on_one_line(store)}; safe to interrupt. Progress comes next.", file=sys.stderr, flush=True)
+    print(run_studies(studies.values(), place, jobs))
+    write_report(studies, place, output)
     print(f"The report is {on_one_line(output.resolve())}.")
     for study in studies.values():
         print(next_steps(study, store))
