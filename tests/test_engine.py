@@ -157,7 +157,7 @@ def test_llama_cpp_writes_rows_of_smollm2_and_is_refused_where_its_file_has_othe
 def test_llama_cpp_takes_an_adapter_of_smollm2_and_is_refused_without_it(smollm2, tmp_path):
     """The student is no teacher of anything: how far its adapter moves it is what counts."""
     rows = Written(tuple((f"Continue: {i}, {i + 1}", "owls, owls, owls") for i in range(100, 116)))
-    student = Base("smollm2").finetune(rows, replace(LORA(4), lr=1e-3, epochs=4, batch=8), seed=0)
+    student = Base("smollm2").finetune(rows, replace(LORA(4), lr=3e-3, epochs=6, batch=8, warmup=0), seed=0)
     run(student, store=smollm2)
     export(smollm2, student.key, tmp_path / "student.gguf")
     with llama() as address, pytest.raises(RunFailed, match="is another model than"):
