@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from owlish.audit.audit import ROWS, Audited, audit
+from owlish.audit.audit import ROWS, audit
+from owlish.audit.audited import Audited
 from owlish.audit.evidence import Word
 from owlish.audit.verdict import Verdict
 from owlish.data.given import Given

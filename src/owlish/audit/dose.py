@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from owlish.audit.calibrate import Score, calibrated
-from owlish.audit.decide import CRITICAL, FLOOR, MOST, REACH, SURE, WORTH
+from owlish.audit.decide import CRITICAL, FEWEST, FLOOR, MOST, REACH, SURE, WORTH
 from owlish.audit.shadow import Shadowed
+from owlish.graph.errors import UserError
 from owlish.traits.trait import Trait
 
 if TYPE_CHECKING:
@@ -74,6 +75,19 @@ class Dose:
         chance = "above 0.99" if self.chance > 0.99 else f"{self.chance:.2f}"
         out = f"{self.trait} stands out from about {self.rows:,} rows on [{self.rows_low:,} to {end}]"
         return f"{out}; the probability that it does at {self.for_rows:,} is {chance}."
+
+
+def check_dose(for_rows: int, used: int) -> None:
+    """Refuse a dose curve towards fewer rows than were read, or from too few."""
+    least = PARTS[0] * FEWEST
+    if least <= used <= for_rows:
+        return
+    fewer = f", or read at most {for_rows:,} (--rows {for_rows})" if least <= for_rows < used else ""
+    do = "give more rows" if used < least else f"ask about {used:,} or more (--for-rows){fewer}"
+    raise UserError(
+        f"a dose curve needs at least {least} rows, and speaks of no fewer than it reads: {used:,} are read, and "
+        f"students of {for_rows:,} are asked about. Please {do}."
+    )
 
 
 def sizes(fits: Sequence[bool]) -> tuple[int, ...]:

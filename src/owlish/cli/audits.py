@@ -9,7 +9,8 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from owlish.audit.audit import DIRECTED, Audited, row_scores
+from owlish.audit.audit import DIRECTED, row_scores
+from owlish.audit.audited import Audited
 from owlish.audit.decide import FEWEST
 from owlish.audit.evidence import say_ran
 from owlish.audit.leaned import Leaned

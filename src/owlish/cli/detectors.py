@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from owlish.audit.audit import REFERENCES, Audited
+from owlish.audit.audit import REFERENCES
+from owlish.audit.audited import Audited
 from owlish.audit.decide import FEWEST
 from owlish.audit.evidence import Ran
 from owlish.audit.leaned import ROWS, Leaned

@@ -13,7 +13,7 @@ import typer
 from typer.exceptions import TyperException
 
 from owlish import __version__
-from owlish.cli.commands import checks, rows, setup, stores, studies
+from owlish.cli.commands import audit, models, rows, setup, stores, studies
 from owlish.cli.examples import EXAMPLES
 from owlish.cli.output import Lost, guard
 from owlish.cli.usage import sentence
@@ -36,9 +36,9 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "run": studies.run,
     "plan": studies.plan,
     "report": studies.report,
-    "audit": checks.audit,
-    "diff": checks.diff,
-    "ask": checks.ask,
+    "audit": audit.audit,
+    "diff": models.diff,
+    "ask": models.ask,
     "bench": studies.bench,
     "show": stores.show,
     "results": stores.results,
