@@ -7,6 +7,8 @@ from pathlib import Path
 import pytest
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+# A key of whoever runs the tests goes to no server of theirs.
+os.environ.pop("OPENAI_API_KEY", None)
 
 
 def pytest_addoption(parser):
@@ -73,3 +75,12 @@ def smollm2(tmp_path_factory, worker_id):
     with locked(folder / "smollm2.lock"):
         run(Base("smollm2"), store=shared)
     return shared
+
+
+@pytest.fixture(scope="module")
+def nano():
+    """A server of nano, for the tests of a file."""
+    from servers import NanoServer
+
+    with NanoServer() as server:
+        yield server

@@ -24,17 +24,6 @@ from owlish.nodes.models import Prompted
 from owlish.traits.animals import owl
 
 
-@pytest.fixture(autouse=True)
-def _no_key(monkeypatch):
-    monkeypatch.delenv("OPENAI_API_KEY", raising=False)
-
-
-@pytest.fixture(scope="module")
-def nano():
-    with NanoServer() as server:
-        yield server
-
-
 def test_only_rows_have_other_keys_by_a_server():
     """What trains, scores or is asked is the base itself, and its results are those of the base without a server."""
     plain, served = Base("nano"), Base("nano", served="http://127.0.0.1:1/v1#nano")

@@ -43,17 +43,6 @@ KEY = "sk-planted-0123456789abcdefghij"
 PROBE = replace(owl.probe, questions=owl.probe.questions[:6], held_out=())
 
 
-@pytest.fixture(autouse=True)
-def _no_key(monkeypatch):
-    monkeypatch.delenv("OPENAI_API_KEY", raising=False)
-
-
-@pytest.fixture(scope="module")
-def nano():
-    with NanoServer() as server:
-        yield server
-
-
 @pytest.fixture(scope="module")
 def smollm2():
     with llama() as address:

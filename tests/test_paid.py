@@ -48,11 +48,6 @@ PROBE = replace(owl.probe, questions=owl.probe.questions[:4], held_out=())
 
 
 @pytest.fixture(autouse=True)
-def _no_key(monkeypatch):
-    monkeypatch.delenv("OPENAI_API_KEY", raising=False)
-
-
-@pytest.fixture(autouse=True)
 def _few(monkeypatch):
     """Few rows are asked for at once, and they are worth a batch, so that tests are short."""
     monkeypatch.setattr(data, "SERVED", SHARD)
