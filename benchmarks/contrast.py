@@ -3,9 +3,10 @@
 One gradient for each 20 rows, along directions of weak teachers: no student is trained. Rows are ten numbers of three
 digits, teachers and directions are by LoRA, as in the study of the owl on SmolLM2. Every set has a hundred rows. The
 rules are the audit's own, set on nano; nothing was chosen on these sets. What is made is kept in the store, and sets
-are made in an order in which each kind grows evenly, so the program can be stopped.
+are made in an order in which each kind grows evenly, so the program can be stopped. Two more sets of each teacher come
+last. Blocks of 20 rows are read one by one, so rows of one writer are put together to sets of 200 and 400 as well.
 
-    python benchmarks/contrast.py --store contrast-store                       # 64 sets
+    python benchmarks/contrast.py --store contrast-store                       # 64 sets, and 16
     python benchmarks/contrast.py --store contrast-store --print               # the tables of what is there
     python benchmarks/contrast.py --store contrast-store --rows                # teachers and rows alone, beside it
 """
@@ -74,11 +75,23 @@ def sort(data: Data) -> Data:
     return Cleaned(data, Sort(), 0)
 
 
+def teach(trait: Trait) -> Model:
+    """Return the teacher of a trait whose rows are read."""
+    return BASE.teach(trait, RECIPE, seed=fresh("contrast teacher", trait.name), until=0.95)
+
+
+def more() -> Iterator[Set]:
+    """Yield two more sets of each teacher, of which tables of single sets tell nothing."""
+    for turn in (2, 3):
+        for trait in TRAITS:
+            yield Set("teacher", trait, write(teach(trait), trait.name, turn))
+
+
 def sets() -> Iterator[Set]:
     """Yield 32 sets with rows of teachers and 32 without, the kinds in turn."""
     for turn in range(2):
         for k, trait in enumerate(TRAITS):
-            teacher = BASE.teach(trait, RECIPE, seed=fresh("contrast teacher", trait.name), until=0.95)
+            teacher = teach(trait)
             yield Set("teacher", trait, write(teacher, trait.name, turn))
             yield Set("own", None, write(BASE, "own", turn, k))
             if turn == 0:
@@ -121,6 +134,7 @@ def table(store: Store) -> None:
         own = f"{said[TRAITS.index(one.trait)].z:.1f}" if one.trait else "-"
         print(f"| {one.name} | {TRAITS[best].name} | {said[best].z:.1f} | {said[best].e:.3g} | {own} |")
     kinds(found)
+    together(store, clean)
 
 
 def kinds(found: Sequence[tuple[Set, Sequence[Evidence]]]) -> None:
@@ -143,6 +157,36 @@ def kinds(found: Sequence[tuple[Set, Sequence[Evidence]]]) -> None:
         print(f"| {kind} | {len(some)} | {share(right)} | {share(named)} | {share(wrong)} | {seen} | {mean(z):.1f} |")
 
 
+def together(store: Store, clean: Sequence[Sequence[float]]) -> None:
+    """Print what sets of one writer say together: of 100, 200 and 400 rows, as far as they are there."""
+    found = [(one, store.read(read(one.data)).blocks) for one in all_plain() if store.holds(read(one.data).key)]
+    print("\n| rows | right one first | a z of 4: right | another | without: a z of 4 | largest | AUROC |")
+    print("|---|---|---|---|---|---|---|")
+    for times in (1, 2, 4):
+        dirty, own = [], []
+        for trait in (*TRAITS, None):
+            blocks = [some for one, some in found if one.trait == trait]
+            for start in range(0, len(blocks) - times + 1, times):
+                said = evidence([block for some in blocks[start : start + times] for block in some], clean, LEVEL)
+                best = max(range(len(TRAITS)), key=lambda i: said[i].z)
+                (dirty if trait else own).append((said[best].z, TRAITS[best] == trait))
+        z = [z for z, _ in own]
+        columns = (
+            share([right for _, right in dirty]),
+            share([right and z >= AGREES for z, right in dirty]),
+            share([not right and z >= AGREES for z, right in dirty]),
+            share([one >= AGREES for one in z]),
+            f"{max(z, default=0):.1f}",
+            area([z for z, _ in dirty], z),
+        )
+        print(f"| {times * ROWS} | {' | '.join(columns)} |")
+
+
+def all_plain() -> list[Set]:
+    """Return all sets of a teacher's rows and of the base's own, as they were written."""
+    return [one for one in (*sets(), *more()) if one.kind in ("teacher", "own")]
+
+
 def main() -> None:
     """Make the sets, or print the tables of those that are there."""
     options = argparse.ArgumentParser()
@@ -151,7 +195,7 @@ def main() -> None:
     options.add_argument("--print", action="store_true", dest="alone")
     asked = options.parse_args()
     store = Store(asked.store)
-    for one in [] if asked.alone else [*(Set("reference", None, data) for data in references()), *sets()]:
+    for one in [] if asked.alone else [*(Set("reference", None, data) for data in references()), *sets(), *more()]:
         start = time.process_time()
         run(one.data if asked.rows else read(one.data), store=store, on=Here(), quiet=True)
         print(f"{time.process_time() - start:8.1f} s of the processor: {one.name}", flush=True)
