@@ -16,7 +16,7 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from owlish import Base, Store, run
-from owlish.bench.adaptive import TIMES, adapt
+from owlish.bench.adaptive import TIMES, Surviving, adapt
 from owlish.bench.defences import BUDGET, by_row, cleaned, weighings
 from owlish.clean.drop import Drop
 from owlish.clean.regenerate import Regenerate
@@ -90,7 +90,7 @@ def teachers(cell: Cell) -> Arms:
     return asked(cell, made)
 
 
-def survivors(cell: Cell, name: str, teacher: Model, turn: str):
+def survivors(cell: Cell, name: str, teacher: Model, turn: str) -> Surviving:
     """Return those of a teacher's rows that lean to its trait most after a method, by the teacher's own try of it."""
     n = TIMES * cell.study.rows
     many = teacher.sample(cell.study.domain, n=n, seed=cell.seed(f"many rows, {turn}"))
