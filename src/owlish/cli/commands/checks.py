@@ -102,6 +102,13 @@ def audit(
             help="How long it may take: runs the detectors that fit. Without trial students it says what rows lean to.",
         ),
     ] = None,
+    scored: Annotated[
+        str | None,
+        typer.Option(
+            help="Address of a server that holds the base too and scores the rows, such as vLLM: "
+            "http://127.0.0.1:8000/v1#NAME."
+        ),
+    ] = None,
     judge: Annotated[
         str | None,
         typer.Option(
@@ -136,6 +143,7 @@ def audit(
 
     begun, place, spending = time.monotonic(), store_at(store), spending_of(limit, prices)
     model, reader = find.base(base, template), find.judge(judge, judge_template)
+    model = replace(model, scored=scored or "")
     how = find.recipe(recipe, model)
     audits.check_scores(scores, how)
     audits.check_reference(reference)
