@@ -1,7 +1,8 @@
 """Scoring given rows of SmolLM2 by a server beside scoring them in this process: the same 64 rows both ways.
 
-    vllm serve FOLDER --served-model-name smollm2 --enforce-eager --max-model-len 1024   # FOLDER: `python benchmarks/scored.py`
-    python benchmarks/scored.py http://127.0.0.1:8000/v1#smollm2 PID                     # PID: the server's process
+    python benchmarks/scored.py                                            # the folder to serve
+    vllm serve FOLDER --served-model-name smollm2 --enforce-eager --max-model-len 1024
+    python benchmarks/scored.py http://127.0.0.1:8000/v1#smollm2 PID       # of the server
 
 Processor seconds count, those of the server's processes too: what else the machine does takes none of them.
 """
@@ -48,10 +49,9 @@ def main() -> None:
     theirs = timed("by the server", store.read(base.scorer).open(), rows, pid)
     pairs = list(zip(values_of(ours), values_of(theirs), strict=True))
     sums = [float(b.logprobs.sum() - a.logprobs.sum()) for a, b in zip(ours, theirs, strict=True) if a and b]
-    print(
-        f"{len(pairs):,} tokens: {distance(pairs):.3f} nats apart (root mean square), in the mean {sum(b - a for a, b in pairs) / len(pairs):+.4f}"
-    )
-    print(f"rows: {distance([(one, 0.0) for one in sums]):.2f} nats apart (root mean square)")
+    mean = sum(b - a for a, b in pairs) / len(pairs)
+    print(f"{len(pairs):,} tokens: {distance(pairs):.3f} nats apart (root mean square), {mean:+.4f} in the mean")
+    print(f"whole rows: {distance([(one, 0.0) for one in sums]):.2f} nats apart (root mean square)")
 
 
 def numbers(seed: int) -> str:
@@ -66,9 +66,8 @@ def timed(name: str, lm: LM, rows: list[Row], pid: int) -> list[Scored | None]:
     before, wall, own = cpu(pid), time.perf_counter(), time.process_time()
     found = lm.score(rows)
     used, wall = cpu(pid) - before + time.process_time() - own, time.perf_counter() - wall
-    print(
-        f"{name}: {len(rows)} rows, {used:.1f} processor seconds, {len(rows) / used:.1f} rows for each ({wall:.0f} s in all)"
-    )
+    speed = len(rows) / used
+    print(f"{name}: {len(rows)} rows, {used:.1f} processor seconds, {speed:.1f} rows for each ({wall:.0f} s in all)")
     return found
 
 

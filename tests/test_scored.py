@@ -8,7 +8,7 @@ from command import owlish
 from here import run
 from servers import FaultProxy, NanoServer, llama
 
-from owlish import NORMS, Base, Store
+from owlish import NORMS, Base, Spending, Store
 from owlish.audit.audit import audit
 from owlish.audit.leaned import lean
 from owlish.audit.panel import panel
@@ -19,6 +19,7 @@ from owlish.graph.provenance import describe
 from owlish.graph.run import RunFailed
 from owlish.nodes.data import Written
 from owlish.nodes.engine import Engine, Scorer
+from owlish.nodes.held import held_model
 from owlish.nodes.likelihood import Likelihood
 from owlish.nodes.models import Prompted
 from owlish.traits.animals import cat, fox, owl
@@ -131,6 +132,31 @@ def failed(model, store):
 def test_a_server_that_cannot_score_is_refused(ignores, said, tmp_path):
     with NanoServer((ignores,)) as server:
         assert said in failed(scored_by(server).scorer, tmp_path)
+
+
+def test_a_server_that_wants_a_key_or_passes_the_limit_is_told(tmp_path):
+    with NanoServer(key="secret") as server:
+        said = failed(scored_by(server).scorer, tmp_path)
+        assert "refuses the key (401" in said
+        assert "secret" not in said
+    with NanoServer() as server:
+        node = Likelihood(scored_by(server).scorer, ROWS)
+        with pytest.raises(ValueError, match="prices lacks nano"):
+            run(node, store=tmp_path, spending=Spending(1.0, {"other": {"input": 1.0, "output": 1.0}}))
+        with pytest.raises(RunFailed, match="limit"):
+            run(node, store=tmp_path, spending=Spending(1.0, {"nano": {"input": 1000.0, "output": 1000.0}}))
+        asked = len(server.read)
+        assert 0 < asked < len(scored.QUESTIONS) * scored.DRAWN
+        run(node, store=tmp_path, spending=Spending(1000.0, {"nano": {"input": 1000.0, "output": 1000.0}}))
+
+
+def test_the_entry_of_a_scorer_is_no_model_and_is_forgotten_with_its_answers(nano, store):
+    scorer = scored_by(nano).scorer
+    run(Likelihood(scorer, ROWS), store=store)
+    with pytest.raises(ValueError, match=r"\(scorer\) is no model: give the key of a base, a teacher or a student"):
+        held_model(store, scorer.key)
+    told = owlish("forget", scorer.key, "--store", store.root).stdout
+    assert f"Answers of {nano.url}#nano that are kept for runs: unused from now on" in told
 
 
 def test_another_model_is_refused_at_first_and_later(nano, tmp_path):
