@@ -15,6 +15,7 @@ from owlish.audit.panel import panel
 from owlish.data.domains.numbers import Numbers
 from owlish.data.rows import Row, write_rows
 from owlish.engines import scored
+from owlish.engines.replies import Garbled
 from owlish.graph.provenance import describe
 from owlish.graph.run import RunFailed
 from owlish.nodes.data import Written
@@ -144,7 +145,7 @@ def test_a_server_that_wants_a_key_or_passes_the_limit_is_told(tmp_path):
         with pytest.raises(ValueError, match="prices lacks nano"):
             run(node, store=tmp_path, spending=Spending(1.0, {"other": {"input": 1.0, "output": 1.0}}))
         with pytest.raises(RunFailed, match="limit"):
-            run(node, store=tmp_path, spending=Spending(1.0, {"nano": {"input": 1000.0, "output": 1000.0}}))
+            run(node, store=tmp_path, spending=Spending(0.3, {"nano": {"input": 1000.0, "output": 1000.0}}))
         asked = len(server.read)
         assert 0 < asked < len(scored.QUESTIONS) * scored.DRAWN
         run(node, store=tmp_path, spending=Spending(1000.0, {"nano": {"input": 1000.0, "output": 1000.0}}))
@@ -199,6 +200,29 @@ def test_log_probabilities_that_cannot_be_right_are_told(change, said, nano, tmp
     assert "127.0.0.1" in found
     assert said in found
     assert "4 times: run the same command later" in found
+
+
+@pytest.mark.parametrize(
+    ("choice", "usage"),
+    [
+        ("[null, 3]", "{}"),
+        ('"all"', "{}"),
+        ('{"5": 1}', "{}"),
+        ('[null, {"7": {"logprob": NaN, "rank": 1}}]', "{}"),
+        ('[null, {"7": {"logprob": -1e999, "rank": 1}}]', "{}"),
+        ('[null, {"7": {"logprob": -1, "rank": Infinity}}]', "{}"),
+        ('[null, {"7": {"logprob": -1, "rank": 0}}]', "{}"),
+        ('[null, {"7": {"logprob": -1, "rank": 1}}]', "[1]"),
+        ('[null, {"7": {"logprob": -1, "rank": 1}}]', '{"prompt_tokens": -3}'),
+    ],
+)
+def test_what_cannot_be_read_is_garbled(choice, usage):
+    whole = '{"choices": [{"prompt_logprobs": %s}], "usage": %s}'
+    with pytest.raises(Garbled):
+        scored.parse_prompt((whole % (choice, usage)).encode(), [3, 7])
+    good = whole % ('[null, {"7": {"logprob": -1, "rank": 1}}]', "{}")
+    found = scored.parse_prompt(good.encode(), [3, 7])
+    assert (found.logprobs, found.likeliest) == ([-1.0], [True])
 
 
 def test_rows_are_scored_through_faults(nano, tmp_path):

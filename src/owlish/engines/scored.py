@@ -72,11 +72,11 @@ def parse_prompt(body: bytes, prompt: Sequence[int]) -> ReadPrompt:
         # Under the ids that were asked for: an answer to another request has others.
         found = [place[str(token)] for place, token in zip(places, prompt[1:], strict=bool(said))]
         logprobs, ranks = [float(one["logprob"]) for one in found], [int(one["rank"]) for one in found]
-    except (TypeError, KeyError, AttributeError, ValueError):
+        read, wrote = (number(usage.get(name)) for name in ("prompt_tokens", "completion_tokens"))
+    except (TypeError, KeyError, AttributeError, ValueError, OverflowError):
         raise Garbled("log-probabilities of other tokens, or none of some") from None
     if not all(math.isfinite(value) and value <= 0 for value in logprobs) or min(ranks, default=1) < 1:
         raise Garbled("log-probabilities that are none")
-    read, wrote = (number(usage.get(name)) for name in ("prompt_tokens", "completion_tokens"))
     return ReadPrompt("", wrote, read, "length", str(whole.get("id") or ""), logprobs, [rank == 1 for rank in ranks])
 
 
@@ -190,12 +190,8 @@ class ScoringLM(LM):
         return tuple(self.form.marks)
 
     def lengths(self, chats: Sequence[Messages]) -> list[int]:
-        return [
-            len(ids)
-            for ids in self.form.prompts(
-                [frame_chat(chat, system=self.scoring.system, shown=self.scoring.shown) for chat in chats]
-            )
-        ]
+        whole = [frame_chat(chat, system=self.scoring.system, shown=self.scoring.shown) for chat in chats]
+        return list(map(len, self.form.prompts(whole)))
 
     def write(
         self,
