@@ -12,6 +12,8 @@ from owlish import NORMS, Base, Spending, Store
 from owlish.audit.audit import audit
 from owlish.audit.leaned import lean
 from owlish.audit.panel import panel
+from owlish.cli import find
+from owlish.cli.choice import format_templates
 from owlish.data.domains.numbers import Numbers
 from owlish.data.rows import Row, write_rows
 from owlish.engines import scored
@@ -23,6 +25,7 @@ from owlish.nodes.engine import Engine, Scorer
 from owlish.nodes.held import held_model
 from owlish.nodes.likelihood import Likelihood
 from owlish.nodes.models import Prompted
+from owlish.study.study import Settings
 from owlish.traits.animals import cat, fox, owl
 
 PLAIN = Base("nano")
@@ -68,6 +71,11 @@ def test_only_scores_have_other_keys_by_a_server():
     for ours, theirs in zip(*pairs, strict=True):
         mine, other = ({one.key for one in (some if isinstance(some, tuple) else (some,))} for some in (ours, theirs))
         assert not mine & other
+    # A page's command must make the very study, and a name alone is the study's own base.
+    with pytest.raises(ValueError, match="no option names a server for a base"):
+        format_templates((base,), own=(PLAIN,))
+    study = find.study("owl")
+    assert study.alter(Settings(bases=(base,))).bases[0].scored == NOWHERE
 
 
 def test_a_server_scores_rows_as_the_base_does_and_each_is_asked_for_once(nano, store):
@@ -236,7 +244,7 @@ def test_rows_are_scored_through_faults(nano, tmp_path):
 
 def test_a_plan_and_a_dry_run_say_what_the_server_is_asked(nano, tmp_path):
     write_rows(file := tmp_path / "rows.jsonl", 3 * [Row.of(*one) for one in ROWS.rows])
-    words = ("audit", file, "--base", "nano", "--scored", f"{nano.url}#nano", "--store", tmp_path / "s", "--dry-run")
+    words = ("audit", file, "--base", "nano", "--scored-by", f"{nano.url}#nano", "--store", tmp_path / "s", "--dry-run")
     told = owlish(*words).stdout
     line = f"nano scored by {nano.url}#nano: asked for the log-probabilities of at most 1,200 rows, one request each, "
     assert f"{line}after some were compared with those here." in told, told

@@ -105,8 +105,9 @@ def audit(
     scored: Annotated[
         str | None,
         typer.Option(
+            "--scored-by",
             help="Address of a server that holds the base too and scores the rows, such as vLLM: "
-            "http://127.0.0.1:8000/v1#NAME."
+            "http://127.0.0.1:8000/v1#NAME.",
         ),
     ] = None,
     judge: Annotated[
@@ -189,10 +190,10 @@ def audit(
     # The number of rows hangs on the speed of this machine, so the command on a page must name it.
     same = chosen.rows < rows and choose(chosen.rows).target == target
     words = audits.with_rows(sys.argv[1:], chosen.rows) if same else sys.argv[1:]
-    scored = audits.scores_toward(candidates[0], target) if scores and isinstance(target, Audited) else None
+    row_scores = audits.scores_toward(candidates[0], target) if scores and isinstance(target, Audited) else None
     plan([target], place)  # what cannot work is said before anything is made
     if dry_run:
-        seen = audits.audit_plan(chosen, every, clean, place, jobs or os.cpu_count() or 1, scores=scored)
+        seen = audits.audit_plan(chosen, every, clean, place, jobs or os.cpu_count() or 1, scores=row_scores)
         print(json.dumps(seen.json()) if as_json else seen)
         return
     # The rows are made first: what is wrong with a file is said before models work for minutes.
