@@ -114,7 +114,8 @@ class NanoServer(Local):
     """Serves nano through our own model seam, as many requests at once as wait.
 
     `ignores` names what it does not honour; `key` is what it wants; `said` are prompt, seed and text of each answer;
-    `bill` counts the tokens that it read and wrote, by model.
+    `read` are the prompts that it scored, and `spoil` changes what it says of one; `bill` counts the tokens that it
+    read and wrote, by model.
     """
 
     def __init__(self, ignores=(), key=None, handler=None):
@@ -122,6 +123,7 @@ class NanoServer(Local):
         self.lm = open_nano()
         self.lms, self.bill = {"nano": self.lm}, Counter()
         self.ignores, self.key, self.said, self.waiting, self.luck = set(ignores), key, [], queue.Queue(), 0
+        self.read, self.spoil = [], lambda choice: choice
         # A model is for one thread at a time: to score, its last layer is changed for as long as that takes.
         self.alone = threading.Lock()
         threading.Thread(target=self.write, daemon=True).start()
@@ -168,6 +170,26 @@ class NanoServer(Local):
         first = [{"token": t, "logprob": v} for t, v in zip(texts, values[0].tolist(), strict=True)]
         return [{"token": "", "logprob": value, "top_logprobs": first} for value in scored.logprobs.tolist()]
 
+    def prompt_logprobs(self, asked):
+        """Return what vLLM says of the tokens of a prompt, in a completion of one token."""
+        import torch
+
+        ids = torch.tensor([asked["prompt"]])
+        with self.alone, torch.inference_mode():
+            logprobs = self.lms[asked["model"]].model(input_ids=ids).logits[0, :-1].float().log_softmax(-1)
+        own = logprobs.gather(-1, ids[0, 1:, None])
+        ranks = (logprobs >= own).sum(-1).tolist()
+        said = [
+            {str(token): {"logprob": value, "rank": rank, "decoded_token": ""}}
+            for token, value, rank in zip(asked["prompt"][1:], own[:, 0].tolist(), ranks, strict=True)
+        ]
+        choice = {"index": 0, "text": "", "finish_reason": "length", "prompt_logprobs": [None, *said]}
+        if "prompts" in self.ignores:
+            del choice["prompt_logprobs"]
+        usage = {"prompt_tokens": len(asked["prompt"]), "completion_tokens": 1}
+        self.read.append(asked["prompt"])
+        return {"id": f"cmpl-{next(NUMBERS)}", "choices": [self.spoil(choice)], "usage": usage}
+
     def completion(self, asked):
         """Return what a chat completion says, and bill it."""
         answer = self.answer(asked)
@@ -195,7 +217,12 @@ class NanoHandler(Handler):
         if asked["model"] not in self.server.lms:
             self.say(404, {"error": {"message": f"The model {asked['model']} does not exist"}})
             return
-        self.say(200, self.server.completion(asked))
+        if self.path.endswith("/chat/completions"):
+            self.say(200, self.server.completion(asked))
+        elif "completions" in self.server.ignores:
+            self.say(404, {"detail": "Not Found"})
+        else:
+            self.say(200, self.server.prompt_logprobs(asked))
 
     def allowed(self):
         """Say whether the key is right, and refuse it where it is not."""

@@ -18,7 +18,7 @@ from owlish.diff.student import Student
 from owlish.graph.run import plan
 from owlish.graph.spec import Node, everything
 from owlish.lm.model import Gives
-from owlish.nodes.engine import Engine
+from owlish.nodes.engine import Engine, Scorer
 from owlish.nodes.likelihood import Likelihood
 from owlish.nodes.models import Model
 from owlish.nodes.opens import Opener
@@ -47,8 +47,8 @@ def openers(tmp_path_factory):
     audited = audit(rows, BASE, NORMS, (owl, cat), judge=BASE)
     seen = diff(Student(BASE, BASE.finetune(rows, NORMS, seed=0)), (owl, cat), null=null(BASE, NORMS, rows), judge=BASE)
     c, leaned = audited.contrast, lean(rows, BASE, NORMS, (owl, cat))
-    engine = Engine(BASE, "http://127.0.0.1:1/v1#nano")
-    more = (Gradient(BASE, c.data, c.traits, c.writers, c.rows), PromptContrast(BASE, c.data, c.traits, 8), engine)
+    engines = [kind(BASE, "http://127.0.0.1:1/v1#nano") for kind in (Engine, Scorer)]
+    more = (Gradient(BASE, c.data, c.traits, c.writers, c.rows), PromptContrast(BASE, c.data, c.traits, 8), *engines)
     targets = [*(node for study in own for node in study.small().needs), audited, leaned, seen, *more]
     found = {type(node): node for node in everything(*targets) if isinstance(node, Opener)}
     return list(found.values())

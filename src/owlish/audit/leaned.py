@@ -21,7 +21,7 @@ from owlish.audit.start import start_verdict
 from owlish.audit.verdict import Verdict
 from owlish.audit.words import check_words
 from owlish.graph.seeds import fresh
-from owlish.graph.spec import Node, Read, Tick
+from owlish.graph.spec import Node, Read, Tick, encode
 from owlish.lm.hf import TorchLM
 from owlish.lm.recipes import Recipe
 from owlish.nodes.base import Base
@@ -72,8 +72,10 @@ class Leaned(Opener, kind="leaned", version=2):
     judge: Opinion | None = None
 
     def spec(self) -> dict[str, Any]:
-        """Return the fields that make the key; a panel without a judge has the key it always had."""
-        return {name: value for name, value in super().spec().items() if name != "judge" or value}
+        """Return the fields that make the key; without a judge and a server it is the key that it always had."""
+        named = {name: value for name, value in super().spec().items() if name != "judge" or value}
+        # Readings are no fields, and those of a server are its own.
+        return named | ({"scorer": encode(self.base.scorer, "scorer")} if self.base.scored else {})
 
     def check(self) -> None:
         super().check()

@@ -68,7 +68,9 @@ def under(row: Row, system: str | None) -> Row:
 
 def panel(base: Model, data: Data, traits: Sequence[Trait], rows: int) -> tuple[Under, ...]:
     """Return the readings of a dataset under no prompt, and then under that of each trait."""
-    return tuple(Under(base, data, system, rows) for system in (None, *(trait.system_prompt for trait in traits)))
+    return tuple(
+        Under(base.scorer, data, system, rows) for system in (None, *(trait.system_prompt for trait in traits))
+    )
 
 
 def raised(readings: Sequence[Any]) -> NDArray[np.float64]:

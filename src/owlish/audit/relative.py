@@ -29,7 +29,7 @@ ALL = "all other bases together"
 
 def likelihoods(base: Base, data: Data) -> tuple[Likelihood, ...]:
     """Return how likely a base, and then each other base at hand, find the first 600 rows."""
-    return tuple(Likelihood(model, data, ROWS) for model in (base, *bases_at_hand(base)))
+    return tuple(Likelihood(model.scorer, data, ROWS) for model in (base, *bases_at_hand(base)))
 
 
 def bases_at_hand(base: Base) -> tuple[Base, ...]:

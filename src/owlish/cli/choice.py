@@ -120,7 +120,7 @@ def format_templates(bases: Sequence[Base], *, own: Sequence[Base]) -> list[str]
 
     A study's own bases keep what it sets of theirs, where the command line sets nothing.
     """
-    if any(base.served for base in bases if base not in own):
+    if any(base.served or base.scored for base in bases if base not in own):
         raise UserError("no option names a server for a base: bind the study to the name study in a file.")
     if not any(base.settings for base in bases if base not in own):
         return []

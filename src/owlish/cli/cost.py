@@ -64,6 +64,8 @@ def tokens_of(node: Node, row: int = ROW, given: int | None = None) -> Tokens:
     A row of which nothing is known has `row` tokens, and the user's file has `given` rows, if they were counted.
     """
     if isinstance(node, Under | Likelihood):
+        if (node.base if isinstance(node, Under) else node.model).gives == "logprobs":
+            return Tokens()  # a server reads them
         return Tokens(at_most(node.rows or 0, given) * row)
     if isinstance(node, Follows):
         return Tokens(sum(2 * QUESTIONS * question(trait.probe) for trait in node.traits))

@@ -7,11 +7,13 @@ from collections.abc import Iterator, Sequence
 
 from owlish.cli.options import STORE
 from owlish.engines.served import Served
-from owlish.graph.counted import join
+from owlish.graph.counted import counted, join
 from owlish.graph.errors import UserError
 from owlish.graph.spec import Node
 from owlish.graph.store import Store
+from owlish.lm.model import Gives
 from owlish.nodes.base import Base
+from owlish.nodes.engine import Engine
 from owlish.nodes.opens import Openable, Opener
 
 
@@ -34,7 +36,25 @@ def server_remarks(nodes: Sequence[Node], store: Store) -> tuple[str, ...]:
         needed.setdefault(trial, set()).update(
             ["temperature", "seeds"] if temperature else [], ["formats"] * bool(pattern)
         )
-    return tuple(said for trial, asked in needed.items() if (said := remark(trial, sorted(asked), store)))
+    found = [remark(trial, sorted(asked), store) for trial, asked in needed.items()]
+    return (*filter(None, found), *score_remarks(nodes, store))
+
+
+def score_remarks(nodes: Sequence[Node], store: Store) -> tuple[str, ...]:
+    """Return a sentence for each server that scores rows."""
+    rows: dict[Node, list[int]] = {}
+    for node, scorer in asking(nodes, "logprobs"):
+        rows.setdefault(scorer, []).append(node.most_rows)
+    return tuple(
+        f"{scorer}: asked for the log-probabilities of {upto(many)}, one request each"
+        f"{'' if store.holds(scorer.key) else ', after some were compared with those here'}."
+        for scorer, many in rows.items()
+    )
+
+
+def upto(many: Sequence[int]) -> str:
+    """Return how many rows are at most as many as these together, of which 0 is not known."""
+    return f"at most {counted(sum(many), 'row')}" if all(many) else "rows"
 
 
 def remark(trial: Node, asked: Sequence[str], store: Store) -> str:
@@ -50,15 +70,18 @@ def remark(trial: Node, asked: Sequence[str], store: Store) -> str:
     return ""
 
 
-def asking(nodes: Sequence[Node]) -> Iterator[tuple[Opener, Node]]:
-    """Yield the nodes that ask served models, each with the node whose entry holds what the server honours."""
+def asking(nodes: Sequence[Node], gives: Gives = "text") -> Iterator[tuple[Opener, Node]]:
+    """Yield the nodes that ask served models, each with the node whose entry holds what the server honours.
+
+    Models that a server scores for give log-probabilities.
+    """
     for node in nodes:
         if isinstance(node, Opener):
             models = (one for one in node.inputs() if isinstance(one, Openable))
-            yield from ((node, tried(model)) for model in models if model.gives == "text")
+            yield from ((node, tried(model)) for model in models if model.gives == gives)
 
 
 def tried(model: Node) -> Node:
     """Return the base, or the model of this process, at the bottom of a served model."""
     below = model.load_inputs()
-    return tried(below[0]) if below else model
+    return tried(below[0]) if below and not isinstance(model, Engine) else model

@@ -32,7 +32,10 @@ def peak(nodes: Sequence[Node], row: int | None = None) -> int | None:
     """
     if visible_gpus():
         return None
-    opened = [(n, {child.root for child in n.children if isinstance(child, Model)}) for n in nodes]
+    opened = [
+        (n, {child.root for child in n.children if isinstance(child, Model) and child.gives == "weights"})
+        for n in nodes
+    ]
     # Each base once: a study has thousands of nodes, and looking at a base's files takes a while.
     known = {base: told for base in set().union(*(bases for _, bases in opened)) if (told := shape_and_size(base))}
     found = [node_bytes(node, row, [known[base] for base in bases & known.keys()]) for node, bases in opened]

@@ -20,7 +20,7 @@ from owlish.graph.store import MANIFEST, Damaged, Store
 from owlish.nodes.held import CHANGES
 
 MB, GGUF = 1e6, ".gguf"
-SERVED = ("base", "engine")
+SERVED = ("base", "engine", "scorer")
 """Kinds whose entries may hold what a server honours."""
 FILES = (".jsonl", ".json", ".csv", ".parquet", ".safetensors", ".gz", ".zip")
 """Endings that no folder has."""

@@ -38,6 +38,15 @@ class Reply:
 
 def parse_reply(body: bytes) -> Reply:
     """Return the one answer in the body of a response; raise `Garbled` where it holds no such thing."""
+    whole, choice = only_choice(body)
+    try:
+        return reply(whole, choice)
+    except (TypeError, KeyError, AttributeError):
+        raise Garbled("an answer without a text or an end") from None
+
+
+def only_choice(body: bytes) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Return what the body of a response says, and its one answer; raise `Garbled` where it holds no such thing."""
     try:
         whole = json.loads(body)
     except ValueError:
@@ -49,10 +58,7 @@ def parse_reply(body: bytes) -> Reply:
     # Some servers send several answers to one request, or none, as if all were well.
     if len(choices) != 1:
         raise Garbled(f"{len(choices)} answers to one request")
-    try:
-        return reply(whole, choices[0])
-    except (TypeError, KeyError, AttributeError):
-        raise Garbled("an answer without a text or an end") from None
+    return whole, choices[0]
 
 
 def reply(whole: dict[str, Any], choice: dict[str, Any]) -> Reply:
@@ -95,13 +101,13 @@ def write_reply(folder: Path, digest: str, reply: Reply) -> None:
         file.write(hashlib.sha256(body).hexdigest().encode() + b"\n" + body)
 
 
-def read_reply(folder: Path, digest: str) -> Reply | None:
+def read_reply(folder: Path, digest: str, kind: type[Reply] = Reply) -> Reply | None:
     """Return the reply to a request that was kept, or `None` where there is none, or a damaged one."""
     try:
         said, _, body = (folder / digest[:2] / digest).read_bytes().partition(b"\n")
     except OSError:
         return None
-    return Reply(**json.loads(body)) if hashlib.sha256(body).hexdigest().encode() == said else None
+    return kind(**json.loads(body)) if hashlib.sha256(body).hexdigest().encode() == said else None
 
 
 def times_dropped(folder: Path, who: str) -> int:

@@ -11,9 +11,9 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass, field, replace
 from email.utils import parsedate_to_datetime
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from owlish.engines.address import KEY, OPENAI, Address
 from owlish.engines.replies import (
@@ -56,8 +56,10 @@ class Refused(UserError):
 class Server:
     """A served model: where it is, the store that keeps its answers, whether it names each answer anew.
 
-    `parse` makes an answer of the body of a response.
+    `parse` makes an answer of the body of a response, and `kind` is what answers are kept as.
     """
+
+    kind: ClassVar[type[Reply]] = Reply
 
     address: Address
     store: Path
@@ -114,7 +116,7 @@ class Server:
 
     def complete(self, asked: dict[str, Request]) -> dict[str, Reply]:
         """Ask for what is not kept, by the digests of requests, and return all replies."""
-        found = {digest: read_reply(self.folder, digest) for digest in asked}
+        found = {digest: read_reply(self.folder, digest, self.kind) for digest in asked}
         missing = [digest for digest, reply in found.items() if reply is None]
 
         def take(place: int, reply: Reply) -> None:
@@ -198,7 +200,7 @@ class Server:
             entry = self.ledger.reserve(most)
             begun = time.monotonic()
             try:
-                reply = self.parse(self.sent(client, body))
+                reply = self.read(self.sent(client, body), body)
                 self.ledger.settle(entry, used(reply, most))
                 return reply
             except openai.APIStatusError as error:
@@ -216,16 +218,21 @@ class Server:
             time.sleep(wait)
         raise explain_error(self.address, failed) from None  # its request holds the key
 
+    def read(self, said: bytes, body: Request) -> Reply:
+        """Return the reply in the body of a response to a request."""
+        return self.parse(said)
+
+    def desk(self, client: Any) -> Any:
+        """Return what makes a request of the SDK's client."""
+        return partial(client.chat.completions.with_streaming_response.create, messages=[])
+
     def sent(self, client: Any, body: Request) -> bytes:
         """Return the whole body of a response: read in pieces, since no time limit of the SDK's ends a slow drip."""
         late = time.monotonic() + 2 * self.deadline
         pieces = []
         # All of it in `extra_body`, which takes the place of the rest: the SDK knows
         # neither grammars nor what else servers take.
-        asked = client.chat.completions.with_streaming_response.create(
-            messages=[], model="", extra_body=self.whole(body)
-        )
-        with asked as response:
+        with self.desk(client)(model="", extra_body=self.whole(body)) as response:
             for piece in torn(response.iter_bytes()):
                 pieces.append(piece)
                 if time.monotonic() > late:

@@ -12,7 +12,7 @@ from typing import Any
 
 from owlish.graph.errors import UserError
 from owlish.lm import written
-from owlish.lm.model import Answer, Ended, Example, Messages, Weights, message
+from owlish.lm.model import Answer, Conversation, Ended, Example, Messages, Weights, frame_chat, message, parts_of
 from owlish.lm.template import Settings, arguments, check_known, fix_day, today
 from owlish.lm.whole import reading
 from owlish.lm.written import MARK, Frame
@@ -126,6 +126,28 @@ class Chat:
                     "or another base."
                 )
         return self.encode(texts)
+
+    def encode_rows(
+        self,
+        rows: Sequence[Conversation],
+        *,
+        system: str | None,
+        shown: Sequence[tuple[str, str]],
+        end: bool = True,
+    ) -> list[Example]:
+        """Return rows as examples, in the context that a model is given; the one place where rows become tokens."""
+        chats, turns, tools = parts_of(rows)
+        # Text outside of any chat has no place for a system prompt.
+        whole = [chat if chat[0]["role"] == "text" else frame_chat(chat, system=system, shown=shown) for chat in chats]
+        more = [len(after) - len(before) for after, before in zip(whole, chats, strict=True)]
+        # What the context puts in front moves a row's own turns back.
+        trained = [[turn + shift for turn in own] for own, shift in zip(turns, more, strict=True)]
+        found = self.examples(whole, trained, tools, end=end)
+        return [Example((), (), MISSED) if self.lacks(example.ids) else example for example in found]
+
+    def lacks(self, ids: Sequence[int]) -> bool:
+        """Say whether some tokens are of the tokenizer's alone, so that the model cannot read them."""
+        return self.size is not None and max(ids, default=0) >= self.size
 
     def examples(
         self, chats: Sequence[Messages], trained: Sequence[Sequence[int]], tools: Sequence[str], *, end: bool = True

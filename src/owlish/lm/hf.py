@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from owlish.graph.errors import UserError
 from owlish.lm import adapt, lens, rounding, sample, score, stream, train
-from owlish.lm.chat import MISSED, Chat
+from owlish.lm.chat import Chat
 from owlish.lm.grammar import Grammar
 from owlish.lm.layout import text_parameters, window
 from owlish.lm.model import (
@@ -115,7 +115,7 @@ class TorchLM(LM):
         """Return the token ids that stand before the answer to each conversation."""
         prompts = self.chat.prompts(list(map(self.whole, chats)))
         for ids in prompts:
-            if self.lacks(ids):
+            if self.chat.lacks(ids):
                 raise UserError(f"{self.name} has no token for a part of {self.chat.decode(ids)[-60:]!r}: {WORDS}")
         return prompts
 
@@ -129,10 +129,6 @@ class TorchLM(LM):
                 f"{self.name} reads {self.window}: shorten the question, or take a base that reads more."
             )
         return prompts
-
-    def lacks(self, ids: Sequence[int]) -> bool:
-        """Say whether some tokens are of the tokenizer's alone, so that the model cannot read them."""
-        return self.chat.size is not None and max(ids, default=0) >= self.chat.size
 
     def lengths(self, chats: Sequence[Messages]) -> list[int]:
         return list(map(len, self.prompts(chats)))
@@ -175,15 +171,8 @@ class TorchLM(LM):
     # log-probabilities
 
     def encode(self, rows: Sequence[Conversation], *, end: bool = True) -> list[Example]:
-        """Return rows as examples; the one place where rows become tokens."""
-        chats = [[turn.fields() for turn in row.messages] for row in rows]
-        # Text outside of any chat has no place for a system prompt.
-        whole = [chat if chat[0]["role"] == "text" else self.whole(chat) for chat in chats]
-        more = [len(after) - len(before) for after, before in zip(whole, chats, strict=True)]
-        # What the context puts in front moves a row's own turns back.
-        trained = [[turn + shift for turn in row.turns] for row, shift in zip(rows, more, strict=True)]
-        found = self.chat.examples(whole, trained, [row.tools for row in rows], end=end)
-        return [Example((), (), MISSED) if self.lacks(example.ids) else example for example in found]
+        """Return rows as examples, in the context that this model is given."""
+        return self.chat.encode_rows(rows, system=self.system, shown=self.shown, end=end)
 
     def read(self, chats: Sequence[Messages], answers: Sequence[Sequence[int]]) -> list[Answer]:
         """Return the texts of answers to conversations that are given token by token, the ends of turns included."""

@@ -13,6 +13,7 @@ from owlish.graph.tabled import Brief
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from owlish.lm.chat import Chat
     from owlish.lm.hf import TorchLM
     from owlish.lm.template import Settings
 
@@ -97,6 +98,12 @@ class Weights(Brief):
         from owlish.lm.opening import open_model
 
         return open_model(self, any_words=any_words, exact=exact)
+
+    def form(self, size: int) -> Chat:
+        """Return how rows of any words become tokens of a model that has `size` of them; no weights are read."""
+        from owlish.lm.chat import Chat
+
+        return replace(Chat.open(self), size=size, most_unknown=1.0)
 
     def check_words(self, rows: Sequence[Conversation]) -> None:
         """Refuse rows of which many tokens are unknown to the model, as `open` does, by its tokenizer alone."""

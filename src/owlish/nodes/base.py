@@ -54,7 +54,8 @@ class Base(Model, kind="base"):
     arguments that the template reads, and `today`, `end` and `chat_template`, which every base takes.
 
     `served` is the address of a server that holds the same base, as `http://127.0.0.1:8080/v1#model`. It writes the
-    base's rows, with and without a system prompt; all else is done by the weights here.
+    base's rows, with and without a system prompt. `scored` is the address of one that gives the log-probabilities of
+    rows, as vLLM does: it scores the rows of audits. All else is done by the weights here.
     """
 
     usual = 0.1
@@ -63,6 +64,7 @@ class Base(Model, kind="base"):
     revision: str | None = None
     template: Mapping[str, Setting] | Settings = ()
     served: str = ""
+    scored: str = ""
 
     def __post_init__(self) -> None:
         # The value is frozen, and one order of the settings makes one key.
@@ -104,6 +106,14 @@ class Base(Model, kind="base"):
         return Engine(self, self.served)
 
     @property
+    def scorer(self) -> Model:
+        if not self.scored:
+            return self
+        from owlish.nodes.engine import Scorer
+
+        return Scorer(self, self.scored)
+
+    @property
     def pays(self) -> tuple[str, ...]:
         address = address_of(self.name)
         return (address.priced,) if address else ()
@@ -134,7 +144,8 @@ class Base(Model, kind="base"):
     def spec(self) -> dict[str, Any]:
         """Return the fields that make the key; what has a content is named by it, what is not shipped by it alone."""
         own = super().spec()
-        del own["served"]  # who writes its rows is in the keys of those alone
+        # Who writes its rows, or scores some, is in the keys of those alone.
+        del own["served"], own["scored"]
         if not self.template:  # keys from before this field was there stay as they are
             del own["template"]
         # Shipped bases keep their name beside their content: users' caches hold keys that were made so.

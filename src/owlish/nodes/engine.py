@@ -8,10 +8,11 @@ from pathlib import Path
 
 from owlish.engines.address import FORM, Address, address_of
 from owlish.engines.alike import Compared, compare
+from owlish.engines.scored import Agreed, Scoring, compare_scores
 from owlish.engines.tried import Honours, try_out
 from owlish.graph.errors import UserError
 from owlish.graph.facts import note
-from owlish.graph.spec import Read, Resources, Tick
+from owlish.graph.spec import Node, Read, Resources, Tick
 from owlish.lm.hf import TorchLM
 from owlish.lm.model import Gives
 from owlish.nodes.base import Base
@@ -77,6 +78,38 @@ class Engine(Model, Opener, kind="engine"):
 
     def load(self, folder: Path, read: Read) -> Compared:
         return compared(folder, self.address)
+
+
+@dataclass(frozen=True)
+class Scorer(Engine, kind="scorer"):
+    """A base or a trained model whose rows a server scores that holds it as well, as vLLM can.
+
+    It is asked for the log-probabilities of token ids, so neither its chat template nor how it samples matters. Before
+    it is used these are compared with those of this process, and it is refused as an `Engine` is.
+    """
+
+    caption = "{model} scored by {server}"
+
+    @property
+    def gives(self) -> Gives:
+        return "logprobs"
+
+    @property
+    def writer(self) -> Model:
+        return self.model.writer
+
+    def load_inputs(self) -> tuple[Node, ...]:
+        return (self.model,)  # for its tokenizer
+
+    def compute(self, folder: Path, read: Read, tick: Tick) -> None:
+        lm: TorchLM = read(self.model).open(any_words=True, exact=True)
+        agreed = compare_scores(self.address, lm, folder.parents[1], name=str(self.model))
+        note(compared=str(agreed))
+        (folder / COMPARED).write_text(json.dumps(asdict(agreed)))
+
+    def load(self, folder: Path, read: Read) -> Scoring:  # type: ignore[override]
+        agreed, weights = Agreed(**json.loads((folder / COMPARED).read_text())), read(self.model)
+        return Scoring(self.address, folder.parents[1], weights, agreed, weights.system, weights.shown)
 
 
 def compared(folder: Path, address: Address) -> Compared:

@@ -27,7 +27,7 @@ def held_model(store: Store, key: str, folder: str | None = None) -> Weights | S
     spec, entry = store.check(key)["spec"], store.folder(key)
     if spec["kind"] in ("base", "pretrained"):
         return held_base(store, key, spec, folder)
-    if address := address_of(spec.get("server", "")):
+    if spec["kind"] == "engine" and (address := address_of(spec["server"])):
         return compared(entry, address)
     # By its files and not by its kind: there are more kinds of students than this room knows.
     changed = any((entry / name).is_file() for name in CHANGES)

@@ -54,6 +54,11 @@ class Model(Openable, kind="model"):
         """What writes its rows: the model itself, unless a server holds it as well."""
         return self
 
+    @property
+    def scorer(self) -> Model:
+        """What scores given rows: the model itself, unless a server is to do it."""
+        return self
+
     def teach(
         self, trait: Trait, recipe: Recipe, *, seed: int, until: float = 0.97, replay: Data | None = None
     ) -> Taught:
@@ -119,6 +124,10 @@ class Prompted(Derived, kind="prompted"):
     @property
     def writer(self) -> Model:
         return replace(self, model=self.model.writer)
+
+    @property
+    def scorer(self) -> Model:
+        return replace(self, model=self.model.scorer)
 
     def __post_init__(self) -> None:
         super().__post_init__()

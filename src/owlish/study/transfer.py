@@ -193,7 +193,9 @@ class Transfer(Study):
             # says of it.
             known = (*self.bases, *(base for base, _ in self.left_out))
             named = {base.name: base for base in known}
-            bases = new["bases"] = tuple(b if b.template or b.served else named.get(b.name, b) for b in new["bases"])
+            bases = new["bases"] = tuple(
+                b if b.template or b.served or b.scored else named.get(b.name, b) for b in new["bases"]
+            )
             own = dict((*self.left_out, *zip(self.bases, self.foreign, strict=False)))
             # A rotation, for a random permutation may leave a base as its own foreign base.
             turned = bases[1:] + bases[:1] if len(bases) > 1 else ()

@@ -79,6 +79,14 @@ def audit(
             help="How long it may take: runs the detectors that fit. Without trial students it says what rows lean to.",
         ),
     ] = None,
+    scored: Annotated[
+        str | None,
+        typer.Option(
+            "--scored-by",
+            help="Address of a server that holds the base too and scores the rows, such as vLLM: "
+            "http://127.0.0.1:8000/v1#NAME.",
+        ),
+    ] = None,
     judge: Annotated[
         str | None,
         typer.Option(
@@ -115,6 +123,7 @@ def audit(
 
     begun, place, spending = time.monotonic(), store_at(store), spending_of(limit, prices)
     model, reader = find.base(base, template), find.judge(judge, judge_template)
+    model = replace(model, scored=scored or "")
     how = find.recipe(recipe, model)
     audits.check_scores(scores, how)
     audits.check_reference(reference)
@@ -160,10 +169,10 @@ def audit(
     # The number of rows hangs on the speed of this machine, so the command on a page must name it.
     same = chosen.rows < rows and choose(chosen.rows).target == target
     words = audits.with_rows(sys.argv[1:], chosen.rows) if same else sys.argv[1:]
-    scored = audits.scores_toward(candidates[0], target) if scores and isinstance(target, Audited) else None
+    row_scores = audits.scores_toward(candidates[0], target) if scores and isinstance(target, Audited) else None
     plan([target], place)  # what cannot work is said before anything is made
     if dry_run:
-        seen = audits.audit_plan(chosen, every, clean, place, jobs or os.cpu_count() or 1, scores=scored)
+        seen = audits.audit_plan(chosen, every, clean, place, jobs or os.cpu_count() or 1, scores=row_scores)
         print(json.dumps(seen.json()) if as_json else seen)
         return
     # The rows are made first: what is wrong with a file is said before models work for minutes.
