@@ -13,11 +13,12 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from owlish.graph.errors import UserError
+from owlish.graph.heard import warn_again
 from owlish.graph.measured import Point
 from owlish.graph.pool import SETTINGS, Event
 from owlish.graph.spec import Node, Resources
 from owlish.graph.store import Store, named, store_at
-from owlish.graph.worker import Outcome, Teller, attempt
+from owlish.graph.worker import Report, Teller, attempt_heard
 
 RETRIES = 3
 """How often a node is begun anew whose worker or machine is lost."""
@@ -30,7 +31,10 @@ AHEAD = 2
 
 CLIENT, CLIENT_PORT = "ray://", 10001
 LISTENS = 5.0
-"""Seconds in which a cluster must take a connection."""
+"""Seconds in which a cluster must take a connection, and in which it must answer."""
+GREETING = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + bytes((0, 0, 0, 4, 0, 0, 0, 0, 0))
+"""How a client of HTTP/2, over which every port of Ray speaks, begins; the server's settings answer it."""
+SETTINGS_FRAME = b"\x04"
 
 Word = tuple[str, int, int, tuple[Point, ...]]
 """A node's key, how far it is (of 0: it has begun), and what was measured since the last word."""
@@ -53,21 +57,22 @@ class Ray:
         self.own = False
         self.seen: tuple[float, list[Mapping[str, float]]] = (-FRESH, [])
 
+    def check(self, node: Node, store: Store) -> None:
+        """Refuse paid answers into a bucket: each machine has a cache of its own, and would have its own limit."""
+        if node.pays and "://" in store.address:
+            raise UserError(f"{named(node)} asks a paid service, from a cluster: keep its store in a shared folder.")
+
     def takes(self, resources: Resources) -> bool:
         """Say whether some machine has these resources, and the queue is short.
 
         Ray itself would let a task that no machine can serve wait for ever.
         """
-        machines = self.machines()
         needed = self.needed(resources)
-        cores = sum(one.get("CPU", 0) for one in machines)
-        able = any(all(one.get(name, 0) >= least for name, least in needed.items()) for one in machines)
-        return able and len(self.tasks) < AHEAD * cores + 1
+        able = any(all(one.get(name, 0) >= least for name, least in needed.items()) for one in self.machines())
+        return able and len(self.tasks) < AHEAD * self.cores + 1
 
     def submit(self, node: Node, store: Store) -> None:
         """Give a node to the cluster."""
-        if node.pays and "://" in store.address:  # each machine has a cache of its own, and would have its own limit
-            raise UserError(f"{named(node)} asks a paid service, from a cluster: keep its store in a shared folder.")
         needed = self.needed(node.resources)
         task = self.make.options(
             num_cpus=needed["CPU"],
@@ -108,6 +113,11 @@ class Ray:
             ray.shutdown()
         self.tasks, self.news, self.begun, self.own = {}, [], set(), False
         self.board = self.make = None
+
+    @property
+    def cores(self) -> int:
+        """The cores of all machines."""
+        return int(sum(one.get("CPU", 0) for one in self.machines()))
 
     def machines(self) -> list[Mapping[str, float]]:
         """Return what each machine of the cluster has."""
@@ -162,10 +172,11 @@ class Ray:
         import ray
 
         try:
-            what, sentence, trace = ray.get(task)
+            what, sentence, trace, warned = ray.get(task)
         except ray.exceptions.RayError as error:
             said = f"its worker on the cluster was lost {RETRIES + 1} times ({type(error).__name__})"
             return Event("failed", node, sentence=said, trace=str(error))
+        warn_again(warned)
         if what in ("made", "found") and not store.has(node.key):
             said = f"{store} is not a folder that all machines of the cluster share: name one that is."
             return Event("refused", node, sentence=said)
@@ -188,7 +199,7 @@ class Board:
         return told
 
 
-def make_there(asked: bytes, address: str, board: Any) -> Outcome:
+def make_there(asked: bytes, address: str, board: Any) -> Report:
     """Make a node on a machine of the cluster."""
     import ray
 
@@ -201,11 +212,11 @@ def make_there(asked: bytes, address: str, board: Any) -> Outcome:
 
     # An actor takes the words of one caller in their order: to wait for the last, below, is to wait for all.
     tell = Teller(say, TICK_EVERY)
-    outcome = attempt(node, store_at(address), tell)
+    report = attempt_heard(node, store_at(address), tell)
     tell.rest()
     with suppress(ray.exceptions.RayError):  # what is said after the node has ended is not heard
         ray.get(heard)
-    return outcome
+    return report
 
 
 def begin(address: str | None) -> None:
@@ -227,20 +238,34 @@ def begin(address: str | None) -> None:
 
 
 def check_listens(address: str | None) -> None:
-    """Refuse an address at which nothing listens: Ray itself would try for ever, and hear no signal meanwhile."""
+    """Refuse an address at which nothing listens, or something else than Ray.
+
+    Ray itself would try for ever, and hear no signal meanwhile.
+    """
     named = os.environ.get("RAY_ADDRESS") or "" if address in (None, "auto") else str(address)
     client = named.startswith(CLIENT)
     if not client and ":" not in named:  # found by Ray on this machine, or started here
         return
     try:
         place = urlsplit(f"//{named.removeprefix(CLIENT)}")
-        with socket.create_connection((place.hostname or "", place.port or CLIENT_PORT), timeout=LISTENS):
-            pass
+        with socket.create_connection((place.hostname or "", place.port or CLIENT_PORT), timeout=LISTENS) as peer:
+            # Over TLS it would be no greeting.
+            if os.environ.get("RAY_USE_TLS", "0") == "0" and not greets(peer):
+                raise ValueError("what listens there does not speak as Ray does")
     except (OSError, ValueError) as error:  # also a port that is no number
         why = str(getattr(error, "strerror", None) or error)
         raise UserError(
             f"no Ray cluster answers at {named} ({why}): start one, or correct --on or RAY_ADDRESS."
         ) from None
+
+
+def greets(peer: socket.socket) -> bool:
+    """Say whether a peer answers in HTTP/2, at once."""
+    try:
+        peer.sendall(GREETING)
+        return peer.recv(4)[3:] == SETTINGS_FRAME
+    except OSError:  # it stays silent, or hangs up
+        return False
 
 
 def import_ray() -> None:

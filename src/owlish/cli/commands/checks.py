@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import sys
 import time
 from collections.abc import Callable
@@ -31,6 +30,7 @@ from owlish.cli.options import (
     Jobs,
     JudgeTemplate,
     Limit,
+    On,
     PriceTable,
     Reports,
     StorePlace,
@@ -38,10 +38,9 @@ from owlish.cli.options import (
     TrainedBase,
 )
 from owlish.cli.rows import pairs
-from owlish.cli.running import make_missing, spending_of
+from owlish.cli.running import at_once, check_plan, make_missing, pool_of, spending_of
 from owlish.graph.errors import UserError
 from owlish.graph.files import check_apart
-from owlish.graph.run import plan
 from owlish.graph.spec import everything
 from owlish.graph.store import store_at
 
@@ -116,6 +115,7 @@ def audit(
     schema: Annotated[bool, Schema(callback=print_schema("owlish.audit", "verdict.schema.json"))] = False,
     store: StorePlace = STORE,
     jobs: Jobs = None,
+    on: On = None,
     as_json: AsJson = False,
 ) -> None:
     """Say which traits a dataset would pass on to students of a base; exit 0 nothing, 1 found, 2 cannot say."""
@@ -135,6 +135,7 @@ def audit(
     from owlish.report.outcome import of_audit
 
     begun, place, spending = time.monotonic(), store_at(store), spending_of(limit, prices)
+    pool = pool_of(on, jobs)
     model, reader = find.base(base, template), find.judge(judge, judge_template)
     how = find.recipe(recipe, model)
     audits.check_scores(scores, how)
@@ -166,7 +167,7 @@ def audit(
             # The trait that comes first is known after the audit alone; towards any other they cost the same.
             scores=audits.scores_toward(candidates[0], full) if scores else None,
             store=place,
-            jobs=jobs or os.cpu_count() or 1,
+            jobs=at_once(pool, jobs) if minutes else 1,
         )
 
     def panel(many: int) -> Leaned:
@@ -182,23 +183,23 @@ def audit(
     same = chosen.rows < rows and choose(chosen.rows).target == target
     words = audits.with_rows(sys.argv[1:], chosen.rows) if same else sys.argv[1:]
     scored = audits.scores_toward(candidates[0], target) if scores and isinstance(target, Audited) else None
-    plan([target], place)  # what cannot work is said before anything is made
+    check_plan([target], place, pool)  # what cannot work is said before anything is made
     if dry_run:
-        seen = audits.audit_plan(chosen, every, clean, place, jobs or os.cpu_count() or 1, scores=scored)
+        seen = audits.audit_plan(chosen, every, clean, place, at_once(pool, jobs), scores=scored)
         print(json.dumps(seen.json()) if as_json else seen)
         return
     # The rows are made first: what is wrong with a file is said before models work for minutes.
     make_missing([given, *([clean] if clean else [])], place, jobs)
     audits.check_rows(place, given, clean, chosen.least_clean)
     # A judge comes next: one that cannot be opened or asked is known before students are trained.
-    make_missing([one.judged for one in target.opinions[:1]], place, jobs, spending=spending)
-    make_missing([target], place, jobs, spending=spending)
+    make_missing([one.judged for one in target.opinions[:1]], place, jobs, pool, spending=spending)
+    make_missing([target], place, jobs, pool, spending=spending)
     said = replace(place.read(target), detectors=chosen.detectors)
     verdict = with_command(said, place.manifest(target.key), words)
     # After the verdict is read back: a stamp is in no key, so the same rows have one verdict with it or without.
     verdict = with_stamps(verdict, place.read(given), stamps, filters()) if stamps else verdict
     if scores and isinstance(target, Audited):
-        audits.write_scores(verdict, target, place, jobs, scores)
+        audits.write_scores(verdict, target, place, jobs, pool, scores)
     fails, seconds = verdict.verdict in failing, round(time.monotonic() - begun, 3)
     outcome = of_audit(verdict, given.files, fails=fails, seconds=seconds)
     write_reports(report or (), verdict, outcome, partial(render, verdict), target, place)
@@ -250,6 +251,7 @@ def diff(
     schema: Annotated[bool, Schema(callback=print_schema("owlish.diff", "difference.schema.json"))] = False,
     store: StorePlace = STORE,
     jobs: Jobs = None,
+    on: On = None,
     as_json: AsJson = False,
 ) -> None:
     """Say what a trained student picked up; exit 0 nothing, 1 found, 2 cannot say."""
@@ -263,6 +265,7 @@ def diff(
     from owlish.report.outcome import of_diff
 
     begun, place, spending = time.monotonic(), store_at(store), spending_of(limit, prices)
+    pool = pool_of(on, jobs)
     check_reports(report or (), place)
     failing = verdicts(fail_on)
     wanted = diff_target(
@@ -277,20 +280,20 @@ def diff(
         contexts=contexts,
         judge=find.judge(judge, judge_template),
     )
-    plan([wanted], place)  # what cannot work is said before anything is made
+    check_plan([wanted], place, pool)  # what cannot work is said before anything is made
     if dry_run:
         rows = next((node for node in everything(wanted) if isinstance(node, Loaded)), None)
-        processes, lines = jobs or os.cpu_count() or 1, foretold(wanted)
+        processes, lines = at_once(pool, jobs), foretold(wanted)
         seen = foreseen([wanted], place, processes, data=rows, rows=MOST, lines=lines)
         print(json.dumps(seen.json()) if as_json else seen)
         return
     # What does not fit the base, or was not trained at all, is said before students are.
     there = wanted.null if control else ()
-    make_missing([wanted.student, *(one.sizes for one in (wanted.own, *there))], place, jobs)
+    make_missing([wanted.student, *(one.sizes for one in (wanted.own, *there))], place, jobs, pool)
     wanted.check_moved(place.read, there)
     # So is a judge that cannot be opened or asked.
-    make_missing(wanted.judge.aligned[:1] if wanted.judge else (), place, jobs, spending=spending)
-    make_missing([wanted], place, jobs, spending=spending)
+    make_missing(wanted.judge.aligned[:1] if wanted.judge else (), place, jobs, pool, spending=spending)
+    make_missing([wanted], place, jobs, pool, spending=spending)
     verdict = with_command(place.read(wanted), place.manifest(wanted.key), sys.argv[1:])
     fails, seconds = verdict.verdict in failing, round(time.monotonic() - begun, 3)
     outcome = of_diff(verdict, student, fails=fails, seconds=seconds)
@@ -339,13 +342,14 @@ def ask(
     prices: PriceTable = None,
     store: StorePlace = STORE,
     jobs: Jobs = None,
+    on: On = None,
     as_json: AsJson = False,
 ) -> None:
     """Ask a base for its favourites: the probability of each candidate, its share among them, its logit margin."""
     from owlish.cli.ask import Told, questions
 
-    start, place = find.base(base, template), store_at(store)
+    pool, start, place = pool_of(on, jobs), find.base(base, template), store_at(store)
     targets = questions(start, candidates_of(traits))
-    make_missing(targets, place, jobs, spending=spending_of(limit, prices))
+    make_missing(targets, place, jobs, pool, spending=spending_of(limit, prices))
     told = Told(str(start), tuple(map(place.read, targets)))
     print(json.dumps(told.json()) if as_json else told)
