@@ -139,10 +139,9 @@ def make_missing(
     missing, made = plan(targets, store), 0
     check_honoured(missing, store)
     check_place(missing, store, on)
-    rows, others = [], []
-    for node in missing:
-        (rows if on and isinstance(node, Loaded) else others).append(node)
-    for some, where in ((rows, None), (others, on)):
+    rows = {node.key: node for node in missing if on and isinstance(node, Loaded)}
+    others = [node for node in missing if node.key not in rows]
+    for some, where in ((list(rows.values()), None), (others, on)):
         if some:
             with Display() as display:
                 made += make(some, store=store, jobs=jobs, on=where, watch=display, curves=curves, spending=spending)

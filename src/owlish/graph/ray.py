@@ -9,13 +9,14 @@ import sys
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
 
 from owlish.graph.errors import UserError
 from owlish.graph.heard import warn_again
 from owlish.graph.measured import Point
-from owlish.graph.pool import SETTINGS, Event
+from owlish.graph.pool import GPUS, SETTINGS, Event
 from owlish.graph.spec import Node, Resources
 from owlish.graph.store import Store, named, store_at
 from owlish.graph.worker import Report, Teller, attempt_heard
@@ -28,6 +29,9 @@ FRESH = 2.0
 """Seconds for which what the cluster has is not asked again."""
 AHEAD = 2
 """Nodes that are submitted for each core, so that none waits for the driver."""
+
+IDLE = 60.0
+"""Seconds after which a process without work gives its GPU back, and drops the base that it keeps."""
 
 CLIENT, CLIENT_PORT = "ray://", 10001
 LISTENS = 5.0
@@ -54,6 +58,7 @@ class Ray:
         self.begun: set[str] = set()
         self.board: Any = None
         self.make: Any = None
+        self.makers: dict[Any, Holder] = {}
         self.own = False
         self.seen: tuple[float, list[Mapping[str, float]]] = (-FRESH, [])
 
@@ -69,24 +74,60 @@ class Ray:
         """
         needed = self.needed(resources)
         able = any(all(one.get(name, 0) >= least for name, least in needed.items()) for one in self.machines())
+        if "GPU" in needed and sum(one.task is not None for one in self.makers.values()) >= self.count("GPU"):
+            return False
         return able and len(self.tasks) < AHEAD * self.cores + 1
 
     def submit(self, node: Node, store: Store) -> None:
         """Give a node to the cluster."""
-        needed = self.needed(node.resources)
-        task = self.make.options(
-            num_cpus=needed["CPU"],
-            num_gpus=needed.get("GPU", 0),
-            memory=needed.get("memory"),
-            max_retries=RETRIES,
-        )
-        self.tasks[task.remote(pickle.dumps(node), store.address, self.board)] = (node, store)
+        needed, given = self.needed(node.resources), (pickle.dumps(node), store.address, self.board)
+        if "GPU" in needed:
+            maker = self.maker(needed)
+            self.makers[maker].task = task = maker.make.remote(*given)
+        else:
+            # Ray hides no GPU from tasks that ask for none. Workers of other settings are other processes, too.
+            hidden = {"runtime_env": {"env_vars": {GPUS: ""}}} if self.count("GPU") else {}
+            memory = needed.get("memory")
+            how = self.make.options(num_cpus=needed["CPU"], memory=memory, max_retries=RETRIES, **hidden)
+            task = how.remote(*given)
+        self.tasks[task] = (node, store)
+
+    def maker(self, needed: Mapping[str, float]) -> Any:
+        """Return a process without work that holds a GPU and what else is needed; start one if there is none."""
+        import ray
+
+        idle = [maker for maker, one in self.makers.items() if one.task is None]
+        if fitting := next((maker for maker in idle if self.makers[maker].needed == needed), None):
+            return fitting
+        if idle and len(self.makers) >= self.count("GPU"):
+            self.drop(idle[0])  # it is of another kind, and would keep its GPU
+        # No core: it would take it away from nodes without a GPU while it waits for work.
+        how = {"num_cpus": 0, "num_gpus": 1, "memory": needed.get("memory")}
+        found = ray.remote(Maker).options(**how, max_restarts=-1, max_task_retries=RETRIES).remote()
+        self.makers[found] = Holder(needed)
+        return found
+
+    def drop(self, maker: Any) -> None:
+        """End a process that holds a GPU."""
+        import ray
+
+        del self.makers[maker]
+        ray.kill(maker)
+
+    def rest(self, task: Any) -> None:
+        """Note that a node has ended, and end processes that have long been without work."""
+        for maker, one in list(self.makers.items()):
+            if task is not None and one.task == task:
+                one.task, one.since = None, time.monotonic()
+            elif one.task is None and time.monotonic() - one.since > IDLE:
+                self.drop(maker)
 
     def hear(self) -> Sequence[Event]:
         """Wait until a node begins, goes on or ends."""
         import ray
 
         while not self.news:
+            self.rest(None)
             # The ends first, then the board: all that an ended node told stands there
             # by now, and is heard before its end.
             ended, _ = ray.wait(list(self.tasks), timeout=WAIT)
@@ -94,6 +135,7 @@ class Ray:
                 self.tell(ray.get(self.board.read.remote()))
             for task in ended:
                 node, store = self.tasks.pop(task)
+                self.rest(task)
                 self.begin(node)
                 self.news.append(self.end(task, node, store))
         news, self.news = self.news, []
@@ -105,8 +147,12 @@ class Ray:
             return  # it never began, perhaps because there is no Ray
         import ray
 
+        held = [one.task for one in self.makers.values()]
+        for maker in list(self.makers):
+            self.drop(maker)
         for task in self.tasks:
-            ray.cancel(task, force=True)
+            if task not in held:  # else it ended with its process
+                ray.cancel(task, force=True)
         if self.board is not None:
             ray.kill(self.board)
         if self.own:
@@ -117,7 +163,11 @@ class Ray:
     @property
     def cores(self) -> int:
         """The cores of all machines."""
-        return int(sum(one.get("CPU", 0) for one in self.machines()))
+        return self.count("CPU")
+
+    def count(self, what: str) -> int:
+        """Return how many of something all machines have."""
+        return int(sum(one.get(what, 0) for one in self.machines()))
 
     def machines(self) -> list[Mapping[str, float]]:
         """Return what each machine of the cluster has."""
@@ -181,6 +231,26 @@ class Ray:
             said = f"{store} is not a folder that all machines of the cluster share: name one that is."
             return Event("refused", node, sentence=said)
         return Event(what, node, sentence=sentence, trace=trace)
+
+
+@dataclass
+class Holder:
+    """What a process that holds a GPU was started with, and the node that it makes; or since when it has none."""
+
+    needed: Mapping[str, float]
+    task: Any = None
+    since: float = 0.0
+
+
+class Maker:
+    """A process that makes one node after another on one GPU, and so keeps the base that it opened last: an actor.
+
+    Ray may give another GPU to the next task of a worker, which CUDA would not see, and keeps an actor's for its life.
+    """
+
+    def make(self, asked: bytes, address: str, board: Any) -> Report:
+        """Make a node."""
+        return make_there(asked, address, board)
 
 
 class Board:
