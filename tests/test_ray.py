@@ -25,6 +25,10 @@ from owlish.graph.store import Store
 pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore")]
 
 
+os.environ.setdefault("RAY_worker_niceness", "0")
+"""Else Ray runs workers at 15, and a machine that does other work too hardly ever turns to them."""
+
+
 @pytest.fixture(scope="module")
 def machines():
     """Two machines of one core each, as Ray sees them."""
