@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from collections import Counter
+from contextlib import suppress
 
 import pytest
 from command import OWLISH
@@ -31,12 +32,10 @@ os.environ.setdefault("RAY_worker_niceness", "0")
 
 def start(node):
     """Start a Ray node, which gives up where its agents do not begin within 15 s; on a busy machine, begin again."""
-    for left in reversed(range(5)):
-        try:
+    for _ in range(4):
+        with suppress(Exception):
             return node()
-        except Exception:
-            if not left:
-                raise
+    return node()
 
 
 def two_machines(**each):
