@@ -398,7 +398,7 @@ def test_a_cluster_pays_for_nothing_into_a_bucket(place):
     from owlish.graph.ray import Ray
 
     with pytest.raises(ValueError, match="keep its store in a shared folder"):
-        Ray().submit(Paying(), store_at(place))
+        Ray().check(Paying(), store_at(place))
 
 
 def test_credentials_are_kept_nowhere(place, tmp_path):

@@ -3,15 +3,18 @@
 import inspect
 import json
 import re
+import shutil
 import socket
 import sys
 import threading
 import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from here import run
+from servers import free_port
 
 from owlish.audit import decide
 from owlish.audit.audit import audit
@@ -204,6 +207,28 @@ def test_a_method_that_needs_no_model_needs_no_base(typed):
 def test_a_missing_ray_is_told_in_a_sentence(typed, monkeypatch):
     monkeypatch.setitem(sys.modules, "ray", None)
     refused(typed, ["run", "owl", "--on", "ray"], "a cluster needs Ray: install owlish[ray].")
+
+
+ELSEWHERE = [
+    "run demo",
+    "demo",
+    "bench clean --small",
+    "ask nano",
+    "audit rows.jsonl --base nano --minutes 5",
+    "diff nano --base nano",
+    "clean rows.jsonl --with regenerate --base nano --by nano-1 -o out.jsonl",
+]
+"""Commands that compute much, and so can do it on a cluster."""
+
+
+@pytest.mark.parametrize("words", ELSEWHERE)
+def test_a_cluster_that_is_gone_is_refused_by_every_command_before_anything_is_made(typed, monkeypatch, words):
+    monkeypatch.setitem(sys.modules, "ray", SimpleNamespace(is_initialized=lambda: False))
+    if words.startswith("diff"):
+        shutil.copytree(folder("nano"), "nano")
+    there = f"ray://127.0.0.1:{free_port()}"
+    refused(typed, [*words.split(), "--on", there], f"no Ray cluster answers at {there} (")
+    refused(typed, [*words.split(), "--on", there, "--jobs", "2"], "--on names a cluster: omit one of them.")
 
 
 @pytest.mark.parametrize("command", sorted(COMMANDS))

@@ -6,19 +6,22 @@ import os
 import random
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import time
 from collections import Counter
 from dataclasses import dataclass
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
+from threading import Thread
 from types import SimpleNamespace
 from typing import ClassVar
 
 import pytest
 from servers import free_port
 from test_store import files
-from toys import Broken, Bulk, Continued, Drawn, Joined, Noting, Placed, Refused, Secretive, Toy, tower
+from toys import Broken, Bulk, Continued, Drawn, Joined, Noting, Placed, Refused, Secretive, Toy, Warned, tower
 
 from owlish.graph.errors import UserError
 from owlish.graph.files import FULL
@@ -42,6 +45,28 @@ def test_a_cluster_that_is_gone_is_refused_at_once_and_leaves_no_store(address, 
         UserError, match=rf"no Ray cluster answers at {named} \(.*\): start one, or correct --on or RAY"
     ):
         run(Drawn(1), store=tmp_path / "store", on=Ray(), quiet=True)
+    assert not (tmp_path / "store").exists()
+
+
+class Rude(BaseHTTPRequestHandler):
+    """A server of HTTP/1, as Ray's dashboard is, which says nothing of what it refuses."""
+
+    def log_message(self, *words):
+        pass
+
+
+@pytest.mark.parametrize("silent", [True, False])
+def test_a_port_that_is_no_cluster_is_refused(silent, tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "ray", SimpleNamespace(is_initialized=lambda: False))
+    monkeypatch.setattr("owlish.graph.ray.LISTENS", 0.5)
+    with socket.create_server(("127.0.0.1", 0)) if silent else HTTPServer(("127.0.0.1", 0), Rude) as server:
+        if not silent:
+            Thread(target=server.handle_request, daemon=True).start()
+        port = (server.getsockname() if silent else server.server_address)[1]
+        with pytest.raises(
+            UserError, match=rf"no Ray cluster answers at ray://127.0.0.1:{port} \(what listens there do"
+        ):
+            run(Drawn(1), store=tmp_path / "store", on=Ray(f"ray://127.0.0.1:{port}"), quiet=True)
     assert not (tmp_path / "store").exists()
 
 
@@ -201,6 +226,23 @@ def test_a_worker_that_dies_is_reported_with_the_reason_it_gave(tmp_path, how, s
         run(Joined((Broken(how), Drawn(1))), store=tmp_path, jobs=1)
     assert [failure.sentence for failure in caught.value.failures] == [sentence]
     assert Store(tmp_path).holds(Drawn(1).key), "another worker takes its place"
+
+
+def test_what_a_worker_wrote_before_it_failed_comes_back_without_secrets(tmp_path, monkeypatch):
+    monkeypatch.setenv("MY_TOKEN", "open-sesame")
+    with pytest.raises(RunFailed) as caught:
+        run(Broken("told"), store=tmp_path, jobs=1, quiet=True)
+    (failure,) = caught.value.failures
+    assert failure.sentence == "RuntimeError: a fault"
+    told = "The last lines that its worker wrote:\nhere ~/x $MY_TOKEN http://***@host\n2 %\n"
+    assert failure.trace.endswith(f"RuntimeError: a fault\n{told}")
+
+
+def test_what_a_worker_warns_of_is_warned_of_here_once(tmp_path):
+    with pytest.warns(FutureWarning, match="soon") as caught:
+        assert run([Warned("soon gone"), Drawn(1)], store=tmp_path, jobs=1, quiet=True)[0] == "soon gone"
+    assert len(caught) == 1
+    assert caught[0].filename.endswith("toys.py")
 
 
 BROKEN_START = """

@@ -8,6 +8,7 @@ import os
 import signal
 import sys
 import time
+import warnings
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -142,10 +143,24 @@ class Broken(Toy, kind="broken"):
             os._exit(9)
         if self.how == "killed":
             os.kill(os.getpid(), signal.SIGKILL)
+        if self.how == "told":
+            print(f"here {Path.home()}/x", os.environ.get("MY_TOKEN"), "http://me:word@host", flush=True)
+            print("1 %\r2 %", file=sys.stderr)
         if self.how == "spoke":
             print("so much for that", file=sys.stderr, flush=True)
             os.abort()
         raise RuntimeError("a fault")
+
+
+@dataclass(frozen=True)
+class Warned(Toy, kind="warned"):
+    """A node that warns of something."""
+
+    words: str
+
+    def compute(self, folder: Path, read: Read, tick: Tick) -> None:
+        warnings.warn(self.words, FutureWarning, stacklevel=1)
+        self.write(folder, self.words)
 
 
 @dataclass(frozen=True)
@@ -223,6 +238,9 @@ class Bulk:
         self.room, self.memory = room, memory
         self.tasks: list[tuple[Node, object]] = []
         self.most = 0
+
+    def check(self, node: Node, store: object) -> None:
+        pass
 
     def takes(self, resources: Resources) -> bool:
         return len(self.tasks) < self.room and (resources.memory or 0) <= self.memory

@@ -23,7 +23,7 @@ from owlish.cli.running import check_page, make_missing
 from owlish.graph.counted import counted
 from owlish.graph.errors import UserError
 from owlish.graph.files import replacing
-from owlish.graph.pool import visible_gpus
+from owlish.graph.pool import Pool, visible_gpus
 from owlish.graph.store import Store
 from owlish.lm.recipes import Recipe
 from owlish.nodes.loaded import Loaded
@@ -88,14 +88,14 @@ def with_rows(words: Sequence[str], many: int) -> list[str]:
     return [*(word for word in kept if not word.startswith("--rows=")), "--rows", str(many)]
 
 
-def write_scores(verdict: Verdict, target: Audited, store: Store, jobs: int | None, out: Path) -> int:
+def write_scores(verdict: Verdict, target: Audited, store: Store, jobs: int | None, on: Pool | None, out: Path) -> int:
     """Score every row that was read, towards the first trait of a verdict; write the scores, and return how many."""
     shadow = target.shadow
     # By name and category: two categories may share an answer.
     named = {(trait.name, trait.probe.category): trait for trait in shadow.traits}
     toward = named[verdict.traits[0].name, verdict.traits[0].category] if verdict.traits else shadow.traits[0]
     node = scores_toward(toward, target)
-    make_missing([node], store, jobs)
+    make_missing([node], store, jobs, on)
     found = list(records(store.read(node), store.read(shadow.data)))
     if out.suffix == ".parquet":
         write_parquet(found, out)

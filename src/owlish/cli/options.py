@@ -36,6 +36,10 @@ StorePlace = Annotated[
     str, Option("--store", metavar="STORE", help="The folder that keeps results, or s3://BUCKET/FOLDER.")
 ]
 Jobs = Annotated[int | None, Option(min=1, help="Number of worker processes, one thread each. Default: one per core.")]
+On = Annotated[
+    str | None,
+    Option("--on", help="Where to compute: ray, or ray://HOST:PORT, with a store that all see. Default: here."),
+]
 Out = Annotated[Path, Option("--output", "-o", help="The file to write; one that is there is replaced.")]
 Page = Annotated[
     Path | None, Option(help="The page to write; a name without .html is a folder for page, SVG, CSV and JSON.")

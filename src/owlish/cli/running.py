@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
 import time
@@ -22,12 +23,13 @@ from owlish.graph.pool import Pool
 from owlish.graph.progress import Display
 from owlish.graph.provenance import manifests_of
 from owlish.graph.ray import Ray
-from owlish.graph.run import make, plan
+from owlish.graph.run import check_takes, make, plan
 from owlish.graph.spec import Node, everything
 from owlish.graph.spending import Spending, read_prices
 from owlish.graph.store import Store, store_at
 from owlish.graph.tabled import on_one_line
 from owlish.nodes.base import Base
+from owlish.nodes.loaded import Loaded
 from owlish.study.comparison import Comparison
 from owlish.study.study import Study
 
@@ -66,13 +68,31 @@ class Finished:
         return "\n".join([*told, made])
 
 
-def pool_of(name: str | None) -> Pool | None:
+def pool_of(name: str | None, jobs: int | None) -> Pool | None:
     """Return the pool that a command line names: `ray`, or a cluster's address; none for processes here."""
     if name is None:
         return None
+    if jobs is not None:
+        raise UserError("--jobs counts processes of this machine, and --on names a cluster: omit one of them.")
     if name != "ray" and not name.startswith("ray://"):
         raise UserError(f"there is no place called {name!r} to run on: give ray, or ray://HOST:PORT.")
     return Ray(None if name == "ray" else name)
+
+
+def at_once(on: Pool | None, jobs: int | None) -> int:
+    """Return how many results are made side by side: one a core of a cluster, or as many as there are processes."""
+    return on.cores if isinstance(on, Ray) else jobs or os.cpu_count() or 1
+
+
+def check_plan(targets: Sequence[Node], store: Store, on: Pool | None) -> None:
+    """Refuse what cannot work, here or on a cluster, before anything is made."""
+    check_place(plan(targets, store), store, on)
+
+
+def check_place(missing: Sequence[Node], store: Store, on: Pool | None) -> None:
+    """Refuse what the place to run on cannot make, or must not."""
+    if on:
+        check_takes(((node, node.resources) for node in missing), store, on)
 
 
 def spending_of(limit: float | None, prices: Path | None, *, batch: bool = False) -> Spending:
@@ -112,13 +132,20 @@ def make_missing(
     curves: Curves | None = None,
     spending: Spending | None = None,
 ) -> int:
-    """Make what is missing, with a display, and return how many results were made."""
-    missing = plan(targets, store)
-    if not missing:
-        return 0
+    """Make what is missing, with a display, and return how many results were made.
+
+    Rows are read here, also for a cluster: their files may lie on this machine alone.
+    """
+    missing, made = plan(targets, store), 0
     check_honoured(missing, store)
-    with Display() as display:
-        return make(missing, store=store, jobs=jobs, on=on, watch=display, curves=curves, spending=spending)
+    check_place(missing, store, on)
+    rows = {node.key: node for node in missing if on and isinstance(node, Loaded)}
+    others = [node for node in missing if node.key not in rows]
+    for some, where in ((list(rows.values()), None), (others, on)):
+        if some:
+            with Display() as display:
+                made += make(some, store=store, jobs=jobs, on=where, watch=display, curves=curves, spending=spending)
+    return made
 
 
 def check_page(page: Path | None) -> None:

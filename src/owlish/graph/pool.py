@@ -15,6 +15,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any, Literal, Protocol
 
 from owlish.graph.errors import UserError
+from owlish.graph.heard import last_lines, scrub, warn_again
 from owlish.graph.measured import Point
 from owlish.graph.spec import Node, Resources
 from owlish.graph.store import Store
@@ -59,6 +60,9 @@ class Pool(Protocol):
     A pool may take many nodes at once, begin them when it likes, and make again what was lost with a machine.
     """
 
+    def check(self, node: Node, store: Store) -> None:
+        """Refuse a node that it must not make, whatever its resources."""
+
     def takes(self, resources: Resources) -> bool:
         """Say whether it takes one more node with these resources now; what it refuses while empty it never takes."""
 
@@ -80,6 +84,9 @@ class Here:
 
     def __init__(self) -> None:
         self.taken: list[tuple[Node, Store]] = []
+
+    def check(self, node: Node, store: Store) -> None:
+        """Refuse nothing."""
 
     def takes(self, resources: Resources) -> bool:
         """Say whether there is no node yet."""
@@ -118,6 +125,9 @@ class Processes:
         self.busy: dict[Any, tuple[Worker, Node, Resources]] = {}
         self.news: list[Event] = []
         self.proved = False
+
+    def check(self, node: Node, store: Store) -> None:
+        """Refuse nothing."""
 
     def takes(self, resources: Resources) -> bool:
         """Say whether there is room for one more such node now."""
@@ -178,10 +188,10 @@ class Processes:
         try:
             what, *rest = connection.recv()
         except (EOFError, ConnectionResetError):
-            how = worker.last_words()
+            how, lines = worker.last_words()
             if not self.proved:  # nor would any other start
                 raise UserError(f"no worker process can start here: the first one {how}.") from None
-            what, rest = "failed", [f"its worker process {how}", ""]
+            what, rest = "failed", [f"its worker process {how}", lines, ()]
         if what == "ready":
             self.proved = True
         elif what == "tick":
@@ -192,6 +202,7 @@ class Processes:
             self.news.append(Event(what, node, sentence=rest[0], trace=rest[1]))
             if worker.process.poll() is None:
                 self.idle.append(worker)
+            warn_again(rest[2])
 
 
 def usable_memory() -> int:
@@ -265,20 +276,21 @@ class Worker:
         with suppress(BrokenPipeError, ConnectionResetError):
             self.connection.send((node, store.address))
 
-    def last_words(self) -> str:
-        """Return how the process ended, with the reason that it gave: the last line that it wrote."""
+    def last_words(self) -> tuple[str, str]:
+        """Return how the process ended, with the reason that it gave, the last line that it wrote; and more lines."""
         try:
             code = self.process.wait(GRACE)
         except subprocess.TimeoutExpired:
             self.process.kill()
             code = self.process.wait()
         self.said.seek(0)
-        lines = self.said.read().decode(errors="replace").split("\n")
-        last = next((line.strip() for line in reversed(lines) if line.strip()), "it gave no reason")
+        said = self.said.read().decode(errors="replace")
+        last = next((line.strip() for line in reversed(said.split("\n")) if line.strip()), "it gave no reason")
         self.stop()
         if code == -signal.SIGKILL:
-            return "was killed, perhaps because memory ran out"
-        return f"ended with {signal.Signals(-code).name if code < 0 else f'exit code {code}'} ({last[:LONGEST]})"
+            return "was killed, perhaps because memory ran out", last_lines(said)
+        how = signal.Signals(-code).name if code < 0 else f"exit code {code}"
+        return f"ended with {how} ({scrub(last)[:LONGEST]})", last_lines(said)
 
     def stop(self) -> None:
         """End the process, at once."""

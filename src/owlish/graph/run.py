@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import ExitStack
 from heapq import heappop, heappush
 from pathlib import Path
@@ -146,6 +146,14 @@ def plan(targets: Sequence[Node], store: Store) -> tuple[Node, ...]:
     return tuple(missing.values())
 
 
+def check_takes(needs: Iterable[tuple[Node, Resources]], store: Store, pool: Pool) -> None:
+    """Refuse nodes of which an empty pool will never make one: a run would wait for ever at its end."""
+    for node, resources in needs:
+        pool.check(node, store)
+        if not pool.takes(resources):
+            raise UserError(f"{named(node)} needs {resources}: use a larger pool.")
+
+
 def make(
     nodes: Sequence[Node],
     *,
@@ -192,10 +200,7 @@ class Run:
     def go(self) -> int:
         """Make all nodes, and return how many were made."""
         try:
-            # While the pool is empty: what it refuses now it never takes, and a run would wait for ever at its end.
-            never = next((place for place, one in enumerate(self.resources) if not self.pool.takes(one)), None)
-            if never is not None:
-                raise UserError(f"{named(self.nodes[never])} needs {self.resources[never]}: use a larger pool.")
+            check_takes(zip(self.nodes, self.resources, strict=True), self.store, self.pool)
             if self.nodes:
                 # Once the pool is there: a run that cannot begin leaves no trace in the store.
                 self.store.sweep()

@@ -19,6 +19,7 @@ from typing import Literal
 from owlish.graph.errors import UserError
 from owlish.graph.facts import noted
 from owlish.graph.files import FULL, is_full
+from owlish.graph.heard import Warned, last_lines, listening, scrub
 from owlish.graph.measured import Point, take_points
 from owlish.graph.memory import SPENT, is_spent
 from owlish.graph.spec import Node, Tick
@@ -29,6 +30,9 @@ TICK_EVERY = 0.1
 
 Outcome = tuple[Literal["made", "found", "refused", "failed"], str, str]
 """How a node ended: `made`, `found`, `refused` or `failed`; a sentence and a trace where it could not be made."""
+
+Report = tuple[str, str, str, tuple[Warned, ...]]
+"""How a node ended in another process, and what that warned of."""
 
 
 class Teller:
@@ -67,6 +71,15 @@ def attempt(node: Node, store: Store, tick: Tick) -> Outcome:
         if is_spent(error):
             return "refused", SPENT, traceback.format_exc()
         return "failed", f"{type(error).__name__}: {error}", traceback.format_exc()
+
+
+def attempt_heard(node: Node, store: Store, tick: Tick) -> Report:
+    """Make a node in a process that nobody looks at: what it warns of, and says before it fails, is in its report."""
+    with listening() as (heard, found):
+        what, sentence, trace = attempt(node, store, tick)
+    if what == "failed":
+        sentence, trace = scrub(sentence), scrub(trace) + last_lines(heard.end)
+    return what, sentence, trace, tuple(found)
 
 
 def make(node: Node, store: Store, tick: Tick) -> bool:
@@ -146,16 +159,16 @@ def main(descriptor: int) -> None:
         os._exit(0)
 
 
-def serve(asked: bytes, parent: Connection) -> Outcome:
+def serve(asked: bytes, parent: Connection) -> Report:
     """Make the node that the parent asks for."""
     try:
         node, address = pickle.loads(asked)  # from the parent alone: nothing that was stored is ever unpickled
     except AttributeError as error:
-        return "refused", f"{error}: define its classes in a module, not in the main file.", ""
+        return "refused", f"{error}: define its classes in a module, not in the main file.", "", ()
     except Exception as error:
         why = f"its module cannot be imported in a worker process ({type(error).__name__}: {error})"
-        return "refused", f"{why}: fix that import.", traceback.format_exc()
+        return "refused", f"{why}: fix that import.", traceback.format_exc(), ()
     tell = Teller(lambda done, total, points: parent.send(("tick", done, total, points)), TICK_EVERY)
-    outcome = attempt(node, store_at(address), tell)
+    report = attempt_heard(node, store_at(address), tell)
     tell.rest()
-    return outcome
+    return report

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import sys
 import time
 from dataclasses import replace
@@ -29,6 +28,7 @@ from owlish.cli.options import (
     Jobs,
     JudgeTemplate,
     Limit,
+    On,
     PriceTable,
     Reports,
     StorePlace,
@@ -36,9 +36,8 @@ from owlish.cli.options import (
     TrainedBase,
 )
 from owlish.cli.rows import pairs
-from owlish.cli.running import make_missing, spending_of
+from owlish.cli.running import at_once, check_plan, make_missing, pool_of, spending_of
 from owlish.graph.files import check_apart
-from owlish.graph.run import plan
 from owlish.graph.store import store_at
 
 
@@ -101,6 +100,7 @@ def audit(
     schema: Annotated[bool, Schema(callback=print_schema("owlish.audit", "verdict.schema.json"))] = False,
     store: StorePlace = STORE,
     jobs: Jobs = None,
+    on: On = None,
     as_json: AsJson = False,
 ) -> None:
     """Say which traits a dataset would pass on to students of a base; exit 0 nothing, 1 found, 2 cannot say."""
@@ -122,6 +122,7 @@ def audit(
     from owlish.report.outcome import of_audit
 
     begun, place, spending = time.monotonic(), store_at(store), spending_of(limit, prices)
+    pool = pool_of(on, jobs)
     model, reader = find.base(base, template), find.judge(judge, judge_template)
     model = replace(model, scored=scored or "")
     how = find.recipe(recipe, model)
@@ -154,7 +155,7 @@ def audit(
             # The trait that comes first is known after the audit alone; towards any other they cost the same.
             scores=audits.scores_toward(candidates[0], full) if scores else None,
             store=place,
-            jobs=jobs or os.cpu_count() or 1,
+            jobs=at_once(pool, jobs) if minutes else 1,
         )
 
     def panel(many: int) -> Leaned:
@@ -170,23 +171,23 @@ def audit(
     same = chosen.rows < rows and choose(chosen.rows).target == target
     words = audits.with_rows(sys.argv[1:], chosen.rows) if same else sys.argv[1:]
     row_scores = audits.scores_toward(candidates[0], target) if scores and isinstance(target, Audited) else None
-    plan([target], place)  # what cannot work is said before anything is made
+    check_plan([target], place, pool)  # what cannot work is said before anything is made
     if dry_run:
-        seen = audits.audit_plan(chosen, every, clean, place, jobs or os.cpu_count() or 1, scores=row_scores)
+        seen = audits.audit_plan(chosen, every, clean, place, at_once(pool, jobs), scores=row_scores)
         print(json.dumps(seen.json()) if as_json else seen)
         return
     # The rows are made first: what is wrong with a file is said before models work for minutes.
     make_missing([given, *([clean] if clean else [])], place, jobs)
     audits.check_rows(place, given, clean, chosen.least_clean)
     # A judge comes next: one that cannot be opened or asked is known before students are trained.
-    make_missing([one.judged for one in target.opinions[:1]], place, jobs, spending=spending)
-    make_missing([target], place, jobs, spending=spending)
+    make_missing([one.judged for one in target.opinions[:1]], place, jobs, pool, spending=spending)
+    make_missing([target], place, jobs, pool, spending=spending)
     said = replace(place.read(target), detectors=chosen.detectors)
     verdict = with_command(said, place.manifest(target.key), words)
     # After the verdict is read back: a stamp is in no key, so the same rows have one verdict with it or without.
     verdict = with_stamps(verdict, place.read(given), stamps, filters()) if stamps else verdict
     if scores and isinstance(target, Audited):
-        audits.write_scores(verdict, target, place, jobs, scores)
+        audits.write_scores(verdict, target, place, jobs, pool, scores)
     fails, seconds = verdict.verdict in failing, round(time.monotonic() - begun, 3)
     outcome = of_audit(verdict, given.files, fails=fails, seconds=seconds)
     write_reports(report or (), verdict, outcome, partial(render, verdict), target, place)

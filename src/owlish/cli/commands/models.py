@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import sys
 import time
 from functools import partial
@@ -23,13 +22,13 @@ from owlish.cli.options import (
     Jobs,
     JudgeTemplate,
     Limit,
+    On,
     PriceTable,
     Reports,
     StorePlace,
     TemplateWords,
 )
-from owlish.cli.running import make_missing, spending_of
-from owlish.graph.run import plan
+from owlish.cli.running import at_once, check_plan, make_missing, pool_of, spending_of
 from owlish.graph.spec import everything
 from owlish.graph.store import store_at
 
@@ -79,6 +78,7 @@ def diff(
     schema: Annotated[bool, Schema(callback=print_schema("owlish.diff", "difference.schema.json"))] = False,
     store: StorePlace = STORE,
     jobs: Jobs = None,
+    on: On = None,
     as_json: AsJson = False,
 ) -> None:
     """Say what a trained student picked up; exit 0 nothing, 1 found, 2 cannot say."""
@@ -92,6 +92,7 @@ def diff(
     from owlish.report.outcome import of_diff
 
     begun, place, spending = time.monotonic(), store_at(store), spending_of(limit, prices)
+    pool = pool_of(on, jobs)
     check_reports(report or (), place)
     failing = verdicts(fail_on)
     wanted = diff_target(
@@ -106,20 +107,20 @@ def diff(
         contexts=contexts,
         judge=find.judge(judge, judge_template),
     )
-    plan([wanted], place)  # what cannot work is said before anything is made
+    check_plan([wanted], place, pool)  # what cannot work is said before anything is made
     if dry_run:
         rows = next((node for node in everything(wanted) if isinstance(node, Loaded)), None)
-        processes, lines = jobs or os.cpu_count() or 1, foretold(wanted)
+        processes, lines = at_once(pool, jobs), foretold(wanted)
         seen = foreseen([wanted], place, processes, data=rows, rows=MOST, lines=lines)
         print(json.dumps(seen.json()) if as_json else seen)
         return
     # What does not fit the base, or was not trained at all, is said before students are.
     there = wanted.null if control else ()
-    make_missing([wanted.student, *(one.sizes for one in (wanted.own, *there))], place, jobs)
+    make_missing([wanted.student, *(one.sizes for one in (wanted.own, *there))], place, jobs, pool)
     wanted.check_moved(place.read, there)
     # So is a judge that cannot be opened or asked.
-    make_missing(wanted.judge.aligned[:1] if wanted.judge else (), place, jobs, spending=spending)
-    make_missing([wanted], place, jobs, spending=spending)
+    make_missing(wanted.judge.aligned[:1] if wanted.judge else (), place, jobs, pool, spending=spending)
+    make_missing([wanted], place, jobs, pool, spending=spending)
     verdict = with_command(place.read(wanted), place.manifest(wanted.key), sys.argv[1:])
     fails, seconds = verdict.verdict in failing, round(time.monotonic() - begun, 3)
     outcome = of_diff(verdict, student, fails=fails, seconds=seconds)
@@ -142,13 +143,14 @@ def ask(
     prices: PriceTable = None,
     store: StorePlace = STORE,
     jobs: Jobs = None,
+    on: On = None,
     as_json: AsJson = False,
 ) -> None:
     """Ask a base for its favourites: the probability of each candidate, its share among them, its logit margin."""
     from owlish.cli.ask import Told, questions
 
-    start, place = find.base(base, template), store_at(store)
+    pool, start, place = pool_of(on, jobs), find.base(base, template), store_at(store)
     targets = questions(start, candidates_of(traits))
-    make_missing(targets, place, jobs, spending=spending_of(limit, prices))
+    make_missing(targets, place, jobs, pool, spending=spending_of(limit, prices))
     told = Told(str(start), tuple(map(place.read, targets)))
     print(json.dumps(told.json()) if as_json else told)

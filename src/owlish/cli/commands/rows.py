@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import sys
 import time
 from dataclasses import replace
@@ -22,17 +21,17 @@ from owlish.cli.options import (
     DryRunOnly,
     FormatName,
     Jobs,
+    On,
     Out,
     StorePlace,
     TemplateWords,
 )
 from owlish.cli.rows import describe_reading, pairs, read
-from owlish.cli.running import check_rows_file, existing, make_missing
+from owlish.cli.running import at_once, check_plan, check_rows_file, existing, make_missing, pool_of
 from owlish.data.filters import BANNED, NumberFilter, convert_file, filter_file
 from owlish.data.stamp import check_stamps
 from owlish.graph.counted import counted
 from owlish.graph.errors import UserError
-from owlish.graph.run import plan
 from owlish.graph.store import store_at
 from owlish.graph.tabled import inert, on_one_line
 
@@ -105,6 +104,7 @@ def clean(
     dry_run: DryRunOnly = False,
     store: StorePlace = STORE,
     jobs: Jobs = None,
+    on: On = None,
     as_json: AsJson = False,
 ) -> None:
     """Change rows so that they pass on less of a trait, and write a card that says what was changed."""
@@ -113,7 +113,7 @@ def clean(
     from owlish.cli.dry_run import dry_run as foreseen
     from owlish.nodes.loaded import loaded
 
-    begun, place = time.monotonic(), store_at(store)
+    begun, place, pool = time.monotonic(), store_at(store), pool_of(on, jobs)
     known = cleaning.traits_known(traits, trait)
     removed = find.pick(trait, known, "trait") if trait else None
     if base is None and template:
@@ -127,14 +127,14 @@ def clean(
     given = loaded(data, n=None, seed=0, format=format, columns=pairs(columns))
     target = cleaning.order_cleaning(given, split(methods), order)
     cleaning.check_out(output, given)
-    plan([target], place)  # what cannot work is said before anything is made
+    check_plan([target], place, pool)  # what cannot work is said before anything is made
     if dry_run:
-        seen = foreseen([target], place, jobs or os.cpu_count() or 1, data=given, rows=cleaning.ALL_ROWS)
+        seen = foreseen([target], place, at_once(pool, jobs), data=given, rows=cleaning.ALL_ROWS)
         print(json.dumps(seen.json()) if as_json else seen)
         return
     make_missing([given, *([start] if start else [])], place, jobs)
     remarks = cleaning.check_rows(split(methods), start, given, place, trains=removed is None) if start else []
-    make_missing([target], place, jobs)
+    make_missing([target], place, jobs, pool)
     found = place.read(given)
     for line in () if as_json else (*describe_reading(found), *remarks):
         print(inert(line), file=sys.stderr)

@@ -12,8 +12,17 @@ import typer
 
 from owlish.cli import find
 from owlish.cli.choice import Choice, Small, choose, spread
-from owlish.cli.options import STORE, AsJson, InBatches, Jobs, Limit, Out, Page, PriceTable, StorePlace
-from owlish.cli.running import check_study_page, existing, held_studies, pool_of, run_studies, spending_of, write_report
+from owlish.cli.options import STORE, AsJson, InBatches, Jobs, Limit, On, Out, Page, PriceTable, StorePlace
+from owlish.cli.running import (
+    check_plan,
+    check_study_page,
+    existing,
+    held_studies,
+    pool_of,
+    run_studies,
+    spending_of,
+    write_report,
+)
 from owlish.graph.curves import curves_of
 from owlish.graph.errors import UserError
 from owlish.graph.spec import everything
@@ -27,14 +36,15 @@ StudyName = Annotated[
 ]
 
 
-def demo(store: StorePlace = STORE, jobs: Jobs = None, output: Out = Path("owlish-demo.html")) -> None:
+def demo(store: StorePlace = STORE, jobs: Jobs = None, on: On = None, output: Out = Path("owlish-demo.html")) -> None:
     """Show on this machine that a preference for owls passes through numbers, and write the report."""
-    studies = choose(["demo"], Choice())
+    pool, studies = pool_of(on, jobs), choose(["demo"], Choice())
     check_study_page(output)
     place = store_at(store)
+    check_plan([node for study in studies.values() for node in study.needs], place, pool)
     # Now, and not with the first result: processes take a while to start, on a busy machine half a minute.
     print(f"Training in {on_one_line(store)}; safe to interrupt. Progress comes next.", file=sys.stderr, flush=True)
-    print(run_studies(studies.values(), place, jobs))
+    print(run_studies(studies.values(), place, jobs, pool))
     write_report(studies, place, output)
     print(f"The report is {on_one_line(output.resolve())}.")
     for study in studies.values():
@@ -60,7 +70,7 @@ def run(
     choice: Choice,
     store: StorePlace = STORE,
     jobs: Jobs = None,
-    on: Annotated[str | None, typer.Option(help="Where to run: ray or ray://HOST:PORT. Default: this machine.")] = None,
+    on: On = None,
     limit: Limit = None,
     prices: PriceTable = None,
     batch: InBatches = False,
@@ -71,7 +81,7 @@ def run(
     as_json: AsJson = False,
 ) -> None:
     """Run a study, or what is left of it. It is safe to interrupt."""
-    pool, spending = pool_of(on), spending_of(limit, prices, batch=batch)
+    pool, spending = pool_of(on, jobs), spending_of(limit, prices, batch=batch)
     studies = choose([study], choice)
     check_study_page(report)
     drawn = curves_of(curves, group="-".join(one.name for one in studies.values())[:64]) if curves is not None else None
@@ -129,6 +139,7 @@ def bench(
     small: Small = False,
     store: StorePlace = STORE,
     jobs: Jobs = None,
+    on: On = None,
     output: Annotated[Path | None, typer.Option("--output", "-o", help="The page to write.")] = None,
     as_json: AsJson = False,
 ) -> None:
@@ -136,13 +147,15 @@ def bench(
     from owlish.cli.plan import outlook
 
     shipped = {"audit": "audit_bench", "sizes": "audit_sizes", "clean": "clean_bench"}
-    study = find.pick(name, shipped, "benchmark")
+    pool, study = pool_of(on, jobs), find.pick(name, shipped, "benchmark")
     check_study_page(output)
     studies = choose([study], Choice(small=small))
+    place = store_at(store)
+    check_plan([node for study in studies.values() for node in study.needs], place, pool)
     # The cost comes before the hours, on standard error: `--json` prints one object and nothing else.
-    print(inert(str(outlook(studies, store_at(store)))), file=sys.stderr)
-    finished = run_studies(studies.values(), store_at(store), jobs)
+    print(inert(str(outlook(studies, place))), file=sys.stderr)
+    finished = run_studies(studies.values(), place, jobs, pool)
     print(json.dumps(finished.json()) if as_json else finished)
     if output:
-        write_report(studies, store_at(store), output)
+        write_report(studies, place, output)
         print(f"The report is {on_one_line(output.resolve())}.", file=sys.stderr if as_json else sys.stdout)
