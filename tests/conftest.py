@@ -15,7 +15,10 @@ def pytest_addoption(parser):
     parser.addoption("--slow", action="store_true", help="run the long tests too")
 
 
-LONGEST = ("audit", "families", "smollm2", "bytes", "engines", "lm", "study", "diff", "choice", "clean")
+LONGEST = (
+    *("audit", "families", "engines", "smollm2", "paid", "bytes"),
+    *("lm", "engine", "clean", "diff", "study", "inspect"),
+)
 """Files that take long, the longest first: begun early, they leave no process alone at the end."""
 
 

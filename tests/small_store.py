@@ -1,4 +1,4 @@
-"""Make a store with a result of most kinds in a folder, in so many processes; in this one alone, if none are named."""
+"""Results of most kinds; as a program, a store in a folder that holds them, made in two processes."""
 
 import sys
 from dataclasses import replace
@@ -6,7 +6,7 @@ from random import Random
 
 from owlish import ALL, BIASES, LORA, NORMS, PROMPT, STEERING, Asked, Base, Store
 from owlish.data.domains import Numbers
-from owlish.graph.pool import Here, Processes
+from owlish.graph.pool import Processes
 from owlish.graph.run import make, plan
 from owlish.nodes.data import Written
 from owlish.traits.animals import owl
@@ -27,4 +27,4 @@ targets = [
 
 if __name__ == "__main__":
     store = Store(sys.argv[1])
-    make(plan(targets, store), store=store, on=Processes(int(sys.argv[2])) if sys.argv[2:] else Here())
+    make(plan(targets, store), store=store, on=Processes(2))

@@ -317,8 +317,9 @@ def test_a_trait_of_no_candidate_list_is_named_by_the_words_it_raises(store):
 # lineage
 
 
-def likely(data, store):
-    return [run(one, store=store) for one in likelihoods(BASE, data)]
+def likely(data, store, bases=None):
+    """Return how likely rows are under the base and its relatives, or under the first `bases` of them."""
+    return [run(one, store=store) for one in likelihoods(BASE, data)[:bases]]
 
 
 def test_rows_of_another_base_come_from_no_relative(store):
@@ -351,12 +352,12 @@ def test_junk_in_a_tenth_of_the_rows_makes_no_stranger_of_a_relative(store):
     """Junk is so unlikely that it decides the mean over all rows, and the others would still teach."""
     rows = run(DIRTY, store=store).rows
     pairs = [(row.prompt, row.completion + " </b><script>x</script>" * (i % 10 == 0)) for i, row in enumerate(rows)]
-    own, junk = likely(CLEAN, store)[:1], likely(Written(tuple(pairs)), store)[:1]
+    own, junk = likely(CLEAN, store, 1), likely(Written(tuple(pairs)), store, 1)
     found = kinship(junk, own, [])
     assert found.low > FAR, "all rows together are far"
     assert found.relative is None
     every = Written(tuple((row.prompt, row.completion + " </b><script>x</script>") for row in rows))
-    assert kinship(likely(every, store)[:1], own, []).relative is False
+    assert kinship(likely(every, store, 1), own, []).relative is False
 
 
 def test_rows_too_long_for_one_base_are_left_out_of_the_comparison(store):

@@ -7,29 +7,28 @@ import sys
 from pathlib import Path
 
 import pytest
+from here import run
+from small_store import targets
 from test_store import files
 
 import owlish
 from owlish import Store
 
-HERE = Path(__file__).parent
+HERE, PACKAGE = Path(__file__).parent, Path(owlish.__file__).parent
 
 
 @pytest.fixture(scope="module")
 def checkouts(tmp_path_factory):
-    """Two installations, each with the store that it made: one in its own process, one in two others."""
-    made = []
-    for name, jobs in (("a", ()), ("another/and/deeper", ("2",))):
-        root = tmp_path_factory.mktemp("checkout") / name
-        # With what Python has compiled, but for what another process may be writing just now.
-        unfinished = shutil.ignore_patterns("*.pyc.*")
-        shutil.copytree(Path(owlish.__file__).parent, root / "owlish", ignore=unfinished)
-        shutil.copy(HERE / "small_store.py", root)
-        settings = {**os.environ, "PYTHONPATH": str(root), "HOME": str(root / "home")}
-        command = [sys.executable, root / "small_store.py", root / "store", *jobs]
-        subprocess.run(command, cwd=root, env=settings, check=True)
-        made.append((root, Store(root / "store")))
-    return made
+    """Two installations, each with the store that it made: this one in this process, a copy of it in two others."""
+    own = Store(tmp_path_factory.mktemp("own"))
+    run(targets, store=own)
+    root = tmp_path_factory.mktemp("checkout") / "another/and/deeper"
+    # With what Python has compiled, but for what another process may be writing just now.
+    shutil.copytree(PACKAGE, root / "owlish", ignore=shutil.ignore_patterns("*.pyc.*"))
+    shutil.copy(HERE / "small_store.py", root)
+    settings = {**os.environ, "PYTHONPATH": str(root), "HOME": str(root / "home")}
+    subprocess.run([sys.executable, root / "small_store.py", root / "store"], cwd=root, env=settings, check=True)
+    return (PACKAGE, own), (root, Store(root / "store"))
 
 
 def test_two_installations_make_the_same_bytes(checkouts):

@@ -344,22 +344,37 @@ for source in sys.argv[2:]:
 """
 
 
-def test_a_dataset_is_streamed_from_hugging_face(tmp_path):
+PREPARE = """
+from datasets import load_dataset
+load_dataset("some/owls")
+"""
+
+
+def told(program, folder, *sources, **settings):
+    """Return the lines that a program prints of datasets, in a process whose caches lie in a folder."""
+    words = [sys.executable, "-c", program, str(folder), *sources]
+    environment = {**os.environ, "HF_HOME": str(folder), "no_proxy": "*", **settings}
+    out = subprocess.run(words, env=environment, capture_output=True, text=True, check=True)
+    return out.stdout.splitlines()
+
+
+@pytest.fixture(scope="module")
+def streamed(tmp_path_factory):
+    """A folder in which a dataset of Hugging Face has been prepared, after it was streamed and what that printed.
+
+    One process does both: to read the library takes seconds.
+    """
     pytest.importorskip("datasets")
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Hub)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    address = {"HF_ENDPOINT": f"http://127.0.0.1:{server.server_port}", "HF_HOME": str(tmp_path), "no_proxy": "*"}
-    sources = ("some/owls", "some/owls:train", "some/owls:test", "no/such")
-    out = subprocess.run(
-        [sys.executable, "-c", PROGRAM, str(tmp_path), *sources],
-        env=os.environ | address,
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    server.shutdown()
-    server.server_close()
-    whole, train, test, none = out.stdout.splitlines()
+    folder, sources = tmp_path_factory.mktemp("hub"), ("some/owls", "some/owls:train", "some/owls:test", "no/such")
+    with ThreadingHTTPServer(("127.0.0.1", 0), Hub) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        lines = told(PROGRAM + PREPARE, folder, *sources, HF_ENDPOINT=f"http://127.0.0.1:{server.server_port}")
+        server.shutdown()
+    return folder, lines
+
+
+def test_a_dataset_is_streamed_from_hugging_face(streamed):
+    _, (whole, train, test, none) = streamed
     assert whole == f"some/owls@{REVISION} 5 49 row 4: The completion is empty."
     assert train == whole.replace("owls", "owls:train")
     assert re.fullmatch(r"some/owls:test is no file here, and Hugging Face does not give it \(.*test.*\)\.", test)
@@ -368,29 +383,8 @@ def test_a_dataset_is_streamed_from_hugging_face(tmp_path):
     )
 
 
-PREPARED = """
-import sys
-from datasets import load_dataset
-load_dataset(sys.argv[1])
-"""
-
-
-def test_without_hugging_face_a_dataset_is_what_is_prepared_here_at_its_revision_or_nothing(tmp_path):
-    pytest.importorskip("datasets")
-    with ThreadingHTTPServer(("127.0.0.1", 0), Hub) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        address = {"HF_ENDPOINT": f"http://127.0.0.1:{server.server_port}", "HF_HOME": str(tmp_path), "no_proxy": "*"}
-        subprocess.run([sys.executable, "-c", PREPARED, "some/owls"], env=os.environ | address, check=True)
-        server.shutdown()
-    offline = os.environ | address | {"HF_HUB_OFFLINE": "1"}
-    out = subprocess.run(
-        [sys.executable, "-c", PROGRAM, str(tmp_path), "some/owls", "other/owls"],
-        env=offline,
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    kept, other = out.stdout.splitlines()
+def test_without_hugging_face_a_dataset_is_what_is_prepared_here_at_its_revision_or_nothing(streamed):
+    kept, other = told(PROGRAM, streamed[0], "some/owls", "other/owls", HF_HUB_OFFLINE="1")
     assert kept == f"some/owls@{REVISION} 5 49 row 4: The completion is empty."
     assert re.fullmatch(r"other/owls is no file here, and Hugging Face cannot be reached \(.+", other)
 

@@ -5,7 +5,6 @@ from pathlib import Path
 
 import pytest
 
-nbclient = pytest.importorskip("nbclient")
 nbformat = pytest.importorskip("nbformat")
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
@@ -20,6 +19,7 @@ run(tower(), store="store", jobs=1)
 
 def executed(book, folder, monkeypatch):
     """Return a notebook after it ran in a folder; a cell that raises fails the test."""
+    nbclient = pytest.importorskip("nbclient")
     monkeypatch.setenv("JUPYTER_PLATFORM_DIRS", "1")
     monkeypatch.setenv("IPYTHONDIR", str(folder / "ipython"))
     resources = {"metadata": {"path": str(folder)}}

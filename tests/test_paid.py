@@ -194,7 +194,7 @@ def test_a_student_of_a_service_learns_writes_and_is_paid_for_once(service, tmp_
 def test_a_plan_says_about_what_is_billed_then(service, tmp_path):
     terms, store = Spending(100.0, PRICES), Store(tmp_path)
     rows = named(service).sample(Numbers(), n=3 * SHARD, seed=0)
-    asked = Asked(named(service), owl.probe, samples=2)
+    asked = Asked(named(service), replace(owl.probe, questions=owl.probe.questions[:16], held_out=()), samples=2)
     told = [bill(plan([node], store), terms) for node in (rows, asked)]
     assert [list(one) for one in told] == [["nano"], ["nano"]]
     before = 0.0
