@@ -58,7 +58,7 @@ class Rude(BaseHTTPRequestHandler):
 @pytest.mark.parametrize("silent", [True, False])
 def test_a_port_that_is_no_cluster_is_refused(silent, tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "ray", SimpleNamespace(is_initialized=lambda: False))
-    monkeypatch.setattr("owlish.graph.ray.LISTENS", 0.5)
+    monkeypatch.setattr("owlish.graph.ray_address.LISTENS", 0.5)
     with socket.create_server(("127.0.0.1", 0)) if silent else HTTPServer(("127.0.0.1", 0), Rude) as server:
         if not silent:
             Thread(target=server.handle_request, daemon=True).start()
