@@ -33,6 +33,7 @@ def begin(address: str | None) -> None:
     try:
         ray.init(address=address, **how)
     except (ConnectionError, TimeoutError, ValueError, RuntimeError) as error:
+        ray.shutdown()  # a client that failed would else stand in the way of the next address
         why = " ".join(str(error).split())[:160]
         raise UserError(f"no Ray cluster can be used at {address or 'this machine'} ({why}): start one.") from None
 
