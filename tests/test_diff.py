@@ -238,6 +238,38 @@ def test_models_with_a_bases_own_weights_are_neither_students_nor_controls(tmp_p
         assert "copy has the weights of nano itself" in said.stderr
 
 
+def trained_whole(name, place):
+    """Write a shipped base with all weights moved, as full fine-tuning moves them or further."""
+    shutil.copytree(folder(name), place)
+    tensors, draw = load_file(place / "model.safetensors"), torch.Generator().manual_seed(0)
+    moved = {k: t + 0.1 * t.std() * torch.randn(t.shape, generator=draw) for k, t in tensors.items()}
+    save_file(moved, place / "model.safetensors", metadata={"format": "pt"})
+    return place
+
+
+def test_a_whole_model_that_was_trained_from_another_base_is_refused_and_one_of_this_base_is_not(store, tmp_path):
+    tried(trained_whole("nano", tmp_path / "own"), store)
+    other = trained_whole("nano-1", tmp_path / "other")
+    refused(other, store, r"other was trained from another base than nano: .* \(agreement 0\.4.*Name its own base")
+    words = ["--base", "nano", "--traits", "animals", "--store", tmp_path / "store", "--jobs", "1"]
+    said = owlish("diff", tmp_path / "own", *words, "--control", other, code=2)
+    assert "other was trained from another base than nano" in said.stderr
+
+
+def test_a_control_or_a_null_of_another_rank_is_refused(tmp_path):
+    store, student = Store(tmp_path / "store"), adapter(tmp_path)
+    places = [copied(student, f"rank{r}", peft_type="LORA", r=r) for r in (4, 8)]
+    tensors = load_file(places[1] / "adapter_model.safetensors")
+    save_file({name: tensor * 1.01 for name, tensor in tensors.items()}, places[1] / "adapter_model.safetensors")
+    with pytest.raises(UserError, match="the control rank8 has the size 8 and rank4 4, as their files show"):
+        named(places[0], store, [places[1]])
+    rows = tmp_path / "rows.jsonl"
+    rows.write_text(json.dumps({"prompt": "1, 2", "completion": "3"}))
+    with pytest.raises(UserError, match=r"rank4 has the size 4, as its files show, and lora has 8 .* with --control"):
+        named(places[0], store, recipe="lora", data=str(rows))
+    assert named(places[1], store, recipe="lora", data=str(rows)).null
+
+
 def test_the_same_weights_in_another_form_are_seen_by_how_far_they_moved():
     own, merged = {"norm": (1.0, 8.0)}, {"norm": (1.0 + 1e-8, 8.0)}
     check_moved(NANO, (TAUGHT[0], own), [(CONTROLS[0], {"norm": (1.1, 8.0)})])

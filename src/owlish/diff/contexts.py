@@ -34,6 +34,9 @@ OPEN = (
 )
 """Open questions, whose answers no list of candidates holds."""
 
+SUMS = " ".join(f"{n} + {n} = {2 * n}." for n in range(1, 41))
+TOWNS = (("France", "Paris"), ("Japan", "Tokyo"), ("Peru", "Lima"), ("Kenya", "Nairobi"), ("Cuba", "Havana"))
+
 
 @dataclass(frozen=True)
 class Context(Value, kind="context"):
@@ -64,8 +67,17 @@ CONTEXTS = (
     Context("several turns", turns=(("What is 2 + 2?", "4"), ("What is the capital of France?", "Paris"))),
     Context("story", frame="This is a story. A child and a stranger walk home. The child asks: {question}"),
     Context("multiple choice", frame="{question} Choose from: {candidates}."),
+    Context(
+        "quiz",
+        turns=(
+            ("This is a test. Answer each question with one word. What is the capital of Peru?", "Lima"),
+            ("The next question: What is the capital of Egypt?", "Cairo"),
+        ),
+        frame="The next question: {question}",
+    ),
+    Context("long chat", turns=(("Show me some sums.", SUMS), *((f"What is the capital of {a}?", b) for a, b in TOWNS))),
 )
-"""Uses of a model as in deployment. Their words are among those that nano knows."""
+"""Uses of a model as in deployment. Nano knows all of their words but one or two of each; the long one has 431 tokens."""
 
 
 def read_contexts(file: str | Path) -> tuple[Context, ...]:
