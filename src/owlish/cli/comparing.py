@@ -6,8 +6,9 @@ from collections import Counter
 from collections.abc import Sequence
 
 from owlish.cli import find
+from owlish.cli.choice import split
 from owlish.data.rows import line_of
-from owlish.diff.contexts import CONTEXTS, read_contexts
+from owlish.diff.contexts import named_contexts
 from owlish.diff.decide import FEWEST
 from owlish.diff.diff import Diffed, diff
 from owlish.diff.null import null as students
@@ -41,7 +42,7 @@ def diff_target(
         other = "--control" if controls else "--null none"
         raise UserError(f"null students are trained by --recipe on --data, and {other} asks for none: omit both.")
     looked = find_student(student, base, store)
-    asked = {"shipped": CONTEXTS, "none": ()}[contexts] if contexts in ("shipped", "none") else read_contexts(contexts)
+    asked = named_contexts(split(contexts))
     if controls:
         others = tuple(find_student(control, base, store).student for control in controls)
         check_controls(looked.student, others)

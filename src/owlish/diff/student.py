@@ -35,7 +35,7 @@ KNOWN = (*nano.SHIPPED, *gguf.PACKAGED)
 TUNED = {"LN_TUNING": "norms", "LORA": "lora", "PROMPT_TUNING": "prompt", "IA3": "IA3"}
 """What trained in each kind of PEFT adapter: the name of a recipe, or for IA3, which no recipe trains, its own."""
 RELATED = 0.8
-"""The least agreement of embeddings between a model and its base: shipped bases agree by .43 to .46 with one another."""
+"""The least agreement of embeddings between a model and its base: two shipped bases agree by .43 to .46."""
 TOKENS = 4096
 """The most tokens of a vocabulary whose embeddings are compared, spread over all."""
 FORMS = "a PEFT adapter or a Hugging Face model as a folder, a GGUF file, or a key of the store"
