@@ -46,7 +46,7 @@ def main() -> None:
     parser.add_argument("--read", action="store_true", help="make nothing")
     given = parser.parse_args()
     store, found = Store(given.store), []
-    chosen = silent() if given.silent else loud() if given.contexts else trials(small=given.small)
+    chosen = silent() if given.silent else in_all_contexts() if given.contexts else trials(small=given.small)
     for trial in chosen:
         missing = plan(trial.nodes(), store)
         if missing and given.read:
@@ -82,20 +82,21 @@ def silent() -> list[DiffTrial]:
     traits = find.candidates(["animals", "trees"])
     taught = [trait for trait in traits if trait.name not in TUNED]
     bases, found = (Base("nano-1"), Base("nano-2")), []
-    for k, base in enumerate(bases):
-        # Every fourth, so that both bases have animals and trees, and no trait in common.
-        own = tuple(taught[k::4][:6])
-        for by in (BIASES, NORMS):
-            bench = SilentBench(base, bases[k - 1], NORMS, own, traits, by=by)
+    for by in (BIASES, NORMS):
+        for k, base in enumerate(bases):
+            # Every fourth, so that both bases have animals and trees, and no trait in common.
+            bench = SilentBench(base, bases[k - 1], NORMS, tuple(taught[k::4][:6]), traits, by=by)
             found += [replace(t, case=replace(t.case, name=f"{t.case.name}, by {by.name}")) for t in bench.trials()]
     return found
 
 
-def loud() -> list[DiffTrial]:
-    """Return trials on the base on which the rule was fixed, in all shipped contexts."""
+def in_all_contexts() -> list[DiffTrial]:
+    """Return trials in all shipped contexts on the base on which the rule was fixed: of teachers, and null students."""
     traits = find.candidates(["animals", "trees"])
     taught = tuple(trait for trait in traits if trait.name in TUNED)
-    return list(SilentBench(Base("nano"), Base("nano-1"), NORMS, taught, traits).loud())
+    bench = DiffBench(Base("nano"), Base("nano-1"), NORMS, taught, traits, CONTEXTS)
+    dirty = [DiffTrial(c, bench.base, bench.look(c.model), bench.null, traits, CONTEXTS) for c in bench.dirty()]
+    return [*dirty, *bench.turned()]
 
 
 FEWER = ((0, 3, 5, 7), tuple(range(8)), tuple(range(len(CONTEXTS))))
