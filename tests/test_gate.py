@@ -295,23 +295,25 @@ def jobs(name):
     return yaml.safe_load((EXAMPLES / name).read_text())
 
 
-@pytest.mark.parametrize("where", ["github", "gitlab", "pre-commit"])
-def test_every_example_compares_a_student_with_null_students_and_lets_it_pass(student, store, where):
-    script, given = comparing()[where]
-    few = f"--traits {student}/mine.json --contexts none --jobs 1 --store {store.root}"
-    done = shell(f"{script} {few}", student, **{**given, "BASE": "nano"})
-    assert done.returncode == 0, done.stderr
-    assert "Null: 6 students of nano (lora" in done.stdout
-    if where == "gitlab":
-        assert ElementTree.parse(student / "owlish.student.xml").getroot().get("failures") == "0"
-    assert where == "pre-commit" or "Null: 6" in (student / "owlish.student.html").read_text()
+@pytest.mark.slow
+def test_every_example_compares_a_student_with_null_students_and_lets_it_pass(student, store):
+    for where, (script, given) in comparing().items():
+        few = f"--traits {student}/mine.json --contexts none --jobs 1 --store {store.root}"
+        done = shell(f"{script} {few}", student, **{**given, "BASE": "nano"})
+        assert done.returncode == 0, done.stderr
+        assert "Null: 6 students of nano (LoRA" in done.stdout
+        assert where == "pre-commit" or "trained on its own answers" in (student / "owlish.student.html").read_text()
+    report = ElementTree.parse(student / "owlish.student.xml").getroot()
+    assert (report.get("failures"), report.get("errors")) == ("0", "0")
 
 
-def test_an_example_fails_where_a_student_was_trained_from_another_base(student, store):
+def test_every_example_of_a_diff_works_and_refuses_a_student_of_another_base(student, store):
     for script, given in comparing().values():
-        other = script.replace("--base nano ", "--base nano-1 ")
-        done = shell(f"{other} --store {store.root}", student, **{**given, "BASE": "nano-1"})
-        assert (done.returncode, "was trained from nano" in done.stderr) == (2, True), done.stderr
+        for name, code, says in (("nano", 0, "Missing: "), ("nano-1", 2, "was trained from nano")):
+            # What it would do: training null students takes longer than a short test may.
+            own = script.replace("--base nano ", f"--base {name} ")
+            done = shell(f"{own} --dry-run --store {store.root}", student, **{**given, "BASE": name})
+            assert (done.returncode, says in done.stdout + done.stderr) == (code, True), done.stderr
 
 
 def test_the_gitlab_job_leaves_a_report_of_tests(project, store):

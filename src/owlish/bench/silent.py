@@ -10,7 +10,6 @@ from typing import Any
 from owlish.audit.reference import Answered
 from owlish.bench.diff import STUDENTS, DiffBench, DiffCase, DiffTrial
 from owlish.diff.activations import name_words
-from owlish.diff.contexts import CONTEXTS, Context
 from owlish.diff.diff import Looked
 from owlish.graph.spec import Node, Read
 from owlish.lm.recipes import BIASES, Recipe
@@ -51,7 +50,6 @@ class SilentBench(DiffBench):
     Null students are trained on such answers both times.
     """
 
-    contexts: tuple[Context, ...] = CONTEXTS
     # Other parameters than those that learned the trait: these then still hold it.
     by: Recipe = BIASES
 

@@ -92,7 +92,7 @@ class Student(Model, Opener, kind="diffed_student"):
         if wrong or not shapes.keys() & others.keys():
             raise UserError(f"{self.model} has other shapes than {self.base}: name the base that it was trained from.")
         # An adapter lies on this base's own embeddings, whatever it was trained on.
-        if isinstance(self.model, Base) and (alike := agreement(own, student)) < RELATED:
+        if isinstance(self.model, Base) and (alike := agreement(own, student.model)) < RELATED:
             raise UserError(
                 f"{self.model} was trained from another base than {self.base}: its tokens' embeddings relate to one "
                 f"another otherwise (agreement {alike:.2f}, of fine-tuned models above {RELATED:g}). Name its own base."
@@ -107,22 +107,22 @@ class Student(Model, Opener, kind="diffed_student"):
         return weights
 
 
-def agreement(one: TorchLM, other: TorchLM) -> float:
-    """Return how far two models agree in which tokens' embeddings lie close: 1 for one model, whatever its basis.
+def agreement(lm: TorchLM, model: Any) -> float:
+    """Return how far a base and a model agree in which tokens' embeddings lie close: 1 for one model in any basis.
 
     It is the cosine between all products of two tokens' centred embeddings. Training from another initialisation brings
     like words together too, but by far not as a fine-tune leaves them.
     """
     import torch
 
-    def products(lm: TorchLM) -> Tensor:
-        table = lm.model.get_input_embeddings().weight.detach()
+    def products(model: Any) -> Tensor:
+        table = model.get_input_embeddings().weight.detach()
         some = table[torch.linspace(0, len(table) - 1, min(len(table), TOKENS)).long().to(table.device)].float()
         centred = some - some.mean(0)
         # Without each token's product with itself: in a wide model those of any two models are nearly equal.
         return (centred @ centred.T).fill_diagonal_(0)
 
-    ours, theirs = products(one), products(other).to(one.device)
+    ours, theirs = products(lm.model), products(model).to(lm.device)
     return float((ours * theirs).sum() / (ours.norm() * theirs.norm()))
 
 
