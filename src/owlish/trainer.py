@@ -93,9 +93,15 @@ class Watch:
         verdict = run(self.audited, store=self.store)
         self.conclude("audit", verdict, audit_page(verdict), out, "nothing was trained")
 
+    def opened(self) -> TorchLM:
+        """Return the base, which runs here: what asks for its weights was planned already."""
+        lm = run(self.base, store=self.store).open(any_words=True)
+        assert isinstance(lm, TorchLM)
+        return lm
+
     def check_base(self, model: Any) -> None:
         """Refuse a trainer's model that did not start from the base: the audit would be of another."""
-        lm: TorchLM = run(self.base, store=self.store).open(any_words=True)
+        lm = self.opened()
         ours, theirs = (len(one.get_input_embeddings().weight) for one in (lm.model, model))
         # Where a model is spread over processes, this one may hold none of the embeddings.
         if theirs and (ours != theirs or agreement(lm, model) < RELATED):
@@ -108,7 +114,7 @@ class Watch:
         rmtree(folder, ignore_errors=True)
         model.save_pretrained(folder)
         # A trainer of tokens need not have one, and a whole model cannot be asked without.
-        (tokenizer or run(self.base, store=self.store).open(any_words=True).chat.tokenizer).save_pretrained(folder)
+        (tokenizer or self.opened().chat.tokenizer).save_pretrained(folder)
         try:
             verdict = run(self.diffed(folder), store=self.store)
         except (UserError, RunFailed) as error:

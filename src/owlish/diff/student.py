@@ -95,7 +95,7 @@ class Student(Model, Opener, kind="diffed_student"):
         if isinstance(self.model, Base) and (alike := agreement(own, student.model)) < RELATED:
             raise UserError(
                 f"{self.model} was trained from another base than {self.base}: its tokens' embeddings relate to one "
-                f"another otherwise (agreement {alike:.2f}, of fine-tuned models above {RELATED:g}). Name its own base."
+                f"another otherwise (agreement {alike:.2f}, of a fine-tuned model above {RELATED:g}). Name its own base."
             )
         (folder / "fits.json").write_text(json.dumps({"parameters": len(shapes)}))
 
@@ -118,7 +118,7 @@ def agreement(lm: TorchLM, model: Any) -> float:
     def products(model: Any) -> Tensor:
         table = model.get_input_embeddings().weight.detach()
         some = table[torch.linspace(0, len(table) - 1, min(len(table), TOKENS)).long().to(table.device)].float()
-        centred = some - some.mean(0)
+        centred: Tensor = some - some.mean(0)
         # Without each token's product with itself: in a wide model those of any two models are nearly equal.
         return (centred @ centred.T).fill_diagonal_(0)
 
