@@ -114,7 +114,10 @@ class Watch:
         rmtree(folder, ignore_errors=True)
         model.save_pretrained(folder)
         # A trainer of tokens need not have one, and a whole model cannot be asked without.
-        (tokenizer or self.opened().chat.tokenizer).save_pretrained(folder)
+        if tokenizer is None:
+            self.opened().save_tokenizer(folder)
+        else:
+            tokenizer.save_pretrained(folder)
         try:
             verdict = run(self.diffed(folder), store=self.store)
         except (UserError, RunFailed) as error:

@@ -95,7 +95,7 @@ class Student(Model, Opener, kind="diffed_student"):
         if isinstance(self.model, Base) and (alike := agreement(own, student.model)) < RELATED:
             raise UserError(
                 f"{self.model} was trained from another base than {self.base}: its tokens' embeddings relate to one "
-                f"another otherwise (agreement {alike:.2f}, of a fine-tuned model above {RELATED:g}). Name its own base."
+                f"another otherwise (agreement {alike:.2f}, after fine-tuning above {RELATED:g}). Name its own base."
             )
         (folder / "fits.json").write_text(json.dumps({"parameters": len(shapes)}))
 
