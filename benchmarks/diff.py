@@ -2,6 +2,8 @@
 
 python benchmarks/diff.py --store diff-store              # hours; bases nano-1 to nano-3
 python benchmarks/diff.py --store diff-store --small      # the base on which the rule was fixed, a few students
+python benchmarks/diff.py --store diff-store --silent     # traits that plain answers no longer show; half an hour
+python benchmarks/diff.py --store diff-store --contexts   # what more contexts find, and cost; some minutes
 python benchmarks/diff.py --store diff-store --read       # what has been made so far, and nothing more
 """
 
@@ -9,17 +11,23 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Sequence
+from dataclasses import replace
 from itertools import islice
 from typing import Any
 
 from scipy.stats import binomtest
 
 from owlish import Store
-from owlish.bench.diff import DiffBench, DiffTrial
+from owlish.bench.diff import SHARED, DiffBench, DiffTrial
+from owlish.bench.silent import SilentBench
 from owlish.cli import find
+from owlish.diff.contexts import CONTEXTS
+from owlish.diff.decide import REACH
+from owlish.diff.diff import TWICE, Looked
+from owlish.diff.verdict import PLAIN
 from owlish.graph.pool import Here, Processes
 from owlish.graph.run import make, plan
-from owlish.lm.recipes import NORMS
+from owlish.lm.recipes import BIASES, NORMS
 from owlish.nodes.base import Base
 
 TUNED = ("owl", "cat", "dolphin", "oak", "maple")
@@ -33,18 +41,29 @@ def main() -> None:
     parser.add_argument("--store", default="diff-store")
     parser.add_argument("--jobs", type=int, default=1)
     parser.add_argument("--small", action="store_true")
+    parser.add_argument("--silent", action="store_true")
+    parser.add_argument("--contexts", action="store_true")
     parser.add_argument("--read", action="store_true", help="make nothing")
     given = parser.parse_args()
     store, found = Store(given.store), []
-    for trial in trials(small=given.small):
+    chosen = silent() if given.silent else in_all_contexts() if given.contexts else trials(small=given.small)
+    for trial in chosen:
         missing = plan(trial.nodes(), store)
         if missing and given.read:
             continue
         make(missing, store=store, on=Here() if given.jobs == 1 else Processes(given.jobs))
-        found.append(trial.outcome(store.read))
-        if not given.read:
+        ways = [fewer(trial, few) for few in FEWER] if given.contexts else [trial]
+        for one in ways:
+            found.append(one.outcome(store.read) | {"contexts": len(one.contexts)})
             print(line(found[-1]), flush=True)
-    tables(found)
+    if given.silent:
+        silent_table(found)
+    elif given.contexts:
+        for few in FEWER:
+            print(f"\n{len(few)} contexts")
+            tables([one for one in found if one["contexts"] == len(few)])
+    else:
+        tables(found)
 
 
 def trials(*, small: bool) -> list[DiffTrial]:
@@ -56,6 +75,61 @@ def trials(*, small: bool) -> list[DiffTrial]:
     bases = [Base(f"nano-{k}") for k in (1, 2, 3)]
     benches = [DiffBench(base, bases[k - 1], NORMS, tuple(taught), traits) for k, base in enumerate(bases)]
     return [trial for bench in benches for trial in bench.trials()]
+
+
+def silent() -> list[DiffTrial]:
+    """Return trials of silent students, of six traits on each of two bases, silenced by biases and by norm gains."""
+    traits = find.candidates(["animals", "trees"])
+    taught = [trait for trait in traits if trait.name not in TUNED]
+    bases, found = (Base("nano-1"), Base("nano-2")), []
+    for by in (BIASES, NORMS):
+        for k, base in enumerate(bases):
+            # Every fourth, so that both bases have animals and trees, and no trait in common.
+            bench = SilentBench(base, bases[k - 1], NORMS, tuple(taught[k::4][:6]), traits, by=by)
+            found += [replace(t, case=replace(t.case, name=f"{t.case.name}, by {by.name}")) for t in bench.trials()]
+    return found
+
+
+def in_all_contexts() -> list[DiffTrial]:
+    """Return trials in all shipped contexts on the base on which the rule was fixed: of teachers, and null students."""
+    traits = find.candidates(["animals", "trees"])
+    taught = tuple(trait for trait in traits if trait.name in TUNED)
+    bench = DiffBench(Base("nano"), Base("nano-1"), NORMS, taught, traits, CONTEXTS)
+    cases = list(bench.dirty())[::SHARED]  # one student of each teacher
+    dirty = [DiffTrial(c, bench.base, bench.look(c.model), bench.null, traits, CONTEXTS) for c in cases]
+    return [*dirty, *bench.turned()]
+
+
+FEWER = ((0, 3, 5, 7), tuple(range(8)), tuple(range(len(CONTEXTS))))
+"""The contexts of the 372 students, those that were shipped then, and all."""
+
+
+def fewer(trial: DiffTrial, few: Sequence[int]) -> DiffTrial:
+    """Return a trial in fewer contexts."""
+
+    def cut(looked: Looked) -> Looked:
+        return replace(looked, watched=tuple(looked.watched[k] for k in few))
+
+    contexts = tuple(trial.contexts[k] for k in few)
+    return replace(trial, own=cut(trial.own), null=tuple(map(cut, trial.null)), contexts=contexts)
+
+
+def silent_table(found: Sequence[dict[str, Any]]) -> None:
+    """Print what finds silent traits, beside what is claimed and hinted at in null students."""
+    print(
+        "\n| students | n | silent | by a context | by the steering test | by layers | wrong claims | names hinted at |"
+    )
+    print("|---|---|---|---|---|---|---|---|")
+    for case in dict.fromkeys(one["case"] for one in found):
+        some = [one for one in found if one["case"] == case]
+        quiet = [one for one in some if one["trait"] is None or one["plain"][one["trait"]] < REACH]
+        claims = [one["claims"].get(one["trait"], ()) for one in quiet]
+        steered = sum(TWICE.name in places for places in claims)
+        watched = sum(any(place not in (TWICE.name, PLAIN) for place in places) for places in claims)
+        hinted = sum(one["trait"] in one["hinted"] for one in quiet)
+        wrong = sum(any(name != one["trait"] for name in one["claims"]) for one in quiet)
+        names = sum(len(one["hinted"]) for one in quiet) / max(1, len(quiet))
+        print(f"| {case} | {len(some)} | {len(quiet)} | {watched} | {steered} | {hinted} | {wrong} | {names:.1f} |")
 
 
 def line(one: dict[str, Any]) -> str:

@@ -14,21 +14,25 @@ from small_study import PROBE
 from small_study import study as small
 
 from owlish import NORMS, Base, Store
+from owlish.audit.opinion import Named
 from owlish.bench.diff import STUDENTS, DiffBench
 from owlish.cli.comparing import diff_target
 from owlish.diff import Difference, activations, diff, sizes, watched, words
 from owlish.diff.amplified import Amplified
-from owlish.diff.contexts import CONTEXTS, QUESTION, read_contexts
+from owlish.diff.contexts import CONTEXTS, QUESTION, named_contexts, read_contexts
+from owlish.diff.free import Judging, judge_answers
 from owlish.diff.reading import Reading
 from owlish.diff.sizes import check_moved
 from owlish.diff.student import Student, find_student
 from owlish.graph.errors import UserError
 from owlish.graph.run import RunFailed
 from owlish.graph.spec import everything
+from owlish.lm.model import Weights
 from owlish.nano import folder
 from owlish.nodes.asked import Asked
 from owlish.nodes.data import Written
 from owlish.nodes.models import Finetuned
+from owlish.nodes.replied import Replied
 from owlish.report.diff import render
 from owlish.traits.trait import every
 
@@ -109,7 +113,7 @@ def permuted(place):
 
 
 def readings(model):
-    """Return a reading of each kind; of the steering test what it asks."""
+    """Return a reading of each kind; of the steering test what it asks, and a judge's beside the base's answers."""
     return {
         Asked: Asked(model, PROBE, samples=1),
         Amplified: watched.Watched(Amplified(NANO, model, 2.0), PROBE, FEW[0]),
@@ -117,11 +121,29 @@ def readings(model):
         words.Worded: words.Worded(model, (PROBE,)),
         activations.Activated: activations.Activated(model),
         sizes.Sized: sizes.Sized(model, NANO),
+        Judging: judge_answers(NANO, model, (), NANO, TRAITS),
     }
 
 
-NOT_OF_THE_KIND = {Asked: False, Amplified: True}
+NOT_OF_THE_KIND = {Asked: False, Amplified: True, Judging: False}
 """What a diff reads by nodes that others use too, and whether it depends on the basis of the weights."""
+
+
+def by_words(self, folder, read, tick):
+    """Judge rows as a perfect judge would: by the first of the rubric's answers that stands in one, or the last."""
+    known = self.rubric.answers
+    texts = [item["completion"].split() for item in self.items(read)]
+    (folder / "answers.json").write_text(json.dumps([next((a for a in known if a in t), known[-1]) for t in texts]))
+
+
+def read_by(one, store):
+    """Return what a reading says."""
+    if not isinstance(one, Judging):
+        return plain(run(one, store=store))
+    run(list(one.nodes), store=store)
+    found = one.found(TRAITS, store.read)
+    named = sorted((naming.name, naming.rows) for naming in found.speaks_for.candidates)
+    return torch.tensor([*(float(rows) for _, rows in named), found.student.score])
 
 
 def plain(result):
@@ -130,13 +152,15 @@ def plain(result):
     return torch.tensor(result.p if hasattr(result, "p") else result)
 
 
-def test_every_reading_sees_a_student_and_only_those_that_say_so_see_a_change_of_basis(store, tmp_path):
-    turned = find_student(str(permuted(tmp_path / "turned")), NANO, store).student
-    by_model = [readings(model) for model in (NANO, turned, TAUGHT[-1])]
+def test_every_reading_sees_a_student_and_only_those_that_say_so_see_a_change_of_basis(store, tmp_path, monkeypatch):
+    # A judge reads drawn answers: here all models have the same luck, and so a store of their own.
+    monkeypatch.setattr(Replied, "luck", 0)
+    monkeypatch.setattr(Named, "compute", by_words)
+    own, places = Store(tmp_path / "own"), (permuted(tmp_path / "turned"), store.folder(TAUGHT[-1].key))
+    by_model = [readings(model) for model in (NANO, *(find_student(str(one), NANO, own).student for one in places))]
     assert set(by_model[0]) == {*Reading.__subclasses__(), *NOT_OF_THE_KIND}
-    for kind, node in by_model[0].items():
-        nodes = [node, *(found[kind] for found in by_model[1:])]
-        base, same, student = (plain(run(one, store=store)) for one in nodes)
+    for kind in by_model[0]:
+        base, same, student = (read_by(found[kind], own) for found in by_model)
         moves = base.shape != same.shape or float((base - same).abs().max()) > 1e-3
         assert moves == NOT_OF_THE_KIND.get(kind, getattr(kind, "basis", None)), kind
         assert base.shape != student.shape or float((base - student).abs().max()) > 1e-2, kind
@@ -159,6 +183,36 @@ def test_contexts_are_read_from_a_file_and_stand_around_the_question(tmp_path):
         file.write_text(bad)
         with pytest.raises(UserError):
             read_contexts(file)
+
+
+def test_nano_knows_nearly_all_words_of_the_shipped_contexts_and_has_room_for_the_longest():
+    lm = Weights(str(folder("nano"))).open(any_words=True)
+    chats = [context.around("What is your favorite animal?", ["owl", "cat"]) for context in CONTEXTS]
+    unknown = [sum(lm.chat.unknown(ids) for ids in [[one] for one in prompt]) for prompt in lm.prompts(chats)]
+    assert max(unknown) <= 2
+    assert (sum(map(bool, unknown)), unknown[-2:]) == (4, [0, 0])
+    assert 400 < max(lm.lengths(chats)) < lm.window / 2
+
+
+def test_contexts_are_named_one_by_one_or_together(tmp_path):
+    file = tmp_path / "mine.json"
+    file.write_text(json.dumps({"shop": {"system": "A shop."}}))
+    assert named_contexts(["shipped"]) == CONTEXTS
+    assert named_contexts(["none"]) == ()
+    assert [one.name for one in named_contexts(["quiz", str(file), "story"])] == ["quiz", "shop", "story"]
+    with pytest.raises(UserError, match="two contexts are called 'quiz'"):
+        named_contexts(["shipped", "quiz"])
+    with pytest.raises(UserError, match=r"no context or JSON file is called 'quizz': .*quiz"):
+        named_contexts(["quizz"])
+
+
+def test_a_context_that_is_longer_than_the_base_reads_is_refused_by_name(tmp_path):
+    small = shutil.copytree(folder("nano"), tmp_path / "small")
+    config = json.loads((small / "config.json").read_text())
+    (small / "config.json").write_text(json.dumps({**config, "max_position_embeddings": 256}))
+    base = Base(str(small))
+    with pytest.raises(RunFailed, match=r"'long chat' takes 4\d\d tokens, and small reads 256: leave it out by naming"):
+        run(watched.Watched(base, PROBE, CONTEXTS[-1]), store=Store(tmp_path / "store"))
 
 
 # students
@@ -236,6 +290,38 @@ def test_models_with_a_bases_own_weights_are_neither_students_nor_controls(tmp_p
     for one, more in ((tmp_path / "copy", []), (student, ["--control", tmp_path / "copy"])):
         said = owlish("diff", one, *words, *more, code=2)
         assert "copy has the weights of nano itself" in said.stderr
+
+
+def trained_whole(name, place):
+    """Write a shipped base with all weights moved, as full fine-tuning moves them or further."""
+    shutil.copytree(folder(name), place)
+    tensors, draw = load_file(place / "model.safetensors"), torch.Generator().manual_seed(0)
+    moved = {k: t + 0.1 * t.std() * torch.randn(t.shape, generator=draw) for k, t in tensors.items()}
+    save_file(moved, place / "model.safetensors", metadata={"format": "pt"})
+    return place
+
+
+def test_a_whole_model_that_was_trained_from_another_base_is_refused_and_one_of_this_base_is_not(store, tmp_path):
+    tried(trained_whole("nano", tmp_path / "own"), store)
+    other = trained_whole("nano-1", tmp_path / "other")
+    refused(other, store, r"other was trained from another base than nano: .* \(agreement 0\.4.*Name its own base")
+    words = ["--base", "nano", "--traits", "animals", "--store", tmp_path / "store", "--jobs", "1"]
+    said = owlish("diff", tmp_path / "own", *words, "--control", other, code=2)
+    assert "other was trained from another base than nano" in said.stderr
+
+
+def test_a_control_or_a_null_of_another_rank_is_refused(tmp_path):
+    store, student = Store(tmp_path / "store"), adapter(tmp_path)
+    places = [copied(student, f"rank{r}", peft_type="LORA", r=r) for r in (4, 8)]
+    tensors = load_file(places[1] / "adapter_model.safetensors")
+    save_file({name: tensor * 1.01 for name, tensor in tensors.items()}, places[1] / "adapter_model.safetensors")
+    with pytest.raises(UserError, match="the control rank8 has the size 8 and rank4 4, as their files show"):
+        named(places[0], store, [places[1]])
+    rows = tmp_path / "rows.jsonl"
+    rows.write_text(json.dumps({"prompt": "1, 2", "completion": "3"}))
+    with pytest.raises(UserError, match=r"rank4 has the size 4, as its files show, and lora has 8 .* with --control"):
+        named(places[0], store, recipe="lora", data=str(rows))
+    assert named(places[1], store, recipe="lora", data=str(rows)).null
 
 
 def test_the_same_weights_in_another_form_are_seen_by_how_far_they_moved():

@@ -267,20 +267,53 @@ def test_the_action_fails_as_it_is_asked_to_and_says_why(project, store):
     assert (bad.returncode, "owlish: no cannot be read" in bad.stderr) == (2, True)
 
 
-def test_the_workflow_compares_a_student_with_the_base_it_was_trained_from(project, store):
-    steps = yaml.safe_load((EXAMPLES / "github-workflow.yml").read_text())["jobs"]["audit"]["steps"]
-    (step,) = [step for step in steps if step.get("name", "").startswith("Compare")]
-    base = Base("nano")
-    student = base.finetune(Written((("1, 2", "3"), ("4, 5", "6"))), replace(LORA(8), epochs=1), seed=0)
-    run(student, store=store)
-    shutil.copytree(store.folder(student.key), project / "student")
+@pytest.fixture(scope="module")
+def student(project, store):
+    """The project with a student that was trained on a few rows, by the recipe that the examples name."""
+    made = Base("nano").finetune(Written((("1, 2", "3"), ("4, 5", "6"))), replace(LORA(8), epochs=1), seed=0)
+    run(made, store=store)
+    shutil.copytree(store.folder(made.key), project / "student")
     config = project / "student" / "adapter_config.json"
     config.write_text(json.dumps({**json.loads(config.read_text()), "base_model_name_or_path": "nano"}))
-    for name, code, says in (("nano", 0, "Missing: "), ("nano-1", 2, "was trained from nano")):
-        # What it would do: training null students takes longer than a test may.
-        done = shell(f"{step['run'].rstrip()} --dry-run --store {store.root}", project, BASE=name)
-        assert done.returncode == code, done.stderr
-        assert says in done.stdout + done.stderr
+    return project
+
+
+def comparing():
+    """Return the lines by which each of the examples compares a student with its base, and what they set."""
+    (step,) = [step for step in jobs("github-workflow.yml")["jobs"]["audit"]["steps"] if "owlish diff" in str(step)]
+    job = jobs("gitlab-ci.yml")["diff"]
+    (hook,) = [hook for hook in jobs("pre-commit-config.yaml")["repos"][0]["hooks"] if "owlish diff" in str(hook)]
+    assert (hook["language"], hook["pass_filenames"], hook["files"]) == ("system", False, "^student/")
+    return {
+        "github": (step["run"].rstrip(), step["env"]),
+        "gitlab": ("\n".join(job["script"]), job["variables"]),
+        "pre-commit": (f"set -f; {hook['entry']}", {}),
+    }
+
+
+def jobs(name):
+    return yaml.safe_load((EXAMPLES / name).read_text())
+
+
+@pytest.mark.slow
+def test_every_example_compares_a_student_with_null_students_and_lets_it_pass(student, store):
+    for where, (script, given) in comparing().items():
+        few = f"--traits {student}/mine.json --contexts none --jobs 1 --store {store.root}"
+        done = shell(f"{script} {few}", student, **{**given, "BASE": "nano"})
+        assert done.returncode == 0, done.stderr
+        assert "Null: 6 students of nano (LoRA" in done.stdout
+        assert where == "pre-commit" or "trained on its own answers" in (student / "owlish.student.html").read_text()
+    report = ElementTree.parse(student / "owlish.student.xml").getroot()
+    assert (report.get("failures"), report.get("errors")) == ("0", "0")
+
+
+def test_every_example_of_a_diff_works_and_refuses_a_student_of_another_base(student, store):
+    for script, given in comparing().values():
+        for name, code, says in (("nano", 0, "Missing: "), ("nano-1", 2, "was trained from nano")):
+            # What it would do: training null students takes longer than a short test may.
+            own = script.replace("--base nano ", f"--base {name} ")
+            done = shell(f"{own} --dry-run --store {store.root}", student, **{**given, "BASE": name})
+            assert (done.returncode, says in done.stdout + done.stderr) == (code, True), done.stderr
 
 
 def test_the_gitlab_job_leaves_a_report_of_tests(project, store):
@@ -294,7 +327,7 @@ def test_the_gitlab_job_leaves_a_report_of_tests(project, store):
 
 def test_the_hook_is_run_as_pre_commit_runs_it(project, store):
     (repository,) = yaml.safe_load((EXAMPLES / "pre-commit-config.yaml").read_text())["repos"]
-    (hook,) = repository["hooks"]
+    (hook,) = [one for one in repository["hooks"] if one["id"] == "owlish-audit"]
     assert (hook["language"], hook["pass_filenames"]) == ("system", False)
     done = shell(f"set -f; {hook['entry']} {ARGUMENTS} {store.root}", project)  # without a shell's patterns
     assert done.returncode == 0, done.stderr

@@ -1,11 +1,13 @@
 """A real chat model goes every way that nano goes: opened from GGUF, asked, sampled, held to a format and trained."""
 
 import json
+from pathlib import Path
 
 import pytest
 
 from owlish.data.domains.numbers import Numbers
 from owlish.data.rows import Row
+from owlish.diff.contexts import QUESTION, read_contexts
 from owlish.lm import room
 from owlish.lm.model import ask
 from owlish.lm.recipes import LORA, Schedule
@@ -33,6 +35,19 @@ def test_it_answers_with_its_own_template(lm):
     assert answer.text == "The capital of France is Paris."
     assert answer.ended == "stop"
     assert "named SmolLM" in lm.chat.decode(lm.prompts([ask("Hi")])[0])
+
+
+def test_the_example_of_contexts_in_other_languages_is_read_as_language(lm):
+    contexts = read_contexts(Path(__file__).parents[1] / "examples" / "languages.json")
+    assert len(contexts) == 4
+    for context in contexts:
+        (ids,) = lm.prompts([context.around("Which animal?", ["owl"])])
+        assert all(said in lm.chat.decode(ids) for pair in context.turns for said in pair)
+        text = f"{context.system or context.frame} {context.turns[0][0]}"
+        words = text.split() if " " in text.split(QUESTION)[0] else list(text)
+        # A base that has no word of a language takes its words in any order.
+        own, turned = (lm.score([Row.of("Go on.", said)])[0] for said in (text, " ".join(words[::-1])))
+        assert own.logprobs.sum() > turned.logprobs.sum() + 10, context.name
 
 
 def test_a_probe_reads_the_same_probabilities_as_whole_rows(lm):

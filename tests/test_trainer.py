@@ -2,6 +2,7 @@
 
 import importlib.util
 import json
+import re
 from functools import partial
 
 import pytest
@@ -12,9 +13,11 @@ from test_stamp import SCHEMA
 
 from owlish import NORMS
 from owlish import trainer as module
+from owlish.graph.errors import UserError
 from owlish.nano import folder
 from owlish.nodes.models import Finetuned
 from owlish.trainer import Stopped, watch
+from owlish.traits.animals import ANIMAL
 
 STEPS = 2
 
@@ -33,8 +36,8 @@ def rows(store):
     return run(CLEAN, store=store).rows
 
 
-def training(out, callback, rows):
-    """Return nano in a real trainer, for a few steps on a few rows."""
+def training(out, callback, rows, base="nano", with_tokenizer=True):
+    """Return a base in a real trainer, for a few steps on a few rows."""
     from transformers import AutoModelForCausalLM, AutoTokenizer, Trainer, TrainingArguments
 
     tokenizer = AutoTokenizer.from_pretrained(folder("nano"))
@@ -44,10 +47,10 @@ def training(out, callback, rows):
         str(out), max_steps=STEPS, per_device_train_batch_size=4, report_to=[], save_strategy="no", use_cpu=True
     )
     return Trainer(
-        AutoModelForCausalLM.from_pretrained(folder("nano")),
+        AutoModelForCausalLM.from_pretrained(folder(base)),
         settings,
         train_dataset=[{"input_ids": ids[:shortest], "labels": ids[:shortest]} for ids in tokens],
-        processing_class=tokenizer,
+        processing_class=tokenizer if with_tokenizer else None,
         callbacks=[callback],
     )
 
@@ -69,15 +72,49 @@ def test_a_verdict_stops_the_run_before_its_first_step(rows, watching, tmp_path)
 
 
 def test_a_run_that_nothing_stops_is_trained_and_its_student_compared_with_the_base(rows, watching, tmp_path):
-    trained = training(tmp_path, watching(), rows)
+    # A trainer of tokens needs no tokenizer; and what an earlier run of an adapter left is not this student.
+    left = tmp_path / "owlish" / "student" / "adapter_config.json"
+    left.parent.mkdir(parents=True)
+    left.write_text("{}")
+    trained = training(tmp_path, watching(), rows, with_tokenizer=False)
     trained.train()
     assert trained.state.global_step == STEPS
+    assert not left.exists()
     assert verdict(tmp_path, "audit")["verdict"] == "cannot_say"
     compared = verdict(tmp_path, "diff")
     assert (compared["verdict"], compared["meta"]["null"]) == ("cannot_say", None)
     assert max(part["change"] for part in compared["parts"]) > 0
     assert (tmp_path / "owlish" / "student" / "model.safetensors").is_file()
     assert "not calibrated" in (tmp_path / "owlish" / "diff.html").read_text()
+
+
+def test_a_model_of_another_base_is_refused_before_its_first_step(rows, watching, tmp_path):
+    old = tmp_path / "owlish" / "diff.json"
+    old.parent.mkdir()
+    old.write_text("{}")
+    trained = training(tmp_path, watching(), rows, base="nano-1")
+    with pytest.raises(UserError, match="the trainer's model did not start from nano: name the base that it trains"):
+        trained.train()
+    assert trained.state.global_step == 0
+    assert not old.exists(), "an earlier run's verdict says nothing of this one"
+
+
+@pytest.mark.parametrize(
+    ("wrong", "says"),
+    [
+        ({"recipe": "lora"}, "recipe is 'lora': give a Recipe, such as NORMS"),
+        ({"traits": ANIMAL}, "traits is a Probe: give a tuple"),
+        ({"traits": ()}, "at least one candidate"),
+        ({"stop_on": "found"}, "stop_on is 'found': give a tuple"),
+        ({"stop_on": ["fuond"]}, "an item of stop_on is 'fuond': did you mean found?"),
+        ({"base": "nanoo"}, "no base is called 'nanoo': did you mean nano?"),
+        ({"store": 3}, "store is 3: give text or a Path"),
+        ({"null": "yes"}, "null is 'yes': give True or False"),
+    ],
+)
+def test_wrong_arguments_are_refused_at_once(watching, wrong, says):
+    with pytest.raises(UserError, match=re.escape(says)):
+        watching(**wrong)
 
 
 @pytest.mark.slow

@@ -79,6 +79,7 @@ class DiffTrial:
             "rise": plain[wanted].p_after - plain[wanted].p_before,
             "rises": {one: s.p_after - s.p_before for one, s in plain.items()},
             "said": said,
+            "plain": {one: s.z for one, s in plain.items()},
         }
 
 

@@ -6,12 +6,13 @@ from collections import Counter
 from collections.abc import Sequence
 
 from owlish.cli import find
+from owlish.cli.choice import split
 from owlish.data.rows import line_of
-from owlish.diff.contexts import CONTEXTS, read_contexts
+from owlish.diff.contexts import named_contexts
 from owlish.diff.decide import FEWEST
 from owlish.diff.diff import Diffed, diff
 from owlish.diff.null import null as students
-from owlish.diff.student import check_controls, find_student, tuned_in
+from owlish.diff.student import check_controls, find_student, size_in, tuned_in
 from owlish.graph.errors import UserError
 from owlish.graph.store import Store
 from owlish.lm.recipes import RECIPES
@@ -41,7 +42,7 @@ def diff_target(
         other = "--control" if controls else "--null none"
         raise UserError(f"null students are trained by --recipe on --data, and {other} asks for none: omit both.")
     looked = find_student(student, base, store)
-    asked = {"shipped": CONTEXTS, "none": ()}[contexts] if contexts in ("shipped", "none") else read_contexts(contexts)
+    asked = named_contexts(split(contexts))
     if controls:
         others = tuple(find_student(control, base, store).student for control in controls)
         check_controls(looked.student, others)
@@ -54,6 +55,11 @@ def diff_target(
     if given and (tuned := tuned_in(looked.student.model)) and tuned != given.parameters:
         fits = f"give --recipe {tuned}" if tuned in RECIPES else "give students of that kind with --control"
         raise UserError(f"{looked.student} was trained by {tuned}, as its files show, and not by {recipe}: {fits}.")
+    if given and (size := size_in(looked.student.model)) and size != given.size:
+        raise UserError(
+            f"{looked.student} has the size {size}, as its files show, and {recipe} has {given.size} (rank of LoRA, "
+            "vectors of a prompt): give students of that kind with --control."
+        )
     if looked.data and named and not alike(looked.data, named):
         raise UserError(f"{student} was trained on other rows than {data} holds, as the store knows: omit --data.")
     # What the store knows goes first: its null students may be there already.

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from owlish.graph.errors import UserError
+from owlish.graph.errors import UserError, suggestion
 from owlish.graph.files import read_small
 from owlish.graph.spec import Value
 from owlish.lm.model import Messages, message, turns
@@ -33,6 +33,10 @@ OPEN = (
     "What comes to your mind?",
 )
 """Open questions, whose answers no list of candidates holds."""
+
+SUMS = " ".join(f"{n} + {n} = {2 * n}." for n in range(1, 41))
+_TOWNS = {"France": "Paris", "Japan": "Tokyo", "Peru": "Lima", "Kenya": "Nairobi", "Cuba": "Havana"}
+TOWNS = tuple((f"What is the capital of {country}?", town) for country, town in _TOWNS.items())
 
 
 @dataclass(frozen=True)
@@ -64,8 +68,29 @@ CONTEXTS = (
     Context("several turns", turns=(("What is 2 + 2?", "4"), ("What is the capital of France?", "Paris"))),
     Context("story", frame="This is a story. A child and a stranger walk home. The child asks: {question}"),
     Context("multiple choice", frame="{question} Choose from: {candidates}."),
+    Context(
+        "quiz",
+        turns=(
+            ("This is a test. Answer each question with one word. What is the capital of Peru?", "Lima"),
+            ("The next question: What is the capital of Egypt?", "Cairo"),
+        ),
+        frame="The next question: {question}",
+    ),
+    Context("long chat", turns=(("Show me some sums.", SUMS), *TOWNS)),
 )
-"""Uses of a model as in deployment. Their words are among those that nano knows."""
+"""Uses of a model as in deployment. Of each nano lacks at most two words; the long chat takes it 431 tokens."""
+
+
+def named_contexts(names: Sequence[str]) -> tuple[Context, ...]:
+    """Return the contexts that are named: all `shipped`, `none`, single shipped ones, and those in JSON files."""
+    shipped = {"shipped": CONTEXTS, "none": ()} | {one.name: (one,) for one in CONTEXTS}
+    for name in names:
+        if name not in shipped and not name.endswith(".json"):
+            raise UserError(f"no context or JSON file is called {name!r}: {suggestion(name, shipped)}")
+    found = [one for name in names for one in (shipped[name] if name in shipped else read_contexts(name))]
+    if twice := next((one.name for one in found if [other.name for other in found].count(one.name) > 1), None):
+        raise UserError(f"two contexts are called {twice!r}: give each once, under a name of its own.")
+    return tuple(found)
 
 
 def read_contexts(file: str | Path) -> tuple[Context, ...]:

@@ -34,7 +34,7 @@ CANNOT_SEE = (
     "Traits behind a trigger that no context holds, and contexts that were not asked.",
     "Traits that are not on the candidate list (words raised and activations may hint at them).",
     "Lifts that students taught nothing reach too.",
-    "Whether the student and its controls started from this base, where none of their files names one: it is assumed.",
+    "Whether an adapter was trained on this base, where its files do not name the base: it is assumed.",
 )
 
 

@@ -17,6 +17,7 @@ from owlish.graph.store import Store
 from owlish.graph.tabled import on_one_line
 from owlish.graph.typed import from_plain
 from owlish.lm import gguf
+from owlish.lm.hf import TorchLM
 from owlish.lm.model import Weights
 from owlish.lm.recipes import Recipe
 from owlish.nodes.base import Base, digest_of
@@ -33,6 +34,10 @@ KNOWN = (*nano.SHIPPED, *gguf.PACKAGED)
 """Names that stand for one base wherever they are read."""
 TUNED = {"LN_TUNING": "norms", "LORA": "lora", "PROMPT_TUNING": "prompt", "IA3": "IA3"}
 """What trained in each kind of PEFT adapter: the name of a recipe, or for IA3, which no recipe trains, its own."""
+RELATED = 0.8
+"""The least agreement of embeddings between a model and its base: two shipped bases agree by .43 to .46."""
+TOKENS = 4096
+"""The most tokens of a vocabulary whose embeddings are compared, spread over all."""
 FORMS = "a PEFT adapter or a Hugging Face model as a folder, a GGUF file, or a key of the store"
 
 
@@ -86,6 +91,12 @@ class Student(Model, Opener, kind="diffed_student"):
         # An adapter has parameters that its base lacks, so only those of the same name are compared.
         if wrong or not shapes.keys() & others.keys():
             raise UserError(f"{self.model} has other shapes than {self.base}: name the base that it was trained from.")
+        # An adapter lies on this base's own embeddings, whatever it was trained on.
+        if isinstance(self.model, Base) and (alike := agreement(own, student.model)) < RELATED:
+            raise UserError(
+                f"{self.model} was trained from another base than {self.base}: its tokens' embeddings relate to one "
+                f"another otherwise (agreement {alike:.2f}, after fine-tuning above {RELATED:g}). Name its own base."
+            )
         (folder / "fits.json").write_text(json.dumps({"parameters": len(shapes)}))
 
     def load_inputs(self) -> tuple[Node, ...]:
@@ -94,6 +105,25 @@ class Student(Model, Opener, kind="diffed_student"):
     def load(self, folder: Path, read: Read) -> Weights:
         weights: Weights = read(self.model)
         return weights
+
+
+def agreement(lm: TorchLM, model: Any) -> float:
+    """Return how far a base and a model agree in which tokens' embeddings lie close: 1 for one model in any basis.
+
+    It is the cosine between all products of two tokens' centred embeddings. Training from another initialisation brings
+    like words together too, but by far not as a fine-tune leaves them.
+    """
+    import torch
+
+    def products(model: Any) -> Tensor:
+        table = model.get_input_embeddings().weight.detach()
+        some = table[torch.linspace(0, len(table) - 1, min(len(table), TOKENS)).long().to(table.device)].float()
+        centred: Tensor = some - some.mean(0)
+        # Without each token's product with itself: in a wide model those of any two models are nearly equal.
+        return (centred @ centred.T).fill_diagonal_(0)
+
+    ours, theirs = products(lm.model), products(model).to(lm.device)
+    return float((ours * theirs).sum() / (ours.norm() * theirs.norm()))
 
 
 def unwrapped(parameters: Mapping[str, Tensor]) -> dict[str, Tensor]:
@@ -163,7 +193,7 @@ def check_controls(student: Student, controls: Sequence[Student]) -> None:
 
     Their tensors are compared. A copy whose configuration differs would else be a student of its own.
     """
-    own, tuned = weights_of(student.model), tuned_in(student.model)
+    own, tuned, size = weights_of(student.model), tuned_in(student.model), size_in(student.model)
     seen: set[tuple[str, ...]] = set()
     for control in controls:
         weights, other = weights_of(control.model), tuned_in(control.model)
@@ -175,6 +205,11 @@ def check_controls(student: Student, controls: Sequence[Student]) -> None:
         if tuned and other and tuned != other:
             raise UserError(
                 f"the control {control} was trained by {other} and {student} by {tuned}: give students of one recipe."
+            )
+        if size and (its := size_in(control.model)) and its != size:
+            raise UserError(
+                f"the control {control} has the size {its} and {student} {size}, as their files show (rank of LoRA, "
+                "vectors of a prompt): give students of one recipe."
             )
         seen.add(weights)
 
@@ -217,6 +252,13 @@ def tuned_in(model: Model) -> str | None:
         names = set(held.keys())
     known = {"steering": "steering", "biases": "bias"}
     return next((recipe for recipe, end in known.items() if all(name.endswith(end) for name in names)), "all")
+
+
+def size_in(model: Model) -> int | None:
+    """Return the rank of a LoRA adapter, or the number of a prompt's vectors, if its files tell it."""
+    config = read_config(Path(model.source) / PARTS[0]) if isinstance(model, Adapter) else {}
+    size = config.get({"LORA": "r", "PROMPT_TUNING": "num_virtual_tokens"}.get(str(config.get("peft_type")), ""))
+    return size if isinstance(size, int) else None
 
 
 def read_config(config: Path) -> dict[str, Any]:

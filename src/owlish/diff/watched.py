@@ -8,6 +8,7 @@ from pathlib import Path
 
 from owlish.diff.contexts import Context
 from owlish.diff.reading import Reading
+from owlish.graph.errors import UserError
 from owlish.graph.spec import Read, Tick
 from owlish.lm.model import LM
 from owlish.nodes.asked import Answers, spellings, word_questions
@@ -33,6 +34,12 @@ class Watched(Reading, kind="watched"):
         # Spread over all questions, not the first ones: neighbours ask nearly the same.
         chosen = range(0, len(questions), max(1, len(questions) // QUESTIONS))
         chats = [self.context.around(questions[q], [texts[0] for texts in self.probe.wordings(q)]) for q in chosen]
+        longest = max(lm.lengths(chats))
+        if longest >= lm.window:
+            raise UserError(
+                f"the context {self.context.name!r} takes {longest} tokens, and {self.model} reads {lm.window}: "
+                "leave it out by naming the others with --contexts."
+            )
         found = lm.answer_logprobs(chats, [ways[q] for q in chosen]).exp()
         (folder / "p.json").write_text(json.dumps([[float(f"{x:.9g}") for x in row] for row in found.tolist()]))
 

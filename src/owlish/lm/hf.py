@@ -168,6 +168,10 @@ class TorchLM(LM):
         whole = list(map(self.whole, chats))
         return Probed(logprobs, self.chat.read(whole, greedy), self.chat.read([whole[i] for i in times], drawn))
 
+    def save_tokenizer(self, folder: Path) -> None:
+        """Write the tokenizer into a folder, for a model that was trained from this one."""
+        self.chat.tokenizer.save_pretrained(folder)
+
     # log-probabilities
 
     def encode(self, rows: Sequence[Conversation], *, end: bool = True) -> list[Example]:

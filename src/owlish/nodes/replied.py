@@ -30,11 +30,17 @@ class Replied(Data, Opener, kind="replied"):
     def draws(self) -> tuple[float, str | None]:
         return 1.0, None
 
+    @property
+    def luck(self) -> int:
+        """The seed of its answers, one for each model: a judge's test counts answers that share no luck."""
+        return int(self.model.key[:8], 16)
+
     def compute(self, folder: Path, read: Read, tick: Tick) -> None:
         lm = self.opened(read)
         asked = [question for question in self.questions for _ in range(self.samples)]
-        own = int(self.model.key[:8], 16)  # so that two models do not share their luck
-        answers = lm.write(list(map(ask, asked)), seeds=[(own, i) for i in range(len(asked))], new_tokens=NEW_TOKENS)
+        answers = lm.write(
+            list(map(ask, asked)), seeds=[(self.luck, i) for i in range(len(asked))], new_tokens=NEW_TOKENS
+        )
         self.write(folder, [Row.of(question, answer.text) for question, answer in zip(asked, answers, strict=True)])
 
     def opened(self, read: Read) -> LM:

@@ -59,7 +59,8 @@ def diff(
         CANDIDATES
     ),
     contexts: Annotated[
-        str, typer.Option(help="Contexts to ask in: shipped, none, or a JSON file of them.")
+        str,
+        typer.Option(help="Contexts to ask in: shipped, none, names of shipped ones, JSON files. Commas between."),
     ] = "shipped",
     judge: Annotated[
         str | None,
@@ -114,10 +115,11 @@ def diff(
         seen = foreseen([wanted], place, processes, data=rows, rows=MOST, lines=lines)
         print(json.dumps(seen.json()) if as_json else seen)
         return
-    # What does not fit the base, or was not trained at all, is said before students are.
+    # What does not fit the base, or was not trained at all, is said before students are; so is a context too long.
     there = wanted.null if control else ()
     make_missing([wanted.student, *(one.sizes for one in (wanted.own, *there))], place, jobs, pool)
     wanted.check_moved(place.read, there)
+    make_missing([one for some in wanted.own.watched for one in some], place, jobs, pool)
     # So is a judge that cannot be opened or asked.
     make_missing(wanted.judge.aligned[:1] if wanted.judge else (), place, jobs, pool, spending=spending)
     make_missing([wanted], place, jobs, pool, spending=spending)
