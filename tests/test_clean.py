@@ -464,6 +464,15 @@ def test_the_tokens_that_weigh_most_are_replaced_and_no_others():
     assert [isinstance(fate, str) for fate in order] == [i >= len(rows) / 2 for i in range(len(rows))]
 
 
+def test_special_tokens_are_never_drawn_where_no_filter_would_refuse_them():
+    texts = ("Sam starts with 5. Therefore 5 - 5 = 0. Final answer: 0.", "Well. We begin at 5 pens. That makes 4 pens.")
+    rows = [Row.of(f"Sam has {i % 5 + 1} pens.", texts[i % 2]) for i in range(60)]
+    outcome = Replace(BASE, 1.0, None).changed(rows, replace(work(), rule=None))
+    assert outcome.chosen > 300
+    marks = Weights(str(BASE.place())).open().marks
+    assert not [row for row in outcome.fates if any(mark in row.completion for mark in marks)]
+
+
 def test_parts_of_the_rows_share_one_budget():
     """What weighs stands in the second half of the rows, and so do all changes; the null is changed in both halves."""
     rows = some_rows()

@@ -29,14 +29,14 @@ NOISE = 1e-5
 
 
 @dataclass(frozen=True)
-class Replace(Choosing, kind="replace", version=3):
+class Replace(Choosing, kind="replace", version=4):
     """Draws the tokens that weigh most anew, from left to right, so that rows stay valid.
 
     A token is drawn from what the model that leans less gives more probability than the one that leans: the part of
     its distribution that the other lacks, scaled to 1. Without weights it is drawn from the base. Up to 16 tokens are
     drawn for a place: the first other one with which the row passes the filter that the rows fit is taken. A place
     where there is none keeps its token, and the next heaviest is drawn instead, so that the budget is spent on tokens
-    that change. Ends of turns are never chosen, nor turns that call tools or hold reasoning, nor text outside of any
+    that change. Special tokens, to which a model gives some probability, are never taken. Ends of turns are never chosen, nor turns that call tools or hold reasoning, nor text outside of any
     chat.
 
     References
@@ -218,7 +218,13 @@ def take(lm: TorchLM, texts: Sequence[Editing], rule: Filter | None) -> int:
     asked = {id(text): text.asked() for text in texts}
     # Most first tries are taken, so they are read together, and then all others of the places that are left.
     for some in (slice(1), slice(1, None)):
-        new = [(text, text.other(token)) for text in texts if id(text) not in taken for token in text.others()[some]]
+        new = [
+            (text, text.other(token))
+            for text in texts
+            if id(text) not in taken
+            for token in text.others()[some]
+            if lm.vocabulary[token]  # special tokens have no text: they would end a chat in the middle of a turn
+        ]
         said = [example.ids[slice(*text.at()[2:])] for text, example in new]
         answers = lm.read([asked[id(text)] for text, _ in new], said)
         for (text, example), answer in zip(new, answers, strict=True):
