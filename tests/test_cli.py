@@ -307,7 +307,7 @@ def test_a_worker_leaves_the_interrupt_to_its_parent_while_it_starts(tmp_path):
     while (said := worker.connection.recv())[0] in ("ready", "tick"):
         pass
     worker.stop()
-    assert said == ("made", "", "")
+    assert said == ("made", "", "", ())
 
 
 FAILING = """

@@ -178,7 +178,9 @@ def test_another_model_is_refused_at_first_and_later(nano, tmp_path):
     nano.lms["changed"] = nano.lms["nano"]
     run(scored_by(nano, "changed").scorer, store=tmp_path)
     nano.lms["changed"] = nano.lms["other"]
-    assert "(changed) scores otherwise than when it was compared" in failed(scored_by(nano, "changed").scorer, tmp_path)
+    assert "(changed) gives other scores than when it was compared" in failed(
+        scored_by(nano, "changed").scorer, tmp_path
+    )
     del nano.lms["other"], nano.lms["changed"]
 
 
@@ -191,14 +193,17 @@ def spoilt(change):
     ("change", "said"),
     [
         (lambda said: said[:-2], "log-probabilities of"),
-        (lambda said: [*said[:-1], None], "log-probabilities of other tokens, or none of some"),
+        (lambda said: [*said[:-1], None], "log-probabilities of other tokens than were sent, or of only some of them"),
         (lambda said: [said[0], *({"0": next(iter(one.values()))} for one in said[1:])], "of other tokens"),
         (lambda said: [said[0], *({t: {**v, "rank": None} for t, v in one.items()} for one in said[1:])], "of other"),
         (
             lambda said: [said[0], *({t: {**v, "logprob": None} for t, v in one.items()} for one in said[1:])],
             "of other",
         ),
-        (lambda said: [said[0], *({t: {**v, "logprob": 1.0} for t, v in one.items()} for one in said[1:])], "are none"),
+        (
+            lambda said: [said[0], *({t: {**v, "logprob": 1.0} for t, v in one.items()} for one in said[1:])],
+            "above zero or not finite",
+        ),
     ],
 )
 def test_log_probabilities_that_cannot_be_right_are_told(change, said, nano, tmp_path, monkeypatch):

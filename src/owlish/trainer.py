@@ -37,6 +37,7 @@ if TYPE_CHECKING:
 
 FOLDER = "owlish"
 """The folder below a trainer's `output_dir` that holds the verdicts, their pages and the student."""
+STUDENT = "student"
 LEFT = ("audit.json", "audit.html", "diff.json", "diff.html")
 
 
@@ -90,6 +91,7 @@ class Watch:
         """Audit the rows, before the first step."""
         for name in LEFT:
             (out / FOLDER / name).unlink(missing_ok=True)  # an earlier run's, which tell nothing of this one
+        rmtree(out / FOLDER / STUDENT, ignore_errors=True)
         self.check_base(model)
         verdict = run(self.audited, store=self.store)
         self.conclude("audit", verdict, audit_page(verdict), out, "nothing was trained")
@@ -105,14 +107,17 @@ class Watch:
         lm = self.opened()
         ours, theirs = (len(one.get_input_embeddings().weight) for one in (lm.model, model))
         # Where a model is spread over processes, this one may hold none of the embeddings.
-        if theirs and (ours != theirs or agreement(lm, model) < RELATED):
+        if theirs and ours != theirs:
+            raise UserError(
+                f"the trainer's model has embeddings of {theirs} tokens and {self.base} of {ours}: name the base that "
+                "it trains, or train it without resizing them."
+            )
+        if theirs and agreement(lm, model) < RELATED:
             raise UserError(f"the trainer's model did not start from {self.base}: name the base that it trains.")
 
     def after(self, model: Any, tokenizer: Any, out: Path) -> None:
         """Save the student, and compare it with the base, after the last step."""
-        folder = out / FOLDER / "student"
-        # What an earlier run left, such as an adapter, would be taken for the student.
-        rmtree(folder, ignore_errors=True)
+        folder = out / FOLDER / STUDENT
         model.save_pretrained(folder)
         # A trainer of tokens need not have one, and a whole model cannot be asked without.
         if tokenizer is None:

@@ -36,8 +36,8 @@ class Replace(Choosing, kind="replace", version=4):
     its distribution that the other lacks, scaled to 1. Without weights it is drawn from the base. Up to 16 tokens are
     drawn for a place: the first other one with which the row passes the filter that the rows fit is taken. A place
     where there is none keeps its token, and the next heaviest is drawn instead, so that the budget is spent on tokens
-    that change. Special tokens, to which a model gives some probability, are never taken. Ends of turns are never chosen, nor turns that call tools or hold reasoning, nor text outside of any
-    chat.
+    that change. Special tokens are never taken: they would end a turn in its middle. Ends of turns are never chosen,
+    nor turns that call tools or hold reasoning, nor text outside of any chat.
 
     References
     ----------

@@ -57,8 +57,8 @@ def diff_target(
         raise UserError(f"{looked.student} was trained by {tuned}, as its files show, and not by {recipe}: {fits}.")
     if given and (size := size_in(looked.student.model)) and size != given.size:
         raise UserError(
-            f"{looked.student} has the size {size}, as its files show, and {recipe} has {given.size} (rank of LoRA, "
-            "vectors of a prompt): give students of that kind with --control."
+            f"{looked.student} has rank (or prompt vectors) {size}, as its files show, and {recipe} has {given.size}: "
+            "give students of that kind with --control."
         )
     if looked.data and named and not alike(looked.data, named):
         raise UserError(f"{student} was trained on other rows than {data} holds, as the store knows: omit --data.")

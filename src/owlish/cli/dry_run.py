@@ -60,9 +60,8 @@ class DryRun:
 
     def __str__(self) -> str:
         memory = "not known" if self.memory is None else f"{gib(self.memory)} in each process"
-        time = (
-            self.outlook.unknown if self.seconds is None else f"about {lasting(self.seconds)} with --jobs {self.jobs}"
-        )
+        places = f"{self.jobs} process{'es' if self.jobs > 1 else ''}"
+        time = self.outlook.unknown if self.seconds is None else f"about {lasting(self.seconds)} in {places}"
         lines = [
             *([] if self.rows is None else [f"Rows: {self.rows:,}{f' of {self.held:,}' if self.held else ''}."]),
             *self.reading,

@@ -94,8 +94,8 @@ class Student(Model, Opener, kind="diffed_student"):
         # An adapter lies on this base's own embeddings, whatever it was trained on.
         if isinstance(self.model, Base) and (alike := agreement(own, student.model)) < RELATED:
             raise UserError(
-                f"{self.model} was trained from another base than {self.base}: its tokens' embeddings relate to one "
-                f"another otherwise (agreement {alike:.2f}, after fine-tuning above {RELATED:g}). Name its own base."
+                f"{self.model} did not start from {self.base}: the embeddings of its tokens agree too little "
+                f"({alike:.2f}; fine-tuned models of one base have more than {RELATED:g}). Name its own base."
             )
         (folder / "fits.json").write_text(json.dumps({"parameters": len(shapes)}))
 
@@ -208,8 +208,8 @@ def check_controls(student: Student, controls: Sequence[Student]) -> None:
             )
         if size and (its := size_in(control.model)) and its != size:
             raise UserError(
-                f"the control {control} has the size {its} and {student} {size}, as their files show (rank of LoRA, "
-                "vectors of a prompt): give students of one recipe."
+                f"the control {control} has rank (or prompt vectors) {its} and {student} has {size}, as their files "
+                "show: give students of one recipe."
             )
         seen.add(weights)
 

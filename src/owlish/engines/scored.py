@@ -44,7 +44,7 @@ class Prompts(Server):
 
     def read(self, said: bytes, body: Request) -> ReadPrompt:
         found = parse_prompt(said, body["prompt"])
-        if not found.logprobs:
+        if not found.logprobs and len(body["prompt"]) > 1:
             raise UserError(
                 f"{name_of(self.address)} gives no log-probabilities of given tokens: let vLLM score the rows, or do "
                 "without a server that scores."
@@ -65,7 +65,7 @@ def parse_prompt(body: bytes, prompt: Sequence[int]) -> ReadPrompt:
     whole, choice = only_choice(body)
     try:
         said, usage = choice.get("prompt_logprobs"), whole.get("usage") or {}
-        # Nothing foretells the first token, of which `null` stands there.
+        # The first token has no prediction: `null` stands in its place.
         places = said[1:] if said else []
         if said and len(said) != len(prompt):
             raise Garbled(f"log-probabilities of {len(said)} tokens for a prompt of {len(prompt)}")
@@ -74,9 +74,9 @@ def parse_prompt(body: bytes, prompt: Sequence[int]) -> ReadPrompt:
         logprobs, ranks = [float(one["logprob"]) for one in found], [int(one["rank"]) for one in found]
         read, wrote = (number(usage.get(name)) for name in ("prompt_tokens", "completion_tokens"))
     except (TypeError, KeyError, AttributeError, ValueError, OverflowError):
-        raise Garbled("log-probabilities of other tokens, or none of some") from None
+        raise Garbled("log-probabilities of other tokens than were sent, or of only some of them") from None
     if not all(math.isfinite(value) and value <= 0 for value in logprobs) or min(ranks, default=1) < 1:
-        raise Garbled("log-probabilities that are none")
+        raise Garbled("log-probabilities that are above zero or not finite, or a rank below 1")
     return ReadPrompt("", wrote, read, "length", str(whole.get("id") or ""), logprobs, [rank == 1 for rank in ranks])
 
 
@@ -162,8 +162,8 @@ class Scoring:
         now = [value for one in replies for value in one.logprobs]
         if (apart := distance(list(zip(known, now, strict=True)))) > self.agreed.allowed:
             raise UserError(
-                f"{name_of(self.address)} scores otherwise than when it was compared ({apart:.2f} nats): serve that "
-                "model again, or owlish forget the entry that compared them."
+                f"{name_of(self.address)} gives other scores than when it was compared ({apart:.2f} nats): serve "
+                "that model again, or drop the comparison with owlish forget (owlish results names its key)."
             )
         note(device=self.address.host)
         return ScoringLM(self)

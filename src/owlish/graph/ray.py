@@ -9,7 +9,7 @@ from contextlib import suppress
 from typing import Any
 
 from owlish.graph.errors import UserError
-from owlish.graph.heard import warn_again
+from owlish.graph.heard import scrub, warn_again
 from owlish.graph.pool import GPUS, Event
 from owlish.graph.ray_address import begin, import_ray
 from owlish.graph.ray_gpus import Gpus
@@ -175,7 +175,7 @@ class Ray:
             what, sentence, trace, warned = ray.get(task)
         except ray.exceptions.RayError as error:
             said = f"its worker on the cluster was lost {RETRIES + 1} times ({type(error).__name__})"
-            return Event("failed", node, sentence=said, trace=str(error))
+            return Event("failed", node, sentence=said, trace=scrub(str(error)))
         warn_again(warned)
         if what in ("made", "found") and not store.has(node.key):
             said = f"{store} is not a folder that all machines of the cluster share: name one that is."

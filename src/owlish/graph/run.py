@@ -147,7 +147,7 @@ def plan(targets: Sequence[Node], store: Store) -> tuple[Node, ...]:
 
 
 def check_takes(needs: Iterable[tuple[Node, Resources]], store: Store, pool: Pool) -> None:
-    """Refuse nodes of which an empty pool will never make one: a run would wait for ever at its end."""
+    """Refuse nodes that the pool can never make, even when it is empty: a run would wait for ever."""
     for node, resources in needs:
         pool.check(node, store)
         if not pool.takes(resources):

@@ -77,9 +77,8 @@ def attempt_heard(node: Node, store: Store, tick: Tick) -> Report:
     """Make a node in a process that nobody looks at: what it warns of, and says before it fails, is in its report."""
     with listening() as (heard, found):
         what, sentence, trace = attempt(node, store, tick)
-    if what == "failed":
-        sentence, trace = scrub(sentence), scrub(trace) + last_lines(heard.end)
-    return what, sentence, trace, tuple(found)
+    trace = scrub(trace) + (last_lines(heard.end) if what == "failed" else "")
+    return what, scrub(sentence), trace, tuple(found)
 
 
 def make(node: Node, store: Store, tick: Tick) -> bool:
@@ -167,7 +166,7 @@ def serve(asked: bytes, parent: Connection) -> Report:
         return "refused", f"{error}: define its classes in a module, not in the main file.", "", ()
     except Exception as error:
         why = f"its module cannot be imported in a worker process ({type(error).__name__}: {error})"
-        return "refused", f"{why}: fix that import.", traceback.format_exc(), ()
+        return "refused", scrub(f"{why}: fix that import."), scrub(traceback.format_exc()), ()
     tell = Teller(lambda done, total, points: parent.send(("tick", done, total, points)), TICK_EVERY)
     report = attempt_heard(node, store_at(address), tell)
     tell.rest()

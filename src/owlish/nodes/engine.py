@@ -82,7 +82,7 @@ class Engine(Model, Opener, kind="engine"):
 
 @dataclass(frozen=True)
 class Scorer(Engine, kind="scorer"):
-    """A base or a trained model whose rows a server scores that holds it as well, as vLLM can.
+    """A base or a trained model that a server such as vLLM holds as well; the server scores its rows.
 
     It is asked for the log-probabilities of token ids, so neither its chat template nor how it samples matters. Before
     it is used these are compared with those of this process, and it is refused as an `Engine` is.

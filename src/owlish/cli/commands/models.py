@@ -60,7 +60,9 @@ def diff(
     ),
     contexts: Annotated[
         str,
-        typer.Option(help="Contexts to ask in: shipped, none, names of shipped ones, JSON files. Commas between."),
+        typer.Option(
+            help="Contexts to ask in, with commas between: shipped, none, the name of a shipped one, a .json file."
+        ),
     ] = "shipped",
     judge: Annotated[
         str | None,
