@@ -141,6 +141,7 @@ def records(file):
 def test_weights_and_biases_has_a_run_for_each_model(wandb, tmp_path):
     nodes = [Looked(Climbing(7)), Looked(Climbing(3))]
     run(nodes, store=tmp_path / "store", curves="wandb:owls")
+    wandb.teardown()
     runs = sorted((tmp_path / "wandb" / "wandb").glob("offline-run-*/*.wandb"))
     assert len(runs) == 2
     found = list(records(runs[0]))
@@ -173,6 +174,7 @@ def test_a_project_that_weights_and_biases_refuses_is_refused_before_anything_is
 
 def test_a_project_may_be_that_of_an_entity(wandb, tmp_path):
     run(Climbing(3), store=tmp_path / "store", curves="wandb:us/owls")
+    wandb.teardown()  # its service writes beside this process, and ends with all that it was told on the disk
     (file,) = (tmp_path / "wandb" / "wandb").glob("offline-run-*/*.wandb")
     head = next(record.run for record in records(file) if record.run.run_id)
     assert (head.entity, head.project) == ("us", "owls")
