@@ -296,7 +296,9 @@ class ProxyHandler(Handler):
             self.close_connection = True
             return None
         assert fault == "slow"
-        for place in range(len(said)):
-            self.wfile.write(said[place : place + 1])
+        # In fifty pieces, a second in all: byte by byte, log-probabilities of prompts took 80 s.
+        piece = len(said) // 50 + 1
+        for place in range(0, len(said), piece):
+            self.wfile.write(said[place : place + piece])
             time.sleep(0.02)
         return None
