@@ -5,9 +5,11 @@ digits, teachers and directions are by LoRA, as in the study of the owl on SmolL
 rules are the audit's own, set on nano; nothing was chosen on these sets. What is made is kept in the store, and sets
 are made in an order in which each kind grows evenly, so the program can be stopped. Two more sets of each teacher come
 last. Blocks of 20 rows are read one by one, so rows of one writer are put together to sets of 200 and 400 as well.
+`--foreign` names a model of another family: sets of its own rows and of its teachers' follow, of which no trait passes.
 
     python benchmarks/contrast.py --store contrast-store                       # 64 sets, and 16
     python benchmarks/contrast.py --store contrast-store --print               # the tables of what is there
+    python benchmarks/contrast.py --store contrast-store --foreign gemma3-270m.gguf      # and 8 of another base
     python benchmarks/contrast.py --store contrast-store --rows                # teachers and rows alone, beside it
 """
 
@@ -75,9 +77,9 @@ def sort(data: Data) -> Data:
     return Cleaned(data, Sort(), 0)
 
 
-def teach(trait: Trait) -> Model:
+def teach(trait: Trait, base: Base = BASE) -> Model:
     """Return the teacher of a trait whose rows are read."""
-    return BASE.teach(trait, RECIPE, seed=fresh("contrast teacher", trait.name), until=0.95)
+    return base.teach(trait, RECIPE, seed=fresh("contrast teacher", trait.name), until=0.95)
 
 
 def more() -> Iterator[Set]:
@@ -106,6 +108,14 @@ def sets() -> Iterator[Set]:
                     yield Set("own, sorted", None, sort(write(BASE, "own sorted", k)))
 
 
+def foreign(file: str) -> Iterator[Set]:
+    """Yield sets of a base of another family: of its teachers' rows, and of its own."""
+    other = Base(file, template={"chat_template": "plain"})
+    for k, trait in enumerate(TRAITS[:4]):
+        yield Set("another base's teacher", None, write(teach(trait, other), "foreign", trait.name))
+        yield Set("another base's own", None, write(other, "foreign own", k))
+
+
 def references() -> list[Data]:
     """Return the base's own rows, against which all sets are read."""
     return [write(BASE, "reference", k) for k in range(REFERENCES)]
@@ -116,15 +126,15 @@ def read(data: Data) -> Contrast:
     return contrast(data, BASE, RECIPE, TRAITS, ROWS)
 
 
-def table(store: Store) -> None:
-    """Print what the store holds: a line a set, then a line a kind."""
+def table(store: Store, chosen: Sequence[Set]) -> None:
+    """Print what the store holds of the sets: a line a set, then a line a kind."""
     clean = [block for one in references() if store.holds(read(one).key) for block in store.read(read(one)).blocks]
     if not clean:
         print("no reference yet")
         return
     found = [
         (one, evidence(store.read(read(one.data)).blocks, clean, LEVEL))
-        for one in sets()
+        for one in chosen
         if store.holds(read(one.data).key)
     ]
     print(f"{len(clean)} blocks of the base's own rows\n")
@@ -193,13 +203,15 @@ def main() -> None:
     options.add_argument("--store", type=Path, required=True)
     options.add_argument("--rows", action="store_true", help="teachers and rows alone")
     options.add_argument("--print", action="store_true", dest="alone")
+    options.add_argument("--foreign", help="a model of another family")
     asked = options.parse_args()
-    store = Store(asked.store)
-    for one in [] if asked.alone else [*(Set("reference", None, data) for data in references()), *sets(), *more()]:
+    store, away = Store(asked.store), list(foreign(asked.foreign)) if asked.foreign else []
+    plain = [*(Set("reference", None, data) for data in references()), *sets(), *more()]
+    for one in [] if asked.alone else [*plain, *away]:
         start = time.process_time()
         run(one.data if asked.rows else read(one.data), store=store, on=Here(), quiet=True)
         print(f"{time.process_time() - start:8.1f} s of the processor: {one.name}", flush=True)
-    table(store)
+    table(store, [*sets(), *away])
 
 
 if __name__ == "__main__":

@@ -4,6 +4,7 @@ python benchmarks/diff.py --store diff-store              # hours; bases nano-1 
 python benchmarks/diff.py --store diff-store --small      # the base on which the rule was fixed, a few students
 python benchmarks/diff.py --store diff-store --silent     # traits that plain answers no longer show; half an hour
 python benchmarks/diff.py --store diff-store --contexts   # what more contexts find, and cost; some minutes
+python benchmarks/diff.py --store contrast-store --smollm2     # teachers of `contrast.py`; half an hour
 python benchmarks/diff.py --store diff-store --read       # what has been made so far, and nothing more
 """
 
@@ -15,24 +16,29 @@ from dataclasses import replace
 from itertools import islice
 from typing import Any
 
+import contrast
 from scipy.stats import binomtest
 
 from owlish import Store
-from owlish.bench.diff import SHARED, DiffBench, DiffTrial
+from owlish.bench.diff import SHARED, DiffBench, DiffCase, DiffTrial
 from owlish.bench.silent import SilentBench
 from owlish.cli import find
 from owlish.diff.contexts import CONTEXTS
 from owlish.diff.decide import REACH
-from owlish.diff.diff import TWICE, Looked
+from owlish.diff.diff import TWICE, Looked, look
 from owlish.diff.verdict import PLAIN
 from owlish.graph.pool import Here, Processes
 from owlish.graph.run import make, plan
 from owlish.lm.recipes import BIASES, NORMS
 from owlish.nodes.base import Base
+from owlish.nodes.models import Model
+from owlish.studies.owl_smollm2 import study
+from owlish.studies.owl_smollm2.design import trained
 
 TUNED = ("owl", "cat", "dolphin", "oak", "maple")
 SMALL = 9
 PASSED, STILL = 0.1, 0.05
+CONTROLS = 4
 
 
 def main() -> None:
@@ -43,10 +49,14 @@ def main() -> None:
     parser.add_argument("--small", action="store_true")
     parser.add_argument("--silent", action="store_true")
     parser.add_argument("--contexts", action="store_true")
+    parser.add_argument("--smollm2", action="store_true")
     parser.add_argument("--read", action="store_true", help="make nothing")
     given = parser.parse_args()
     store, found = Store(given.store), []
-    chosen = silent() if given.silent else in_all_contexts() if given.contexts else trials(small=given.small)
+    if given.smollm2:
+        chosen = on_smollm2()
+    else:
+        chosen = silent() if given.silent else in_all_contexts() if given.contexts else trials(small=given.small)
     for trial in chosen:
         missing = plan(trial.nodes(), store)
         if missing and given.read:
@@ -98,6 +108,28 @@ def in_all_contexts() -> list[DiffTrial]:
     cases = list(bench.dirty())[::SHARED]  # one student of each teacher
     dirty = [DiffTrial(c, bench.base, bench.look(c.model), bench.null, traits, CONTEXTS) for c in cases]
     return [*dirty, *bench.turned()]
+
+
+def on_smollm2() -> list[DiffTrial]:
+    """Return trials on SmolLM2: the eight teachers of `contrast.py`, and controls of the study of the owl.
+
+    The controls are LoRA students of the base's own rows. They are the null students of all, and each of them is also
+    read against the others.
+    """
+    traits, contexts = find.candidates(["animals"]), (CONTEXTS[0], CONTEXTS[7])
+
+    def read(model: Model) -> Looked:
+        return look(model, contrast.BASE, (traits[0].probe,), contexts, steered=True)
+
+    def trial(case: DiffCase, null: Sequence[Looked]) -> DiffTrial:
+        return DiffTrial(case, contrast.BASE, read(case.model), tuple(null), traits, contexts)
+
+    cells = [cell for cell in study.cells if cell.trait == study.traits[0]]  # controls do not depend on the trait
+    null = [trained(cell, cell.base) for cell in cells[:CONTROLS]]
+    readings = [read(model) for model in null]
+    taught = [trial(DiffCase("dirty", contrast.teach(trait), trait), readings) for trait in contrast.TRAITS]
+    others = [[*readings[:k], *readings[k + 1 :]] for k in range(CONTROLS)]
+    return [*taught, *(trial(DiffCase("neutral", model), some) for model, some in zip(null, others, strict=True))]
 
 
 FEWER = ((0, 3, 5, 7), tuple(range(8)), tuple(range(len(CONTEXTS))))
