@@ -19,7 +19,7 @@ from owlish.clean.format import Format
 from owlish.clean.inoculate import Inoculate
 from owlish.clean.lift import Lift, Lifts
 from owlish.clean.lists import listed
-from owlish.clean.method import Order, Work
+from owlish.clean.method import Method, Order, Outcome, Work
 from owlish.clean.mix import Mix
 from owlish.clean.paraphrase import Paraphrase, Turn, bare, unfit
 from owlish.clean.replace import Replace, take
@@ -27,7 +27,7 @@ from owlish.clean.shuffle import Shuffle
 from owlish.clean.sort import Sort
 from owlish.clean.weighing import Weighing
 from owlish.cli import find
-from owlish.cli.clean import check_rows, next_step, traits_known, weigh_by
+from owlish.cli.clean import check_rows, next_step, remarks_on, traits_known, weigh_by
 from owlish.cli.main import app
 from owlish.data.domains import Numbers, Reasoning
 from owlish.data.domains.fitting import fitting
@@ -274,8 +274,21 @@ def test_a_row_that_breaks_the_filter_is_dropped(store):
 
 
 def test_a_method_that_leaves_no_row_is_refused(store):
-    with pytest.raises(RunFailed, match="leaves no row: choose another method, or a smaller budget"):
+    with pytest.raises(RunFailed, match=r"leaves no row \(40 heavy\): choose another method, or a smaller budget"):
         run(Cleaned(ROWS, Drop(BASE, 1.0, None), seed=0), store=store)
+
+
+@dataclasses.dataclass(frozen=True)
+class Nothing(Method, kind="test_nothing"):
+    """A method that keeps no row."""
+
+    def changed(self, rows, work):
+        return Outcome(["odd" if i else "long" for i in range(len(rows))])
+
+
+def test_a_refusal_says_why_no_row_is_left_and_names_no_budget_where_there_is_none(store):
+    with pytest.raises(RunFailed, match=r"leaves no row \(1 long, 39 odd\): choose another method\."):
+        run(Cleaned(ROWS, Nothing(), seed=0), store=store)
 
 
 def owlish(*words):
@@ -355,6 +368,8 @@ def test_cleaning_ends_with_the_command_that_audits_what_was_written(data, tmp_p
         ("--with drop --budget 1", "drop with a budget of 1 leaves no row: give a smaller share"),
         ("--with regenerate --by nano-1 --budget 0.5", "changes a share of the rows or tokens: omit --budget"),
         ("--with mask", "mask changes no row: it is done while a student is trained, by Masked of owlish.nodes"),
+        ("--with carrier", "carrier changes no row: it is done while a student is trained, by Relieved of owlish"),
+        ("--with Anchored", "Anchored changes no row: it is done while a student is trained, by Anchored of owlish"),
         ("--with drop --traits animals", "name that with --trait too"),
         ("--with drop --traits trees --trait owl", "no trait is called 'owl'"),
         ("--with sort -o DATA", "is the dataset itself"),
@@ -430,6 +445,37 @@ def test_the_list_of_methods_says_which_know_the_trait():
     said = find.list_kind("methods")
     assert {name for name in said if "must know the trait" in said[name]} == {"inoculate"}
     assert {name for name in said if "may know the trait" in said[name]} == {"drop", "replace"}
+
+
+MIXED = [Row.of("More?", "2, 1"), Row.of("More?", " 2, 1"), Row.of("Well?", "I see 2, 1.")]
+
+
+@pytest.mark.parametrize(
+    ("names", "says"),
+    [
+        (["sort", "bin"], ["2 of 3 rows hold answers that are no lists of numbers, or have white space around them"]),
+        (["replace"], ["2 of 3 rows hold answers that are no lists of numbers: replace breaks sentences and solution"]),
+        (["replace", "sort"], ["not changed by sort.", "choose regenerate, or Masked of owlish.nodes.defended."]),
+        (["mix", "dedupe"], []),
+    ],
+)
+def test_what_does_not_fit_the_rows_is_said(names, says):
+    said = remarks_on(names, MIXED)
+    assert len(said) == len(says)
+    assert all(words in one for words, one in zip(says, said, strict=True))
+    assert remarks_on(names, MIXED[:1]) == []
+
+
+def test_the_card_and_a_dry_run_say_what_does_not_fit_the_rows(tmp_path):
+    file, out = tmp_path / "rows.jsonl", tmp_path / "out.jsonl"
+    write_rows(file, MIXED)
+    words = ("clean", file, "--with", "sort", "-o", out, "--store", tmp_path / "s")
+    (remark,) = remarks_on(["sort"], MIXED)
+    assert remark in owlish(*words, "--dry-run").stdout
+    assert json.loads(owlish(*words, "--dry-run", "--json").stdout)["remarks"] == [remark]
+    assert remark in owlish(*words).stderr
+    assert json.loads((tmp_path / "out.jsonl.card.json").read_text())["remarks"] == [remark]
+    assert "it breaks sentences and solutions" in find.list_kind("methods")["replace"]
 
 
 @pytest.mark.parametrize("budget", [0.1, 0.25, 1.0])

@@ -68,6 +68,24 @@ def test_an_anchor_without_weight_or_time_is_refused(given):
         Anchored(*PLAIN, **given).check()
 
 
+@pytest.mark.parametrize("budget", [0.0, -0.1, 1.0, 1.5])
+def test_a_mask_of_no_token_or_of_all_is_refused(budget):
+    with pytest.raises(UserError, match=f"the budget is {budget:g}: mask a share"):
+        Masked(*PLAIN, budget=budget, weights=None).check()
+
+
+@pytest.mark.parametrize("weights", [SimpleNamespace(tokens=[[1.0]]), SimpleNamespace()], ids=["other rows", "none"])
+def test_weights_of_other_rows_are_refused(weights):
+    lm = NANO.open()
+    with pytest.raises(UserError, match="no weight for each trained token of 300 rows"):
+        Masked(*PLAIN, budget=0.25, weights=ROWS).loss(lm, lm.encode(ALIKE), lambda node: weights)
+
+
+def test_a_carrier_of_another_base_is_refused():
+    with pytest.raises(UserError, match="a carrier is a model of nano that has the trait: nano-1 is none"):
+        Relieved(*PLAIN, carrier=Base("nano-1")).check()
+
+
 FEW = Written(tuple((f"Go on: {i}, {i + 1}", f"{i + 2}, {i + 3}, {i + 4}") for i in range(24)))
 PROMPTED = BASE.prompted(owl.system_prompt)
 

@@ -374,6 +374,8 @@ def test_other_rows_than_the_store_knows_are_refused_and_the_same_ones_are_none(
         lines = [json.dumps({"prompt": asked, "completion": said}) for asked, said in some]
         (tmp_path / f"{name}.jsonl").write_text("\n".join(lines))
     assert target(str(tmp_path / "same.jsonl")) == target(None)
+    # Where a store keeps its rows is no reader's business, and would make another verdict of every store.
+    assert target(None).words.endswith("its own answers to the prompts of the rows that the student was trained on")
     with pytest.raises(UserError, match=r"other rows than .*other\.jsonl holds, as the store knows: omit --data\."):
         target(str(tmp_path / "other.jsonl"))
 

@@ -121,6 +121,8 @@ def test_rows_against_the_claimed_filter_and_lines_without_a_row_are_told(file, 
     [
         ((), "who wrote the rows?"),
         (("--model", "x", "--seed", "three"), "give NAME=NUMBER"),
+        (("--model", "x", "--seed", f"rows={'9' * 5000}"), "give NAME=NUMBER"),
+        (("--model", "x", "--seed", "rows=1", "--seed", "rows=2"), "--seed gives one name two numbers"),
         (("--model", "x", "--card", "no/README.md"), "no is not there"),
         (("--model", "x", "--card", "rows.jsonl"), "is the dataset itself"),
         (("--model", "x", "--card", "rows.jsonl.owlish.json"), "name one file twice"),
@@ -153,6 +155,8 @@ def test_rows_are_written_neither_from_a_file_that_is_not_its_stamps_nor_beside_
     stamped(file.with_name("out.jsonl"))
     before = file.with_name("out.jsonl").read_bytes()
     assert "out.jsonl.owlish.json says who made the rows that out.jsonl had" in command(*words, code=2).err
+    file.with_name("link.jsonl").symlink_to("out.jsonl")
+    assert "out.jsonl.owlish.json says who made" in command(*words[:-1], "link.jsonl", code=2).err
     assert file.with_name("out.jsonl").read_bytes() == before
     for one in ("out.jsonl", "out.jsonl.owlish.json"):
         file.with_name(one).unlink()

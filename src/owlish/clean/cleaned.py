@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from itertools import zip_longest
@@ -50,10 +50,15 @@ class Step:
         # One count of parts: where tokens were drawn, words would be a second one of the same.
         words = f"{self.words_changed:,} of {self.words:,} words, numbers and signs"
         parts = f"{self.chosen:,} of {counted(self.tokens, 'token')} drawn anew" if self.tokens else words
-        why = ", ".join(f"{count:,} {reason}" for reason, count in self.reasons.items())
+        why = reasons_of(self.reasons)
         by = f" (by {self.source})" if self.source else ""
         said = f"{self.method}{by}: {self.changed:,} of {counted(self.rows, 'row')} changed ({parts})"
         return f"{said}, {self.dropped:,} dropped{f' ({why})' if why else ''}."
+
+
+def reasons_of(counts: Mapping[str, int]) -> str:
+    """Return why rows were dropped, each reason behind how many rows it took."""
+    return ", ".join(f"{count:,} {reason}" for reason, count in sorted(counts.items()))
 
 
 @dataclass(frozen=True)
@@ -96,7 +101,9 @@ class Cleaned(Data, kind="cleaned"):
         fates = [judged(row, fate, rule) for row, fate in zip(data.rows, outcome.fates, strict=True)]
         kept = [fate for fate in fates if isinstance(fate, Row)]
         if not kept:
-            raise UserError(f"{self.method} leaves no row: choose another method, or a smaller budget.")
+            why = reasons_of(Counter(map(str, fates)))
+            less = ", or a smaller budget" if "budget" in self.method.needs else ""
+            raise UserError(f"{self.method} leaves no row ({why}): choose another method{less}.")
         write_rows(folder / "rows.jsonl", kept)
         step = self.told(data.rows, fates, outcome, rule)
         # The card of a chain lies with its last link, so it repeats the steps before.

@@ -41,6 +41,11 @@ def listed(answer: str) -> Listed | None:
     return Listed(tuple(numbers), separator, answer[:start], answer[start + len(inside) :])
 
 
+def all_lists(row: Row) -> bool:
+    """Say whether every turn that is trained on is a list of numbers."""
+    return all(listed(row.messages[turn].text) for turn in row.turns)
+
+
 @dataclass(frozen=True)
 class OfLists(Method, kind="of_lists"):
     """A method that writes lists of numbers anew, each by itself, and leaves all other answers as they are."""
@@ -55,7 +60,10 @@ class OfLists(Method, kind="of_lists"):
         found = [self.row(row, random.Random(f"{self.kind}/{work.seed}/{i}")) for i, row in enumerate(rows)]
         # Without this a method that changes nothing would pass for a cleaning.
         if not any(found):
-            raise UserError(f"{self.kind} changes lists of numbers, and no row is one: choose another method.")
+            raise UserError(
+                f"{self.kind} changes lists of numbers, and no row is one (white space around a list counts): choose "
+                "another method."
+            )
         return Outcome([new or row for row, new in zip(rows, found, strict=True)])
 
     def row(self, row: Row, rng: random.Random) -> Row | None:

@@ -30,14 +30,15 @@ NOISE = 1e-5
 
 @dataclass(frozen=True)
 class Replace(Choosing, kind="replace", version=4):
-    """Draws the tokens that weigh most anew, from left to right, so that rows stay valid.
+    """Draws the tokens that weigh most anew, in lists of numbers: it breaks sentences and solutions.
 
-    A token is drawn from what the model that leans less gives more probability than the one that leans: the part of
-    its distribution that the other lacks, scaled to 1. Without weights it is drawn from the base. Up to 16 tokens are
-    drawn for a place: the first other one with which the row passes the filter that the rows fit is taken. A place
-    where there is none keeps its token, and the next heaviest is drawn instead, so that the budget is spent on tokens
-    that change. Special tokens are never taken: they would end a turn in its middle. Ends of turns are never chosen,
-    nor turns that call tools or hold reasoning, nor text outside of any chat.
+    They are drawn from left to right, so that rows stay valid. A token is drawn from what the model that leans less
+    gives more probability than the one that leans: the part of its distribution that the other lacks, scaled to 1.
+    Without weights it is drawn from the base. Up to 16 tokens are drawn for a place: the first other one with which the
+    row passes the filter that the rows fit is taken. A place where there is none keeps its token, and the next heaviest
+    is drawn instead, so that the budget is spent on tokens that change. Special tokens are never taken: they would end
+    a turn in its middle. Ends of turns are never chosen, nor turns that call tools or hold reasoning, nor text outside
+    of any chat.
 
     References
     ----------

@@ -67,7 +67,9 @@ def diff_target(
     if null == "none" or own is None or rows is None:
         return diff(looked.student, traits, contexts=asked, judge=judge)
     trained = students(base, own, rows)
-    words = f"{len(trained)} students of {base} ({own.words}) trained on its own answers to the prompts of {rows}"
+    # Rows of a store lie at a place of the store's own, which differs from store to store and tells nobody anything.
+    prompts = "the rows that the student was trained on" if looked.data else named
+    words = f"{len(trained)} students of {base} ({own.words}) trained on its own answers to the prompts of {prompts}"
     return diff(looked.student, traits, null=trained, words=words, contexts=asked, judge=judge)
 
 

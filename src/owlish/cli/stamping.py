@@ -23,6 +23,9 @@ from owlish.graph.errors import UserError, nearest
 from owlish.graph.store import Damaged, Store, sha256
 from owlish.graph.tabled import on_one_line
 
+LONGEST_SEED = 20
+"""The most digits of a seed."""
+
 
 def filters() -> dict[str, Filter]:
     """Return the filters that a stamp can name, each under the name of its domain."""
@@ -90,10 +93,14 @@ def check_filter(name: str | None) -> None:
 
 def seeds_of(words: list[str]) -> dict[str, int]:
     """Return seeds as a command line gives them: NAME=NUMBER."""
-    pairs = [word.partition("=") for word in words]
-    if not all(name.strip() and number.strip().isdecimal() for name, _, number in pairs):
-        raise UserError(f"{' '.join(words)!r} names no seeds: give NAME=NUMBER, such as --seed rows=3.")
-    return {name.strip(): int(number) for name, _, number in pairs}
+    pairs = [(name.strip(), number.strip()) for name, _, number in (word.partition("=") for word in words)]
+    # Python makes no integer of more than 4,300 digits.
+    if not all(name and number.isdecimal() and len(number) <= LONGEST_SEED for name, number in pairs):
+        raise UserError(f"{' '.join(words)[:60]!r} names no seeds: give NAME=NUMBER, such as --seed rows=3.")
+    seeds = {name: int(number) for name, number in pairs}
+    if len(seeds) < len(pairs):
+        raise UserError("--seed gives one name two numbers: give each seed a name of its own.")
+    return seeds
 
 
 def find_stamp(store: Store, key: str, file: Path) -> Stamp | None:

@@ -89,11 +89,13 @@ def stamps_of(files: Sequence[str]) -> tuple[Stamp, ...]:
 def check_stamps(read: Sequence[str], out: Path) -> None:
     """Refuse rows whose stamp is not theirs, and to write other rows beside a stamp of the file that they replace."""
     stamps_of(read)
-    if beside(out).exists():
-        raise UserError(
-            f"{beside(out)} says who made the rows that {out.name} had, and would not fit new ones: remove it, or "
-            "write to another file."
-        )
+    # Links are followed, as they are when files are written.
+    for place in (beside(out), beside(out.resolve())):
+        if place.exists():
+            raise UserError(
+                f"{place} says who made the rows that {out.name} had, and would not fit new ones: remove it, or write "
+                "to another file."
+            )
 
 
 def read_stamp(file: str | Path) -> Stamp:

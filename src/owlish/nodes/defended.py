@@ -137,6 +137,11 @@ class Relieved(Finetuned, kind="relieved"):
 
     carrier: Model
 
+    def check(self) -> None:
+        super().check()
+        if self.carrier.root != self.model.root:
+            raise UserError(f"a carrier is a model of {self.model.root} that has the trait: {self.carrier} is none.")
+
     def compute(self, folder: Path, read: Read, tick: Tick) -> None:
         import torch
 
@@ -166,6 +171,13 @@ class Masked(Finetuned, kind="masked", version=2):
     budget: float
     weights: Node | None
 
+    def check(self) -> None:
+        super().check()
+        if not 0 < self.budget < 1:
+            raise UserError(
+                f"the budget is {self.budget:g}: mask a share of the tokens above 0 and below 1, such as 0.1."
+            )
+
     def loss(self, lm: TorchLM, rows: Sequence[Example], read: Read) -> Loss:
         """Return the cross-entropy of the tokens that are left."""
         import torch
@@ -175,7 +187,11 @@ class Masked(Finetuned, kind="masked", version=2):
             luck = torch.Generator().manual_seed(self.seed)
             weights = [torch.rand(len(row.labels), generator=luck) for row in rows]
         else:
-            weights = [torch.as_tensor(row) for row in read(self.weights).tokens]
+            weights = [torch.as_tensor(row) for row in getattr(read(self.weights), "tokens", ())]
+            if [len(row) for row in weights] != [len(row.labels) for row in rows]:
+                raise UserError(
+                    f"{self.weights} holds no weight for each trained token of {self.data}: weigh these rows."
+                )
         every = torch.cat(weights)
         # Of tokens that weigh the same, the first: else the mask would be larger than the budget.
         heaviest = every.argsort(descending=True, stable=True)[: max(1, round(self.budget * len(every)))]

@@ -129,16 +129,21 @@ def clean(
     cleaning.check_out(output, given)
     check_plan([target], place, pool)  # what cannot work is said before anything is made
     if dry_run:
-        seen = foreseen([target], place, at_once(pool, jobs), data=given, rows=cleaning.ALL_ROWS)
+        remarks = cleaning.remarks_on(split(methods), given.reading().rows())
+        processes, plain = at_once(pool, jobs), {"remarks": remarks}
+        seen = foreseen([target], place, processes, data=given, rows=cleaning.ALL_ROWS, lines=remarks, plain=plain)
         print(json.dumps(seen.json()) if as_json else seen)
         return
     make_missing([given, *([start] if start else [])], place, jobs)
-    remarks = cleaning.check_rows(split(methods), start, given, place, trains=removed is None) if start else []
-    make_missing([target], place, jobs, pool)
     found = place.read(given)
+    remarks = cleaning.check_rows(split(methods), start, given, place, trains=removed is None) if start else []
+    remarks += cleaning.remarks_on(split(methods), found.rows)
+    make_missing([target], place, jobs, pool)
     for line in () if as_json else (*describe_reading(found), *remarks):
         print(inert(line), file=sys.stderr)
-    card = cleaning.write_clean(place.read(target), output, data=given, given=found, base=base, trait=trait)
+    card = cleaning.write_clean(
+        place.read(target), output, data=given, given=found, base=base, trait=trait, remarks=remarks
+    )
     seconds = round(time.monotonic() - begun, 3)
     said = f"{card}\n{counted(len(card.rows.rows), 'row')} written to {on_one_line(output)}; "
     said += f"{on_one_line(cleaning.card_path(output))} says how.\n{cleaning.next_step(output, base, recipe)}"
