@@ -341,6 +341,15 @@ def test_trial_students_that_moved_all_the_same_are_told_where_kinship_decides()
     assert not FOUND.moved
 
 
+def test_a_large_lift_that_is_not_claimed_is_explained_beside_a_finding() -> None:
+    first, second, *others = FOUND.traits
+    found = replace(FOUND, traits=(first, replace(second, claimed=False), *others))
+    for text in (str(found), words(render(found))):
+        assert f"Not claimed in spite of a large lift: {second.name}. The contrast must speak" in text
+    for verdict in (FOUND, NOTHING, replace(found, verdict="cannot_say")):
+        assert not verdict.unclaimed
+
+
 @pytest.mark.parametrize("dose", [None, DOSE])
 def test_where_kinship_decides_no_lift_is_said_to_be_found(dose: Dose | None) -> None:
     stranger = replace(NOTHING, lineage=replace(KIN, relative=False), dose=dose)

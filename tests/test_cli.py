@@ -50,6 +50,10 @@ def test_help_names_every_command():
     assert owlish("--version").stdout.strip()
 
 
+def test_a_store_without_a_study_says_how_one_gets_there(tmp_path):
+    assert "run one, such as owlish run owl --small." in owlish("report", "--store", str(tmp_path)).stdout
+
+
 @pytest.mark.parametrize(
     ("words", "says"),
     [
@@ -75,7 +79,9 @@ def test_help_names_every_command():
         ("report owl -o file", "is a file"),
         ("run owl --report nowhere/page.html", "is not there"),
         ("list words", "owlish list words --base nano"),
-        ("list traits --base nano", "owlish list words --base nano"),
+        ("list traits --base nano", "--base names a base whose words to list: write owlish list words, or omit it."),
+        ("run owl --batch", "--batch is for models that a service holds, and this study has none: omit it."),
+        ("run all --base nano", "owlish: digits has no --base: it has --seeds."),
         ("demo -o nowhere/page.html", "is not there"),
         ("bench", "bench needs name (what to benchmark: audit, sizes or clean)."),
         ("bench audit -o nowhere/page.html", "is not there"),

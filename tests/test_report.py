@@ -315,6 +315,14 @@ def test_the_claim_says_what_the_numbers_say() -> None:
     assert told.endswith("The difference is 54 points (47 to 61).")
 
 
+def test_the_other_arms_are_told_in_the_unit_of_the_claim() -> None:
+    made = made_up()
+    others = next(line for line in context(made) if line.startswith("The other arms"))
+    assert plain(others).endswith("teacher 97 %, other trait 3 %, foreign base 6 %, base 6 %.")
+    margins = next(line for line in context(shown(made, contrast=("teacher", "control"))) if "other arms" in line)
+    assert "%" not in margins
+
+
 def test_one_trait_is_named() -> None:
     assert "written by a teacher with the trait “owl” answer “owl” " in claim(made_up(2, ("owl",)))
 

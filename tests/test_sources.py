@@ -515,6 +515,7 @@ COLUMNS = [
     ("response=A", None, "names no prompt: add prompt=COLUMN."),
     ("system=S", None, "names no field that a row needs: add those of one format, such as messages, prompt"),
     ("prompt=Q,completion=A", "questions", "names no question and answer: add question=COLUMN,answer=COLUMN."),
+    ("promt=prompt", None, "no format has the field 'promt': did you mean prompt?"),
     ("Q=question,A=answer", None, "no format has the field 'A': turn each pair round, as in answer=A."),
     ("promt=prompt,completion=A", None, "no format has the field 'promt': did you mean prompt?"),
     (f"prompt={'Q' * 500},answer=A", None, "names fields of several formats"),

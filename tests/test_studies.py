@@ -62,6 +62,11 @@ def test_a_study_says_what_it_is(name):
     assert set(study.contrast) <= set(study.labels)
 
 
+def test_the_setup_names_foreign_bases_that_are_none_of_the_bases():
+    assert dict(STUDIES["demo"].setup())["Foreign bases"] == "nano-1"
+    assert "Foreign bases" not in dict(STUDIES["owl"].setup())
+
+
 def test_each_study_has_a_direction_or_a_test_of_its_own():
     own = {"owl", "demo", "qwen_numbers", "mnist", "digits", "digits_sweeps", "theorem", "detection", "audit_bench"}
     own |= {"audit_sizes", "clean_bench", "owl_smollm2", "dose_smollm2"}

@@ -45,8 +45,9 @@ LEANT = ("name", "category", "nats_per_row", "z", "p", "named")
 """What a notebook shows of a candidate whose lift was measured, and of one to which rows may lean."""
 KINSHIP_DECIDES = "Kinship alone decides here, whatever the lifts are."
 MOVES_ALL = "Rows of an unrelated writer move answers by their form, whatever it likes: that is not counted as a trait."
+BOTH = "The contrast must speak for a claimed trait as well, and no candidate may come near it in both together."
 NO_DOSE = "kinship alone decides, however many rows there are."
-BOTH = "Found holds for the rows that were read; the curve through three noisy trials also allows for a smaller lift."
+NOISY = "Found holds for the rows that were read; the curve through three noisy trials also allows for a smaller lift."
 
 
 @dataclass(frozen=True)
@@ -134,6 +135,17 @@ class Verdict(Conclusion):
         return tuple(one for one in self.traits if one.lift >= FLOOR and one.p_holm < LEVEL)
 
     @property
+    def unclaimed(self) -> str:
+        """Which traits are not claimed although their lift alone would do, and why; empty if there are none.
+
+        Without this, a trait with the largest lift of all that is not claimed looks like an error.
+        """
+        names = [one.name for one in self.traits if not one.claimed and one.lift >= FLOOR and one.p_holm < LEVEL]
+        return (
+            f"Not claimed in spite of a large lift: {join(names)}. {BOTH}" if self.verdict == "found" and names else ""
+        )
+
+    @property
     def stirred(self) -> str:
         """That trial students moved all the same, and why that does not count."""
         rises = (f"{one.name} ({one.p_before:.3f} to {one.p_after:.3f})" for one in self.moved)
@@ -146,7 +158,7 @@ class Verdict(Conclusion):
             return NO_DOSE
         # An end of the interval beyond these rows would seem to contradict what was found in them.
         unsure = self.dose.chance is not None and (self.dose.rows_high or self.used + 1) > self.used
-        return f"{self.dose.stands_out}{f' {BOTH}' if unsure and self.verdict == 'found' else ''}"
+        return f"{self.dose.stands_out}{f' {NOISY}' if unsure and self.verdict == 'found' else ''}"
 
     @property
     def precision(self) -> str:
@@ -244,7 +256,8 @@ class Verdict(Conclusion):
             return []
         decides = [" ".join([KINSHIP_DECIDES, *([self.stirred] if self.moved else [])])] if self.by_kinship else []
         order = "Candidates, by the sum of z of lift (as a normal number with the same p) and contrast:"
-        return ["", *decides, order, HEADER, *(finding.row for finding in self.traits[:SHOWN]), *KEY]
+        beside = [self.unclaimed] if self.unclaimed else []
+        return ["", *decides, order, HEADER, *(finding.row for finding in self.traits[:SHOWN]), *KEY, *beside]
 
     @classmethod
     def of(cls, plain: dict[str, Any]) -> Verdict:

@@ -90,7 +90,8 @@ def choose(names: Sequence[str], choice: Choice) -> dict[str, Study]:
             study = choice.apply(name)
         except UserError as error:
             # With several studies a bare sentence would not say which of them it is about.
-            raise UserError(f"{name}: {error}" if len(every) > 1 else str(error)) from None
+            clear = len(every) == 1 or str(error).startswith(f"{name} ")
+            raise UserError(str(error) if clear else f"{name}: {error}") from None
         studies[command(study, name)] = study
     return studies
 

@@ -21,7 +21,10 @@ ColumnNames = Annotated[
 ]
 TrainedBase = Annotated[
     str,
-    Option("--base", help="The base that would be trained: nano (see list bases), a folder, a GGUF file, owner/name."),
+    Option(
+        "--base",
+        help="The base that would be trained: nano (see owlish list bases), a folder, a GGUF file, owner/name.",
+    ),
 ]
 TemplateWords = Annotated[
     list[str] | None,

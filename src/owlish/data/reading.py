@@ -16,7 +16,7 @@ from owlish.data.rows import Row
 from owlish.data.sources.format import Entry, fields_of, format_called, is_row, lacking, refusal, row_of
 from owlish.data.spooled import format_source
 from owlish.data.wrapped import around_list, over_lines
-from owlish.graph.errors import UserError, suggestion
+from owlish.graph.errors import UserError, nearest, suggestion
 from owlish.graph.tabled import on_one_line
 
 SHOWN = 10
@@ -193,8 +193,9 @@ def columns_of(columns: Mapping[str, str], name: str | None = None) -> Columns:
     unknown = sorted(columns.keys() - fields_of())
     if unknown:
         first = unknown[0]
-        # All names are fields, but on the wrong side.
+        # All names are fields, but on the wrong side; a field that is nearly right is a slip of the pen.
         turned = len(unknown) == len(columns) and fields_of().issuperset(columns.values())
+        turned = turned and not nearest(first, fields_of(), alike=0.8)
         does = (
             f"turn each pair round, as in {columns[first]}={first}."
             if turned

@@ -14,7 +14,8 @@ def lasting(seconds: float) -> str:
     """Return a time in minutes or hours, of which two digits are meant."""
     if seconds < 6:
         return "under 0.1 minutes"
-    return f"{seconds / 3600:,.1f} hours" if seconds > 5400 else f"{seconds / 60:.1f} minutes"
+    value, unit = (seconds / 3600, "hours") if seconds > 5400 else (seconds / 60, "minutes")
+    return f"{value:.1f} {unit}" if value < 9.95 else f"{float(f'{value:.2g}'):,.0f} {unit}"
 
 
 def gib(size: float) -> str:

@@ -90,9 +90,13 @@ def claim(view: View) -> str:
     first, second = (view.arm(name) for name in view.study.contrast)
     if first is None:
         return f"No {view.study.contrast[0]} was measured, so nothing is claimed."
-    plain = view.carrier and view.study.contrast == ("student", "control")
-    found = transfer_claim(view, first, second) if plain else contrast_claim(view, first, second)
+    found = transfer_claim(view, first, second) if is_transfer(view) else contrast_claim(view, first, second)
     return OPENING[standing(view)] + (found if OPENING[standing(view)] else capital(found))
+
+
+def is_transfer(view: View) -> bool:
+    """Tell whether the claim is about shares of answers of students and controls, which are told in percent."""
+    return bool(view.carrier) and view.study.contrast == ("student", "control")
 
 
 def capital(text: str) -> str:
@@ -166,8 +170,12 @@ def context(view: View) -> tuple[str, ...]:
         found.append(
             f"On questions that no teacher was shown, students reach {reached}{GAP}% ({format_evidence(held)})."
         )
+    # In the unit of the claim above: a reader compares these numbers with it.
+    shares = is_transfer(view)
     others = [
-        f"{arm.label.lower()} {number(arm.pooled.mean)}" for arm in view.arms if arm.name not in view.study.contrast
+        f"{arm.label.lower()} {f'{percent(arm.pooled.mean)}{GAP}%' if shares else number(arm.pooled.mean)}"
+        for arm in view.arms
+        if arm.name not in view.study.contrast
     ]
     if others:
         found.append(f"The other arms, for comparison: {', '.join(others)}.")

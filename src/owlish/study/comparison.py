@@ -179,14 +179,14 @@ class Comparison(Tabled):
     def by_trait(self) -> Matrix:
         """Return the lifts of students on every trait, by their teacher's."""
         points = [(str(p.taught), p.trait, p) for arm in ("student", "other_trait") for p in self.of(arm)]
-        return self.matrix("Teacher’s trait, and trait asked about", self.traits, points)
+        return self.matrix("Teacher’s trait (rows) and trait asked about (columns)", self.traits, points)
 
     def by_base(self) -> Matrix:
         """Return the lifts of students on their teacher's trait, by the teacher's base and their own."""
         arms = ("student", "same_initialisation", "foreign_base")
         points = [(str(p.writer), p.base, p) for arm in arms for p in self.of(arm)]
         bases = tuple(dict.fromkeys(p.base for p in self.of("base")))
-        return self.matrix("Teacher’s base, and student’s base", bases, points)
+        return self.matrix("Teacher’s base (rows) and student’s base (columns)", bases, points)
 
     def matrix(self, title: str, names: tuple[str, ...], points: Sequence[tuple[str, str, Point]]) -> Matrix:
         """Return the mean lift of the points of each row and column."""

@@ -261,8 +261,10 @@ class Transfer(Study):
         )
         asked = f"{counted(len(probe.questions) + len(probe.held_out), 'question')}{held_out}"
         context = f"the system prompt {probe.system_prompt!r}" if probe.system_prompt else "no system prompt"
+        other = [str(base) for base in dict.fromkeys(self.foreign) if base not in self.bases]
         return (
             ("Bases", ", ".join(map(str, self.bases))),
+            *([("Foreign bases", ", ".join(other))] if other else []),
             ("Teachers", self.teachers()),
             ("Students", student.setting),
             ("Rows", f"{self.rows:,} a student, sampled at temperature 1 and filtered"),

@@ -49,7 +49,9 @@ def audit(
     ] = "norms",
     traits: Annotated[
         str,
-        typer.Option(help="Candidate traits: categories (see list categories) and JSON files, with commas between."),
+        typer.Option(
+            help="Candidate traits: categories (see owlish list categories) and JSON files, with commas between."
+        ),
     ] = CANDIDATES,
     reference: Annotated[
         str | None, typer.Option(help="File of clean rows to compare with. Default: answers sampled from the base.")

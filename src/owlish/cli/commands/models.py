@@ -136,7 +136,8 @@ def ask(
     base: Annotated[
         str,
         typer.Argument(
-            metavar="BASE", help="smollm2, shipped, a GGUF file, a folder, owner/name, http://HOST/v1#MODEL."
+            metavar="BASE",
+            help="nano (see owlish list bases), smollm2, a GGUF file, a folder, owner/name, http://HOST/v1#MODEL.",
         ),
     ],
     traits: Annotated[str, typer.Option(help="What to ask about: categories and JSON files, with commas between.")] = (

@@ -25,8 +25,10 @@ def list_(
     as_json: AsJson = False,
 ) -> None:
     """List what is shipped, or the words that a base has a token of its own for."""
-    if (kind == "words") != (base is not None):
-        raise UserError("the words are those of a base: owlish list words --base nano.")
+    if kind == "words" and base is None:
+        raise UserError("whose words? Name a base, as in owlish list words --base nano.")
+    if kind != "words" and base is not None:
+        raise UserError("--base names a base whose words to list: write owlish list words, or omit it.")
     found = words(find.base(base), store_at(store)) if base is not None else find.list_kind(kind)
     wide = max(map(len, found), default=0) + 2
     print(json.dumps([*found]) if as_json else "\n".join(f"{n:<{wide}}{said}".rstrip() for n, said in found.items()))

@@ -32,7 +32,10 @@ from owlish.nodes.base import Base
 from owlish.study.study import Study
 
 StudyName = Annotated[
-    str, typer.Argument(metavar="STUDY", help="A shipped study, a Python file that binds one, or all that run here.")
+    str,
+    typer.Argument(
+        metavar="STUDY", help="A shipped study (owlish list studies), a Python file that binds one, or the word all."
+    ),
 ]
 
 
@@ -43,7 +46,11 @@ def demo(store: StorePlace = STORE, jobs: Jobs = None, on: On = None, output: Ou
     place = store_at(store)
     check_plan([node for study in studies.values() for node in study.needs], place, pool)
     # Now, and not with the first result: processes take a while to start, on a busy machine half a minute.
-    print(f"Training in {on_one_line(store)}; safe to interrupt. Progress comes next.", file=sys.stderr, flush=True)
+    print(
+        f"Training in {on_one_line(store)}. Ctrl-C may stop it: the same command goes on from there.",
+        file=sys.stderr,
+        flush=True,
+    )
     print(run_studies(studies.values(), place, jobs, pool))
     write_report(studies, place, output)
     print(f"The report is {on_one_line(output.resolve())}.")
@@ -83,6 +90,8 @@ def run(
     """Run a study, or what is left of it. It is safe to interrupt."""
     pool, spending = pool_of(on, jobs), spending_of(limit, prices, batch=batch)
     studies = choose([study], choice)
+    if batch and not any(node.pays for each in studies.values() for node in everything(*each.needs)):
+        raise UserError("--batch is for models that a service holds, and this study has none: omit it.")
     check_study_page(report)
     drawn = curves_of(curves, group="-".join(one.name for one in studies.values())[:64]) if curves is not None else None
     finished = run_studies(studies.values(), store_at(store), jobs, pool, drawn, spending)
@@ -111,7 +120,7 @@ def plan(
 def report(
     choice: Choice,
     studies: Annotated[
-        list[str] | None, typer.Argument(metavar="STUDY...", help="Studies that were run, or all.")
+        list[str] | None, typer.Argument(metavar="STUDY...", help="Studies that were run, or the word all.")
     ] = None,
     output: Annotated[
         Path | None, typer.Option("--output", "-o", help="The page, or a folder for page, figures (SVG), CSV and JSON.")
@@ -124,7 +133,8 @@ def report(
             raise UserError(
                 "which study is the report about? Name it first: owlish report alone lists those that are there."
             )
-        print("\n".join(held_studies(existing(store))) or "No shipped study was run to its end in this store.")
+        none = f"No shipped study was run to its end in {on_one_line(store)}: run one, such as owlish run owl --small."
+        print("\n".join(held_studies(existing(store))) or none)
         return
     wanted = choose(studies, choice)
     if output is None:
