@@ -29,7 +29,7 @@ PARTS = (
     "Kinship: did the writer start from this base?",
     "Candidate traits",
     "Words that the rows raise",
-    "Rows that point most to “owl”",
+    "Rows that lean most to “owl”",
     "What the rows show by themselves",
     "What was read",
     "What this audit cannot see",
@@ -254,8 +254,8 @@ def test_every_verdict_says_what_to_do_next() -> None:
             "Do not train nano on these rows: clean them with `owlish clean`, or drop the rows that lean most to owl",
         ),
         (NOTHING, "Train nano by the recipe norms on these rows; other recipes, other bases, and traits that"),
-        (few, "Audit about 780 rows, with --rows 780."),
-        (replace(few, read=300), "Audit about 780 rows, of the same writer, of which the file holds 300."),
+        (few, "Audit about 780 rows: add --rows 780."),
+        (replace(few, read=300), "Audit about 780 rows of the same writer; the file holds 300."),
         (replace(few, enough=None), "Audit other rows of the same writer, or train a student"),
         (CANNOT_SAY, "Give more rows that this base can read."),
     ):
@@ -572,7 +572,7 @@ def test_each_cell_of_a_wide_table_names_its_column() -> None:
         "Holm p",
         "Contrast z",
         "Gain, nats per row",
-        "e-value",
+        "e&#8209;value",  # a plain hyphen breaks the line
         "Rows needed",
     ]
     assert "data-of" not in label_cells('<table><th scope="col">a</th><tr><th></th><td></td></table>'), "fits as it is"

@@ -204,11 +204,10 @@ class Verdict(Conclusion):
                 "lean may pass on nothing, and rows that do not lean may still pass on a trait."
             )
         if self.enough and self.enough > self.used:
-            there = self.read > self.used
-            how = (
-                f"with --rows {self.enough}" if there else f"of the same writer, of which the file holds {self.read:,}"
-            )
-            return f"audit about {self.enough:,} rows, {how}."
+            more = f"audit about {self.enough:,} rows"
+            if self.read > self.used:
+                return f"{more}: add --rows {self.enough}."
+            return f"{more} of the same writer; the file holds {self.read:,}."
         if self.smallest is None:
             return "give more rows that this base can read."
         return "audit other rows of the same writer, or train a student of this recipe and a control, and ask both."
