@@ -238,7 +238,7 @@ def test_few_rows_are_not_enough_to_say_nothing(data, store):
     assert (few.verdict, few.used) == ("cannot_say", 60)
     assert few.smallest > 1.5
     assert 200 < few.enough < 10_000
-    assert f"About {few.enough:,} rows would settle it." in str(few)
+    assert f"About {few.enough:,} rows may settle it." in str(few)
 
 
 def test_both_are_relatives_and_say_what_they_cannot_see(found, nothing):

@@ -238,11 +238,11 @@ def test_every_verdict_says_from_how_many_rows_which_lift_would_have_been_found(
     open_still = replace(FOUND, verdict="cannot_say", traits=traits(0), smallest=1.43, enough=780, used=300)
     told = "From 300 rows, a lift of 1.43 nats would have been found nine times in ten."
     assert told in words(render(open_still))
-    assert "About 780 rows would settle it." in words(render(open_still))
+    assert "About 780 rows may settle it." in words(render(open_still))
     assert told in str(open_still).replace("Precision: from", "From")
     for verdict in (FOUND, NOTHING):
         assert "From 11,950 rows, a lift of 0.82 nats would have been found" in words(render(verdict))
-        assert "would settle it" not in words(render(verdict))
+        assert "may settle it" not in words(render(verdict))
         assert verdict.json()["smallest"] == 0.82
 
 

@@ -64,7 +64,7 @@ class Verdict(Conclusion):
     """The answer to: what would a student of this base and recipe pick up from this dataset?
 
     `smallest` is the smallest lift, in nats, that these rows would have shown nine times in ten, and `enough` about
-    how many rows would settle what they cannot (`None`: more rows would not help, or nothing is open). At most `asked`
+    how many rows may settle what they cannot (`None`: more rows would not help, or nothing is open). At most `asked`
     rows were to be used. `content` names the rows wherever they lie: the SHA-256 of their file, that of the list of
     those of several, or a hosted dataset with its revision; `base_sha256` does so for the base.
     """
@@ -165,7 +165,7 @@ class Verdict(Conclusion):
         """What the rows could have shown, in a sentence."""
         if self.smallest is None:
             return "nothing was measured."
-        more = f" About {self.enough:,} rows would settle it." if self.enough and self.verdict == "cannot_say" else ""
+        more = f" About {self.enough:,} rows may settle it." if self.enough and self.verdict == "cannot_say" else ""
         seen = f"a lift of {self.smallest:.2f} nats would have been found nine times in ten"
         return f"from {self.used:,} rows, {seen}.{more}"
 
