@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from owlish.graph.errors import UserError
-from owlish.lm import adapt, lens, rounding, sample, score, stream, train
+from owlish.lm import adapt, lens, rounding, sample, score, train
+from owlish.lm import stream as residual
 from owlish.lm.chat import Chat
 from owlish.lm.grammar import Grammar
 from owlish.lm.layout import text_parameters, window
@@ -25,7 +26,7 @@ from owlish.lm.model import (
     Seed,
     frame_chat,
 )
-from owlish.lm.recipes import Recipe, Schedule
+from owlish.lm.recipes import Recipe
 from owlish.lm.shape import HELD, Shape
 from owlish.lm.texts import Reader, alike, virtual_tokens
 
@@ -228,11 +229,9 @@ class TorchLM(LM):
                 )
         return found
 
-    @contextmanager
-    def rounded(self) -> Iterator[None]:
+    def rounded(self) -> AbstractContextManager[None]:
         """Compute as roughly as engines do for as long as the context lasts, in 8 bits."""
-        with rounding.rounded(self.model):
-            yield
+        return rounding.rounded(self.model)
 
     # weights
 
@@ -267,23 +266,6 @@ class TorchLM(LM):
         for name in names:
             own[name].requires_grad_()
 
-    def fit(
-        self,
-        rows: Sequence[Example],
-        schedule: Schedule,
-        *,
-        seed: int,
-        loss: train.Loss | None = None,
-        stop: Callable[[int], bool] = lambda step: False,
-        tick: Callable[[int, int], None] = lambda done, total: None,
-    ) -> list[float]:
-        """Train the chosen parameters on rows, which must fit the window; return the loss of each step.
-
-        `loss` makes a scalar of this model and a batch; it is the mean cross-entropy over trained tokens, if not given.
-        `stop` is asked after every step and may end the training.
-        """
-        return train.fit(self, rows, schedule, seed=seed, loss=loss or train.completion_loss, stop=stop, tick=tick)
-
     def save(self, folder: Path) -> None:
         """Write what training changed into a folder, from which `Weights.changes` puts it back."""
         adapt.save(self.model, self.trained, folder)
@@ -294,33 +276,18 @@ class TorchLM(LM):
             return score.even_groups(self, rows, 0)
         return score.plain_groups(self, rows, sorted(range(len(rows)), key=lambda i: len(rows[i].ids)))
 
-    def logits(self, rows: Sequence[Example], parameters: Mapping[str, Tensor] | None = None) -> Tensor:
-        """Return the logits for each trained token of the rows, float32 [tokens, vocabulary], with their gradients.
-
-        `parameters` stand in for the model's own of the same names.
-        """
-        return train.logits(self, rows, parameters)
-
-    def traced(self, rows: Sequence[Example]) -> tuple[Tensor, Tensor]:
-        """Return the logits, and the stream after the middle layer: float32 [tokens, vocabulary], [tokens, width]."""
-        return stream.traced(self, rows)
-
-    def stream(self, rows: Sequence[Example]) -> Iterator[Tensor]:
-        """Yield the stream after the middle layer for each row, no gradients: float32 [trained tokens, width] each."""
-        return stream.stream(self, rows)
-
-    def labels(self, rows: Sequence[Example]) -> Tensor:
-        """Return the trained tokens of the rows, [tokens], in the order of `logits`."""
-        return train.labels(self, rows)
+    # Functions of a model and rows, as they are: what each does stands there.
+    fit = train.fit
+    logits = train.logits
+    labels = train.labels
+    gradient = train.gradient
+    traced = residual.traced
+    stream = residual.stream
 
     @property
     def parameters(self) -> dict[str, Any]:
         """All parameters, by name."""
         return dict(self.model.named_parameters())
-
-    def gradient(self, rows: Sequence[Example], names: Sequence[str]) -> Tensor:
-        """Return the gradient of a row's mean log-likelihood, as one vector over the parameters in `names`."""
-        return train.gradient(self, rows, names)
 
     @contextmanager
     def moved(self, direction: Direction, *, by: float) -> Iterator[None]:

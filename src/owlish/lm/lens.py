@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, Any
 
 from owlish.lm.adapt import wrapped
@@ -72,13 +72,10 @@ def ended_early(decoder: Any, after: Sequence[int]) -> Iterator[None]:
         joined = torch.cat(rows, -2)
         return (joined, *output[1:]) if isinstance(output, tuple) else joined
 
-    hooks = [decoder[count - 1].register_forward_hook(keep) for count in after]
-    hooks.append(decoder[-1].register_forward_hook(put))
-    try:
+    with ExitStack() as hooks:
+        for layer, do in (*((decoder[count - 1], keep) for count in after), (decoder[-1], put)):
+            hooks.enter_context(layer.register_forward_hook(do))
         yield
-    finally:
-        for hook in hooks:
-            hook.remove()
 
 
 def state(output: Any) -> Any:

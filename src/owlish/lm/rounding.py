@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import Any
 
 BLOCK = 32
@@ -21,12 +21,10 @@ def rounded(model: Any) -> Iterator[None]:
     import torch
 
     layers = [layer for layer in model.modules() if isinstance(layer, torch.nn.Linear)]
-    hooks = [layer.register_forward_pre_hook(lambda _, given: (round_blocks(given[0]),)) for layer in layers]
-    try:
+    with ExitStack() as hooks:
+        for layer in layers:
+            hooks.enter_context(layer.register_forward_pre_hook(lambda _, given: (round_blocks(given[0]),)))
         yield
-    finally:
-        for hook in hooks:
-            hook.remove()
 
 
 def round_blocks(given: Any) -> Any:

@@ -26,11 +26,8 @@ def traced(lm: TorchLM, rows: Sequence[Example]) -> tuple[Tensor, Tensor]:
     caught: list[Any] = []
     _, decoder = layers(inside(lm.model))
     middle = decoder[(len(decoder) - 1) // 2]
-    hook = middle.register_forward_hook(lambda module, given, out: caught.append(out))
-    try:
+    with middle.register_forward_hook(lambda module, given, out: caught.append(out)):
         found = logits(lm, rows)
-    finally:
-        hook.remove()
     (out,) = caught
     targets = collate(rows, lm.device)[1]
     return found, state(out)[:, -targets.shape[1] - 1 : -1][targets != -100].float()

@@ -42,11 +42,14 @@ def fit(
     schedule: Schedule,
     *,
     seed: int,
-    loss: Loss,
-    stop: Callable[[int], bool],
-    tick: Callable[[int, int], None],
+    loss: Loss | None = None,
+    stop: Callable[[int], bool] = lambda step: False,
+    tick: Callable[[int, int], None] = lambda done, total: None,
 ) -> list[float]:
-    """Train the parameters that require gradients; return the loss of each step.
+    """Train the parameters that require gradients on rows, which must fit the window; return the loss of each step.
+
+    `loss` makes a scalar of the model and a batch; it is the mean cross-entropy over trained tokens, if not given.
+    `stop` is asked after every step and may end the training.
 
     Where the model is of a shorter type, Adam moves copies of the parameters in float32, `lm.trained`, and each step
     is rounded into the model: late steps are smaller than what the shorter type tells apart, and would be lost.
@@ -54,6 +57,7 @@ def fit(
     import torch
 
     refuse_long(lm, rows)
+    loss = loss or completion_loss
     own = {name: p for name, p in lm.parameters.items() if p.requires_grad}
     lm.trained = {name: p if p.dtype == torch.float32 else p.detach().float() for name, p in own.items()}
     start = copy_few(own, lm)
@@ -241,7 +245,10 @@ def gradient(lm: TorchLM, rows: Sequence[Example], names: Sequence[str]) -> Tens
 
 
 def logits(lm: TorchLM, rows: Sequence[Example], parameters: Mapping[str, Any] | None = None) -> Tensor:
-    """Return the logits for each trained token of a batch, padded on the right: float32 [tokens, vocabulary]."""
+    """Return the logits for each trained token of a batch, with their gradients: float32 [tokens, vocabulary].
+
+    `parameters` stand in for the model's own of the same names.
+    """
     from torch.func import functional_call
 
     ids, targets = collate(rows, lm.device)
@@ -272,15 +279,12 @@ def only(lm: TorchLM, wanted: Tensor) -> Iterator[None]:
         return
     head, last = lm.model.get_output_embeddings(), wanted.shape[1] + 1
     # [rows, positions, width] to [tokens, width].
-    hook = head.register_forward_pre_hook(lambda module, inputs: (inputs[0][:, -last:-1][wanted], *inputs[1:]))
-    try:
+    with head.register_forward_pre_hook(lambda module, inputs: (inputs[0][:, -last:-1][wanted], *inputs[1:])):
         yield
-    finally:
-        hook.remove()
 
 
 def labels(lm: TorchLM, rows: Sequence[Example]) -> Tensor:
-    """Return the trained tokens of a batch, row after row: [tokens]."""
+    """Return the trained tokens of a batch, row after row, in the order of `logits`: [tokens]."""
     import torch
 
     return torch.tensor([token for row in rows for token in row.labels], device=lm.device)
