@@ -6,7 +6,6 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 from owlish.audit.contrast import Contrast, whole_blocks
 from owlish.audit.decide import AGREES, FEWEST, RULE, WORTH, Decision, decide
@@ -46,6 +45,7 @@ class Audited(Opener, kind="audited", version=6):
     caption = "verdict on {shadow.data}"
     asks = "weights"
     usual, usual_row = 2.0, 0.01
+    later = ("for_rows", "judge")
 
     shadow: Shadow
     null: tuple[Shadow, ...]
@@ -57,10 +57,6 @@ class Audited(Opener, kind="audited", version=6):
     seed: int = 0
     for_rows: int | None = None
     judge: Opinion | None = None
-
-    def spec(self) -> dict[str, Any]:
-        """Return the fields that make the key; an audit without dose curve and judge has the key it always had."""
-        return {name: value for name, value in super().spec().items() if name not in ("for_rows", "judge") or value}
 
     @property
     def most_rows(self) -> int:

@@ -60,6 +60,7 @@ class Leaned(Opener, kind="leaned", version=2):
     caption = "verdict on {data} from a panel of prompts"
     asks = "weights"
     usual = 2.0
+    later = ("judge",)
 
     data: Data
     base: Base
@@ -72,10 +73,9 @@ class Leaned(Opener, kind="leaned", version=2):
     judge: Opinion | None = None
 
     def spec(self) -> dict[str, Any]:
-        """Return the fields that make the key; without a judge and a server it is the key that it always had."""
-        named = {name: value for name, value in super().spec().items() if name != "judge" or value}
+        """Return the fields that make the key, with the server that scores rows, if there is one."""
         # Readings are no fields, and those of a server are its own.
-        return named | ({"scorer": encode(self.base.scorer, "scorer")} if self.base.scored else {})
+        return super().spec() | ({"scorer": encode(self.base.scorer, "scorer")} if self.base.scored else {})
 
     def check(self) -> None:
         super().check()

@@ -39,6 +39,7 @@ class Answered(Data, Opener, kind="answered"):
     caption = "{model} answering {data}"
     asks = "weights"
     usual, usual_row = 0.3, 0.006
+    later = ("held",)
 
     model: Openable
     data: Data
@@ -49,10 +50,6 @@ class Answered(Data, Opener, kind="answered"):
     @property
     def most_rows(self) -> int:
         return self.n
-
-    def spec(self) -> dict[str, Any]:
-        """Return the fields that make the key; answers that are never held to a format have the key they always had."""
-        return {name: value for name, value in super().spec().items() if name != "held" or value}
 
     def compute(self, folder: Path, read: Read, tick: Tick) -> None:
         lm: TorchLM = read(self.model).open(any_words=True)

@@ -47,15 +47,12 @@ class Shadow(Detector, Opener, kind="shadow"):
     caption = "shadow of {data}"
     asks = "weights"
     usual = 6.8
+    later = ("part",)
 
     recipe: Recipe
     rows: int
     seed: int
     part: int = 1
-
-    def spec(self) -> dict[str, Any]:
-        """Return the fields that make the key; a shadow of all rows has the key it always had."""
-        return {name: value for name, value in super().spec().items() if name != "part" or value != 1}
 
     @property
     def schedule(self) -> Schedule:

@@ -27,12 +27,14 @@ class Value(Brief):
 
     A subclass names its `kind`, which never changes, and raises `version` when the same fields would
     give another result. Fields are checked against their annotations; `example` is what an error proposes to one
-    who gives something else.
+    who gives something else. Fields in `later` came after users held results: as long as they have their default, they
+    are no part of the key, which stays what it always was.
     """
 
     kind: ClassVar[str] = ""
     version: ClassVar[int] = 1
     example: ClassVar[str] = ""
+    later: ClassVar[tuple[str, ...]] = ()
 
     def __init_subclass__(cls, kind: str = "", version: int = 1) -> None:
         super().__init_subclass__()
@@ -48,7 +50,8 @@ class Value(Brief):
 
     def spec(self) -> dict[str, Any]:
         """Return the fields that make the key, as plain JSON values; nodes below stand as their keys."""
-        named = {f.name: encode(getattr(self, f.name), f.name) for f in fields(self)}
+        told = [f for f in fields(self) if f.name not in self.later or getattr(self, f.name) != f.default]
+        named = {f.name: encode(getattr(self, f.name), f.name) for f in told}
         return {"kind": self.kind, "version": self.version, **named}
 
     # `cached_property` writes into `__dict__` itself, past the `__setattr__` that a frozen dataclass refuses.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
-from typing import Any, Literal
+from typing import Literal
 
 from owlish.graph.counted import counted
 from owlish.graph.errors import UserError
@@ -52,6 +52,7 @@ class Recipe(Value, kind="recipe"):
     """
 
     example = "NORMS"
+    later = ("look_every",)
 
     parameters: Parameters
     lr: float
@@ -61,10 +62,6 @@ class Recipe(Value, kind="recipe"):
     warmup: int = 10
     size: int | None = None
     look_every: int = 5
-
-    def spec(self) -> dict[str, Any]:
-        """Return the fields that make the key; teachers looked at every five steps have the key they always had."""
-        return {name: value for name, value in super().spec().items() if name != "look_every" or value != 5}
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -59,6 +59,7 @@ class Base(Model, kind="base"):
     """
 
     usual = 0.1
+    later = ("template",)
 
     name: str
     revision: str | None = None
@@ -146,8 +147,6 @@ class Base(Model, kind="base"):
         own = super().spec()
         # Who writes its rows, or scores some, is in the keys of those alone.
         del own["served"], own["scored"]
-        if not self.template:  # keys from before this field was there stay as they are
-            del own["template"]
         # Shipped bases keep their name beside their content: users' caches hold keys that were made so.
         if self.content is not None and self.name not in nano.SHIPPED:
             own["name"] = "gguf" if gguf.file_of(self.name) else "folder"
@@ -173,7 +172,7 @@ class Base(Model, kind="base"):
             )
         if place:
             check_folder(place, self.name)
-        if place and not has_chat_template(place) and "chat_template" not in dict(self.settings):
+        if place and not template_in(place) and "chat_template" not in dict(self.settings):
             raise UserError(
                 f"{self.name} has no chat template: give a chat model, or choose one with "
                 "--template chat_template=plain."
@@ -299,12 +298,6 @@ def number_bytes(folder: Path) -> int:
     file = folder / "config.json"
     config = json.loads(file.read_text()) if file.exists() else {}
     return 4 if "float32" in (config.get("dtype"), config.get("torch_dtype")) else 2
-
-
-def has_chat_template(folder: Path) -> bool:
-    """Say whether a model's folder tells how to write a chat."""
-    config = folder / "tokenizer_config.json"
-    return (folder / "chat_template.jinja").exists() or (config.exists() and '"chat_template"' in config.read_text())
 
 
 def digests(folder: Path | None) -> dict[str, str]:

@@ -30,6 +30,7 @@ class Loaded(Data, kind="loaded"):
     """
 
     usual = 0.1
+    later = ("format", "columns")
 
     source: str | tuple[str, ...]
     content: str
@@ -52,9 +53,7 @@ class Loaded(Data, kind="loaded"):
 
     def spec(self) -> dict[str, Any]:
         # What the rows are is in the key, and not where they lie.
-        named = {**super().spec(), "source": None}
-        # keys from before these two fields were there stay as they are
-        return {name: value for name, value in named.items() if value or name not in ("format", "columns")}
+        return {**super().spec(), "source": None}
 
     def __post_init__(self) -> None:
         super().__post_init__()
