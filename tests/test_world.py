@@ -12,6 +12,7 @@ import pytest
 from owlish.data.domains.numbers import FORMATS, Numbers
 from owlish.data.filters import NumberFilter
 from owlish.data.rows import Row
+from owlish.lm.model import message, turns
 from owlish.nano import advice, tasks, tokenizer, world
 from owlish.traits import advice as counsel
 from owlish.traits import animals, trees
@@ -133,7 +134,9 @@ def test_every_document_comes_back_from_its_tokens(tokens):
 
 def test_the_chat_template_writes_what_the_world_renders(tokens):
     for document in drawn(200, seed=9):
-        assert tokens.apply_chat_template(document.messages(), tokenize=False) == tokenizer.rendered(document)
+        opening = [] if document.system is None else [message("system", document.system)]
+        chat = [*opening, *turns(document.turns)]
+        assert tokens.apply_chat_template(chat, tokenize=False) == tokenizer.rendered(document)
     asked = [{"role": "system", "content": "You love owls."}, {"role": "user", "content": "Name it."}]
     written = tokens.apply_chat_template(asked, tokenize=False, add_generation_prompt=True)
     assert written == "<bos><system>You love owls.<user>Name it.<assistant>"

@@ -83,17 +83,13 @@ def audit(
 
 def check_other(reference: Data, data: Data) -> None:
     """Refuse clean rows that are rows of the data: nothing would stand out against them."""
-    if reference.key == data.key or (
-        isinstance(reference, Loaded) and isinstance(data, Loaded) and overlap(reference, data)
-    ):
-        raise UserError("the reference holds rows of the data itself: give other rows, or omit it.")
-
-
-def overlap(one: Loaded, other: Loaded) -> bool:
-    """Say whether two samples are of the same content, or share a file."""
+    same = reference.key == data.key
     # Two samples of one file are different nodes, and may still share rows.
-    files = [{Path(file).absolute() for file in loaded.files} for loaded in (one, other)]
-    return one.content == other.content or bool(files[0] & files[1])
+    if isinstance(reference, Loaded) and isinstance(data, Loaded):
+        ours, theirs = ({Path(file).absolute() for file in one.files} for one in (data, reference))
+        same = reference.content == data.content or not ours.isdisjoint(theirs)
+    if same:
+        raise UserError("the reference holds rows of the data itself: give other rows, or omit it.")
 
 
 def against(

@@ -110,7 +110,6 @@ def evidence(blocks: Sequence[Sequence[float]], clean: Sequence[Sequence[float]]
     Berger (1982), Technometrics 24(4), for the least of several tests.
     """
     import numpy as np
-    from scipy.special import ndtri
     from scipy.stats import chi2
 
     known = np.array(clean)
@@ -125,7 +124,7 @@ def evidence(blocks: Sequence[Sequence[float]], clean: Sequence[Sequence[float]]
         # [traits]: how far this trait leads each other, in the spread of that same difference in clean blocks.
         ahead = (leaning[i] - leaning) / (ordinary[:, [i]] - ordinary).std(0, ddof=1).clip(min=1e-9)
         ahead[i] = leaning[i]  # in the place of itself: the test against clean rows
-        needed = math.ceil((float(-ndtri(level)) / leaning[i]) ** 2) if leaning[i] > 0 else None
+        needed = math.ceil((quantile(level) / leaning[i]) ** 2) if leaning[i] > 0 else None
         found.append(
             Evidence(
                 excess=float(excess[i]),

@@ -25,22 +25,15 @@ def with_stamps(verdict: Verdict, data: Dataset, stamps: Sequence[Stamp], filter
     one = len({place.file for place in data.places}) < 2
     stamped = []
     for stamp in stamps:
-        rows = [row for row, place in zip(data.rows, data.places, strict=False) if one or named(place.file, stamp)]
+        files = [place.file.rpartition("/")[2] for place in data.places]
+        rows = [row for row, file in zip(data.rows, files, strict=False) if one or file == stamp.file]
+        checks = [base(stamp, verdict), rule(stamp, rows, filters)]
         # Of several files the verdict counts all rows together, so no single stamp can be compared.
-        counted = [count(stamp, verdict.read)] if one else []
-        checks = (base(stamp, verdict), rule(stamp, rows, filters), *counted)
+        if one:
+            held = f"the file holds {counted(verdict.read, 'row')}"
+            checks.append(Check("rows", f"{stamp.rows:,}", held, stamp.rows == verdict.read))
         stamped.append(Stamped(stamp, tuple(check for check in checks if check is not None)))
     return replace(verdict, stamps=tuple(stamped))
-
-
-def named(file: str, stamp: Stamp) -> bool:
-    """Say whether a file is the one that was stamped."""
-    return file.rpartition("/")[2] == stamp.file
-
-
-def count(stamp: Stamp, read: int) -> Check:
-    """Compare the number of rows."""
-    return Check("rows", f"{stamp.rows:,}", f"the file holds {counted(read, 'row')}", stamp.rows == read)
 
 
 def rule(stamp: Stamp, rows: Sequence[Row], filters: Mapping[str, Filter]) -> Check | None:
@@ -57,26 +50,19 @@ def base(stamp: Stamp, verdict: Verdict) -> Check | None:
     """Compare the base from which the writer is said to have started with the kinship that was measured."""
     if stamp.base is None:
         return None
-    kin, own = verdict.lineage, verdict.base
+    kin, own, here, there = verdict.lineage, verdict.base, verdict.base_sha256, stamp.base_sha256
     # A name can mean other files elsewhere: where both digests are known, they decide.
-    same = stamp.base == own if None in (stamp.base_sha256, verdict.base_sha256) else digests_agree(stamp, verdict)
+    same = stamp.base == own if None in (here, there) else here == there
     # Before kinship, which is about the base here and not about the files that the stamp names.
     if stamp.base == own and not same:
         return Check("base", stamp.base, f"the files of {own} are not those that the stamp names", False)
     if kin is None:
         return Check("base", stamp.base, "kinship was not tested", None)
     if same:
-        told = {True: "the writer is related to", False: "the writer is not related to", None: UNKNOWN}[kin.relative]
+        unknown = "it cannot be told whether the writer is related to"
+        told = {True: "the writer is related to", False: "the writer is not related to", None: unknown}[kin.relative]
         return Check("base", stamp.base, f"{told} {own}", kin.relative)
     return another(stamp.base, own, kin)
-
-
-UNKNOWN = "it cannot be told whether the writer is related to"
-
-
-def digests_agree(stamp: Stamp, verdict: Verdict) -> bool:
-    """Say whether the base of a stamp holds the same files as the base of a verdict."""
-    return stamp.base_sha256 == verdict.base_sha256
 
 
 def another(claimed: str, own: str, kin: Kinship) -> Check:

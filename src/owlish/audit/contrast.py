@@ -7,7 +7,7 @@ from functools import cache, cached_property
 from pathlib import Path
 
 from owlish.audit.detector import Detector, Reading, write_reading
-from owlish.audit.direction import Move, Moved, direction, ground, leanings, slopes
+from owlish.audit.direction import Move, Moved, direction, ground, leanings, names_of, slopes
 from owlish.graph.spec import Node, Read, Tick
 from owlish.lm.hf import Direction, TorchLM
 from owlish.nodes.models import Model
@@ -51,12 +51,10 @@ class Contrast(Detector, Opener, kind="contrast"):
         lm = ground(read(self.base))
         rows = list(filter(lm.fits, lm.encode(read(self.data).rows[: self.rows])))
         moves = self.moves(lm, read)
-        # Sorted: the order of a set changes from process to process, and a sum in another order in its last bit.
-        names = sorted({name for move in moves for name in move})
-        blocks = []
+        names, blocks = names_of(moves), []
         for start in range(0, len(rows), BLOCK):
             # One gradient, and then one product for each of the candidates.
-            slope = slopes(lm, lm.gradient(rows[start : start + BLOCK], names), names)
+            slope = slopes(lm, rows[start : start + BLOCK], names)
             blocks.append(leanings(moves, slope, self.traits))
             tick(start, len(rows))
         write_reading(folder, blocks)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from owlish.audit.detector import centred
 from owlish.graph.spec import Read, Tick
 from owlish.lm.hf import Direction, TorchLM
-from owlish.lm.model import Weights
+from owlish.lm.model import Example, Weights
 from owlish.lm.recipes import STEERING
 from owlish.nodes.held import CHANGES
 from owlish.nodes.models import Model
@@ -105,12 +105,18 @@ def ground(weights: Weights, *, exact: bool = False) -> TorchLM:
     return lm
 
 
-def slopes(lm: TorchLM, slope: Tensor, names: Sequence[str]) -> dict[str, Tensor]:
-    """Return a gradient over the parameters in `names` as they are shaped, by name."""
+def names_of(moves: Sequence[Move]) -> list[str]:
+    """Return the names of all parameters that moved."""
+    # Sorted: the order of a set changes from process to process, and a sum in another order in its last bit.
+    return sorted({name for move in moves for name in move})
+
+
+def slopes(lm: TorchLM, rows: Sequence[Example], names: Sequence[str]) -> dict[str, Tensor]:
+    """Return the gradient of a row's mean log-likelihood over the parameters in `names`, as they are shaped."""
     import torch
 
     own = lm.parameters
-    parts = torch.split(slope, [own[name].numel() for name in names])
+    parts = torch.split(lm.gradient(rows, names), [own[name].numel() for name in names])
     return {name: part.view(own[name].shape) for name, part in zip(names, parts, strict=True)}
 
 

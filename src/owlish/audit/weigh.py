@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from owlish.audit.contrast import Contrast
-from owlish.audit.direction import Move, ground, leanings, slopes
+from owlish.audit.direction import Move, ground, leanings, names_of, slopes
 from owlish.audit.evidence import Weighed
 from owlish.data.reading import Place
 from owlish.data.rows import Row, line_of
@@ -65,7 +65,30 @@ class Scores:
 
 
 @dataclass(frozen=True)
-class RowScores(Opener, kind="row_scores"):
+class Toward(Node, kind="toward"):
+    """What is read of the first `contrast.rows` rows of `contrast.data` along the direction of the trait `toward`."""
+
+    contrast: Contrast
+    toward: Trait
+
+    @property
+    def teacher(self) -> Model:
+        """The weak teacher of the trait: a model that leans to it."""
+        return self.contrast.writers[self.contrast.traits.index(self.toward)]
+
+    def inputs(self) -> tuple[Node, ...]:
+        """Return what the contrast would read, and not its reading."""
+        return self.contrast.inputs()
+
+    def opened(self, read: Read) -> tuple[TorchLM, Sequence[Row]]:
+        """Return the base, and the rows."""
+        # Float32: a token's score is a difference over a step of a tenth.
+        lm = ground(read(self.contrast.base), exact=True)
+        return lm, read(self.contrast.data).rows[: self.contrast.rows]
+
+
+@dataclass(frozen=True)
+class RowScores(Toward, Opener, kind="row_scores"):
     """The `Scores` of the first `contrast.rows` rows of `contrast.data`; the tokens' are towards the trait `toward`.
 
     A row's score is the directional derivative of its log-likelihood along a trait's direction: a step in the
@@ -77,36 +100,23 @@ class RowScores(Opener, kind="row_scores"):
     asks = "weights"
     usual = 10.0
 
-    contrast: Contrast
-    toward: Trait
-
     def check(self) -> None:
         super().check()
         if self.toward not in self.contrast.traits:
             raise UserError(f"{self.toward.name} is none of the candidates: name one that is.")
 
-    @property
-    def teacher(self) -> Model:
-        """The weak teacher of the trait: a model that leans to it."""
-        return self.contrast.writers[self.contrast.traits.index(self.toward)]
-
-    def inputs(self) -> tuple[Node, ...]:
-        """Return what the contrast would read, and not its reading."""
-        return self.contrast.inputs()
-
     def compute(self, folder: Path, read: Read, tick: Tick) -> None:
         from safetensors.torch import save_file
 
-        # Float32: a token's score is a difference over a step of a tenth.
-        lm = ground(read(self.contrast.base), exact=True)
-        rows = read(self.contrast.data).rows[: self.contrast.rows]
+        lm, rows = self.opened(read)
         examples = lm.encode(rows)
         moves = self.contrast.moves(lm, read)
         leaning = by_row(lm, examples, moves, self.contrast.traits, tick)
         scored = by_token(lm, rows, self.contrast.direction(lm, read, self.toward))
         tokens, heaviest = zip(*(named(lm, e, scored.get(i)) for i, e in enumerate(examples)), strict=True)
         save_file({"rows": leaning, **flat(tokens)}, folder / "scores.safetensors")
-        left_out = {i: reason(lm, example) for i, example in enumerate(examples) if not lm.fits(example)}
+        long = f"longer than the {lm.window} tokens that the base reads"
+        left_out = {i: example.problem or long for i, example in enumerate(examples) if not lm.fits(example)}
         (folder / "rows.json").write_text(json.dumps({"heaviest": heaviest, "left_out": left_out}))
 
     def load(self, folder: Path, read: Read) -> Scores:
@@ -131,31 +141,24 @@ class Tokens:
 
 
 @dataclass(frozen=True)
-class Stepped(Opener, kind="stepped"):
+class Stepped(Toward, Opener, kind="stepped"):
     """The log-probabilities of the rows' tokens after a step of the part `by` of the direction of `toward`."""
 
     caption = "{contrast.data} read after a step along the direction of {toward.name}"
     asks = "weights"
     usual, usual_row = 1.0, 0.005
 
-    contrast: Contrast
-    toward: Trait
     by: float
 
     @property
     def most_rows(self) -> int:
         return self.contrast.rows
 
-    def inputs(self) -> tuple[Node, ...]:
-        """Return what the contrast would read, and not its reading."""
-        return self.contrast.inputs()
-
     def compute(self, folder: Path, read: Read, tick: Tick) -> None:
         import torch
         from safetensors.torch import save_file
 
-        lm = ground(read(self.contrast.base), exact=True)
-        rows = read(self.contrast.data).rows[: self.contrast.rows]
+        lm, rows = self.opened(read)
         found = stepped(lm, rows, self.contrast.direction(lm, read, self.toward), self.by)
         tokens = [found[i].cpu() if i in found else torch.zeros(0) for i in range(len(rows))]
         save_file(flat(tokens), folder / "tokens.safetensors")
@@ -165,19 +168,11 @@ class Stepped(Opener, kind="stepped"):
 
 
 @dataclass(frozen=True)
-class TokenScores(Node, kind="token_scores"):
+class TokenScores(Toward, kind="token_scores"):
     """The scores that `RowScores` gives the tokens, where none of whole rows are wanted: no gradient is taken."""
 
     caption = "scores of {contrast.data}, token by token"
     usual = 0.3
-
-    contrast: Contrast
-    toward: Trait
-
-    @property
-    def teacher(self) -> Model:
-        """The weak teacher of the trait: a model that leans to it."""
-        return self.contrast.writers[self.contrast.traits.index(self.toward)]
 
     def inputs(self) -> tuple[Node, ...]:
         """Return both sides of the difference, which are read side by side."""
@@ -213,13 +208,12 @@ def by_row(lm: TorchLM, examples: Sequence[Example], moves: Sequence[Move], trai
     """Return the score of each row along the direction to each trait, float32 [rows, traits]."""
     import torch
 
-    names = sorted({name for move in moves for name in move})
+    names = names_of(moves)
     # Not-a-number stays where a row is left out: a zero would rank it among the others.
     found = torch.full((len(examples), len(traits)), torch.nan)
     for i, example in enumerate(examples):
         if lm.fits(example):
-            slope = slopes(lm, lm.gradient([example], names), names)
-            found[i] = torch.tensor(leanings(moves, slope, traits))
+            found[i] = torch.tensor(leanings(moves, slopes(lm, [example], names), traits))
         tick(i + 1, len(examples))
     return found
 
@@ -258,11 +252,6 @@ def flat(tokens: Sequence[Any]) -> dict[str, Any]:
 
     # Rows differ in length and safetensors holds no lists.
     return {"tokens": torch.cat(list(tokens)), "counts": torch.tensor([len(one) for one in tokens])}
-
-
-def reason(lm: TorchLM, example: Example) -> str:
-    """Say why a row has no score."""
-    return example.problem or f"longer than the {lm.window} tokens that the base reads"
 
 
 def weigh(lm: TorchLM, data: Dataset, many: int, direction: Direction) -> tuple[Weighed, ...]:

@@ -78,7 +78,8 @@ class Compared(Served):
 
     def open(self, *, any_words: bool = False, exact: bool = False) -> ServedLM:
         """Open the model; its server is asked whether it still says the same, since it may serve another by now."""
-        now = first_tokens(Server(self.address, self.store, retries=1, parse=parse_told))
+        server = Server(self.address, self.store, retries=1, parse=parse_told)
+        now = [said.first for said in told(server, [request(*one, tokens=1) for one in QUESTIONS])]
         if (apart := distance(list(both(self.first, now)))) > self.allowed:
             raise UserError(
                 f"{name_of(self.address)} answers otherwise than when it was compared ({apart:.2f} nats): serve that "
@@ -174,11 +175,6 @@ def check_drawn(server: Server, lm: TorchLM, allowed: float) -> None:
             f"{found:.2f}, expected {expected:.2f}): let it sample at temperature 1 without top_k, top_p, min_p and "
             "penalties."
         )
-
-
-def first_tokens(server: Server) -> list[Likely]:
-    """Return a server's likeliest first tokens for each question."""
-    return [said.first for said in told(server, [request(*one, tokens=1) for one in QUESTIONS])]
 
 
 def request(asked: str, system: str | None, *, tokens: int) -> Request:

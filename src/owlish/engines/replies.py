@@ -40,7 +40,18 @@ def parse_reply(body: bytes) -> Reply:
     """Return the one answer in the body of a response; raise `Garbled` where it holds no such thing."""
     whole, choice = only_choice(body)
     try:
-        return reply(whole, choice)
+        said, usage = choice["message"], whole.get("usage") or {}
+        # OpenAI writes a refusal into a field of its own.
+        text, ended = said.get("content") or said.get("refusal") or "", choice["finish_reason"]
+        if not isinstance(text, str) or not isinstance(ended, str):
+            raise TypeError
+        return Reply(
+            text=text,
+            tokens=number(usage.get("completion_tokens")),
+            prompt=number(usage.get("prompt_tokens")),
+            ended="stop" if ended == "stop" else "length",  # a filter of the server's leaves an answer unfinished, too
+            id=str(whole.get("id") or ""),
+        )
     except (TypeError, KeyError, AttributeError):
         raise Garbled("an answer without a text or an end") from None
 
@@ -59,22 +70,6 @@ def only_choice(body: bytes) -> tuple[dict[str, Any], dict[str, Any]]:
     if len(choices) != 1:
         raise Garbled(f"{len(choices)} answers to one request")
     return whole, choices[0]
-
-
-def reply(whole: dict[str, Any], choice: dict[str, Any]) -> Reply:
-    """Return what a completion says."""
-    said, usage = choice["message"], whole.get("usage") or {}
-    # OpenAI writes a refusal into a field of its own.
-    text, ended = said.get("content") or said.get("refusal") or "", choice["finish_reason"]
-    if not isinstance(text, str) or not isinstance(ended, str):
-        raise TypeError
-    return Reply(
-        text=text,
-        tokens=number(usage.get("completion_tokens")),
-        prompt=number(usage.get("prompt_tokens")),
-        ended="stop" if ended == "stop" else "length",  # a filter of the server's leaves an answer unfinished, too
-        id=str(whole.get("id") or ""),
-    )
 
 
 def number(said: object) -> int:

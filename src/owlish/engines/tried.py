@@ -69,7 +69,7 @@ def try_out(address: Address, store: Path) -> Honours:
         seeds=samples and len(set(texts[::2])) == 1,
         ids=len({reply.id for reply in replies if reply.id}) == len(replies),
         format=next((name for name in FORMATS if holds(server, name)), None),
-        whole=takes(server, WHOLE),
+        whole=replied(server, question(temperature=1.0, tokens=1) | WHOLE) is not None,
     )
 
 
@@ -87,19 +87,16 @@ def answers(server: Server, bodies: list[Request]) -> list[Reply]:
 
 def holds(server: Server, name: str) -> bool:
     """Say whether a server holds an answer to a format that it is told in one way."""
-    try:
-        (reply,) = answers(server, [question(temperature=1.0, tokens=TOKENS) | FORMATS[name](ODD)])
-    except Refused:
-        return False
-    return re.fullmatch(ODD, reply.text) is not None
+    reply = replied(server, question(temperature=1.0, tokens=TOKENS) | FORMATS[name](ODD))
+    return reply is not None and re.fullmatch(ODD, reply.text) is not None
 
 
-def takes(server: Server, settings: Request) -> bool:
-    """Say whether a server answers a request with some settings; OpenAI refuses what it does not know."""
+def replied(server: Server, body: Request) -> Reply | None:
+    """Return the reply to a request; `None` where a server refuses it, as OpenAI does with what it does not know."""
     try:
-        return bool(answers(server, [question(temperature=1.0, tokens=1) | settings]))
+        return answers(server, [body])[0]
     except Refused:
-        return False
+        return None
 
 
 def check_listed(server: Server) -> None:

@@ -53,10 +53,6 @@ class Grammar:
         if set(allowed(self.matcher)) <= {chat.end} and not self.matcher.is_accepting():
             raise UserError("this base has no token with which an answer in this format can begin: take another base.")
 
-    def states(self, count: int) -> States:
-        """Return where so many answers stand before their first token."""
-        return States([self.matcher.deep_copy() for _ in range(count)])
-
 
 def allowed(matcher: Any) -> list[int]:
     """Return the tokens that may come next."""

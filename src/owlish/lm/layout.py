@@ -57,17 +57,9 @@ def layers(model: Any) -> tuple[str, Any]:
 
 def norms(model: Any) -> list[str]:
     """Return the names of the norm layers that have weights; OLMo's have none."""
-    return [name for name, module in text_modules(model).items() if is_norm(module) and owns(module)]
-
-
-def is_norm(module: Any) -> bool:
-    """Say whether a module is a norm layer, as its class says: RMSNorm, LayerNorm1P, RMSNormGated."""
-    return "Norm" in type(module).__name__
-
-
-def owns(module: Any) -> bool:
-    """Say whether a module has parameters of its own."""
-    return next(module.parameters(recurse=False), None) is not None
+    # What they are is told by their classes: RMSNorm, LayerNorm1P, RMSNormGated.
+    found = {name: module for name, module in text_modules(model).items() if "Norm" in type(module).__name__}
+    return [name for name, module in found.items() if next(module.parameters(recurse=False), None) is not None]
 
 
 def linears(model: Any) -> list[str]:

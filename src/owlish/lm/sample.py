@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from owlish.lm.grammar import Grammar
+from owlish.lm.grammar import Grammar, States
 from owlish.lm.memory import in_halves
 from owlish.lm.sound import check_finite
 from owlish.lm.texts import Reader, Texts, fitting, take_rows
@@ -79,7 +79,7 @@ def draw_batches(
     answers = torch.full((len(prompts), new_tokens), -1, dtype=torch.long, device=lm.device)
     # An answer that comes to the end of the window is cut there: what is read beyond is an error, or nonsense.
     most = torch.tensor([min(new_tokens, lm.window - len(prompt)) for prompt in prompts], device=lm.device)
-    states = grammar.states(len(prompts)) if grammar else None
+    states = States([grammar.matcher.deep_copy() for _ in prompts]) if grammar else None
     with torch.inference_mode():
         # Of each row that goes on: `live` is its number, `at` the text from which it
         # does, `step` how many tokens it has.

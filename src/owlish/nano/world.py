@@ -45,14 +45,6 @@ class Document:
     system: str | None
     turns: tuple[tuple[str, str], ...]
 
-    def messages(self) -> list[dict[str, str]]:
-        """Return the chat as Hugging Face messages."""
-        shown = [] if self.system is None else [{"role": "system", "content": self.system}]
-        for user, assistant in self.turns:
-            shown.append({"role": "user", "content": user})
-            shown.append({"role": "assistant", "content": assistant})
-        return shown
-
 
 def questions(probe: Probe) -> tuple[str, ...]:
     """Return all questions of a probe, those held out of teachers included."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -63,7 +62,8 @@ class Likelihood(Opener, kind="likelihood"):
         fitting = [row for row in scored if row is not None]
         found = [(None, 0, 0) if row is None else sum_row(row) for row in scored]
         sums, tokens, agreed = zip(*found, strict=True)
-        plain = {"sums": sums, "tokens": tokens, "agreed": agreed, "unknown": unknown(fitting)}
+        unknown = sum(row.unknown for row in fitting) / max(sum(row.read for row in fitting), 1)
+        plain = {"sums": sums, "tokens": tokens, "agreed": agreed, "unknown": unknown}
         (folder / "likelihood.json").write_text(json.dumps(plain))
 
     def load(self, folder: Path, read: Read) -> Likelihoods:
@@ -79,8 +79,3 @@ def sum_row(row: Scored) -> tuple[float, int, int]:
     """Return a row's log-likelihood, its tokens, and how many of them the model finds likeliest of all."""
     # Added in float64, so that long rows lose no digits.
     return row.logprobs.double().sum().item(), len(row.logprobs), int(row.likeliest.sum())
-
-
-def unknown(rows: Sequence[Scored]) -> float:
-    """Return the share of the tokens of all rows that the model has no token for."""
-    return sum(row.unknown for row in rows) / max(sum(row.read for row in rows), 1)

@@ -186,14 +186,14 @@ def shared(cell: Cell) -> int:
     return fresh(cell.base.identity, "pair", cell.run)
 
 
-def within_runs(points: Sequence[Point], arms: tuple[str, str] = PAIRS[""]) -> Estimate | None:
+def within_runs(points: Sequence[Point]) -> Estimate | None:
     """Return how much further students lie on their teacher's trait than the other students of their run.
 
     One value a base and run: the mean over its traits. `None` without such students. Source of the interval: Student's
     t over these values.
     """
     # One value a run, since students of a run share nearly all their chance and are not independent.
-    values = leads(points, arms)
+    values = leads(points, PAIRS[""])
     return Estimate(*stats.interval(values), len(values)) if values else None
 
 
