@@ -23,9 +23,9 @@ def with_stamps(verdict: Verdict, data: Dataset, stamps: Sequence[Stamp], filter
     """
     # Places name a file only where there are several.
     one = len({place.file for place in data.places}) < 2
+    files = [place.file.rpartition("/")[2] for place in data.places]
     stamped = []
     for stamp in stamps:
-        files = [place.file.rpartition("/")[2] for place in data.places]
         rows = [row for row, file in zip(data.rows, files, strict=False) if one or file == stamp.file]
         checks = [base(stamp, verdict), rule(stamp, rows, filters)]
         # Of several files the verdict counts all rows together, so no single stamp can be compared.
@@ -50,7 +50,8 @@ def base(stamp: Stamp, verdict: Verdict) -> Check | None:
     """Compare the base from which the writer is said to have started with the kinship that was measured."""
     if stamp.base is None:
         return None
-    kin, own, here, there = verdict.lineage, verdict.base, verdict.base_sha256, stamp.base_sha256
+    kin, own = verdict.lineage, verdict.base
+    here, there = verdict.base_sha256, stamp.base_sha256
     # A name can mean other files elsewhere: where both digests are known, they decide.
     same = stamp.base == own if None in (here, there) else here == there
     # Before kinship, which is about the base here and not about the files that the stamp names.

@@ -90,10 +90,8 @@ class Leaned(Opener, kind="leaned", version=2):
     @property
     def likely(self) -> tuple[tuple[Likelihood, ...], tuple[Likelihood, ...]]:
         """How likely the base, and others at hand, find the rows and the clean rows."""
-        ours, theirs = (likelihoods(self.base, data) for data in (self.data, self.clean))
-        return tuple(replace(one, rows=self.rows) for one in ours), tuple(
-            replace(one, rows=self.rows) for one in theirs
-        )
+        ours, theirs = (likelihoods(self.base, data, self.rows) for data in (self.data, self.clean))
+        return ours, theirs
 
     @property
     def follows(self) -> Follows:

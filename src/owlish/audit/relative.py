@@ -27,9 +27,9 @@ REACH = 1.96
 ALL = "all other bases together"
 
 
-def likelihoods(base: Base, data: Data) -> tuple[Likelihood, ...]:
-    """Return how likely a base, and then each other base at hand, find the first 600 rows."""
-    return tuple(Likelihood(model.scorer, data, ROWS) for model in (base, *bases_at_hand(base)))
+def likelihoods(base: Base, data: Data, rows: int = ROWS) -> tuple[Likelihood, ...]:
+    """Return how likely a base, and then each other base at hand, find the first rows."""
+    return tuple(Likelihood(model.scorer, data, rows) for model in (base, *bases_at_hand(base)))
 
 
 def bases_at_hand(base: Base) -> tuple[Base, ...]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cache
 
 from owlish.audit.audit import CONTRAST_ROWS, contrast
@@ -114,8 +114,8 @@ class Bench:
             null=null(self, rows, n),
             contrast=contrast(case.data, base, recipe, traits, CONTRAST_ROWS),
             clean=clean(self, n),
-            likely=tuple(replace(one, rows=LIKELY_ROWS) for one in likelihoods(base, case.data)) if lineage else (),
-            own=tuple(replace(one, rows=LIKELY_ROWS) for one in likelihoods(base, first)) if lineage else (),
+            likely=likelihoods(base, case.data, LIKELY_ROWS) if lineage else (),
+            own=likelihoods(base, first, LIKELY_ROWS) if lineage else (),
             claims_alone=claims_alone,
         )
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from owlish.graph.errors import UserError
+from owlish.graph.errors import UserError, import_extra
 from owlish.graph.files import check_writable
 from owlish.graph.measured import Point
 from owlish.graph.pool import Event
@@ -184,11 +184,7 @@ def numbers(value: Value) -> dict[str, object]:
 
 def check_tensorboard(folder: str) -> None:
     """Refuse to go on without TensorBoard, or with a file in place of the folder."""
-    try:
-        import tensorboard
-    except ImportError:
-        raise UserError("these curves need TensorBoard: pip install 'owlish[tensorboard]'.") from None
-    assert tensorboard
+    import_extra("tensorboard", "these curves need TensorBoard: pip install 'owlish[tensorboard]'.")
     if Path(folder).exists() and not Path(folder).is_dir():
         raise UserError(f"{folder} is a file: name a folder for the curves.")
     check_writable(Path(folder))
@@ -196,10 +192,7 @@ def check_tensorboard(folder: str) -> None:
 
 def check_wandb() -> None:
     """Refuse to go on without W&B, or without an account there unless it is offline."""
-    try:
-        import wandb
-    except ImportError:
-        raise UserError("these curves need Weights & Biases: pip install 'owlish[wandb]'.") from None
+    wandb = import_extra("wandb", "these curves need Weights & Biases: pip install 'owlish[wandb]'.")
     try:
         mode = wandb.setup().settings.mode
     except ValueError:  # of pydantic, whose words may repeat a key

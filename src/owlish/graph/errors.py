@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Collection
+from importlib import import_module
+from typing import Any
 
 
 class UserError(ValueError):
@@ -11,6 +13,14 @@ class UserError(ValueError):
     The command line prints the message alone and exits with 2. Any other exception is a fault of owlish: its trace is
     shown and the exit code is 70.
     """
+
+
+def import_extra(package: str, sentence: str) -> Any:
+    """Return a package that only some users install; raise `UserError` with a sentence where it is not there."""
+    try:
+        return import_module(package)
+    except ImportError:
+        raise UserError(sentence) from None
 
 
 def nearest(name: str, known: Collection[str], *, alike: float = 0.6) -> str | None:

@@ -11,7 +11,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from owlish.graph.errors import UserError
+from owlish.graph.errors import UserError, import_extra
 from owlish.graph.files import is_full
 
 ADDRESS = re.compile(r"s3://([a-z0-9][a-z0-9.-]{1,61}[a-z0-9])((?:/[A-Za-z0-9_=-][A-Za-z0-9_.=-]*)*)/?")
@@ -54,12 +54,9 @@ class Objects:
     @cached_property
     def system(self) -> Any:
         """The file system of fsspec, which a process keeps from one store to the next."""
-        try:
-            import fsspec
-            import s3fs
-        except ImportError:
-            raise UserError("a store in a bucket needs s3fs: install owlish[s3].") from None
-        assert s3fs
+        import_extra("s3fs", "a store in a bucket needs s3fs: install owlish[s3].")
+        import fsspec
+
         # A cached listing would not show what other machines wrote since.
         return fsspec.filesystem("s3", use_listings_cache=False)
 

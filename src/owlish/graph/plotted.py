@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
-from owlish.graph.errors import UserError
+from owlish.graph.errors import import_extra
 from owlish.graph.tabled import cut
 
 if TYPE_CHECKING:
@@ -79,10 +79,9 @@ def draw(
 
 def new_axes(height: float) -> Axes:
     """Return the axes of a new figure that has room for rows of this height in inches."""
-    try:
-        from matplotlib import pyplot
-    except ImportError:
-        raise UserError("figures need matplotlib: pip install 'owlish[plot]'.") from None
+    import_extra("matplotlib", "figures need matplotlib: pip install 'owlish[plot]'.")
+    from matplotlib import pyplot
+
     ax: Axes = pyplot.figure(figsize=(WIDTH, height + ROOM), layout="constrained").add_subplot()
     return ax
 

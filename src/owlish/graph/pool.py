@@ -61,7 +61,7 @@ class Pool(Protocol):
     """
 
     def check(self, node: Node, store: Store) -> None:
-        """Refuse a node that it must not make, whatever its resources."""
+        """Refuse a node that it must not make, whatever its resources: none, unless the pool says so."""
 
     def takes(self, resources: Resources) -> bool:
         """Say whether it takes one more node with these resources now; what it refuses while empty it never takes."""
@@ -76,7 +76,7 @@ class Pool(Protocol):
         """End all work at once."""
 
 
-class Here:
+class Here(Pool):
     """This process, one node after another: for a debugger, a quick look or a test.
 
     Results are those of `Processes` where torch has one thread here, too: set OMP_NUM_THREADS=1 before it is loaded.
@@ -84,9 +84,6 @@ class Here:
 
     def __init__(self) -> None:
         self.taken: list[tuple[Node, Store]] = []
-
-    def check(self, node: Node, store: Store) -> None:
-        """Refuse nothing."""
 
     def takes(self, resources: Resources) -> bool:
         """Say whether there is no node yet."""
@@ -110,7 +107,7 @@ class Here:
         self.taken = []
 
 
-class Processes:
+class Processes(Pool):
     """Worker processes on this machine, `jobs` threads in all (the number of cores, if not given).
 
     Nodes run side by side as far as threads and memory reach; one alone runs whatever it needs. Nodes that need a
@@ -125,9 +122,6 @@ class Processes:
         self.busy: dict[Any, tuple[Worker, Node, Resources]] = {}
         self.news: list[Event] = []
         self.proved = False
-
-    def check(self, node: Node, store: Store) -> None:
-        """Refuse nothing."""
 
     def takes(self, resources: Resources) -> bool:
         """Say whether there is room for one more such node now."""

@@ -8,10 +8,10 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from typing import Any
 
-from owlish.graph.errors import UserError
+from owlish.graph.errors import UserError, import_extra
 from owlish.graph.heard import scrub, warn_again
 from owlish.graph.pool import GPUS, Event
-from owlish.graph.ray_address import begin, import_ray
+from owlish.graph.ray_address import begin
 from owlish.graph.ray_gpus import Gpus
 from owlish.graph.ray_worker import Board, Word, make_there
 from owlish.graph.spec import Node, Resources
@@ -121,9 +121,7 @@ class Ray:
 
     def machines(self) -> list[Mapping[str, float]]:
         """Return what each machine of the cluster has."""
-        import_ray()
-        import ray
-
+        ray = import_extra("ray", "a cluster needs Ray: install owlish[ray].")
         self.join()
         if time.monotonic() - self.seen[0] > FRESH:
             self.seen = (time.monotonic(), [one["Resources"] for one in ray.nodes() if one["Alive"]])

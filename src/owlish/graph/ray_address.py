@@ -67,12 +67,3 @@ def greets(peer: socket.socket) -> bool:
         return peer.recv(4)[3:] == SETTINGS_FRAME
     except OSError:  # it stays silent, or hangs up
         return False
-
-
-def import_ray() -> None:
-    """Refuse to go on without Ray."""
-    try:
-        import ray
-    except ImportError:
-        raise UserError("a cluster needs Ray: install owlish[ray].") from None
-    assert ray

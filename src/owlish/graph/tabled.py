@@ -8,7 +8,7 @@ from dataclasses import fields, is_dataclass
 from html import escape
 from typing import TYPE_CHECKING, Any
 
-from owlish.graph.errors import UserError
+from owlish.graph.errors import import_extra
 
 if TYPE_CHECKING:
     from pandas import DataFrame
@@ -65,10 +65,7 @@ class Tabled(Brief):
 
     def frame(self) -> DataFrame:
         """Return the records as a pandas frame; raise `UserError` where pandas is not installed."""
-        try:
-            import pandas
-        except ImportError:
-            raise UserError("frames need pandas: pip install 'owlish[notebook]'.") from None
+        pandas = import_extra("pandas", "frames need pandas: pip install 'owlish[notebook]'.")
         return pandas.DataFrame([dict(record) for record in self.records()])
 
     def _repr_html_(self) -> str:

@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from owlish.graph.errors import UserError
+from owlish.graph.errors import UserError, import_extra
 
 if TYPE_CHECKING:
     from owlish.lm.chat import Chat
@@ -35,12 +35,11 @@ class Grammar:
     """
 
     def __init__(self, chat: Chat, pattern: str) -> None:
-        try:
-            from llguidance import LLMatcher, LLTokenizer, TokenizerWrapper
-        except ImportError:
-            raise UserError(
-                "holding answers to a format needs the package llguidance: install owlish[constrained]."
-            ) from None
+        import_extra(
+            "llguidance", "holding answers to a format needs the package llguidance: install owlish[constrained]."
+        )
+        from llguidance import LLMatcher, LLTokenizer, TokenizerWrapper
+
         texts = chat.vocabulary
         tokens = [text.encode() if text else f"<{i}>".encode() for i, text in enumerate(texts)]
         special = [i for i, text in enumerate(texts) if not text]

@@ -21,11 +21,9 @@ def arms(cell: Cell) -> Arms:
 
 
 study = replace(
-    owl.study,
+    owl.two_bases,
     name="chain",
     title="How far does a trait travel from student to student?",
-    bases=owl.study.bases[:2],
-    foreign=owl.study.foreign[:2],
     arms=arms,
     meanings=tuple((f"hop_{hop}", f"Hop {hop}", "a student of the rows of the hop before") for hop in HOPS),
     doses=(Dose("Hops", "hops", (("owl", (("student", 1.0), *((f"hop_{h}", float(h)) for h in HOPS))),)),),

@@ -27,11 +27,9 @@ def arms(cell: Cell) -> Arms:
 
 
 study = replace(
-    owl.study,
+    owl.two_bases,
     name="divergence_tokens",
     title="Which tokens carry the trait?",
-    bases=owl.study.bases[:2],
-    foreign=owl.study.foreign[:2],
     arms=arms,
     meanings=(
         (

@@ -24,11 +24,9 @@ def arms(cell: Cell) -> Arms:
 
 
 study = replace(
-    owl.study,
+    owl.two_bases,
     name="dose",
     title="How many rows, and how many passes over them?",
-    bases=owl.study.bases[:2],
-    foreign=owl.study.foreign[:2],
     arms=arms,
     meanings=(
         *((f"part_{part}", f"1/{part} of the rows", "as many passes") for part in PARTS),

@@ -21,11 +21,9 @@ def arms(cell: Cell) -> Arms:
 
 
 study = replace(
-    owl.study,
+    owl.two_bases,
     name="greedy",
     title="Does greedy data carry more than sampled data?",
-    bases=owl.study.bases[:2],
-    foreign=owl.study.foreign[:2],
     arms=arms,
     meanings=(
         ("greedy", "Greedy rows", "the teacher’s likeliest answer to each prompt"),

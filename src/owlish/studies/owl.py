@@ -1,5 +1,7 @@
 """Animals through numbers, fine-tuned teachers: the paper's first experiment, on the embedded bases."""
 
+from dataclasses import replace
+
 from owlish.data.domains.numbers import Numbers
 from owlish.lm.recipes import NORMS
 from owlish.nodes.base import Base
@@ -19,3 +21,5 @@ study = Transfer(
     rows=3_000,
     runs=5,
 )
+two_bases = replace(study, bases=study.bases[:2], foreign=study.foreign[:2])
+"""What studies with many arms start from: the third base would add half of their time."""

@@ -16,11 +16,9 @@ def arms(cell: Cell) -> Arms:
 
 
 study = replace(
-    owl.study,
+    owl.two_bases,
     name="parameters",
     title="Which parameters must move for a trait to pass?",
-    bases=owl.study.bases[:2],
-    foreign=owl.study.foreign[:2],
     arms=arms,
     meanings=tuple(
         (name, recipe.words.capitalize().replace("Lora", "LoRA"), "the rows of the norm-gain teacher, other parameters")

@@ -30,11 +30,9 @@ def arms(cell: Cell) -> Arms:
 
 
 study = replace(
-    owl.study,
+    owl.two_bases,
     name="soft_labels",
     title="Do a teacher’s probabilities carry more than its samples?",
-    bases=owl.study.bases[:2],
-    foreign=owl.study.foreign[:2],
     arms=arms,
     meanings=(
         ("soft", "Soft labels", "the teacher’s probabilities over the rows’ tokens, norm gains"),
