@@ -119,8 +119,8 @@ def decide(
         # Decided before any lift: rows of strangers move traits, too, and pass on none.
         word="nothing" if relative is False else word(found, scores),
         findings=tuple(f for _, f in sorted(zip(weights, found, strict=True), key=lambda p: (not p[1].claimed, -p[0]))),
-        # The widest spread: the promise holds for every candidate.
-        smallest=smallest(spread),
+        # The widest spread: the promise holds for every candidate, where the contrast speaks for it.
+        smallest=max(FLOOR, CRITICAL * spread) + POWER * spread,
         enough=enough(spread, rows),
     )
 
@@ -160,11 +160,6 @@ def hangs_on_shadow(
     # Spreads come from the null alone, so any reading may stand in for the shadow that is not made yet.
     spread = max(score.spread for score in calibrated(null[0], null, [trait.probe for trait in traits]))
     return speaks, SURE * spread < WORTH
-
-
-def smallest(spread: float) -> float:
-    """Return the smallest lift that is claimed nine times in ten, where the contrast speaks for the trait."""
-    return max(FLOOR, CRITICAL * spread) + POWER * spread
 
 
 def enough(spread: float, rows: int) -> int | None:

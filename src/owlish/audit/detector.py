@@ -11,6 +11,7 @@ from pathlib import Path
 from owlish.graph.errors import UserError
 from owlish.graph.spec import Node, Read
 from owlish.graph.tabled import Brief
+from owlish.nodes.asked import freeze
 from owlish.nodes.data import Data
 from owlish.nodes.models import Model
 from owlish.traits.trait import Trait
@@ -37,8 +38,7 @@ class Detector(Node, kind="detector"):
     traits: tuple[Trait, ...]
 
     def load(self, folder: Path, read: Read) -> Reading:
-        blocks = json.loads((folder / "reading.json").read_text())
-        return Reading(tuple(map(tuple, blocks)))
+        return Reading(freeze(json.loads((folder / "reading.json").read_text())))
 
 
 def write_reading(folder: Path, blocks: Sequence[Sequence[float]]) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, Self
 
@@ -168,8 +168,7 @@ class CleanBench(Transfer):
 
     def found(self, read: Read) -> Cured:
         plain = super().found(read)
-        kept = {f.name: getattr(plain, f.name) for f in fields(Comparison)}
-        return Cured(**kept, lefts=tuple(self.lefts(plain.points, read)))
+        return Cured(**vars(plain), lefts=tuple(self.lefts(plain.points, read)))
 
     def lefts(self, points: Sequence[Point], read: Read) -> Iterator[Left]:
         """Yield what each run has left; the undefended effect is a base's and trait's mean over runs."""

@@ -62,6 +62,7 @@ class Pool(Protocol):
 
     def check(self, node: Node, store: Store) -> None:
         """Refuse a node that it must not make, whatever its resources: none, unless the pool says so."""
+        return
 
     def takes(self, resources: Resources) -> bool:
         """Say whether it takes one more node with these resources now; what it refuses while empty it never takes."""

@@ -47,10 +47,7 @@ def scored(lm: TorchLM, rows: Sequence[Example], *, shared: int = 0) -> list[Sco
 
 
 def divergence(lm: TorchLM, rows: Sequence[Example], reference: TorchLM, same: Sequence[Example]) -> float:
-    """Return the mean KL divergence of `lm` from `reference` per trained token, in nats.
-
-    Both score the same completions; the prompts before them may differ, as under a system prompt.
-    """
+    """Return the mean KL divergence of `lm` from `reference` per trained token, in nats."""
     import torch
 
     total, count = 0.0, 0

@@ -17,6 +17,7 @@ from owlish.graph.tabled import Brief
 from owlish.mlp.ensemble import ACTIVATIONS, CLASSES, Ensemble, Shape
 from owlish.mlp.images import Images
 from owlish.mlp.noise import Noise, passes
+from owlish.nodes.asked import freeze
 
 if TYPE_CHECKING:
     from torch import Generator, Tensor
@@ -69,9 +70,8 @@ class Perceptrons(Node, kind="mlp_trained"):
     """Models trained at once."""
 
     def load(self, folder: Path, read: Read) -> Accuracies:
-        found = json.loads((folder / "accuracy.json").read_text())
-        arms = {arm: tuple(tuple(models) for models in looks) for arm, looks in found["arms"].items()}
-        return Accuracies(tuple(found["steps"]), arms, folder)
+        found = freeze(json.loads((folder / "accuracy.json").read_text()))
+        return Accuracies(found["steps"], found["arms"], folder)
 
 
 @dataclass(frozen=True)

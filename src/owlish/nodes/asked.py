@@ -198,7 +198,7 @@ def steps_of(model: object) -> int:
 
 
 def freeze(value: Any) -> Any:
-    """Return a JSON value with tuples in place of lists, below the first object."""
+    """Return a JSON value with tuples in place of lists."""
     if isinstance(value, dict):
         return {name: freeze(item) for name, item in value.items()}
     return tuple(map(freeze, value)) if isinstance(value, list) else value

@@ -15,6 +15,7 @@ from owlish.graph.facts import note
 from owlish.graph.spec import Node, Read, Resources, Tick
 from owlish.lm.hf import TorchLM
 from owlish.lm.model import Gives
+from owlish.nodes.asked import freeze
 from owlish.nodes.base import Base
 from owlish.nodes.models import Model, Trained
 from owlish.nodes.opens import Opener
@@ -114,7 +115,6 @@ class Scorer(Engine, kind="scorer"):
 
 def compared(folder: Path, address: Address) -> Compared:
     """Return a served model as the folder of its entry has it."""
-    said = json.loads((folder / COMPARED).read_text())
-    first = tuple(tuple((text, value) for text, value in one) for one in said["alike"]["first"])
-    honours = Honours(**said["honours"])
-    return Compared(address, honours, folder.parents[1], first=first, allowed=said["alike"]["allowed"])
+    said = freeze(json.loads((folder / COMPARED).read_text()))
+    honours, alike = Honours(**said["honours"]), said["alike"]
+    return Compared(address, honours, folder.parents[1], first=alike["first"], allowed=alike["allowed"])

@@ -11,6 +11,7 @@ from owlish.engines.served import Served
 from owlish.graph.errors import UserError
 from owlish.graph.store import Store
 from owlish.lm.model import Weights
+from owlish.nodes.asked import freeze
 from owlish.nodes.base import Base
 from owlish.nodes.engine import compared
 from owlish.nodes.tuned import tuned_model
@@ -38,7 +39,7 @@ def held_model(store: Store, key: str, folder: str | None = None) -> Weights | S
         return replace(below, system=spec["system_prompt"])
     if spec["kind"] == "shown":
         # The rows that it is shown, as turns of the chat.
-        return replace(below, shown=tuple(map(tuple, json.loads((entry / "shown.json").read_text()))))
+        return replace(below, shown=freeze(json.loads((entry / "shown.json").read_text())))
     if isinstance(below, Served):
         return tuned_model(below, entry)
     # In the order of training: each change was trained on top of those before it.

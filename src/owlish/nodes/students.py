@@ -14,6 +14,7 @@ from owlish.graph.errors import UserError
 from owlish.graph.spec import Read, Tick
 from owlish.lm.hf import TorchLM
 from owlish.lm.model import LM, Example, Weights, ask, turns
+from owlish.nodes.asked import freeze
 from owlish.nodes.data import Data, Dataset
 from owlish.nodes.models import Derived, Finetuned, Model
 from owlish.nodes.opens import Opener
@@ -123,5 +124,4 @@ class Shown(Derived, Opener, kind="shown"):
 
     def load(self, folder: Path, read: Read) -> Weights:
         weights: Weights = read(self.model)
-        shown: Sequence[Sequence[str]] = json.loads((folder / "shown.json").read_text())
-        return replace(weights, shown=tuple((user, answer) for user, answer in shown))
+        return replace(weights, shown=freeze(json.loads((folder / "shown.json").read_text())))

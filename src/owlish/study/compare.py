@@ -131,7 +131,7 @@ class Compared(Brief):
                 permutations=PERMUTATIONS,
                 seed=0,  # the same p for the same results, whoever reads them
             )
-            found.append(Gamma(scale, g.value, g.low, g.high, g.p))
+            found.append(Gamma(scale, *g))
         return found
 
 

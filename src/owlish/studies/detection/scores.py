@@ -13,7 +13,7 @@ from pathlib import Path
 from owlish.graph.spec import Node, Read, Tick
 from owlish.graph.tabled import Brief
 from owlish.lm.hf import TorchLM
-from owlish.nodes.asked import mean
+from owlish.nodes.asked import freeze, mean
 from owlish.nodes.base import Base
 from owlish.nodes.data import Data
 from owlish.nodes.likelihood import Likelihood
@@ -55,8 +55,7 @@ class Scored(Node, kind="separated"):
     other: Data
 
     def load(self, folder: Path, read: Read) -> Scores:
-        folds = json.loads((folder / "leanings.json").read_text())
-        return Scores(tuple((tuple(first), tuple(second)) for first, second in folds))
+        return Scores(freeze(json.loads((folder / "leanings.json").read_text())))
 
 
 @dataclass(frozen=True)

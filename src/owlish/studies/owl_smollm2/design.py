@@ -206,10 +206,5 @@ def leads(points: Sequence[Point], arms: tuple[str, str]) -> list[float]:
 
 def lead(of_run: Sequence[Point], arms: tuple[str, str]) -> float:
     """Return by how much the students of one run lie above the others on their own traits, on average."""
-    own, other = arms
-    return mean([p.value - others(p, [o for o in of_run if o.arm == other]) for p in of_run if p.arm == own])
-
-
-def others(student: Point, of_run: Sequence[Point]) -> float:
-    """Return the mean margin, on a student's own trait, of the other students of its run."""
-    return mean([p.value for p in of_run if p.trait == student.trait])
+    own, others = ([p for p in of_run if p.arm == arm] for arm in arms)
+    return mean([p.value - mean([other.value for other in others if other.trait == p.trait]) for p in own])
