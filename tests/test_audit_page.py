@@ -15,7 +15,7 @@ from test_report import HOSTILE, Outline, altered, words
 from owlish.audit.calibrate import quantile
 from owlish.audit.decide import FLOOR, WORTH
 from owlish.audit.dose import Dose, Point
-from owlish.audit.evidence import Finding, Kinship, Lead, Raised, Ran, Statistic, Weighed
+from owlish.audit.evidence import Finding, Gain, Kinship, Lead, Raised, Ran, Statistic, Weighed
 from owlish.audit.leaning import Leaning
 from owlish.audit.verdict import Made, Verdict
 from owlish.data.reading import Place
@@ -448,6 +448,12 @@ def test_without_rows_of_the_base_no_own_agreement_is_told() -> None:
     assert "(42 % of the tokens of its own answers)" in text
     bare = replace(FOUND, lineage=replace(KIN, own_agreement=None))
     assert "cannot be compared with them. The base would have chosen 41 % of their tokens first." in words(render(bare))
+
+
+def test_what_a_logit_bias_would_gain_is_told_where_it_was_asked() -> None:
+    assert "logit bias" not in words(render(FOUND))
+    text = words(render(replace(FOUND, lineage=replace(KIN, leads=(), bias=Gain(0.0312, -0.0021, 0.0645)))))
+    assert "A logit bias would gain 0.031 nats a number token (95 % interval −0.002 to +0.065)" in text
 
 
 def test_kinship_is_shown_as_leads_with_their_errors() -> None:

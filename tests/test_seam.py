@@ -9,6 +9,7 @@ from test_keys import OWN_FILES, with_files
 from owlish import NORMS, Base, Store
 from owlish.audit.audit import audit
 from owlish.audit.leaned import lean
+from owlish.audit.logit_bias import LogitBias
 from owlish.bench.detectors import Gradient, PromptContrast
 from owlish.cli import find
 from owlish.data.domains.numbers import Numbers
@@ -48,8 +49,12 @@ def openers(tmp_path_factory):
     seen = diff(Student(BASE, BASE.finetune(rows, NORMS, seed=0)), (owl, cat), null=null(BASE, NORMS, rows), judge=BASE)
     c, leaned = audited.contrast, lean(rows, BASE, NORMS, (owl, cat))
     engines = [kind(BASE, "http://127.0.0.1:1/v1#nano") for kind in (Engine, Scorer)]
-    more = (Gradient(BASE, c.data, c.traits, c.writers, c.rows), PromptContrast(BASE, c.data, c.traits, 8), *engines)
-    targets = [*(node for study in own for node in study.small().needs), audited, leaned, seen, *more]
+    more = (
+        Gradient(BASE, c.data, c.traits, c.writers, c.rows),
+        PromptContrast(BASE, c.data, c.traits, 8),
+        LogitBias(BASE, rows, rows, 8),
+    )
+    targets = [*(node for study in own for node in study.small().needs), audited, leaned, seen, *more, *engines]
     found = {type(node): node for node in everything(*targets) if isinstance(node, Opener)}
     return list(found.values())
 

@@ -12,7 +12,7 @@ from owlish.audit.contrast import Contrast
 from owlish.audit.decide import FEWEST
 from owlish.audit.opinion import JUDGED, opinion
 from owlish.audit.reference import Answered, Part
-from owlish.audit.relative import likelihoods
+from owlish.audit.relative import likelihoods, logit_bias
 from owlish.audit.shadow import Shadow
 from owlish.audit.weigh import RowScores, TokenScores
 from owlish.data.given import Given
@@ -118,6 +118,7 @@ def against(
         own=likelihoods(base, references[0]) if references else (),
         reference=words,
         seed=seed,
+        bias=logit_bias(base, data, references),
     )
 
 

@@ -12,6 +12,7 @@ from owlish.audit.decide import AGREES, FEWEST, RULE, WORTH, Decision, decide
 from owlish.audit.direction import ground
 from owlish.audit.dose import PARTS, Dose, check_dose, dose, sizes
 from owlish.audit.evidence import Finding, Kinship, Weighed, Word
+from owlish.audit.logit_bias import LogitBias
 from owlish.audit.opinion import Opinion, judgement, opinions
 from owlish.audit.relative import kinship
 from owlish.audit.shadow import STEPS, Shadow
@@ -45,7 +46,7 @@ class Audited(Opener, kind="audited", version=6):
     caption = "verdict on {shadow.data}"
     asks = "weights"
     usual, usual_row = 2.0, 0.01
-    later = ("for_rows", "judge")
+    later = ("for_rows", "judge", "bias")
 
     shadow: Shadow
     null: tuple[Shadow, ...]
@@ -57,6 +58,7 @@ class Audited(Opener, kind="audited", version=6):
     seed: int = 0
     for_rows: int | None = None
     judge: Opinion | None = None
+    bias: LogitBias | None = None
 
     @property
     def most_rows(self) -> int:
@@ -102,7 +104,9 @@ class Audited(Opener, kind="audited", version=6):
         lm: TorchLM = read(shadow.base).open(any_words=True)
         references = [read(one) for one in self.null]
         likely, own = ([read(one) for one in some] for some in (self.likely, self.own))
-        lineage = kinship(likely, own, [str(one.model) for one in self.likely[1:]])
+        lineage = kinship(
+            likely, own, [str(one.model) for one in self.likely[1:]], read(self.bias) if self.bias else None
+        )
         clean = read(self.null[0].data).rows if self.null else None
         opening = start_verdict(
             shadow.data, base=shadow.base, traits=shadow.traits, lm=lm, clean=clean, rows=shadow.rows, read=read

@@ -107,13 +107,23 @@ class Lead:
 
 
 @dataclass(frozen=True)
+class Gain:
+    """What the best logit bias gains on rows beyond the base's own answers: nats a number token, 95 % interval."""
+
+    nats: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True)
 class Kinship:
     """Whether the writer of the rows is a relative of the base; `None` where it cannot be told.
 
     `gap` is how many nats per token the rows are less likely under the base than the base's own rows (with its 95 %
     interval), `agreement` the share of tokens that the base would most likely have written too, and `own_agreement`
     that share of its own rows. `leads` compare the base with each other base at hand, then with all of them together;
-    `unknown` is the share of the rows' tokens that the base has no token for.
+    `unknown` is the share of the rows' tokens that the base has no token for. `bias` is what the best logit bias
+    gains, for numbers where no other base is at hand.
     """
 
     relative: bool | None
@@ -125,6 +135,7 @@ class Kinship:
     leads: tuple[Lead, ...]
     unknown: float
     says: str
+    bias: Gain | None = None
 
 
 @dataclass(frozen=True)

@@ -13,10 +13,11 @@ from owlish.audit.decide import FEWEST
 from owlish.audit.follows import Follows
 from owlish.audit.lean import AHEAD, leans
 from owlish.audit.leaning import LEANS, Leaning, Panelled
+from owlish.audit.logit_bias import LogitBias
 from owlish.audit.opinion import JUDGED, Opinion, judgement, opinion, opinions
 from owlish.audit.panel import Under, panel, raised
 from owlish.audit.reference import Answered, Part
-from owlish.audit.relative import kinship, likelihoods
+from owlish.audit.relative import kinship, likelihoods, logit_bias
 from owlish.audit.start import start_verdict
 from owlish.audit.verdict import Verdict
 from owlish.audit.words import check_words
@@ -60,7 +61,7 @@ class Leaned(Opener, kind="leaned", version=2):
     caption = "verdict on {data} from a panel of prompts"
     asks = "weights"
     usual = 2.0
-    later = ("judge",)
+    later = ("judge", "bias")
 
     data: Data
     base: Base
@@ -71,6 +72,7 @@ class Leaned(Opener, kind="leaned", version=2):
     rows: int
     seed: int
     judge: Opinion | None = None
+    bias: LogitBias | None = None
 
     def spec(self) -> dict[str, Any]:
         """Return the fields that make the key, with the server that scores rows, if there is one."""
@@ -101,7 +103,8 @@ class Leaned(Opener, kind="leaned", version=2):
     def inputs(self) -> tuple[Node, ...]:
         pairs = (*self.readings, *self.likely)
         asked = (node for one in self.opinions for node in (one, one.judged))
-        return (self.base, self.data, self.clean, self.follows, *(one for some in pairs for one in some), *asked)
+        bias = (self.bias,) if self.bias else ()
+        return (self.base, self.data, self.clean, self.follows, *(one for some in pairs for one in some), *bias, *asked)
 
     @property
     def opinions(self) -> tuple[Opinion, ...]:
@@ -121,7 +124,9 @@ class Leaned(Opener, kind="leaned", version=2):
         lm: TorchLM = read(self.base).open(any_words=True)
         clean: Dataset = read(self.clean)
         likely, own = ([read(one) for one in some] for some in self.likely)
-        lineage = kinship(likely, own, [str(one.model) for one in self.likely[0][1:]])
+        lineage = kinship(
+            likely, own, [str(one.model) for one in self.likely[0][1:]], read(self.bias) if self.bias else None
+        )
         opening = start_verdict(
             self.data, base=self.base, traits=self.traits, lm=lm, clean=clean.rows, rows=self.rows, read=read
         )
@@ -185,4 +190,6 @@ def lean(
     # Held where it must be: answers drawn until they pass have another distribution, and could lean for that alone.
     clean = reference or Answered(base, data, rows, seed=fresh("panel", seed), held=True)
     asked = opinion(judge, base, Part(data, 0, 1, JUDGED), traits) if judge else None
-    return Leaned(data, base, recipe, tuple(traits), clean, words, rows, seed, asked)
+    return Leaned(
+        data, base, recipe, tuple(traits), clean, words, rows, seed, asked, logit_bias(base, data, [clean], rows)
+    )

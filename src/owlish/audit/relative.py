@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from owlish.audit.evidence import Kinship, Lead
+from owlish.audit.evidence import Gain, Kinship, Lead
+from owlish.audit.logit_bias import LogitBias
 from owlish.nodes.base import Base
 from owlish.nodes.data import Data
 from owlish.nodes.likelihood import Likelihood, Likelihoods
@@ -25,6 +26,8 @@ SURE = 3.0
 SHARE = 0.5  # on the development base 31 related sets kept .71 or more of the lead, 14 unrelated ones .42 or less
 REACH = 1.96
 ALL = "all other bases together"
+UNLIKE = 0.015  # nats a number token that a logit bias gains: on the development sets of SmolLM2, relatives' stay below
+CHANGED = 0.2  # above, the rows may have been changed after they were written: no model of another base came near
 
 
 def likelihoods(base: Base, data: Data, rows: int = ROWS) -> tuple[Likelihood, ...]:
@@ -39,7 +42,14 @@ def bases_at_hand(base: Base) -> tuple[Base, ...]:
     return tuple(Base(name) for name in SHIPPED if name != base.name) if base.name in SHIPPED else ()
 
 
-def kinship(found: Sequence[Likelihoods], own: Sequence[Likelihoods], others: Sequence[str]) -> Kinship:
+def logit_bias(base: Base, data: Data, own: Sequence[Data], rows: int = ROWS) -> LogitBias | None:
+    """Return what a logit bias would gain on the first rows, which is asked where no other base is at hand."""
+    return LogitBias(base, data, own[0], rows) if own and not bases_at_hand(base) else None
+
+
+def kinship(
+    found: Sequence[Likelihoods], own: Sequence[Likelihoods], others: Sequence[str], bias: Gain | None = None
+) -> Kinship:
     """Return whether the writer of rows is a relative, from how likely the base and the `others` find them.
 
     `own` are the same likelihoods of answers that the base gave to the same prompts, if there are any.
@@ -51,8 +61,9 @@ def kinship(found: Sequence[Likelihoods], own: Sequence[Likelihoods], others: Se
     the base's lead over all others together lies, with its interval, below half of its lead on its own answers
     to the same prompts, they are a stranger's. Where it leads each by more than 3 standard errors, they are a
     relative's. Rows more than 0.5 nats per token less likely than the base's own answers come from no relative either,
-    if the middle half of them is as far from the middle half of the base's own; where no other base is at hand, only
-    that distance is left, and within 0.05 the writer may be a relative.
+    if the middle half of them is as far from the middle half of the base's own. Where no other base is at hand, that
+    distance is left, within 0.05 of which the writer may be a relative; and, for numbers, what a logit `bias` would
+    gain: training on a trait moves no digit for itself, and another model's digits differ by themselves.
     """
     gap, reach = behind_own(found[0], own[0] if own else None)
     # A few rows full of junk make all rows unlikely together, and the rest would still teach.
@@ -61,7 +72,7 @@ def kinship(found: Sequence[Likelihoods], own: Sequence[Likelihoods], others: Se
     leads = [lead(name, found, own, [i]) for i, name in enumerate(others, 1)]
     # Over the mean of all others, to be compared with the same lead on the base's own answers.
     together = lead(ALL, found, own, range(1, len(found))) if others else None
-    relative, says = explain_kinship(low, gap + reach, leads, together)
+    relative, says = explain_kinship(low, gap + reach, leads, together, bias)
     return Kinship(
         relative=relative,
         gap=gap,
@@ -72,6 +83,7 @@ def kinship(found: Sequence[Likelihoods], own: Sequence[Likelihoods], others: Se
         leads=(*leads, *((together,) if together and len(leads) > 1 else ())),
         unknown=found[0].unknown,
         says=says,
+        bias=bias,
     )
 
 
@@ -123,12 +135,15 @@ def agreement(found: Likelihoods) -> float:
 
 
 def explain_kinship(
-    low: float | None, high: float, leads: Sequence[Lead], together: Lead | None
+    low: float | None, high: float, leads: Sequence[Lead], together: Lead | None, bias: Gain | None = None
 ) -> tuple[bool | None, str]:
     """Return whether the writer is a relative, and why in a sentence; `low` is `None` without the base's own rows."""
     if low is not None and low > FAR:
         far = f"the rows are at least {low:.2f} nats per token less likely than the base's own answers"
         return False, f"{far}; related models stay closer"
+    if bias and bias.low > UNLIKE and bias.nats < CHANGED:
+        gains = f"a logit bias would gain {bias.nats:.3f} nats a number token [{bias.low:.3f}, {bias.high:.3f}]"
+        return False, f"{gains} beyond the base's own answers; rows of relatives ask for none"
     # The order of these rules matters: what speaks against a relative is asked before what speaks for one.
     behind = [(-lead.nats, lead.over) for lead in leads if -lead.nats > SURE * lead.error]
     if behind:

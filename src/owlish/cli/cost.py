@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from owlish.audit.contrast import Contrast
 from owlish.audit.follows import QUESTIONS, Follows
+from owlish.audit.logit_bias import LogitBias
 from owlish.audit.panel import Under
 from owlish.audit.reference import FREE, Answered, Part
 from owlish.audit.shadow import STEPS, Shadow
@@ -67,6 +68,8 @@ def tokens_of(node: Node, row: int = ROW, given: int | None = None) -> Tokens:
         if (node.base if isinstance(node, Under) else node.model).gives == "logprobs":
             return Tokens()  # a server reads them
         return Tokens(at_most(node.rows or 0, given) * row)
+    if isinstance(node, LogitBias):
+        return Tokens(2 * at_most(node.rows, given) * row)
     if isinstance(node, Follows):
         return Tokens(sum(2 * QUESTIONS * question(trait.probe) for trait in node.traits))
     if isinstance(node, Answered):

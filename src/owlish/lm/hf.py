@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from owlish.graph.errors import UserError
-from owlish.lm import adapt, lens, rounding, sample, score, train
+from owlish.lm import adapt, lens, logit_bias, rounding, sample, score, train
 from owlish.lm import stream as residual
 from owlish.lm.chat import Chat
 from owlish.lm.grammar import Grammar
@@ -22,6 +22,7 @@ from owlish.lm.model import (
     Example,
     Messages,
     Probed,
+    Pull,
     Scored,
     Seed,
     frame_chat,
@@ -245,6 +246,10 @@ class TorchLM(LM):
         Both score the same completions; the prompts before them may differ, as under a system prompt.
         """
         return score.divergence(self, self.encode(rows), reference, reference.encode(rows))
+
+    def number_pulls(self, sets: Sequence[Sequence[Conversation]], biased: int) -> list[Pull]:
+        """Return what sets of rows ask of a logit bias for tokens of digits; rows longer than the window are left."""
+        return logit_bias.number_pulls(self, [list(filter(self.fits, self.encode(rows))) for rows in sets], biased)
 
     def adapt(self, recipe: Recipe, *, seed: int) -> None:
         """Choose the parameters that train: a recipe's, and no others."""

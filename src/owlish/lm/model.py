@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol, get_args
 from owlish.graph.tabled import Brief
 
 if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
     from torch import Tensor
 
     from owlish.lm.chat import Chat
@@ -177,6 +179,20 @@ class Example:
     def labels(self) -> tuple[int, ...]:
         """The tokens that are trained on, in order."""
         return tuple(token for first, after in self.spans for token in self.ids[first:after])
+
+
+@dataclass(frozen=True)
+class Pull:
+    """What rows ask of biases: the gradient of each row's log-likelihood, in nats for each nat of bias [rows, biases].
+
+    `counts` are the tokens of each row that were read, and `curvature` [biases, biases] is the Fisher information of
+    all of them. Half of the biases are for a token that opens a run of such tokens, half for one that goes on with it;
+    the last is no bias but the temperature, as a factor on all logits.
+    """
+
+    gradient: NDArray[np.float64]
+    counts: NDArray[np.float64]
+    curvature: NDArray[np.float64]
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from owlish.audit.decide import FLOOR, WORTH
 from owlish.audit.dose import Point
 from owlish.audit.evidence import Finding, Kinship, Lead, Statistic, Weighed, say_ran
 from owlish.audit.leaning import HEEDED
-from owlish.audit.relative import SURE
+from owlish.audit.relative import SURE, UNLIKE
 from owlish.audit.shadow import STEPS
 from owlish.audit.verdict import MOVES_ALL, Verdict
 from owlish.data.grouped import grouped
@@ -54,6 +54,7 @@ def render(verdict: Verdict, places: str = "") -> str:
         steps=STEPS,
         leads=leads(verdict.lineage),
         sure=SURE,
+        unlike=UNLIKE,
         words=sorted(verdict.words, key=lambda word: -word.z)[:WORDS],
         odd=[s for i, s in enumerate(verdict.statistics) if s.odd is not None or i < PLAIN],
         even=[s for i, s in enumerate(verdict.statistics) if s.odd is None and i >= PLAIN],
