@@ -17,6 +17,8 @@ def number_pulls(lm: TorchLM, sets: Sequence[Sequence[Example]], biased: int) ->
     """Return what sets of rows ask of biases for tokens of digits, the `biased` most frequent in all of them."""
     counts = Counter(token for rows in sets for row in rows for token in row.labels)
     tokens = [token for token, _ in counts.most_common() if lm.chat.decode([token]).strip().isdigit()]
+    # In an order that is the same for all sets of a base that writes digits one by one.
+    tokens[:biased] = sorted(tokens[:biased])
     return [pull(lm, rows, tokens, min(len(tokens), biased)) for rows in sets]
 
 
