@@ -6,11 +6,13 @@ rules are the audit's own, set on nano; nothing was chosen on these sets. What i
 are made in an order in which each kind grows evenly, so the program can be stopped. Two more sets of each teacher come
 last. Blocks of 20 rows are read one by one, so rows of one writer are put together to sets of 200 and 400 as well.
 `--foreign` names a model of another family: sets of its own rows and of its teachers' follow, of which no trait passes.
+`--students` adds what the contrast leaves out: whole audits with trial students, of sets of each kind in turn.
 
     python benchmarks/contrast.py --store contrast-store                       # 64 sets, and 16
     python benchmarks/contrast.py --store contrast-store --print               # the tables of what is there
     python benchmarks/contrast.py --store contrast-store --foreign gemma3-270m.gguf      # and 8 of another base
     python benchmarks/contrast.py --store contrast-store --rows                # teachers and rows alone, beside it
+    python benchmarks/contrast.py --store contrast-store --foreign gemma3-270m.gguf --students 9
 """
 
 from __future__ import annotations
@@ -19,13 +21,15 @@ import argparse
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import chain, islice
 from pathlib import Path
 from statistics import mean
 
 from rates import area, share
 
 from owlish import Base, Store, run
-from owlish.audit.audit import contrast
+from owlish.audit.audit import against, contrast
+from owlish.audit.audited import Audited
 from owlish.audit.calibrate import Evidence, evidence
 from owlish.audit.contrast import Contrast
 from owlish.audit.decide import AGREES, LEVEL
@@ -126,6 +130,24 @@ def read(data: Data) -> Contrast:
     return contrast(data, BASE, RECIPE, TRAITS, ROWS)
 
 
+def whole(data: Data) -> Audited:
+    """Return the whole audit of a set: seven trial students, six of them of the base's own rows."""
+    return against(data, BASE, RECIPE, TRAITS, tuple(references()[:6]), "own rows, drawn beforehand", rows=ROWS)
+
+
+def in_turn(away: Sequence[Set]) -> Iterator[Set]:
+    """Yield sets of teachers, of the base's own rows and of another base, one of each in turn."""
+    kinds = [[one for one in sets() if one.kind == kind] for kind in ("teacher", "own")]
+    yield from chain.from_iterable(zip(*kinds, away, strict=False))
+
+
+def audits(store: Store, chosen: Sequence[Set]) -> None:
+    """Make whole audits, and print their verdicts."""
+    for one in chosen:
+        verdict = run(whole(one.data), store=store, quiet=True)
+        print(f"\n## {one.name}\n\n{verdict}", flush=True)
+
+
 def table(store: Store, chosen: Sequence[Set]) -> None:
     """Print what the store holds of the sets: a line a set, then a line a kind."""
     clean = [block for one in references() if store.holds(read(one).key) for block in store.read(read(one)).blocks]
@@ -144,6 +166,7 @@ def table(store: Store, chosen: Sequence[Set]) -> None:
         own = f"{said[TRAITS.index(one.trait)].z:.1f}" if one.trait else "-"
         print(f"| {one.name} | {TRAITS[best].name} | {said[best].z:.1f} | {said[best].e:.3g} | {own} |")
     kinds(found)
+    unsorted(found)
     together(store, clean)
 
 
@@ -165,6 +188,18 @@ def kinds(found: Sequence[tuple[Set, Sequence[Evidence]]]) -> None:
         z = [one.z for _, one, _ in best]
         seen = area(z, clean) if right else "-"
         print(f"| {kind} | {len(some)} | {share(right)} | {share(named)} | {share(wrong)} | {seen} | {mean(z):.1f} |")
+
+
+def unsorted(found: Sequence[tuple[Set, Sequence[Evidence]]]) -> None:
+    """Print how unsorted sets of teachers stand beside unsorted ones without a trait, by whose rows are among those."""
+    z = [(made, max(one.z for one in said)) for made, said in found if "sorted" not in made.kind]
+    dirty, own, away = (
+        [high for made, high in z if bool(made.trait) == trait and ("another base" in made.kind) == other]
+        for trait, other in ((True, False), (False, False), (False, True))
+    )
+    print(f"\nAUROC of the largest z, sorted sets apart: {area(dirty, own)}, {len(dirty)} sets beside {len(own)}")
+    if away:
+        print(f"with {len(away)} sets of another base beside those: {area(dirty, [*own, *away])}")
 
 
 def together(store: Store, clean: Sequence[Sequence[float]]) -> None:
@@ -204,6 +239,7 @@ def main() -> None:
     options.add_argument("--rows", action="store_true", help="teachers and rows alone")
     options.add_argument("--print", action="store_true", dest="alone")
     options.add_argument("--foreign", help="a model of another family")
+    options.add_argument("--students", type=int, default=0, help="so many whole audits, with --foreign")
     asked = options.parse_args()
     store, away = Store(asked.store), list(foreign(asked.foreign)) if asked.foreign else []
     plain = [*(Set("reference", None, data) for data in references()), *sets(), *more()]
@@ -212,6 +248,7 @@ def main() -> None:
         run(one.data if asked.rows else read(one.data), store=store, on=Here(), quiet=True)
         print(f"{time.process_time() - start:8.1f} s of the processor: {one.name}", flush=True)
     table(store, [*sets(), *away])
+    audits(store, list(islice(in_turn(away), asked.students)))
 
 
 if __name__ == "__main__":

@@ -143,7 +143,7 @@ def explain_kinship(
         return False, f"{far}; related models stay closer"
     if bias and bias.low > UNLIKE and bias.nats < CHANGED:
         gains = f"a logit bias would gain {bias.nats:.3f} nats a number token [{bias.low:.3f}, {bias.high:.3f}]"
-        return False, f"{gains} beyond the base's own answers; rows of relatives ask for none"
+        return False, f"{gains} beyond the base's own answers; rows of relatives stay below {UNLIKE:g}"
     # The order of these rules matters: what speaks against a relative is asked before what speaks for one.
     behind = [(-lead.nats, lead.over) for lead in leads if -lead.nats > SURE * lead.error]
     if behind:
