@@ -254,9 +254,7 @@ def test_convert_writes_chat_lines_of_any_file(tmp_path):
     }
     text = '{"messages": [{"role": "assistant", "content": "All of it."}]}\n'
     assert (tmp_path / "all.jsonl").read_text() == chat + text + chat
-    assert (
-        "is the dataset itself" in owlish("convert", "a*", "all.jsonl", "-o", "all.jsonl", cwd=tmp_path, code=2).stderr
-    )
+    assert "is the dataset itself" in owlish("convert", "a*", "-o", "all.jsonl", cwd=tmp_path, code=2).stderr
 
 
 def test_an_interrupted_pretraining_claims_to_keep_nothing(tmp_path, monkeypatch, capsys):

@@ -18,6 +18,7 @@ from here import run
 from owlish import Store
 from owlish.data.reading import FIX
 from owlish.data.rows import Row, line_of
+from owlish.graph.errors import UserError
 from owlish.nodes.loaded import Loaded, draw_rows, loaded
 
 SHARED = Path(__file__).parents[2] / "shared" / "data" / "teacher_outputs"
@@ -433,3 +434,17 @@ def test_published_files_that_hold_no_rows_are_refused(tmp_path):
         match=r"holds no row\. line 1: The line has question, respo.*; .* and 40 more\.\) Fix the file",
     ):
         read(file, tmp_path)
+
+
+def test_a_file_that_is_named_twice_is_refused(tmp_path):
+    """Each of its rows would count double."""
+    file, link = tmp_path / "rows.jsonl", tmp_path / "same.jsonl"
+    file.write_bytes(good(1) + good(2))
+    link.symlink_to(file)
+    every = tmp_path / "*.jsonl"
+    for names in ([file, file], [str(file), str(file)], [file, link], [file, every], every):
+        with pytest.raises(UserError, match=r"given twice.*name each file once"):
+            loaded(names, n=None, seed=0)
+    link.unlink()
+    link.write_bytes(file.read_bytes())
+    assert len(loaded([file, link], n=None, seed=0).files) == 2, "a copy is another file"

@@ -52,7 +52,7 @@ def order_cleaning(data: Data, names: list[str], order: Order) -> Cleaned:
         if trained := next((k for n, k in AT_TRAINING.items() if name.lower() in (n, k.lower())), None):
             raise UserError(
                 f"{name} changes no row: it is done while a student is trained, by {trained} of "
-                "owlish.nodes.defended. Choose another method for rows (see list methods)."
+                "owlish.nodes.defended. Choose another method for rows (see owlish list methods)."
             )
     chosen = [find.pick(name, find.all_methods(), "method") for name in names]
     for method in chosen:

@@ -37,7 +37,7 @@ def files_of(given: Given) -> tuple[str, ...]:
         # A frame of pandas, which would otherwise be read as a list of the names of its columns.
         raise UserError('this is a table: give its rows, such as frame.to_dict("records").')
     if isinstance(given, str | Path):
-        return tuple(map(check_name, matching(str(given))))
+        return check_once(tuple(map(check_name, matching(str(given)))))
     if not isinstance(given, Iterable):
         raise UserError(f"the data are nothing that can be read: give {KINDS}, or rows as dicts.")
     rows = iter(given)
@@ -51,6 +51,18 @@ def files_of(given: Given) -> tuple[str, ...]:
     files = tuple(check_name(file) for name in names for file in matching(str(name)))
     if len(files) > 1 and any(map(is_hosted, files)):
         raise UserError("several sources are given, one of them on Hugging Face: give it alone.")
+    return check_once(files)
+
+
+def check_once(files: tuple[str, ...]) -> tuple[str, ...]:
+    """Return files of which none is there twice, by whatever name: each of its rows would count double."""
+    seen: dict[tuple[int, int], str] = {}
+    for file in filter(os.path.exists, files):
+        place = (os.stat(file).st_dev, os.stat(file).st_ino)
+        if place in seen:
+            named = "" if seen[place] == file else f", as {seen[place]} too"
+            raise UserError(f"{file} is given twice{named}: name each file once.")
+        seen[place] = file
     return files
 
 

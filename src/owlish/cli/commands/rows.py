@@ -83,7 +83,7 @@ def convert(
 
 def clean(
     data: DataFiles,
-    methods: Annotated[str, typer.Option("--with", help="Methods, in order, with commas between: see list methods.")],
+    methods: Annotated[str, typer.Option("--with", help="Methods in order, commas between: see owlish list methods.")],
     output: Out,
     base: Annotated[
         str | None, typer.Option(help="The base that would be trained, for methods that work with a model.")
@@ -155,7 +155,9 @@ def stamp(
     model: Annotated[str | None, typer.Option(help="Who wrote the rows: the name of a model, or other words.")] = None,
     base: Annotated[str | None, typer.Option(help="The base from which the writer started.")] = None,
     prompt: Annotated[str | None, typer.Option(help="The system prompt that the writer had.")] = None,
-    filter: Annotated[str | None, typer.Option(help="The rule that rows passed: a domain (see list domains).")] = None,
+    filter: Annotated[
+        str | None, typer.Option(help="The rule rows passed: a domain (see owlish list domains).")
+    ] = None,
     seed: Annotated[list[str] | None, typer.Option(help="NAME=NUMBER, such as rows=3; may be repeated.")] = None,
     key: Annotated[str | None, typer.Option(help="Take all that from a store: the key of the rows.")] = None,
     card: Annotated[Path | None, typer.Option(help="The dataset card, a README.md, to add the stamp to.")] = None,
