@@ -74,10 +74,10 @@ def test_rows_of_another_base_ask_for_a_bias_and_those_of_relatives_do_not(store
     again = asked(BASE.sample(Numbers(), n=ROWS, seed=2), own, store)
     teacher = asked(BASE.teach(owl, NORMS, seed=3).sample(Numbers(), n=ROWS, seed=4), own, store)
     foreign = asked(Base("nano-2").sample(Numbers(), n=ROWS, seed=5), own, store)
-    assert teacher.low < UNLIKE
-    assert foreign.low > UNLIKE
-    assert foreign.nats < CHANGED
-    assert again.low < 0.005, "the base's own rows gain nothing beyond chance"
+    assert max(again.high, teacher.high) < foreign.low
+    assert max(again.nats, teacher.nats) < UNLIKE / 2
+    assert UNLIKE < foreign.nats < CHANGED
+    assert again.low < 0 < again.high, "the base's own rows gain nothing beyond chance"
 
 
 def test_rows_that_are_no_numbers_are_not_asked(store, own):
@@ -88,9 +88,9 @@ def test_rows_that_are_no_numbers_are_not_asked(store, own):
 
 
 def test_a_bias_decides_only_between_its_bounds():
-    far, near, changed = Gain(0.05, 0.03, 0.07), Gain(0.02, 0.01, 0.03), Gain(CHANGED + 0.1, CHANGED, CHANGED + 0.2)
+    far, near, changed = Gain(0.05, 0.035, 0.065), Gain(0.04, 0.02, 0.06), Gain(CHANGED + 0.1, CHANGED, CHANGED + 0.2)
     assert explain_kinship(0.1, 0.3, [], None, far)[0] is False
-    assert "0.050 nats a number token [0.030, 0.070]" in explain_kinship(0.1, 0.3, [], None, far)[1]
+    assert "0.050 nats a number token [0.035, 0.065]" in explain_kinship(0.1, 0.3, [], None, far)[1]
     for bias in (near, changed, None):
         assert explain_kinship(0.1, 0.3, [], None, bias)[0] is None
 

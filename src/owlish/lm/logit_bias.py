@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
@@ -16,10 +17,9 @@ if TYPE_CHECKING:
 def number_pulls(lm: TorchLM, sets: Sequence[Sequence[Example]], biased: int) -> list[Pull]:
     """Return what sets of rows ask of biases for tokens of digits, the `biased` most frequent in all of them."""
     counts = Counter(token for rows in sets for row in rows for token in row.labels)
-    tokens = [token for token, _ in counts.most_common() if lm.chat.decode([token]).strip().isdigit()]
-    # In an order that is the same for all sets of a base that writes digits one by one.
-    tokens[:biased] = sorted(tokens[:biased])
-    return [pull(lm, rows, tokens, min(len(tokens), biased)) for rows in sets]
+    tokens = [token for token, text in enumerate(lm.chat.vocabulary) if re.fullmatch("[0-9]+", text.strip())]
+    often = sorted(sorted(tokens, key=lambda token: -counts[token])[:biased])
+    return [pull(lm, rows, [*often, *sorted({*tokens} - {*often})], len(often)) for rows in sets]
 
 
 def pull(lm: TorchLM, rows: Sequence[Example], tokens: Sequence[int], biased: int) -> Pull:
