@@ -27,7 +27,7 @@ from owlish.clean.shuffle import Shuffle
 from owlish.clean.sort import Sort
 from owlish.clean.weighing import Weighing
 from owlish.cli import find
-from owlish.cli.clean import check_rows, next_step, remarks_on, traits_known, weigh_by
+from owlish.cli.clean import check_fit, check_rows, next_step, remarks_on, traits_known, weigh_by
 from owlish.cli.main import app
 from owlish.data.domains import Numbers, Reasoning
 from owlish.data.domains.fitting import fitting
@@ -191,6 +191,8 @@ def test_rows_without_words_are_refused_before_a_model_is_opened(store):
     for rows in (run(ROWS, store=store).rows, code, [Row.of("Add.", "```\nplus one\n```")]):
         with pytest.raises(UserError, match="does not fit these rows: numbers, code and tool calls"):
             Paraphrase(SMOL).changed(rows, Work(refuse, refuse, 0, fitting(rows)))
+        with pytest.raises(UserError, match="does not fit these rows: numbers, code and tool calls"):
+            check_fit(["sort", "paraphrase"], rows)
     called = Message("assistant", "Let me see.", extra='{"tool_calls": []}')
     assert unfit(Row((Message("user", "What time is it?"), called))) == "not_answerable"
     assert unfit(Row.of("Greet.", "Good day to all of you.")) == ""
@@ -354,6 +356,7 @@ def test_cleaning_ends_with_the_command_that_audits_what_was_written(data, tmp_p
     [
         ("--with sorted", "did you mean sort"),
         ("--with ,", "names nothing"),
+        ("--with sort,,bin", "has a comma without a name beside it"),
         ("--with sort --trait owll", "did you mean owl"),
         ("--with sort --budget 0", "the budget is 0: give a share above 0"),
         ("--with sort --budget 1.5", "the budget is 1.5"),

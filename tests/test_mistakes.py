@@ -88,10 +88,14 @@ MISTAKES = [
     ("audit rows.jsonl --base nano --reference rows.jsonl", "the reference holds rows of the data itself: give other"),
     ("audit rows.jsonl other.jsonl --base nano --reference rows.jsonl", "the reference holds rows of the data itself"),
     ("audit rows.jsonl --base nano --judge nobody", "no base is called 'nobody': give one that is shipped"),
-    ("audit rows.jsonl --base nano --judge nano-1 --traits advice", "a judge names favourites, and no candidate is"),
+    ("audit rows.jsonl --base nano --judge smollm2 --traits advice", "a judge names favourites, and no candidate is"),
     ("audit rows.jsonl --base nano --judge nano-1 --limit 1", "a spending limit is a number and needs prices"),
+    ("audit rows.jsonl --base nano --judge nano-1", "nano-1 knows a small world of words and follows no instructions"),
+    ("audit rows.jsonl rows.jsonl --base nano", "rows.jsonl is given twice: name each file once"),
+    ("audit rows.jsonl ./rows.jsonl --base nano", "./rows.jsonl is given twice, as rows.jsonl too"),
+    ("audit rows.jsonl --base nano --traits animals,,trees", "has a comma without a name beside it"),
     ("audit rows.jsonl --base nano --judge-template a=1", "of the judge that --judge names: give it too."),
-    ("audit rows.jsonl --base nano --judge nano-1 --judge-template bogus=1", "the chat template takes no bogus"),
+    ("audit rows.jsonl --base nano --judge smollm2 --judge-template bogus=1", "the chat template takes no bogus"),
     ("audit rows.jsonl --base nano --judge http://x/v1 --dry-run", "a server is named with the model after #"),
     (
         "convert rows.jsonl --columns prompt=a -o x.jsonl",
@@ -241,16 +245,16 @@ def test_an_empty_word_is_no_name(typed, command):
 
 def test_a_dry_run_names_the_lines_that_hold_no_row(typed):
     Path("bad.jsonl").write_text("no\n" + ROWS)
-    words = ("audit", "bad.jsonl", "--base", "nano", "--dry-run", "--judge", "nano-1")
+    words = ("audit", "bad.jsonl", "--base", "nano", "--dry-run", "--judge", "smollm2")
     told = typed(*words, "--judge-template", "today=2024-07-26")[1]
-    assert "Judge: nano-1 (today=2024-07-26) is asked about" in told
+    assert "Judge: smollm2 (today=2024-07-26) is asked about" in told
     code, printed, _ = typed(*words)
     assert code == 0
     assert "line 1: The line is not JSON.\nLeft out for these reasons: 1 of 41." in printed
-    assert "Judge: nano-1 is asked about at most 40 rows and 198 clean ones, one short answer each." in printed
+    assert "Judge: smollm2 is asked about at most 40 rows and 198 clean ones, one short answer each." in printed
     plain = json.loads(typed(*words, "--json")[1])
     assert plain["reading"][0] == "line 1: The line is not JSON."
-    assert plain["judge"] == {"model": "nano-1", "rows": 40, "clean": 198}
+    assert plain["judge"] == {"model": "smollm2", "rows": 40, "clean": 198}
     assert plain["missing"]["named"] == plain["missing"]["opinion"] == 7
 
 

@@ -252,7 +252,7 @@ def test_a_plan_and_a_dry_run_say_what_the_server_is_asked(nano, tmp_path):
     words = ("audit", file, "--base", "nano", "--scored-by", f"{nano.url}#nano", "--store", tmp_path / "s", "--dry-run")
     told = owlish(*words).stdout
     line = f"nano scored by {nano.url}#nano: asked for the log-probabilities of at most 1,200 rows, one request each, "
-    assert f"{line}after some were compared with those here." in told, told
+    assert f"{line}after some were compared with those here. Their time is not counted." in told, told
     for server, said in (("nano", "is no address of a server"), ("http://a b#c", "named with the model after #")):
         assert said in owlish(*words[:5], server, *words[6:], code=2).stderr
 

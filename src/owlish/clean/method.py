@@ -90,6 +90,10 @@ class Method(Value, kind="method"):
     def __str__(self) -> str:
         return self.kind
 
+    @classmethod
+    def check_rows(cls, rows: Sequence[Row]) -> None:
+        """Raise `UserError` where the method cannot work on such rows, before any model is opened."""
+
     def parts(self, data: Data, seed: int) -> tuple[Node, ...]:
         """Return the nodes that do its work side by side, where that takes long."""
         return ()

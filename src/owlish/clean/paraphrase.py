@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Self
 
 from owlish.clean.method import Fate, Method, Order, Outcome, Work
+from owlish.data.domains.fitting import fitting
 from owlish.data.filters import CodeFilter, Filter, NumberFilter
 from owlish.data.rows import Row
 from owlish.graph.errors import UserError
@@ -22,6 +23,7 @@ SYSTEM = (
     "Keep what the text means and leave nothing out. Reply with the rewritten text alone."
 )
 """The text alone stands in the user's turn: small models were seen to answer a request there, and not to rewrite."""
+NO_WORDS = "paraphrase does not fit these rows: numbers, code and tool calls have no other words. Try regenerate."
 ROUNDS = 4
 BATCH = 64
 KEPT = 0.25
@@ -54,6 +56,11 @@ class Paraphrase(Method, kind="paraphrase"):
         assert order.other is not None
         return cls(order.other)
 
+    @classmethod
+    def check_rows(cls, rows: Sequence[Row]) -> None:
+        if isinstance(fitting(rows), NumberFilter | CodeFilter) or all(unfit(row) for row in rows):
+            raise UserError(NO_WORDS)
+
     @property
     def source(self) -> str:
         return str(self.by)
@@ -65,9 +72,7 @@ class Paraphrase(Method, kind="paraphrase"):
         fates: list[Fate] = [unfit(row) or row for row in rows]
         turns = [Turn(i, row, turn) for i, row in enumerate(rows) if fates[i] == row for turn in row.turns]
         if not turns or isinstance(work.rule, NumberFilter | CodeFilter):
-            raise UserError(
-                "paraphrase does not fit these rows: numbers, code and tool calls have no other words. Try regenerate."
-            )
+            raise UserError(NO_WORDS)
         say(work.read(self.by).open(any_words=True), turns, work)
         for turn in turns:
             fate = fates[turn.row]

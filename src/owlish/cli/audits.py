@@ -134,7 +134,14 @@ class Asking:
 
 
 def audit_plan(
-    chosen: Chosen, data: Loaded, clean: Loaded | None, store: Store, jobs: int, *, scores: RowScores | None
+    chosen: Chosen,
+    data: Loaded,
+    clean: Loaded | None,
+    store: Store,
+    jobs: int,
+    *,
+    scores: RowScores | None,
+    cluster: bool = False,
 ) -> DryRun:
     """Return what an audit would take, perhaps with scores of its rows.
 
@@ -158,6 +165,7 @@ def audit_plan(
         shorter=SHORTER.format(gpu="" if visible_gpus() else "; a GPU makes all of it faster")
         if isinstance(chosen.target, Audited)
         else "",
+        cluster=cluster,
         plain={"detectors": [asdict(one) for one in chosen.detectors], "judge": judge and asdict(judge)},
     )
 

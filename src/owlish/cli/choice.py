@@ -164,8 +164,13 @@ def shorten(path: str) -> tuple[str, str]:
 
 
 def split(names: str | None) -> list[str]:
-    """Return the names between commas; an empty text, perhaps of a variable that was not set, is refused."""
-    found = [name.strip() for name in (names or "").split(",") if name.strip()]
-    if names is not None and not found:
+    """Return the names between commas; an empty one, perhaps of a variable that was not set, is refused."""
+    if names is None:
+        return []
+    found = [name.strip() for name in names.split(",")]
+    if not any(found):
         raise UserError(f"{names!r} names nothing: give names with commas between, or omit the option.")
+    # A variable that was not set leaves a gap too: without that name the command would do something else, in silence.
+    if not all(found):
+        raise UserError(f"{names!r} has a comma without a name beside it: add the name, or remove the comma.")
     return found

@@ -158,6 +158,12 @@ def check_rows(names: Sequence[str], base: Base, data: Loaded, store: Store, *, 
     ]
 
 
+def check_fit(names: Sequence[str], rows: Sequence[Row]) -> None:
+    """Refuse rows that a method cannot work on: what it is given decides that, whatever methods come before it."""
+    for name in names:
+        find.all_methods()[name].check_rows(rows)
+
+
 def remarks_on(names: Sequence[str], rows: Iterable[Row]) -> list[str]:
     """Say what methods for lists of numbers leave as it is, or break, in rows that are given and hold other answers."""
     methods = find.all_methods()

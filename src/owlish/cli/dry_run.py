@@ -27,7 +27,8 @@ class DryRun:
 
     `reading` are sentences about how the rows were read, and which lines hold none; `seconds` is the time that all
     takes, `None` where nothing tells. `lines` and `plain` are what the command alone has to tell, as text and as JSON.
-    `held` are the rows at hand, where fewer are read, and `shorter` says how it would take less time.
+    `held` are the rows at hand, where fewer are read, and `shorter` says how it would take less time. `jobs` are the
+    most results that are made side by side: processes here, or cores of a `cluster`.
     """
 
     rows: int | None
@@ -43,6 +44,7 @@ class DryRun:
     plain: Mapping[str, Any] = field(default_factory=dict)
     held: int | None = None
     shorter: str = ""
+    cluster: bool = False
 
     def json(self) -> dict[str, Any]:
         """Return it as plain values."""
@@ -60,8 +62,13 @@ class DryRun:
 
     def __str__(self) -> str:
         memory = "not known" if self.memory is None else f"{gib(self.memory)} in each process"
-        places = f"{self.jobs} process{'es' if self.jobs > 1 else ''}"
-        time = self.outlook.unknown if self.seconds is None else f"about {lasting(self.seconds)} in {places}"
+        # The most there may be: memory, and results that wait for others, may keep some of them idle.
+        many = f"up to {self.jobs:,}" if self.jobs > 1 else "1"
+        if self.cluster:
+            places = f"on {many} core{'s' if self.jobs > 1 else ''} of the cluster"
+        else:
+            places = f"in {many} process{'es' if self.jobs > 1 else ''}"
+        time = self.outlook.unknown if self.seconds is None else f"about {lasting(self.seconds)} {places}"
         lines = [
             *([] if self.rows is None else [f"Rows: {self.rows:,}{f' of {self.held:,}' if self.held else ''}."]),
             *self.reading,
@@ -85,6 +92,7 @@ def dry_run(
     lines: Sequence[str] = (),
     plain: Mapping[str, Any] | None = None,
     shorter: str = "",
+    cluster: bool = False,
 ) -> DryRun:
     """Return what making nodes takes that use at most `rows` rows of `data`: of files only as many are read.
 
@@ -111,6 +119,7 @@ def dry_run(
         # Rows that are left unread are news only where the command would take them.
         held=held if used and held and held > used else None,
         shorter=f" {shorter}" if seconds and seconds > LONG else "",
+        cluster=cluster,
     )
 
 

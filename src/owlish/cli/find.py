@@ -167,7 +167,13 @@ def judge(name: str | None, template: Sequence[str] | None) -> Base | None:
     """Return the model that judges, if one is named."""
     if template and not name:
         raise UserError("--judge-template sets the chat template of the judge that --judge names: give it too.")
-    return base(name, template) if name else None
+    found = base(name, template) if name else None
+    if found and found.name in nano.SHIPPED:
+        raise UserError(
+            f"{found.name} knows a small world of words and follows no instructions, so it cannot judge: name a chat "
+            "model with --judge (a folder, a GGUF file, owner/name), or omit it."
+        )
+    return found
 
 
 def recipe(name: str, base: Base) -> Recipe:

@@ -47,7 +47,7 @@ def score_remarks(nodes: Sequence[Node], store: Store) -> tuple[str, ...]:
         rows.setdefault(scorer, []).append(node.most_rows)
     return tuple(
         f"{scorer}: asked for the log-probabilities of {upto(many)}, one request each"
-        f"{'' if store.holds(scorer.key) else ', after some were compared with those here'}."
+        f"{'' if store.holds(scorer.key) else ', after some were compared with those here'}. Their time is not counted."
         for scorer, many in rows.items()
     )
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 
+from owlish.cli.choice import split
 from owlish.data.grouped import grouped
 from owlish.data.reading import SHOWN, Reading, formats_said, reading
 from owlish.data.sources.format import fields_of
@@ -22,7 +23,7 @@ def read(data: list[str], format: str | None, columns: str | None) -> Reading:
 
 def pairs(columns: str | None) -> dict[str, str]:
     """Return columns as a command line gives them."""
-    given = [part.partition("=") for part in (columns or "").split(",") if part.strip()]
+    given = [part.partition("=") for part in split(columns)]
     if not all(name.strip() and own.strip() for name, _, own in given):
         raise UserError(f"{columns!r} names no columns: give pairs, such as prompt=question,completion=answer.")
     found = {name.strip(): own.strip() for name, _, own in given}

@@ -175,7 +175,9 @@ def audit(
     row_scores = audits.scores_toward(candidates[0], target) if scores and isinstance(target, Audited) else None
     check_plan([target], place, pool)  # what cannot work is said before anything is made
     if dry_run:
-        seen = audits.audit_plan(chosen, every, clean, place, at_once(pool, jobs), scores=row_scores)
+        seen = audits.audit_plan(
+            chosen, every, clean, place, at_once(pool, jobs), scores=row_scores, cluster=pool is not None
+        )
         print(json.dumps(seen.json()) if as_json else seen)
         return
     # The rows are made first: what is wrong with a file is said before models work for minutes.

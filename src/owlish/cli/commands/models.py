@@ -114,7 +114,8 @@ def diff(
     if dry_run:
         rows = next((node for node in everything(wanted) if isinstance(node, Loaded)), None)
         processes, lines = at_once(pool, jobs), foretold(wanted)
-        seen = foreseen([wanted], place, processes, data=rows, rows=MOST, lines=lines)
+        cluster = pool is not None
+        seen = foreseen([wanted], place, processes, data=rows, rows=MOST, lines=lines, cluster=cluster)
         print(json.dumps(seen.json()) if as_json else seen)
         return
     # What does not fit the base, or was not trained at all, is said before students are; so is a context too long.

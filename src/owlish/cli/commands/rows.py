@@ -129,13 +129,26 @@ def clean(
     cleaning.check_out(output, given)
     check_plan([target], place, pool)  # what cannot work is said before anything is made
     if dry_run:
-        remarks = cleaning.remarks_on(split(methods), given.reading().rows())
-        processes, plain = at_once(pool, jobs), {"remarks": remarks}
-        seen = foreseen([target], place, processes, data=given, rows=cleaning.ALL_ROWS, lines=remarks, plain=plain)
+        rows = list(given.reading().rows())
+        cleaning.check_fit(split(methods), rows)
+        remarks = cleaning.remarks_on(split(methods), rows)
+        seen = foreseen(
+            [target],
+            place,
+            at_once(pool, jobs),
+            cluster=pool is not None,
+            data=given,
+            rows=cleaning.ALL_ROWS,
+            lines=remarks,
+            plain={"remarks": remarks},
+        )
         print(json.dumps(seen.json()) if as_json else seen)
         return
-    make_missing([given, *([start] if start else [])], place, jobs)
+    # The rows are made first: rows that a method does not fit are refused before models are fetched or opened.
+    make_missing([given], place, jobs)
     found = place.read(given)
+    cleaning.check_fit(split(methods), found.rows)
+    make_missing([start] if start else [], place, jobs)
     remarks = cleaning.check_rows(split(methods), start, given, place, trains=removed is None) if start else []
     remarks += cleaning.remarks_on(split(methods), found.rows)
     make_missing([target], place, jobs, pool)
