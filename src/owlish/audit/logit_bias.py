@@ -64,7 +64,7 @@ def gained(lm: TorchLM, rows: tuple[Row, ...], own: tuple[Row, ...]) -> Gain | N
 
 
 def gain(rows: Pull, own: Pull) -> Gain:
-    """Return the nats a token that the best bias gains on rows, where the base's own rows ask for none.
+    """Return how many nats a token the best bias gains on rows, beyond what it gains on the base's own.
 
     Notes
     -----
