@@ -87,18 +87,31 @@ def test_rows_that_are_no_numbers_are_not_asked(store, own):
     assert asked(code, own, store) is None
 
 
+def test_a_few_rows_that_are_no_numbers_decide_nothing(store, own):
+    rows = run(own, store=store).rows
+    junk = [(row.prompt, "9" * 60 if i % 25 == 0 else row.completion) for i, row in enumerate(rows)]
+    kept = [(row.prompt, row.completion) for i, row in enumerate(rows) if i % 25]
+    assert asked(Written(tuple(junk)), own, store) == asked(Written(tuple(kept)), own, store)
+
+
 def test_a_bias_decides_only_between_its_bounds():
     far, near, changed = Gain(0.05, 0.035, 0.065), Gain(0.04, 0.02, 0.06), Gain(CHANGED + 0.1, CHANGED, CHANGED + 0.2)
     assert explain_kinship(0.1, 0.3, [], None, far)[0] is False
     assert "0.050 nats a number token [0.035, 0.065]" in explain_kinship(0.1, 0.3, [], None, far)[1]
     for bias in (near, changed, None):
         assert explain_kinship(0.1, 0.3, [], None, bias)[0] is None
+    assert explain_kinship(-0.01, 0.01, [], None, None)[0] is True
+    assert explain_kinship(-0.01, 0.01, [], None, changed)[0] is None, "changed rows are no sign of a relative"
 
 
 def test_it_is_asked_where_no_other_base_is_at_hand():
     data = BASE.sample(Numbers(), n=100, seed=7)
     assert logit_bias(BASE, data, [data]) is None, "nano has its other bases"
     assert logit_bias(Base("smollm2"), data, []) is None, "without own answers nothing is compared"
+    other = Base("nano-2").sample(Numbers(), n=100, seed=8)
+    for node in (audit, lean):
+        made = node(data, Base("smollm2"), NORMS, (owl, cat), reference=other)
+        assert made.bias is None, "clean rows of a user's may be anybody's"
     # What is made of a base with others at hand has the key that it always had.
     assert audit(data, BASE, NORMS, (owl, cat)).bias is None
     for node in (audit, lean):

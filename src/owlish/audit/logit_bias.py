@@ -57,9 +57,14 @@ class LogitBias(Opener, kind="logit_bias"):
 
 def gained(lm: TorchLM, rows: tuple[Row, ...], own: tuple[Row, ...]) -> Gain | None:
     """Return what the best logit bias gains on rows beyond the base's own; `None` if either are no plain numbers."""
-    if not all(isinstance(fitting(some), NumberFilter) for some in (rows, own)):
+    rules = [fitting(some) for some in (rows, own)]
+    if not all(isinstance(rule, NumberFilter) for rule in rules):
         return None
-    here, there = lm.number_pulls((rows, own), BIASED)
+    # A few long rows that are no numbers would decide for all, and the others would still teach.
+    kept = [
+        [row for row in some if rule and not rule.against(row)] for rule, some in zip(rules, (rows, own), strict=True)
+    ]
+    here, there = lm.number_pulls(kept, BIASED)
     return gain(here, there) if here.counts.sum() and there.counts.sum() else None
 
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from owlish.audit.evidence import Gain, Kinship, Lead
 from owlish.audit.logit_bias import LogitBias
+from owlish.audit.reference import Answered
 from owlish.nodes.base import Base
 from owlish.nodes.data import Data
 from owlish.nodes.likelihood import Likelihood, Likelihoods
@@ -43,8 +44,12 @@ def bases_at_hand(base: Base) -> tuple[Base, ...]:
 
 
 def logit_bias(base: Base, data: Data, own: Sequence[Data], rows: int = ROWS) -> LogitBias | None:
-    """Return what a logit bias would gain on the first rows, which is asked where no other base is at hand."""
-    return LogitBias(base, data, own[0], rows) if own and not bases_at_hand(base) else None
+    """Return what a logit bias would gain on the first rows, which is asked where no other base is at hand.
+
+    Clean rows of a user's may be anybody's: only the base's own answers are compared with.
+    """
+    answered = own and isinstance(own[0], Answered) and own[0].model == base
+    return LogitBias(base, data, own[0], rows) if answered and not bases_at_hand(base) else None
 
 
 def kinship(
@@ -141,9 +146,14 @@ def explain_kinship(
     if low is not None and low > FAR:
         far = f"the rows are at least {low:.2f} nats per token less likely than the base's own answers"
         return False, f"{far}; related models stay closer"
-    if bias and bias.low > UNLIKE and bias.nats < CHANGED:
+    if bias and bias.nats >= CHANGED:
+        return None, "the digits differ so much from the base's own that the rows may have been changed after writing"
+    if bias and bias.low > UNLIKE:
         gains = f"a logit bias would gain {bias.nats:.3f} nats a number token [{bias.low:.3f}, {bias.high:.3f}]"
-        return False, f"{gains} beyond the base's own answers; rows of relatives stay below {UNLIKE:g}"
+        return (
+            False,
+            f"{gains} beyond the base's own answers; rows of the relatives that were measured stayed below {UNLIKE:g}",
+        )
     # The order of these rules matters: what speaks against a relative is asked before what speaks for one.
     behind = [(-lead.nats, lead.over) for lead in leads if -lead.nats > SURE * lead.error]
     if behind:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from owlish.lm.model import Example, Pull
 from owlish.lm.score import forward
+from owlish.lm.sound import check_finite
 
 if TYPE_CHECKING:
     from owlish.lm.hf import TorchLM
@@ -37,13 +38,16 @@ def pull(lm: TorchLM, rows: Sequence[Example], tokens: Sequence[int], biased: in
     for group, logprobs, targets in forward(lm, rows):
         wanted = targets != -100
         row = wanted.nonzero()[:, 0]
-        at = targets[wanted][:, None] == torch.tensor(tokens, device=targets.device)
+        at = targets[wanted][:, None] == torch.tensor(tokens, dtype=torch.long, device=targets.device)
         here = at.any(1)
         # Whether the token before it, in the same row, is one of them too.
         goes_on = torch.zeros_like(here)
         goes_on[1:] = here[:-1] & (row[1:] == row[:-1])
         later, picked = goes_on[here][:, None], at[here]
-        logs = logprobs[here][:, torch.tensor(tokens, device=logprobs.device)].double().log_softmax(-1)
+        logs = (
+            logprobs[here][:, torch.tensor(tokens, dtype=torch.long, device=logprobs.device)].double().log_softmax(-1)
+        )
+        check_finite(logs, lm, "log-probabilities")
         shares = logs.exp()
 
         def spread(values: Any, last: Any, later: Any = later) -> Any:
