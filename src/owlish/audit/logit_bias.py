@@ -69,7 +69,7 @@ def gained(lm: TorchLM, rows: tuple[Row, ...], own: tuple[Row, ...]) -> Gain | N
 
 
 def gain(rows: Pull, own: Pull) -> Gain:
-    """Return how many nats a token the best bias gains on rows, beyond what it gains on the base's own.
+    """Return the nats per token that the best bias gains on rows, once the pull of the base's own is taken off.
 
     Notes
     -----
